@@ -1,0 +1,99 @@
+//! Ids. Each is a UUIDv7 (RFC 9562) of its own type, so that one cannot be passed for another.
+//!
+//! An id names a thing; it never authorises anything.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use uuid::{NoContext, Timestamp, Uuid};
+
+use crate::Clock;
+
+/// Text that is not a UUID was given where an id is wanted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a valid {kind} id: expected a UUID such as `01890a5d-ac96-774b-bcce-b302099a8057`")]
+pub struct MalformedId {
+    /// What the id should name, such as `member`.
+    pub kind: &'static str,
+}
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident = $kind:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// A new id, ordered by the clock's time and otherwise random.
+            pub fn new(clock: &dyn Clock) -> Self {
+                Self(uuid_at(clock))
+            }
+
+            /// The id with these 16 bytes, as read back from a store.
+            pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+                Self(Uuid::from_bytes(bytes))
+            }
+
+            /// The 16 bytes of the id, as a store keeps them.
+            pub const fn as_bytes(&self) -> &[u8; 16] {
+                self.0.as_bytes()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!($kind, ":{}"), self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = MalformedId;
+
+            fn from_str(text: &str) -> Result<Self, MalformedId> {
+                Uuid::try_parse(text).map(Self).map_err(|_| MalformedId { kind: $kind })
+            }
+        }
+    )*};
+}
+
+ids! {
+    /// A community: the tenant.
+    CommunityId = "community";
+    /// A member of one community.
+    MemberId = "member";
+    /// A part of a community, closed to all but staff until opened.
+    SpaceId = "space";
+    /// An imported or uploaded document.
+    DocumentId = "document";
+    /// An API key, without its secret.
+    KeyId = "key";
+    /// A signed-in browser.
+    SessionId = "session";
+    /// An invitation to join a community.
+    InvitationId = "invitation";
+    /// A conversation of one member.
+    ConversationId = "conversation";
+    /// One message of a conversation.
+    MessageId = "message";
+    /// A fact kept for one member at their wish.
+    MemoryId = "memory";
+    /// One question and its answer.
+    TurnId = "turn";
+    /// One HTTP request, for logs and for the `x-request-id` header.
+    RequestId = "request";
+}
+
+fn uuid_at(clock: &dyn Clock) -> Uuid {
+    let now = clock.now();
+    let seconds = u64::try_from(now.as_second()).unwrap_or(0);
+    let nanos = u32::try_from(now.subsec_nanosecond()).unwrap_or(0);
+    Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, nanos))
+}
