@@ -1,0 +1,447 @@
+//! Every key there is: one table, from which the file is read, `portcullis.example.toml` is written and
+//! `docs/config.md` is made.
+//!
+//! A key that is not in this table cannot be read by the program and is refused in a file. To add one, add a row and
+//! read it in `config.rs`; a test fails when a row is not read.
+
+use std::fmt;
+
+use crate::codes::paragraphs;
+use crate::config::{LogFormat, LogLevel};
+use crate::diagnostic::Origin;
+use crate::issuers::IssuerAlgorithm;
+use crate::shape::{
+    Address, Choice, Count, FilePath, MemberUrl, Millis, Names, Networks, OneName, Prose, Reference, Seconds,
+    Shape, Size, Slugs, Switch, Url,
+};
+use crate::value::{Given, Value, quote};
+
+/// What a key is when nobody sets it.
+#[derive(Debug)]
+pub(crate) enum Preset {
+    Number(u32),
+    Text(&'static str),
+    Off,
+    Nothing,
+    /// Not set; the text is an example of a value, in TOML.
+    Unset(&'static str),
+    /// Not set, and only set in the place of another key; the text is an example of a value, in TOML.
+    Instead(&'static str),
+}
+
+/// One key and the shape of its value.
+pub(crate) struct Key<S: 'static> {
+    pub(crate) name: &'static str,
+    pub(crate) preset: Preset,
+    pub(crate) shape: S,
+    doc: &'static [&'static str],
+}
+
+/// A table of the file.
+#[derive(Debug)]
+pub(crate) struct Section {
+    /// Its name; empty for the keys above all tables.
+    pub(crate) name: &'static str,
+    pub(crate) doc: &'static str,
+    /// What of it the example file sets and what it shows in comments.
+    pub(crate) in_example: InExample,
+}
+
+/// A table that may stand several times, each time for another thing: `[[issuer]]`. Only the file can hold it, since
+/// a variable or a flag has no way to say which of them is meant.
+pub(crate) struct List {
+    pub(crate) section: Section,
+    /// Its keys, named as if it stood once.
+    pub(crate) keys: &'static [&'static dyn AnyKey],
+}
+
+/// How the example file shows the keys of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum InExample {
+    /// Header and keys are set.
+    Set,
+    /// The header is set, the keys are comments.
+    Header,
+    /// All is in comments, because the table means something even when it is empty.
+    Commented,
+}
+
+/// A key whatever its shape, for reading files and writing documents.
+pub(crate) trait AnyKey: Sync {
+    fn name(&self) -> &'static str;
+    fn preset(&self) -> &Preset;
+    fn doc(&self) -> String;
+    fn kind(&self) -> &'static str;
+    fn range(&self) -> String;
+    /// The value as `config show` prints it.
+    fn show(&self, value: &Value) -> Option<String>;
+}
+
+impl<S: Shape> AnyKey for Key<S> {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn preset(&self) -> &Preset {
+        &self.preset
+    }
+
+    fn doc(&self) -> String {
+        paragraphs(self.doc)
+    }
+
+    fn kind(&self) -> &'static str {
+        self.shape.kind()
+    }
+
+    fn range(&self) -> String {
+        self.shape.range()
+    }
+
+    fn show(&self, value: &Value) -> Option<String> {
+        self.shape.read(value).ok().map(|value| self.shape.show(&value))
+    }
+}
+
+impl<S> fmt::Debug for Key<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl Preset {
+    /// The default as a given value.
+    pub(crate) fn given(&self) -> Option<Given> {
+        let value = match self {
+            Self::Number(number) => Value::Integer(i128::from(*number)),
+            Self::Text(text) => Value::Text((*text).to_owned()),
+            Self::Off => Value::Switch(false),
+            Self::Nothing => Value::List(Vec::new()),
+            Self::Unset(_) | Self::Instead(_) => return None,
+        };
+        Some(Given { value, origin: Origin::Default })
+    }
+
+    /// The default in TOML.
+    pub(crate) fn toml(&self) -> Option<String> {
+        match self {
+            Self::Number(number) => Some(number.to_string()),
+            Self::Text(text) => Some(quote(text)),
+            Self::Off => Some("false".to_owned()),
+            Self::Nothing => Some("[]".to_owned()),
+            Self::Unset(_) | Self::Instead(_) => None,
+        }
+    }
+
+    /// A value in TOML for a key without a default.
+    pub(crate) const fn example(&self) -> Option<&'static str> {
+        match self {
+            Self::Unset(example) | Self::Instead(example) => Some(example),
+            Self::Number(_) | Self::Text(_) | Self::Off | Self::Nothing => None,
+        }
+    }
+}
+
+/// The table of a dotted key; empty for a key above all tables.
+pub(crate) fn section_of(key: &str) -> &str {
+    key.split_once('.').map_or("", |(section, _)| section)
+}
+
+/// The variable that overrides a key: `limits.body_bytes` is `PORTCULLIS_LIMITS__BODY_BYTES`.
+pub(crate) fn variable(key: &str) -> String {
+    format!("PORTCULLIS_{}", key.to_uppercase().replace('.', "__"))
+}
+
+macro_rules! keys {
+    ($(#[doc = $list_doc:literal])+ $list:ident;
+     $($(#[doc = $doc:literal])+ $id:ident: $shape:ty = $name:literal, $preset:expr, $value:expr;)+) => {
+        $($(#[doc = $doc])+ pub(crate) static $id: Key<$shape> =
+            Key { name: $name, preset: $preset, shape: $value, doc: &[$($doc),+] };)+
+
+        $(#[doc = $list_doc])+
+        pub(crate) static $list: &[&dyn AnyKey] = &[$(&$id),+];
+    };
+}
+
+pub(crate) static SECTIONS: &[Section] = &[
+    Section { name: "", doc: "", in_example: InExample::Set },
+    Section { name: "listen", doc: "Where the program listens.", in_example: InExample::Set },
+    Section {
+        name: "tls",
+        doc: "The certificate of the listeners. Without this table they speak plain HTTP.",
+        in_example: InExample::Commented,
+    },
+    Section { name: "proxies", doc: "Proxies in front of the program.", in_example: InExample::Header },
+    Section {
+        name: "secrets",
+        doc: "References to the instance's own keys, each `file:PATH` or `env:NAME`; never the key itself. Each key is at \
+              least 32 random characters and differs from the others. `portcullis init` makes them.",
+        in_example: InExample::Set,
+    },
+    Section {
+        name: "model",
+        doc: "The model that answers: anything with an OpenAI-compatible API. Without this table answers are extracts of \
+              the content, and say so.",
+        in_example: InExample::Commented,
+    },
+    Section { name: "limits", doc: "How much one caller may use.", in_example: InExample::Header },
+    Section {
+        name: "audit",
+        doc: "The tamper-evident journal of what happened.",
+        in_example: InExample::Header,
+    },
+    Section {
+        name: "log",
+        doc: "The program's own log. It never holds prompts, answers, tokens or keys.",
+        in_example: InExample::Header,
+    },
+    Section {
+        name: "danger",
+        doc: "Options that weaken safety, to prove that a check notices. Released builds accept none of them.",
+        in_example: InExample::Commented,
+    },
+];
+
+/// The tables that may stand several times.
+pub(crate) static LISTS: &[List] = &[List {
+    section: Section {
+        name: "issuer",
+        doc: "A host application that signs tokens (JWT) for its members, one table for each. A token is accepted if it is signed \
+              with the issuer's key and algorithm, its `iss` is `name`, its `aud` holds `audience`, it has not expired, and \
+              its claim `community`, which it must have where there is a choice, is one of `communities`. Its claims `plans`, \
+              `role` and `spaces` narrow what is stored about the member.",
+        in_example: InExample::Commented,
+    },
+    keys: ISSUER,
+}];
+
+/// Every key, those of tables that may stand several times after the others.
+pub(crate) fn every() -> impl Iterator<Item = &'static dyn AnyKey> {
+    ALL.iter().chain(LISTS.iter().flat_map(|list| list.keys)).copied()
+}
+
+/// Every table.
+pub(crate) fn sections() -> impl Iterator<Item = &'static Section> {
+    SECTIONS.iter().chain(LISTS.iter().map(|list| &list.section))
+}
+
+/// The tables of that name, if there may be several.
+pub(crate) fn list(section: &str) -> Option<&'static List> {
+    LISTS.iter().find(|list| list.section.name == section)
+}
+
+const MINUTE_MS: u64 = 60_000;
+const HOUR_MS: u64 = 60 * MINUTE_MS;
+
+keys! {
+    /// Every key that stands once, table by table in the order of [`SECTIONS`].
+    ALL;
+
+    /// Folder of the databases and of the audit journal, relative to the folder of this file. It is made on the first
+    /// start, readable by this account only.
+    DATA_DIR: FilePath = "data_dir", Preset::Text("data"), FilePath;
+
+    /// The address that members type. Links, cookies and allowed origins are made from it, never from a request's `Host`.
+    PUBLIC_URL: MemberUrl = "public_url", Preset::Text("http://127.0.0.1:8080"), MemberUrl;
+
+    /// Address of the members' listener. One that other machines can reach needs `[tls]`, or an https `public_url` and the
+    /// proxy's networks in `proxies.trusted`.
+    LISTEN_MEMBER: Address = "listen.member", Preset::Text("127.0.0.1:8080"), Address;
+
+    /// Address of the operator's listener, which wants a credential on loopback too. The same rule holds for it.
+    LISTEN_OPERATOR: Address = "listen.operator", Preset::Text("127.0.0.1:8081"), Address;
+
+    /// File with the certificate chain in PEM, the listener's own certificate first, relative to the folder of this file.
+    TLS_CERTIFICATE: FilePath = "tls.certificate", Preset::Unset("\"tls/chain.pem\""), FilePath;
+
+    /// File with the private key in PEM, readable by this account only.
+    TLS_KEY: FilePath = "tls.key", Preset::Unset("\"tls/key.pem\""), FilePath;
+
+    /// Networks whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed. Name the proxies' own addresses and nothing wider:
+    /// whoever is in these networks can claim any client address.
+    PROXIES_TRUSTED: Networks = "proxies.trusted", Preset::Nothing, Networks;
+
+    /// Signs the instance's own tokens.
+    JWT_SECRET: Reference = "secrets.jwt_secret", Preset::Text("file:secrets/jwt_secret"), Reference;
+
+    /// Seals stored data; exactly 32 bytes, as hex or base64. Data sealed with a lost key is lost.
+    ENCRYPTION_KEY: Reference = "secrets.encryption_key", Preset::Text("file:secrets/encryption_key"), Reference;
+
+    /// Protects forms and cookie-authenticated writes against requests that other sites forge.
+    CSRF_SECRET: Reference = "secrets.csrf_secret", Preset::Text("file:secrets/csrf_secret"), Reference;
+
+    /// Signs the checkpoints of the audit journal; exactly 32 bytes, as hex or base64.
+    AUDIT_KEY: Reference = "secrets.audit_key", Preset::Text("file:secrets/audit_key"), Reference;
+
+    /// Base URL of the API, usually with `/v1` at its end. Required in this table.
+    MODEL_URL: Url = "model.url", Preset::Unset("\"http://127.0.0.1:11434/v1\""), Url;
+
+    /// The model that answers when a caller names none. Required in this table.
+    MODEL_NAME: OneName = "model.name", Preset::Unset("\"llama3.2\""), OneName;
+
+    /// The model's API key, if it wants one, as a reference.
+    MODEL_API_KEY: Reference = "model.api_key", Preset::Unset("\"env:MODEL_API_KEY\""), Reference;
+
+    /// The models that a caller may choose. Empty means `model.name` alone; otherwise `model.name` must be among them.
+    MODEL_ALLOW: Names = "model.allow", Preset::Nothing, Names;
+
+    /// How long to wait for a connection.
+    MODEL_CONNECT_TIMEOUT: Millis = "model.connect_timeout_ms", Preset::Number(5_000), Millis { max: 5 * MINUTE_MS };
+
+    /// How long to wait for the first byte of an answer.
+    MODEL_FIRST_BYTE_TIMEOUT: Millis = "model.first_byte_timeout_ms", Preset::Number(30_000), Millis { max: HOUR_MS };
+
+    /// How long an answer may pause.
+    MODEL_IDLE_TIMEOUT: Millis = "model.idle_timeout_ms", Preset::Number(30_000), Millis { max: HOUR_MS };
+
+    /// How long an answer may take in all.
+    MODEL_TOTAL_TIMEOUT: Millis = "model.total_timeout_ms", Preset::Number(300_000), Millis { max: HOUR_MS };
+
+    /// How many answers the model works on at once.
+    MODEL_MAX_CONCURRENT: Count = "model.max_concurrent", Preset::Number(64), Count { max: 100_000 };
+
+    /// How many questions wait when the model is busy; 0 refuses at once.
+    MODEL_QUEUE: Size = "model.queue", Preset::Number(256), Size { min: 0, max: 100_000 };
+
+    /// How long a question waits for the model.
+    MODEL_QUEUE_TIMEOUT: Millis = "model.queue_timeout_ms", Preset::Number(10_000), Millis { max: HOUR_MS };
+
+    /// The most tokens of an answer; a caller may ask for fewer.
+    MODEL_MAX_TOKENS: Count = "model.max_tokens", Preset::Number(2_048), Count { max: 1_000_000 };
+
+    /// The system text of members' chats.
+    MODEL_SYSTEM: Prose = "model.system", Preset::Unset("\"Answer briefly, from the community's content only.\""),
+        Prose { max_chars: 16_384 };
+
+    /// Requests a minute with one API key or session.
+    LIMITS_KEY: Count = "limits.per_key_per_minute", Preset::Number(60), Count { max: 1_000_000 };
+
+    /// Requests a minute from one client address.
+    LIMITS_ADDRESS: Count = "limits.per_address_per_minute", Preset::Number(300), Count { max: 1_000_000 };
+
+    /// Requests a minute from one client address without a valid credential.
+    LIMITS_UNAUTHENTICATED: Count = "limits.unauthenticated_per_address_per_minute", Preset::Number(60),
+        Count { max: 1_000_000 };
+
+    /// The largest request body, in bytes.
+    LIMITS_BODY: Size = "limits.body_bytes", Preset::Number(1_048_576), Size { min: 1_024, max: 67_108_864 };
+
+    /// The largest request head, in bytes.
+    LIMITS_HEADER: Size = "limits.header_bytes", Preset::Number(16_384), Size { min: 8_192, max: 1_048_576 };
+
+    /// How long a client may take to send a request's head.
+    LIMITS_HEADER_TIMEOUT: Millis = "limits.header_timeout_ms", Preset::Number(10_000), Millis { max: 10 * MINUTE_MS };
+
+    /// How long a request may take in all, the model's answer included.
+    LIMITS_REQUEST_TIMEOUT: Millis = "limits.request_timeout_ms", Preset::Number(330_000), Millis { max: 2 * HOUR_MS };
+
+    /// How many connections are open at once.
+    LIMITS_CONNECTIONS: Count = "limits.max_connections", Preset::Number(10_000), Count { max: 1_000_000 };
+
+    /// How many answers to requests with an `Idempotency-Key` are remembered.
+    LIMITS_IDEMPOTENCY_ENTRIES: Count = "limits.idempotency_entries", Preset::Number(10_000), Count { max: 1_000_000 };
+
+    /// How long they are remembered.
+    LIMITS_IDEMPOTENCY_TTL: Seconds = "limits.idempotency_ttl_s", Preset::Number(86_400), Seconds { min: 1, max: 7 * 86_400 };
+
+    /// A checkpoint is signed after so many records.
+    AUDIT_CHECKPOINT_RECORDS: Count = "audit.checkpoint_records", Preset::Number(1_000), Count { max: 1_000_000 };
+
+    /// A checkpoint is signed after so many seconds, if there are new records.
+    AUDIT_CHECKPOINT_SECONDS: Seconds = "audit.checkpoint_seconds", Preset::Number(60), Seconds { min: 1, max: 86_400 };
+
+    /// The form of a line: `json` for machines, `text` for people.
+    LOG_FORMAT: Choice<LogFormat> = "log.format", Preset::Text("json"), Choice { words: LogFormat::WORDS };
+
+    /// The least severe line that is written.
+    LOG_LEVEL: Choice<LogLevel> = "log.level", Preset::Text("info"), Choice { words: LogLevel::WORDS };
+
+    /// Guards that are switched off, by name.
+    DANGER_GUARDS_OFF: Names = "danger.danger_guards_off", Preset::Nothing, Names;
+
+    /// Accept weak, short, repeated, example and equal secrets with a warning.
+    DANGER_WEAK_SECRETS: Switch = "danger.danger_allow_weak_secrets", Preset::Off, Switch;
+}
+
+keys! {
+    /// The keys of `[[issuer]]`.
+    ISSUER;
+
+    /// The `iss` of its tokens, character by character. Required, and different in each table.
+    ISSUER_NAME: OneName = "issuer.name", Preset::Unset("\"https://members.example.org\""), OneName;
+
+    /// What the `aud` of its tokens must hold: the name that the host gives this instance and no other service. Required.
+    ISSUER_AUDIENCE: OneName = "issuer.audience", Preset::Unset("\"portcullis\""), OneName;
+
+    /// The communities that it may speak for, by short name. Required.
+    ISSUER_COMMUNITIES: Slugs = "issuer.communities", Preset::Unset("[\"bakers\"]"), Slugs;
+
+    /// How it signs: with a shared secret (`HS256`), or with a private key of RSA (`RS256`) or on the curve P-256 (`ES256`),
+    /// whose public key stands here. Required; a token cannot choose another.
+    ISSUER_ALGORITHM: Choice<IssuerAlgorithm> = "issuer.algorithm", Preset::Unset("\"HS256\""),
+        Choice { words: IssuerAlgorithm::WORDS };
+
+    /// The secret of `HS256`, as a reference: at least 32 random characters, which the host uses byte for byte (the text
+    /// itself, not what it decodes to), in a file of mode 0600. It differs from every other secret.
+    ISSUER_KEY: Reference = "issuer.key", Preset::Unset("\"file:secrets/bakers_host_key\""), Reference;
+
+    /// File with the public key of `RS256` (2048 bits or more) or `ES256` in PEM (`BEGIN PUBLIC KEY`), which no other account
+    /// can write, relative to the folder of this file.
+    ISSUER_PUBLIC_KEY: FilePath = "issuer.public_key", Preset::Instead("\"keys/bakers.pem\""), FilePath;
+
+    /// File with the public keys of `RS256` or `ES256` as a JWK Set, each with a `kid` of its own. The same holds for it.
+    ISSUER_JWKS: FilePath = "issuer.jwks", Preset::Instead("\"keys/bakers.jwks.json\""), FilePath;
+
+    /// The `kid` in its tokens, if they have one: a token with another `kid` is refused. A JWK Set brings its own.
+    ISSUER_KEY_ID: OneName = "issuer.key_id", Preset::Unset("\"2026-1\""), OneName;
+
+    /// Whether its claims may give a member more than is stored: plans, a role, spaces. Otherwise they only narrow it.
+    ISSUER_GRANTS: Switch = "issuer.grants_entitlements", Preset::Off, Switch;
+
+    /// Whether a member whom it names for the first time is made. Otherwise the member must exist.
+    ISSUER_PROVISIONS: Switch = "issuer.provisions_members", Preset::Off, Switch;
+
+    /// How far its clock may be off.
+    ISSUER_LEEWAY: Seconds = "issuer.leeway_seconds", Preset::Number(30), Seconds { min: 0, max: 300 };
+
+    /// How long its tokens may be valid from their `iat`, or from now if they have none. A token cannot be called back, so this is
+    /// how long it outlives a membership that ends at the host.
+    ISSUER_LONGEST_LIFE: Seconds = "issuer.longest_life_seconds", Preset::Number(3_600), Seconds { min: 1, max: 86_400 };
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::{ALL, LISTS, SECTIONS, every, section_of, variable};
+
+    #[test]
+    fn keys_are_unique_documented_and_sorted_by_section() {
+        let names: BTreeSet<_> = every().map(|key| key.name()).collect();
+        assert_eq!(names.len(), every().count());
+        assert!(every().all(|key| key.doc().len() > 10 && !key.kind().is_empty()));
+        for list in LISTS {
+            assert!(list.keys.iter().all(|key| section_of(key.name()) == list.section.name));
+        }
+        let position =
+            |name| SECTIONS.iter().position(|section| section.name == name).expect("a known table");
+        let sections: Vec<_> = ALL.iter().map(|key| position(section_of(key.name()))).collect();
+        assert!(sections.is_sorted());
+        assert_eq!(sections.iter().collect::<BTreeSet<_>>().len(), SECTIONS.len(), "a table without keys");
+    }
+
+    #[test]
+    fn every_danger_is_named_so() {
+        for key in ALL.iter().filter(|key| section_of(key.name()) == "danger") {
+            assert!(key.name().starts_with("danger.danger_"), "{}", key.name());
+        }
+    }
+
+    #[test]
+    fn a_variable_is_named_after_its_key() {
+        assert_eq!(variable("limits.per_key_per_minute"), "PORTCULLIS_LIMITS__PER_KEY_PER_MINUTE");
+        assert_eq!(variable("data_dir"), "PORTCULLIS_DATA_DIR");
+        let variables: BTreeSet<_> = ALL.iter().map(|key| variable(key.name())).collect();
+        assert_eq!(variables.len(), ALL.len());
+    }
+}

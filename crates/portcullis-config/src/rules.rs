@@ -1,0 +1,139 @@
+//! Rules that span several keys, each applied when the keys it needs could be read.
+
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use crate::codes::Code;
+use crate::config::{Limits, Listen, Model, Proxies, Reader, Tls};
+use crate::diagnostic::Severity;
+use crate::keys;
+use crate::secrets::require_private;
+use crate::shape::Fault;
+use crate::url::{PublicUrl, Scheme};
+use crate::value::shown;
+
+/// Nothing that other machines can reach speaks plain HTTP, unless a proxy that ends TLS stands before it.
+pub(crate) fn listeners(
+    r: &mut Reader<'_>,
+    listen: Listen,
+    public_url: &PublicUrl,
+    tls: Option<&Tls>,
+    proxies: &Proxies,
+) {
+    let behind_a_proxy = public_url.is_https() && !proxies.trusted.is_empty();
+    for (address, key) in
+        [(listen.member, keys::LISTEN_MEMBER.name), (listen.operator, keys::LISTEN_OPERATOR.name)]
+    {
+        if tls.is_none() && !behind_a_proxy && !address.ip().to_canonical().is_loopback() {
+            let fault = Fault::new(
+                Code::ExposedListener,
+                "must be a loopback address while there is no TLS before or in the program",
+            )
+            .found(shown(&address.to_string()))
+            .help(
+                "set `[tls]`; or, behind a proxy that ends TLS, an https `public_url` and `proxies.trusted`",
+            );
+            r.report(key, fault, Severity::Error);
+        }
+    }
+    if overlap(listen.member, listen.operator) {
+        let fault = Fault::new(
+            Code::SharedListener,
+            format!("must have another port than `listen.member` ({})", listen.member),
+        )
+        .found(shown(&listen.operator.to_string()));
+        r.report(keys::LISTEN_OPERATOR.name, fault, Severity::Error);
+    }
+    if tls.is_some() && !public_url.is_https() {
+        let fault = Fault::new(Code::PlainPublicUrl, "must be https where `[tls]` is set")
+            .found(shown(&public_url.to_string()));
+        r.report(keys::PUBLIC_URL.name, fault, Severity::Error);
+    }
+}
+
+/// Whether two listeners would want one address. Port 0 takes a free port each time.
+fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+    let (a_ip, b_ip) = (a.ip().to_canonical(), b.ip().to_canonical());
+    a.port() != 0 && a.port() == b.port() && (a_ip == b_ip || a_ip.is_unspecified() || b_ip.is_unspecified())
+}
+
+/// The files of a certificate are there, and its key is the owner's alone. What they hold is judged when they are used.
+pub(crate) fn tls_files(r: &mut Reader<'_>, tls: &Tls) {
+    let plain_file = |path: &Path| {
+        let name = shown(&path.to_string_lossy());
+        match path.metadata() {
+            Ok(metadata) if metadata.is_file() => Ok(metadata),
+            Ok(_) => Err(Fault::new(Code::BadPath, format!("names {name}, which is not a plain file"))),
+            Err(error) => Err(Fault::new(
+                Code::BadPath,
+                format!("names {name}, which cannot be read: {}", error.kind()),
+            )),
+        }
+    };
+    if let Err(fault) = plain_file(&tls.certificate) {
+        r.report(keys::TLS_CERTIFICATE.name, fault, Severity::Error);
+    }
+    let key =
+        plain_file(&tls.key).and_then(|metadata| require_private(&tls.key, metadata.permissions().mode()));
+    if let Err(fault) = key {
+        r.report(keys::TLS_KEY.name, fault, Severity::Error);
+    }
+}
+
+/// The model's settings agree with one another and with the limits.
+pub(crate) fn model(r: &mut Reader<'_>, model: &Model, limits: &Limits) {
+    if !model.allow.contains(&model.name) {
+        let fault = Fault::new(
+            Code::Dangling,
+            format!("must name `model.name` too ({})", shown(model.name.as_str())),
+        )
+        .help("add it to the list, or remove `model.allow` to allow it alone");
+        r.report(keys::MODEL_ALLOW.name, fault, Severity::Error);
+    }
+    // Visible ASCII only: anything else could not be sent, or could add a header.
+    if let Some(key) = &model.api_key
+        && !key.expose().bytes().all(|b| b.is_ascii_graphic())
+    {
+        let fault = Fault::new(Code::NotAHeader, "must refer to one line of visible ASCII characters");
+        r.report(keys::MODEL_API_KEY.name, fault, Severity::Error);
+    }
+    if model.url.scheme() == Scheme::Http && !model.url.is_loopback() {
+        let fault = Fault::new(Code::PlainModelUrl, "sends questions and the model's key in the clear")
+            .found(shown(&model.url.to_string()))
+            .help("use https, unless the network between is yours alone");
+        r.report(keys::MODEL_URL.name, fault, Severity::Warning);
+    }
+    let total = (keys::MODEL_TOTAL_TIMEOUT.name, model.total_timeout);
+    let request = (keys::LIMITS_REQUEST_TIMEOUT.name, limits.request_timeout);
+    let pairs = [
+        ((keys::MODEL_CONNECT_TIMEOUT.name, model.connect_timeout), total),
+        ((keys::MODEL_FIRST_BYTE_TIMEOUT.name, model.first_byte_timeout), total),
+        ((keys::MODEL_IDLE_TIMEOUT.name, model.idle_timeout), total),
+        (total, request),
+    ];
+    for ((inner_key, inner), (outer_key, outer)) in pairs {
+        if inner > outer {
+            let wanted = format!("never takes effect: `{outer_key}` ends after {} ms", outer.as_millis());
+            let fault = Fault::new(Code::HiddenTimeout, wanted).found(format!("{} ms", inner.as_millis()));
+            r.report(inner_key, fault, Severity::Warning);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::overlap;
+
+    #[test]
+    fn listeners_overlap_on_one_port_of_one_address() {
+        let pair = |a: &str, b: &str| overlap(a.parse().unwrap(), b.parse().unwrap());
+        assert!(pair("127.0.0.1:80", "127.0.0.1:80"));
+        assert!(pair("0.0.0.0:80", "127.0.0.1:80"));
+        assert!(pair("127.0.0.1:80", "[::ffff:127.0.0.1]:80"));
+        assert!(pair("[::]:80", "10.0.0.1:80"));
+        assert!(!pair("127.0.0.1:80", "127.0.0.1:81"));
+        assert!(!pair("127.0.0.1:80", "127.0.0.2:80"));
+        assert!(!pair("127.0.0.1:0", "127.0.0.1:0"));
+    }
+}

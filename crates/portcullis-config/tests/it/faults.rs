@@ -1,0 +1,358 @@
+//! What is wrong is said, all of it, with its place.
+
+use insta::assert_snapshot;
+use portcullis_config::{Code, Origin};
+
+use crate::site::{Site, codes, problems};
+
+#[test]
+fn a_file_with_many_faults_names_all_of_them_with_their_places() {
+    assert_snapshot!(problems(
+        r#"
+public_url = "http://chat.example.org"
+data_dri = "data"
+
+[listen]
+member = "localhost:8080"
+operator = 8081
+
+[limits]
+per_key_per_minute = 0
+body_bytes = "1 MiB"
+burst = 5
+
+[log]
+format = "jsn"
+
+[proxies]
+trusted = ["10.0.0.0/8", "10.0.0.1/8", 7, "0.0.0.0/0"]
+
+[secrets]
+jwt_secret = "file:secrets/nothing"
+csrf_secret = "hunter2hunter2hunter2hunter2hunter2"
+
+[model]
+name = "llama3.2"
+total_timeout_ms = 5.5
+
+[guards]
+on = true
+"#
+    ), @r#"
+    error[CFG-019]: `public_url` must be https, or http on a loopback address, found `http://chat.example.org`
+      --> portcullis.toml:2:14
+      help: give the address that members type, with TLS ended by `[tls]` or by a proxy
+
+    error[CFG-003]: `data_dri` is not a known key
+      --> portcullis.toml:3:1
+      help: did you mean `data_dir`?
+
+    error[CFG-011]: `listen.member` must be `IP:PORT`, such as `127.0.0.1:8080` or `[::1]:8080`, found `localhost:8080`
+      --> portcullis.toml:6:10
+      help: remove the key to use the default ("127.0.0.1:8080")
+
+    error[CFG-004]: `listen.operator` must be an address in quotes, found a whole number
+      --> portcullis.toml:7:12
+      help: remove the key to use the default ("127.0.0.1:8081")
+
+    error[CFG-012]: `limits.per_key_per_minute` must be at least 1, found 0
+      --> portcullis.toml:10:22
+      help: remove the key to use the default (60)
+
+    error[CFG-004]: `limits.body_bytes` must be a whole number, found text
+      --> portcullis.toml:11:14
+      help: remove the key to use the default (1048576)
+
+    error[CFG-003]: `limits.burst` is not a known key
+      --> portcullis.toml:12:1
+      help: remove it; `portcullis.example.toml` lists every key
+
+    error[CFG-010]: `log.format` must be `json` or `text`, found `jsn`
+      --> portcullis.toml:15:10
+      help: did you mean `json`?
+
+    error[CFG-014]: `proxies.trusted` must have no bits set outside its prefix: the network is `10.0.0.0/8`, found `10.0.0.1/8`
+      --> portcullis.toml:18:26
+      help: correct this element or remove it
+
+    error[CFG-004]: `proxies.trusted` must be a list of networks in quotes, found a whole number
+      --> portcullis.toml:18:40
+      help: correct this element or remove it
+
+    error[CFG-014]: `proxies.trusted` must have a prefix of at least 8 bits: a wider network trusts strangers, found `0.0.0.0/0`
+      --> portcullis.toml:18:43
+      help: correct this element or remove it
+
+    error[CFG-022]: `secrets.jwt_secret` refers to the file `secrets/nothing`, which does not exist
+      --> portcullis.toml:21:14
+      help: `portcullis init` in an empty folder makes a configuration with fresh keys
+
+    error[CFG-020]: `secrets.csrf_secret` must be a reference, `env:NAME` or `file:PATH`, found a literal value, which is not shown
+      --> portcullis.toml:22:15
+      help: make a new key in a file of mode 0600 and write `file:PATH`; what stood here counts as known
+
+    error[CFG-005]: `model.url` is missing: `[model]` needs it
+      --> portcullis.toml:24:2
+      help: write for example `model.url = "http://127.0.0.1:11434/v1"`
+
+    error[CFG-004]: `model.total_timeout_ms` must be a whole number, found a decimal number
+      --> portcullis.toml:26:20
+      help: remove the key to use the default (300000)
+
+    error[CFG-003]: `guards` is not a known key
+      --> portcullis.toml:28:2
+      help: remove it; `portcullis.example.toml` lists every key
+
+    16 errors
+    "#);
+}
+
+#[test]
+fn a_syntax_error_does_not_hide_the_faults_of_other_lines() {
+    assert_snapshot!(problems(
+        "data_dir = \n[limits]\nper_key_per_minute = 0\nbody_bytes = 5 5\nmax_connections = \"many\"\n"
+    ), @r#"
+    error[CFG-002]: not valid TOML: string values must be quoted, expected literal string
+      --> portcullis.toml:1:12
+
+    error[CFG-012]: `limits.per_key_per_minute` must be at least 1, found 0
+      --> portcullis.toml:3:22
+      help: remove the key to use the default (60)
+
+    error[CFG-002]: not valid TOML: string values must be quoted, expected literal string
+      --> portcullis.toml:4:14
+
+    error[CFG-004]: `limits.max_connections` must be a whole number, found text
+      --> portcullis.toml:5:19
+      help: remove the key to use the default (10000)
+
+    4 errors
+    "#);
+}
+
+#[test]
+fn a_broken_table_header_holds_back_what_may_only_follow_from_it() {
+    assert_snapshot!(problems(
+        "[limits]\nper_key_per_minute = 0\n[model\nurl = \"http://127.0.0.1:1/v1\"\nname = \"m\"\n"
+    ), @r#"
+    error[CFG-012]: `limits.per_key_per_minute` must be at least 1, found 0
+      --> portcullis.toml:2:22
+      help: remove the key to use the default (60)
+
+    error[CFG-002]: not valid TOML: unclosed table, expected `]`
+      --> portcullis.toml:3:7
+
+    2 errors
+    "#);
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let site = Site::with("");
+    std::fs::remove_file(site.path("portcullis.toml")).unwrap();
+    assert_snapshot!(site.told(&site.problems()), @r#"
+    error[CFG-001]: the configuration file does not exist
+      --> portcullis.toml
+      help: `portcullis init` writes one with fresh keys
+
+    1 error
+    "#);
+}
+
+#[test]
+fn a_file_that_is_no_text_or_no_file_or_far_too_large_is_refused() {
+    let site = Site::with("");
+    std::fs::write(site.path("portcullis.toml"), [0xff, 0xfe]).unwrap();
+    assert_eq!(codes(&site.problems()), [Code::Unreadable]);
+    std::fs::write(site.path("portcullis.toml"), "#".repeat(2 << 20)).unwrap();
+    assert_eq!(codes(&site.problems()), [Code::Unreadable]);
+    std::fs::remove_file(site.path("portcullis.toml")).unwrap();
+    std::fs::create_dir(site.path("portcullis.toml")).unwrap();
+    assert_eq!(codes(&site.problems()), [Code::Unreadable]);
+}
+
+/// For every key a value that it must refuse, and the code it must refuse it with.
+const BAD: &[(&str, &str, Code)] = &[
+    ("data_dir", "\"\"", Code::BadPath),
+    ("public_url", "\"ftp://example.org\"", Code::BadUrl),
+    ("public_url", "\"http://example.org\"", Code::PlainPublicUrl),
+    ("public_url", "\"https://example.org/bot\"", Code::BadUrl),
+    ("listen.member", "\"8080\"", Code::Malformed),
+    ("listen.operator", "\"127.0.0.1\"", Code::Malformed),
+    ("tls.certificate", "5", Code::WrongType),
+    ("tls.key", "[\"a\"]", Code::WrongType),
+    ("proxies.trusted", "\"10.0.0.0/8\"", Code::WrongType),
+    ("proxies.trusted", "[\"10.0.0.0/8\", \"10.0.0.0/8\"]", Code::Duplicate),
+    ("secrets.jwt_secret", "\"file:\"", Code::BadReference),
+    ("secrets.encryption_key", "\"env:not a name\"", Code::BadReference),
+    ("secrets.csrf_secret", "\"plain text\"", Code::LiteralSecret),
+    ("secrets.audit_key", "5", Code::WrongType),
+    ("model.url", "\"model:11434\"", Code::BadUrl),
+    ("model.name", "\"\"", Code::Malformed),
+    ("model.api_key", "\"sk-live-value\"", Code::LiteralSecret),
+    ("model.allow", "[5]", Code::WrongType),
+    ("model.connect_timeout_ms", "0", Code::OutOfRange),
+    ("model.first_byte_timeout_ms", "-1", Code::OutOfRange),
+    ("model.idle_timeout_ms", "1e3", Code::WrongType),
+    ("model.total_timeout_ms", "99999999999999999999999999", Code::OutOfRange),
+    ("model.max_concurrent", "0", Code::OutOfRange),
+    ("model.queue", "true", Code::WrongType),
+    ("model.queue_timeout_ms", "\"10s\"", Code::WrongType),
+    ("model.max_tokens", "99999999999999999999999999999999999999999999", Code::OutOfRange),
+    ("model.system", "\" \"", Code::Malformed),
+    ("limits.per_key_per_minute", "0", Code::OutOfRange),
+    ("limits.per_address_per_minute", "5000000", Code::OutOfRange),
+    ("limits.unauthenticated_per_address_per_minute", "[]", Code::WrongType),
+    ("limits.body_bytes", "1", Code::OutOfRange),
+    ("limits.header_bytes", "1", Code::OutOfRange),
+    ("limits.header_timeout_ms", "1979-05-27", Code::WrongType),
+    ("limits.request_timeout_ms", "{}", Code::WrongType),
+    ("limits.max_connections", "0x0", Code::OutOfRange),
+    ("limits.idempotency_entries", "0", Code::OutOfRange),
+    ("limits.idempotency_ttl_s", "0", Code::OutOfRange),
+    ("audit.checkpoint_records", "0", Code::OutOfRange),
+    ("audit.checkpoint_seconds", "86401", Code::OutOfRange),
+    ("log.format", "\"xml\"", Code::NotAChoice),
+    ("log.level", "\"INFO\"", Code::NotAChoice),
+    ("danger.danger_guards_off", "\"rate-limit\"", Code::WrongType),
+    ("danger.danger_allow_weak_secrets", "\"yes\"", Code::WrongType),
+    ("issuer.name", "\"\"", Code::Malformed),
+    ("issuer.audience", "5", Code::WrongType),
+    ("issuer.communities", "[]", Code::Malformed),
+    ("issuer.communities", "\"bakers\"", Code::WrongType),
+    ("issuer.communities", "[\"Bakers\"]", Code::Malformed),
+    ("issuer.communities", "[\"bakers\", \"bakers\"]", Code::Duplicate),
+    ("issuer.algorithm", "\"none\"", Code::NotAChoice),
+    ("issuer.algorithm", "\"hs256\"", Code::NotAChoice),
+    ("issuer.key", "\"a literal secret\"", Code::LiteralSecret),
+    ("issuer.public_key", "\"\"", Code::BadPath),
+    ("issuer.jwks", "[\"a\"]", Code::WrongType),
+    ("issuer.key_id", "\"a\\nb\"", Code::Malformed),
+    ("issuer.grants_entitlements", "\"yes\"", Code::WrongType),
+    ("issuer.provisions_members", "1", Code::WrongType),
+    ("issuer.leeway_seconds", "301", Code::OutOfRange),
+    ("issuer.leeway_seconds", "-1", Code::OutOfRange),
+    ("issuer.longest_life_seconds", "0", Code::OutOfRange),
+];
+
+#[test]
+fn every_key_refuses_a_bad_value_at_its_line() {
+    for &(key, value, code) in BAD {
+        let text = match key.split_once('.') {
+            Some(("issuer", key)) => format!("# a comment\n[[issuer]]\n{key} = {value}\n"),
+            Some((section, key)) => format!("# a comment\n[{section}]\n{key} = {value}\n"),
+            None => format!("# a comment\n\n{key} = {value}\n"),
+        };
+        let column = text.lines().nth(2).unwrap().find(" = ").unwrap() + 4;
+        let problems = Site::with(&text).problems();
+        let found =
+            problems.iter().find(|problem| problem.code == code && problem.key.as_deref() == Some(key));
+        let problem = found.unwrap_or_else(|| panic!("{key} = {value}: {problems}"));
+        // A fault in an element of a list stands at the element.
+        assert!(
+            matches!(&problem.origin, Origin::File { line: 3, column: at, .. } if *at >= column),
+            "{key}: {problem}"
+        );
+    }
+}
+
+#[test]
+fn the_table_of_bad_values_holds_every_key() {
+    for line in portcullis_config::reference_markdown().lines() {
+        if let Some(key) = line.strip_prefix("### `").and_then(|rest| rest.strip_suffix('`')) {
+            assert!(BAD.iter().any(|(bad, ..)| *bad == key), "no bad value for {key}");
+        }
+    }
+}
+
+#[test]
+fn a_listener_that_others_reach_wants_tls_or_a_trusted_https_proxy() {
+    let exposed = "[listen]\nmember = \"0.0.0.0:8080\"\noperator = \"[::]:8081\"\n";
+    assert_snapshot!(problems(exposed), @r#"
+    error[CFG-017]: `listen.member` must be a loopback address while there is no TLS before or in the program, found `0.0.0.0:8080`
+      --> portcullis.toml:2:10
+      help: set `[tls]`; or, behind a proxy that ends TLS, an https `public_url` and `proxies.trusted`
+
+    error[CFG-017]: `listen.operator` must be a loopback address while there is no TLS before or in the program, found `[::]:8081`
+      --> portcullis.toml:3:12
+      help: set `[tls]`; or, behind a proxy that ends TLS, an https `public_url` and `proxies.trusted`
+
+    2 errors
+    "#);
+
+    let https = "public_url = \"https://chat.example.org\"\n";
+    let proxy = "[proxies]\ntrusted = [\"10.0.0.0/8\"]\n";
+    let refused = |text: String| codes(&Site::with(&text).problems());
+    assert_eq!(refused(format!("{https}{exposed}")), [Code::ExposedListener, Code::ExposedListener]);
+    assert_eq!(refused(format!("{exposed}{proxy}")), [Code::ExposedListener, Code::ExposedListener]);
+    let loaded = Site::with(&format!("{https}{exposed}{proxy}")).loaded();
+    assert!(loaded.warnings.is_empty() && loaded.config.public_url.is_https());
+}
+
+#[test]
+fn tls_wants_both_files_a_private_key_and_an_https_address() {
+    assert_snapshot!(problems("[tls]\ncertificate = \"chain.pem\"\n"), @r#"
+    error[CFG-009]: `tls.key` is missing: `[tls]` needs both of its keys
+      --> portcullis.toml:1:2
+      help: add it, or remove `[tls]` to speak plain HTTP
+
+    1 error
+    "#);
+    assert_eq!(codes(&Site::with("[tls]\n").problems()), [Code::HalfPair, Code::HalfPair]);
+
+    let text = "public_url = \"https://chat.example.org\"\n[listen]\nmember = \"0.0.0.0:8443\"\n[tls]\ncertificate = \"chain.pem\"\nkey = \"key.pem\"\n";
+    let site = Site::with(text);
+    assert_eq!(codes(&site.problems()), [Code::BadPath, Code::BadPath]);
+    site.file("chain.pem", "-", 0o644);
+    site.file("key.pem", "-", 0o640);
+    assert_eq!(codes(&site.problems()), [Code::ExposedSecret]);
+    site.file("key.pem", "-", 0o600);
+    let tls = site.loaded().config.tls.expect("TLS is set");
+    assert_eq!((tls.certificate, tls.key), (site.path("chain.pem"), site.path("key.pem")));
+
+    std::fs::write(
+        site.path("portcullis.toml"),
+        text.replace("https://chat.example.org", "http://127.0.0.1"),
+    )
+    .unwrap();
+    assert_eq!(codes(&site.problems()), [Code::PlainPublicUrl]);
+}
+
+#[test]
+fn two_listeners_on_one_port_are_refused() {
+    let problems = Site::with("[listen]\noperator = \"127.0.0.1:8080\"\n").problems();
+    assert_eq!(codes(&problems), [Code::SharedListener]);
+}
+
+#[test]
+fn the_model_needs_a_url_and_a_name_and_settings_that_agree() {
+    assert_snapshot!(problems("[model]\nmax_tokens = 5\n"), @r#"
+    error[CFG-005]: `model.url` is missing: `[model]` needs it
+      --> portcullis.toml:1:2
+      help: write for example `model.url = "http://127.0.0.1:11434/v1"`
+
+    error[CFG-005]: `model.name` is missing: `[model]` needs it
+      --> portcullis.toml:1:2
+      help: write for example `model.name = "llama3.2"`
+
+    2 errors
+    "#);
+    let text = "[model]\nurl = \"http://model.example.org/v1\"\nname = \"a\"\nidle_timeout_ms = 600000\n";
+    let loaded = Site::with(text).loaded();
+    assert_eq!(codes(&loaded.warnings), [Code::PlainModelUrl, Code::HiddenTimeout]);
+    let problems =
+        Site::with("[model]\nurl = \"https://m.example.org\"\nname = \"a\"\nallow = [\"b\"]\n").problems();
+    assert_eq!(codes(&problems), [Code::Dangling]);
+}
+
+#[test]
+fn a_url_with_a_password_is_refused_without_telling_it() {
+    for url in [
+        "https://user:PRIVATE-CANARY@m.example.org/v1",
+        "https://m.example.org/v1?key=PRIVATE-CANARY",
+        "ftp://u:PRIVATE-CANARY@h",
+    ] {
+        let told = problems(&format!("[model]\nname = \"a\"\nurl = \"{url}\"\n"));
+        assert!(told.contains("CFG-013") && !told.contains("CANARY"), "{told}");
+    }
+}

@@ -1,0 +1,20 @@
+//! The configuration as its callers use it: files in a folder, an environment and flags in, a configuration or
+//! diagnostics out.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "tests"
+)]
+
+mod danger;
+mod documents;
+mod faults;
+mod hostile;
+mod initialise;
+mod issuers;
+mod layers;
+mod secrets;
+mod site;
