@@ -1,0 +1,301 @@
+//! The journal as the rest of the program sees it: append and wait until it is durable.
+//!
+//! A thread of its own writes. While one sync runs, further records queue up, and the next sync takes them all, so the
+//! cost of a sync is shared. The queue is bounded: when the disk cannot keep up, callers wait.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use portcullis_core::{Clock, TurnId};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::disk::{Disk, StdDisk};
+use crate::error::Error;
+use crate::frame::MAX_RECORDS;
+use crate::note::{Signer, Verifier};
+use crate::park;
+use crate::record::Record;
+use crate::writer::Writer;
+
+/// What a process uses the journal for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// It serves: it opens and closes turns, and closes those that a crash left open. One process at a time.
+    Serving,
+    /// It administers, such as a command on the command line, beside a server or without one.
+    Administering,
+}
+
+/// How the journal is kept.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// What for.
+    pub used_for: Use,
+    /// A segment is finished once it has this many bytes. A start reads at most one segment.
+    pub segment_bytes: u64,
+    /// A checkpoint is signed after this many new records...
+    pub checkpoint_records: u64,
+    /// ...and this long after the last one, when there is anything new.
+    pub checkpoint_interval: Duration,
+    /// How many records may wait to be written.
+    pub queue: usize,
+    /// Keys that signed earlier parts of this journal.
+    pub earlier_keys: Vec<Verifier>,
+    /// The file layer.
+    pub disk: Arc<dyn Disk>,
+}
+
+impl Options {
+    /// The defaults for that use: segments of 16 MiB, checkpoints every 10,000 records or 30 s, 4,096 waiting records.
+    pub fn new(used_for: Use) -> Self {
+        Self {
+            used_for,
+            segment_bytes: 16 << 20,
+            checkpoint_records: 10_000,
+            checkpoint_interval: Duration::from_secs(30),
+            queue: 4096,
+            earlier_keys: Vec::new(),
+            disk: Arc::new(StdDisk),
+        }
+    }
+}
+
+/// What was found when the journal was opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recovery {
+    /// How many records there were.
+    pub records: u64,
+    /// How many of them a signed checkpoint covered.
+    pub signed: u64,
+    /// Bytes of a last write that was never finished, and never acknowledged, which were removed.
+    pub unfinished_bytes: u64,
+    /// Turns that were open and are now closed as interrupted, in the order in which they were opened. Always empty
+    /// unless [`Use::Serving`].
+    pub interrupted: Vec<TurnId>,
+}
+
+/// Proof that a record is durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipt {
+    /// Its number in the journal.
+    pub seq: u64,
+    /// Its number in its community.
+    pub community_seq: Option<u64>,
+    /// When it was written.
+    pub at: Timestamp,
+}
+
+#[derive(Debug)]
+enum Job {
+    Append { record: Record, answer: oneshot::Sender<Result<Receipt, Error>> },
+    Close { answer: oneshot::Sender<Result<(), Error>> },
+}
+
+/// The journal, open for appending. Share it in an `Arc`.
+///
+/// Dropping it does what [`Journal::close`] does and blocks meanwhile, but tells nobody when that fails.
+#[derive(Debug)]
+pub struct Journal {
+    queue: Option<mpsc::Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+    /// Why nothing can be written any more.
+    ended: Arc<Mutex<Option<Error>>>,
+}
+
+impl Journal {
+    /// Opens the journal in `dir`, which is created where absent, and repairs what a crash leaves behind: see
+    /// [`Recovery`]. It reads and writes files before it returns.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyServing`] when another process serves from it; [`Error::Damaged`] when anything else than an
+    /// unfinished last write is wrong, in which case nothing was changed.
+    pub fn open(
+        dir: &Path,
+        options: Options,
+        signer: Signer,
+        clock: Arc<dyn Clock>,
+    ) -> Result<(Self, Recovery), Error> {
+        let (queue, jobs) = mpsc::channel(options.queue.max(1));
+        let (writer, recovery) = Writer::open(dir, options, signer, clock)?;
+        let ended = Arc::new(Mutex::new(None));
+        let desk = Desk { writer, jobs, ended: Arc::clone(&ended), batch: Vec::with_capacity(MAX_RECORDS) };
+        let thread = std::thread::Builder::new()
+            .name("audit-journal".into())
+            .spawn(move || desk.run())
+            .map_err(Error::io("start the writer of", &dir.display().to_string()))?;
+        Ok((Self { queue: Some(queue), thread: Some(thread), ended }, recovery))
+    }
+
+    /// Records something. Once this resolves to a receipt the record is durable; on an error it must be taken as not
+    /// recorded, and what it stands for must not happen.
+    ///
+    /// Dropping the future does not take the record back if it was queued already.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] after any failed write, until the journal is opened again; [`Error::TurnAlreadyOpen`],
+    /// [`Error::TurnNotOpen`], [`Error::NotServing`] and [`Error::TooLarge`] when the record itself is not valid, which
+    /// leaves the journal in order.
+    pub async fn append(&self, record: Record) -> Result<Receipt, Error> {
+        let (answer, receipt) = oneshot::channel();
+        self.send(Job::Append { record, answer }).await?;
+        receipt.await.unwrap_or_else(|_| Err(self.why_ended()))
+    }
+
+    /// [`Journal::append`] for code without a runtime, such as the command line. It blocks its thread.
+    pub fn append_blocking(&self, record: Record) -> Result<Receipt, Error> {
+        park::wait(self.append(record))
+    }
+
+    /// Writes what is queued, signs a checkpoint and releases the journal. Later appends fail with
+    /// [`Error::Closed`]. Closing twice is no error.
+    pub async fn close(&self) -> Result<(), Error> {
+        let (answer, done) = oneshot::channel();
+        match self.send(Job::Close { answer }).await {
+            Err(Error::Closed) => Ok(()),
+            Err(error) => Err(error),
+            Ok(()) => done.await.unwrap_or_else(|_| match self.why_ended() {
+                Error::Closed => Ok(()),
+                error => Err(error),
+            }),
+        }
+    }
+
+    /// [`Journal::close`] for code without a runtime. It blocks its thread.
+    pub fn close_blocking(&self) -> Result<(), Error> {
+        park::wait(self.close())
+    }
+
+    /// Why nothing can be recorded any more; `None` while all is well. For readiness.
+    pub fn failure(&self) -> Option<Error> {
+        self.ended.lock().clone()
+    }
+
+    async fn send(&self, job: Job) -> Result<(), Error> {
+        match &self.queue {
+            Some(queue) => queue.send(job).await.map_err(|_| self.why_ended()),
+            None => Err(Error::Closed),
+        }
+    }
+
+    fn why_ended(&self) -> Error {
+        self.failure().unwrap_or(Error::Closed)
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic of the writer has been answered to every caller by then.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The writer's thread.
+struct Desk {
+    writer: Writer,
+    jobs: mpsc::Receiver<Job>,
+    ended: Arc<Mutex<Option<Error>>>,
+    batch: Vec<Job>,
+}
+
+impl Desk {
+    fn run(mut self) {
+        let mut closing = Vec::new();
+        loop {
+            match self.receive() {
+                Some(0) => break,
+                Some(_) => {
+                    let (records, answers) = self.sort(&mut closing);
+                    self.write(&records, answers);
+                }
+                None => {}
+            }
+            if closing.is_empty() {
+                self.attempt(Writer::checkpoint_if_due);
+            } else {
+                // What was queued before the close is still written.
+                self.jobs.close();
+            }
+        }
+        self.attempt(Writer::checkpoint);
+        let outcome = self.ended.lock().get_or_insert(Error::Closed).clone();
+        let Self { writer, .. } = self;
+        // Release the locks before anyone is told.
+        drop(writer);
+        for answer in closing {
+            let outcome = if matches!(outcome, Error::Closed) { Ok(()) } else { Err(outcome.clone()) };
+            let _ = answer.send(outcome);
+        }
+    }
+
+    /// Waits for jobs and takes all that are there, up to one frame. `Some(0)` is the end, `None` is time for a
+    /// checkpoint.
+    fn receive(&mut self) -> Option<usize> {
+        let wait = if self.has_failed() { None } else { self.writer.checkpoint_wait() };
+        let jobs = self.jobs.recv_many(&mut self.batch, MAX_RECORDS);
+        // Under a clock that stands still the wait would never end, so it is never shorter than this.
+        let shortest = Duration::from_millis(20);
+        match wait {
+            Some(wait) => park::wait_at_most(jobs, wait.max(shortest)),
+            None => Some(park::wait(jobs)),
+        }
+    }
+
+    fn sort(
+        &mut self,
+        closing: &mut Vec<oneshot::Sender<Result<(), Error>>>,
+    ) -> (Vec<Record>, Vec<oneshot::Sender<Result<Receipt, Error>>>) {
+        let (mut records, mut answers) =
+            (Vec::with_capacity(self.batch.len()), Vec::with_capacity(self.batch.len()));
+        for job in self.batch.drain(..) {
+            match job {
+                Job::Append { record, answer } => {
+                    records.push(record);
+                    answers.push(answer);
+                }
+                Job::Close { answer } => closing.push(answer),
+            }
+        }
+        (records, answers)
+    }
+
+    fn write(&mut self, records: &[Record], answers: Vec<oneshot::Sender<Result<Receipt, Error>>>) {
+        if records.is_empty() {
+            return;
+        }
+        let mut results = Vec::new();
+        self.attempt(|writer| {
+            results = writer.append(records.iter())?;
+            Ok(())
+        });
+        let failure = self.ended.lock().clone();
+        let mut results = results.into_iter();
+        for answer in answers {
+            let stopped = || Err(failure.clone().unwrap_or(Error::Closed));
+            // A caller that has gone away does not want the answer.
+            let _ = answer.send(results.next().unwrap_or_else(stopped));
+        }
+    }
+
+    /// Does some writing, unless writing failed before. A failure is kept, and ends all writing.
+    fn attempt(&mut self, work: impl FnOnce(&mut Writer) -> Result<(), Error>) {
+        if self.has_failed() {
+            return;
+        }
+        if let Err(error) = work(&mut self.writer) {
+            let why = error.in_one_line();
+            tracing::error!(audit.failure = %why, "the audit journal cannot be written");
+            *self.ended.lock() = Some(Error::Stopped { why: why.into() });
+        }
+    }
+
+    fn has_failed(&self) -> bool {
+        self.ended.lock().is_some()
+    }
+}
