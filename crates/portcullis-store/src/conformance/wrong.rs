@@ -1,0 +1,422 @@
+//! Stores that are wrong on purpose, one way each. Each wraps right stores and must fail the case that was written
+//! against it; a suite that lets one pass is the thing that is wrong.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use portcullis_core::{
+    AbilitySet, Action, Actor, CommunityId, DocumentId, Grant, KeyId, MemberId, Role, Scope, SpaceId, Tier,
+    TokenHash,
+};
+
+use crate::{
+    Community, CommunityRef, Content, Directory, Document, Entitlement, Identity, KeyIdentity, KeyInfo, Keys,
+    Kind, Member, Members, NewCommunity, NewDocument, NewKey, NewMember, Passage, PutOutcome, Query, Result,
+    SessionIdentity, SourceEntry, Standing, Status, Stores,
+};
+
+/// How a store is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flaw {
+    /// A search ignores the scope's spaces.
+    LeakySearch,
+    /// A document is read whatever space it is in.
+    LeakyDocument,
+    /// A hidden document is told apart from a missing one.
+    TellingErrors,
+    /// An empty list of spaces means all.
+    EmptyMeansAll,
+    /// Documents and passages of other communities are found too.
+    LeakyCommunity,
+    /// A put writes document by document.
+    PartialPut,
+    /// Every document is stored twice.
+    DoublePut,
+    /// A removal only says that it removed.
+    LingeringRemoval,
+    /// Content is written for whoever asks.
+    OpenWriting,
+    /// A search fails on text with quotes.
+    FragileSearch,
+    /// A search returns all passages of a document.
+    ChattySearch,
+    /// A revocation is acknowledged and forgotten.
+    ForgetfulKeys,
+    /// A key may act for somebody above its maker.
+    RaisingKeys,
+    /// Keys of any community are accepted in each.
+    WanderingKeys,
+    /// What was once true of a key or a member stays true.
+    StaleIdentity,
+    /// An entitlement still counts at the moment it ends.
+    LateEnd,
+    /// A suspended member keeps their standing.
+    LenientSuspension,
+    /// Anyone who may change members may make and change staff.
+    RaisingMembers,
+    /// An address is only found in the case it was written in.
+    CaseSensitiveAddresses,
+    /// A slug in use gives the community that has it.
+    SharedSlugs,
+    /// A name that was once unknown stays unknown.
+    StubbornDirectory,
+}
+
+impl Flaw {
+    /// Every flaw.
+    pub const ALL: [Self; 21] = [
+        Self::LeakySearch,
+        Self::LeakyDocument,
+        Self::TellingErrors,
+        Self::EmptyMeansAll,
+        Self::LeakyCommunity,
+        Self::PartialPut,
+        Self::DoublePut,
+        Self::LingeringRemoval,
+        Self::OpenWriting,
+        Self::FragileSearch,
+        Self::ChattySearch,
+        Self::ForgetfulKeys,
+        Self::RaisingKeys,
+        Self::WanderingKeys,
+        Self::StaleIdentity,
+        Self::LateEnd,
+        Self::LenientSuspension,
+        Self::RaisingMembers,
+        Self::CaseSensitiveAddresses,
+        Self::SharedSlugs,
+        Self::StubbornDirectory,
+    ];
+
+    /// The same stores with this flaw.
+    pub fn into_stores(self, right: Stores) -> Stores {
+        let wrong = Arc::new(Wrong { flaw: self, right: right.clone(), memory: Mutex::default() });
+        Stores {
+            directory: Arc::clone(&wrong) as _,
+            identity: Arc::clone(&wrong) as _,
+            members: Arc::clone(&wrong) as _,
+            keys: Arc::clone(&wrong) as _,
+            content: wrong,
+            ..right
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Wrong {
+    flaw: Flaw,
+    right: Stores,
+    memory: Mutex<Memory>,
+}
+
+#[derive(Debug, Default)]
+struct Memory {
+    keys: Vec<(TokenHash, KeyIdentity)>,
+    standings: BTreeMap<MemberId, Standing>,
+    unknown: Vec<String>,
+}
+
+impl Wrong {
+    fn is(&self, flaw: Flaw) -> bool {
+        self.flaw == flaw
+    }
+
+    fn memory(&self) -> std::sync::MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An owner's scope with every space of a community.
+    async fn all(&self, community: CommunityId) -> Result<Scope> {
+        let owner = scope(community, &[]);
+        let spaces: Vec<SpaceId> =
+            self.right.spaces.list(&owner).await?.into_iter().map(|space| space.id).collect();
+        Ok(scope(community, &spaces))
+    }
+
+    /// The scope that this store reads with.
+    async fn reading(&self, own: &Scope, flaw: Flaw) -> Result<Scope> {
+        if self.is(flaw) || self.is(Flaw::EmptyMeansAll) && own.spaces().is_empty() {
+            return self.all(own.community()).await;
+        }
+        Ok(own.clone())
+    }
+
+    /// The scope that this store writes with.
+    fn writing(&self, own: &Scope, flaw: Flaw) -> Scope {
+        if self.is(flaw) { scope(own.community(), own.spaces()) } else { own.clone() }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a wrong store grants itself what nobody gave it")]
+fn scope(community: CommunityId, spaces: &[SpaceId]) -> Scope {
+    Scope::grant(Grant {
+        community,
+        actor: Actor::Operator,
+        role: Role::Owner,
+        abilities: AbilitySet::SESSION,
+        spaces: spaces.into(),
+        tier: Tier::Standard,
+    })
+}
+
+#[async_trait]
+impl Content for Wrong {
+    async fn put(&self, own: &Scope, documents: Vec<NewDocument>) -> Result<Vec<PutOutcome>> {
+        let own = &self.writing(own, Flaw::OpenWriting);
+        match self.flaw {
+            Flaw::PartialPut => {
+                let mut outcomes = Vec::new();
+                for document in documents {
+                    outcomes.extend(self.right.content.put(own, vec![document]).await?);
+                }
+                Ok(outcomes)
+            }
+            Flaw::DoublePut => {
+                let twice = documents.iter().map(|document| {
+                    let source = format!("{} again", document.source);
+                    NewDocument { source, ..document.clone() }
+                });
+                self.right.content.put(own, twice.collect()).await?;
+                self.right.content.put(own, documents).await
+            }
+            _ => self.right.content.put(own, documents).await,
+        }
+    }
+
+    async fn source(&self, own: &Scope, source: &str) -> Result<BTreeMap<String, SourceEntry>> {
+        self.right.content.source(&self.writing(own, Flaw::OpenWriting), source).await
+    }
+
+    async fn remove(&self, own: &Scope, documents: &[DocumentId]) -> Result<usize> {
+        if self.is(Flaw::LingeringRemoval) {
+            return Ok(documents.len());
+        }
+        self.right.content.remove(&self.writing(own, Flaw::OpenWriting), documents).await
+    }
+
+    async fn search(&self, own: &Scope, query: &Query) -> Result<Vec<Passage>> {
+        if self.is(Flaw::FragileSearch) && query.text.contains(['"', '\'']) {
+            return Err(crate::Error::new(Kind::Unavailable, "content.search"));
+        }
+        let own = &self.reading(own, Flaw::LeakySearch).await?;
+        let mut found = self.right.content.search(own, query).await?;
+        if self.is(Flaw::LeakyCommunity) {
+            for community in self.right.directory.list().await? {
+                let theirs = self.all(community.id).await?;
+                found.extend(self.right.content.search(&theirs, query).await?);
+            }
+        }
+        if self.is(Flaw::ChattySearch) {
+            found.extend_from_within(..);
+        }
+        Ok(found)
+    }
+
+    async fn document(&self, own: &Scope, document: DocumentId) -> Result<Document> {
+        let reading = self.reading(own, Flaw::LeakyDocument).await?;
+        let found = self.right.content.document(&reading, document).await;
+        match self.flaw {
+            Flaw::TellingErrors if found.is_err() => {
+                let all = self.all(own.community()).await?;
+                let exists = self.right.content.document(&all, document).await.is_ok();
+                found.map_err(|error| if exists { error.detail("it is in another space") } else { error })
+            }
+            Flaw::LeakyCommunity if found.is_err() => {
+                for community in self.right.directory.list().await? {
+                    let theirs = self.all(community.id).await?;
+                    if let Ok(found) = self.right.content.document(&theirs, document).await {
+                        return Ok(found);
+                    }
+                }
+                found
+            }
+            _ => found,
+        }
+    }
+}
+
+#[async_trait]
+impl Identity for Wrong {
+    async fn key(
+        &self,
+        community: CommunityId,
+        hash: TokenHash,
+        now: Timestamp,
+    ) -> Result<Option<KeyIdentity>> {
+        if self.is(Flaw::StaleIdentity)
+            && let Some((_, known)) = self.memory().keys.iter().find(|(known, _)| *known == hash)
+        {
+            return Ok(Some(known.clone()));
+        }
+        let mut found = self.right.identity.key(community, hash, now).await?;
+        if self.is(Flaw::WanderingKeys) && found.is_none() {
+            for other in self.right.directory.list().await? {
+                found = found.or(self.right.identity.key(other.id, hash, now).await?);
+            }
+        }
+        if let Some(found) = &found {
+            self.memory().keys.push((hash, found.clone()));
+        }
+        Ok(found)
+    }
+
+    async fn standing(
+        &self,
+        community: CommunityId,
+        member: MemberId,
+        now: Timestamp,
+    ) -> Result<Option<Standing>> {
+        if self.is(Flaw::StaleIdentity)
+            && let Some(known) = self.memory().standings.get(&member)
+        {
+            return Ok(Some(known.clone()));
+        }
+        let asked = if self.is(Flaw::LateEnd) {
+            now.checked_sub(Duration::from_millis(1)).unwrap_or(now)
+        } else {
+            now
+        };
+        let found = self.right.identity.standing(community, member, asked).await?;
+        match (&found, self.flaw) {
+            (None, Flaw::LenientSuspension) => Ok(self.memory().standings.get(&member).cloned()),
+            _ => {
+                if let Some(found) = &found {
+                    self.memory().standings.insert(member, found.clone());
+                }
+                Ok(found)
+            }
+        }
+    }
+
+    async fn session(
+        &self,
+        community: CommunityId,
+        hash: TokenHash,
+        now: Timestamp,
+    ) -> Result<Option<SessionIdentity>> {
+        self.right.identity.session(community, hash, now).await
+    }
+
+    async fn subject(
+        &self,
+        community: CommunityId,
+        issuer: &str,
+        subject: &str,
+        now: Timestamp,
+    ) -> Result<Option<(MemberId, Standing)>> {
+        self.right.identity.subject(community, issuer, subject, now).await
+    }
+}
+
+#[async_trait]
+impl Keys for Wrong {
+    async fn create(&self, own: &Scope, new: NewKey) -> Result<KeyInfo> {
+        let raised =
+            if own.may(Action::WriteKeys) { self.writing(own, Flaw::RaisingKeys) } else { own.clone() };
+        self.right.keys.create(&raised, new).await
+    }
+
+    async fn list(&self, own: &Scope) -> Result<Vec<KeyInfo>> {
+        self.right.keys.list(own).await
+    }
+
+    async fn revoke(&self, own: &Scope, key: KeyId) -> Result<()> {
+        if self.is(Flaw::ForgetfulKeys) { Ok(()) } else { self.right.keys.revoke(own, key).await }
+    }
+}
+
+#[async_trait]
+impl Members for Wrong {
+    async fn add(&self, own: &Scope, new: NewMember) -> Result<Member> {
+        self.right.members.add(&self.raised(own), new).await
+    }
+
+    async fn get(&self, own: &Scope, member: MemberId) -> Result<Member> {
+        self.right.members.get(own, member).await
+    }
+
+    async fn list(&self, own: &Scope) -> Result<Vec<Member>> {
+        self.right.members.list(own).await
+    }
+
+    async fn find_by_email(&self, own: &Scope, email: &str) -> Result<Option<Member>> {
+        let found = self.right.members.find_by_email(own, email).await?;
+        let exact = |member: &Member| member.email.as_deref() == Some(email);
+        Ok(found.filter(|member| !self.is(Flaw::CaseSensitiveAddresses) || exact(member)))
+    }
+
+    async fn set_role(&self, own: &Scope, member: MemberId, role: Role) -> Result<()> {
+        self.right.members.set_role(&self.raised(own), member, role).await
+    }
+
+    async fn set_status(&self, own: &Scope, member: MemberId, status: Status) -> Result<()> {
+        self.right.members.set_status(&self.raised(own), member, status).await
+    }
+
+    async fn entitle(&self, own: &Scope, member: MemberId, entitlement: Entitlement) -> Result<()> {
+        self.right.members.entitle(&self.raised(own), member, entitlement).await
+    }
+
+    async fn end_entitlement(&self, own: &Scope, member: MemberId, plan: &str) -> Result<()> {
+        self.right.members.end_entitlement(&self.raised(own), member, plan).await
+    }
+
+    async fn link(&self, own: &Scope, member: MemberId, issuer: &str, subject: &str) -> Result<()> {
+        self.right.members.link(&self.raised(own), member, issuer, subject).await
+    }
+
+    async fn provision(
+        &self,
+        community: CommunityId,
+        issuer: &str,
+        subject: &str,
+        name: &str,
+    ) -> Result<MemberId> {
+        self.right.members.provision(community, issuer, subject, name).await
+    }
+}
+
+impl Wrong {
+    fn raised(&self, own: &Scope) -> Scope {
+        if own.may(Action::WriteMembers) { self.writing(own, Flaw::RaisingMembers) } else { own.clone() }
+    }
+}
+
+#[async_trait]
+impl Directory for Wrong {
+    async fn create(&self, new: NewCommunity) -> Result<Community> {
+        if self.is(Flaw::SharedSlugs)
+            && let Some(taken) = self.right.directory.find(CommunityRef::Slug(&new.slug)).await?
+        {
+            return Ok(taken);
+        }
+        self.right.directory.create(new).await
+    }
+
+    async fn find(&self, by: CommunityRef<'_>) -> Result<Option<Community>> {
+        let name = format!("{by:?}");
+        if self.is(Flaw::StubbornDirectory) && self.memory().unknown.contains(&name) {
+            return Ok(None);
+        }
+        let found = self.right.directory.find(by).await?;
+        if found.is_none() {
+            self.memory().unknown.push(name);
+        }
+        Ok(found)
+    }
+
+    async fn list(&self) -> Result<Vec<Community>> {
+        self.right.directory.list().await
+    }
+
+    async fn set_tier(&self, community: CommunityId, tier: Tier) -> Result<()> {
+        self.right.directory.set_tier(community, tier).await
+    }
+
+    async fn ping(&self) -> Result<()> {
+        self.right.directory.ping().await
+    }
+}

@@ -1,0 +1,74 @@
+//! The communities of one instance.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use portcullis_core::{CommunityId, Locator, Tier};
+
+use crate::Result;
+
+/// A community: the tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Community {
+    /// Its id.
+    pub id: CommunityId,
+    /// Its short name in addresses and on the command line: `a-z`, `0-9` and `-`, 2 to 40 characters.
+    pub slug: String,
+    /// Its name as people read it.
+    pub name: String,
+    /// What its tokens carry in the place of its id.
+    pub locator: Locator,
+    /// The host name its sign-in page answers on, if it has one of its own.
+    pub host: Option<String>,
+    /// Its class of limits.
+    pub tier: Tier,
+    /// When it was created.
+    pub created: Timestamp,
+}
+
+/// What a new community needs.
+#[derive(Debug, Clone)]
+pub struct NewCommunity {
+    /// See [`Community::slug`].
+    pub slug: String,
+    /// See [`Community::name`].
+    pub name: String,
+    /// See [`Community::host`].
+    pub host: Option<String>,
+    /// See [`Community::tier`].
+    pub tier: Tier,
+}
+
+/// One of the ways to name a community.
+#[derive(Debug, Clone, Copy)]
+pub enum CommunityRef<'a> {
+    /// By id.
+    Id(CommunityId),
+    /// By slug.
+    Slug(&'a str),
+    /// By the locator in a token.
+    Locator(&'a Locator),
+    /// By host name, lower case, without a port.
+    Host(&'a str),
+}
+
+/// The communities of this instance. It takes no scope: it is what a scope is found in.
+#[async_trait]
+pub trait Directory: Send + Sync + fmt::Debug {
+    /// Creates a community with its own keys and storage. A slug or host in use is a `Conflict`, and then nothing
+    /// is left behind.
+    async fn create(&self, new: NewCommunity) -> Result<Community>;
+
+    /// The community of that name, if there is one.
+    async fn find(&self, by: CommunityRef<'_>) -> Result<Option<Community>>;
+
+    /// All communities, by slug.
+    async fn list(&self) -> Result<Vec<Community>>;
+
+    /// Puts a community into another tier.
+    async fn set_tier(&self, community: CommunityId, tier: Tier) -> Result<()>;
+
+    /// Does the work of one trivial read, so that readiness can tell the truth.
+    async fn ping(&self) -> Result<()>;
+}

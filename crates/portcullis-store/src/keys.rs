@@ -1,0 +1,75 @@
+//! API keys, without their secrets.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use portcullis_core::{AbilitySet, KeyId, MemberId, Role, Scope, TokenHash};
+
+use crate::Result;
+
+/// For whom a key acts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyActor {
+    /// For a member: with their role and plans as they are at each request.
+    Member(MemberId),
+    /// For a builder's own back end: with a role, and with the spaces that these plans and the role open.
+    Backend {
+        /// The role it acts with.
+        role: Role,
+        /// The plans whose spaces it may read, by name.
+        plans: Vec<String>,
+    },
+}
+
+/// What a new key needs. The token itself is never stored.
+#[derive(Debug, Clone)]
+pub struct NewKey {
+    /// What people call it, such as `website back end`.
+    pub name: String,
+    /// For whom it acts.
+    pub actor: KeyActor,
+    /// What it may be used for.
+    pub abilities: AbilitySet,
+    /// When it stops working.
+    pub expires: Option<Timestamp>,
+    /// The token's hash.
+    pub hash: TokenHash,
+    /// What lists show of the token, see [`portcullis_core::Token::hint`].
+    pub hint: String,
+}
+
+/// A key as lists show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyInfo {
+    /// Its id.
+    pub id: KeyId,
+    /// See [`NewKey::name`].
+    pub name: String,
+    /// See [`NewKey::actor`].
+    pub actor: KeyActor,
+    /// See [`NewKey::abilities`].
+    pub abilities: AbilitySet,
+    /// See [`NewKey::expires`].
+    pub expires: Option<Timestamp>,
+    /// See [`NewKey::hint`].
+    pub hint: String,
+    /// When it was created.
+    pub created: Timestamp,
+    /// When it was revoked, if it was.
+    pub revoked: Option<Timestamp>,
+}
+
+/// API keys of the scope's community. Every call needs [`portcullis_core::Action::WriteKeys`].
+#[async_trait]
+pub trait Keys: Send + Sync + fmt::Debug {
+    /// Stores a key. An unknown member or plan is `Invalid`; a role above the scope's own is `Forbidden`, be it a
+    /// backend's or that of the member it acts for. A hash in use is a `Conflict`. Plans come back by name.
+    async fn create(&self, scope: &Scope, new: NewKey) -> Result<KeyInfo>;
+
+    /// All keys, revoked ones too, newest first.
+    async fn list(&self, scope: &Scope) -> Result<Vec<KeyInfo>>;
+
+    /// Revokes a key for good. It is refused from the next request on. Revoking twice is no error.
+    async fn revoke(&self, scope: &Scope, key: KeyId) -> Result<()>;
+}
