@@ -1,0 +1,130 @@
+//! Invitations, and who may join at all.
+
+use portcullis_core::{Action, InvitationId, Role, Scope};
+use portcullis_store::sessions::MOST_USES;
+use portcullis_store::{Kind, NewInvitation, Strangers};
+use rusqlite::{Connection, params};
+
+use crate::fault::Fault;
+use crate::joining::Joining;
+use crate::members::checked_email;
+use crate::spaces::plan_row;
+use crate::stores::{Engine, allow};
+use crate::value::{micros, role};
+
+/// How somebody who is no member may become one.
+#[derive(Debug)]
+pub(crate) enum Welcome {
+    /// By an invitation, by the file's own id, with its role.
+    Invited { invitation: i64, role: Role },
+    /// As anybody may.
+    Stranger,
+}
+
+impl Engine {
+    pub(crate) async fn write_invitation(
+        &self,
+        scope: &Scope,
+        new: NewInvitation,
+    ) -> Result<InvitationId, Fault> {
+        let community = self.allowed(scope, Action::WriteMembers).await?;
+        if new.role > Role::Member {
+            allow(scope, Action::WriteStaff)?;
+        }
+        if !(1..=MOST_USES).contains(&new.uses) {
+            return Err(Fault::because(Kind::Invalid, format!("an invitation has 1 to {MOST_USES} uses")));
+        }
+        let email = new.email.as_deref().map(checked_email).transpose()?;
+        let email_index = email.map(|email| community.email_index(email));
+        let id = InvitationId::new(&*self.clock);
+        let now = micros(self.clock.now());
+        let write = community.db.write(move |conn| {
+            conn.prepare_cached("DELETE FROM invitations WHERE expires <= ?")?.execute([now])?;
+            conn.prepare_cached(
+                "INSERT INTO invitations (uuid, hash, email_index, role, uses, created, expires)
+                 VALUES (?, ?, ?, ?, ?, ?, ?)",
+            )?
+            .execute(params![
+                id.as_bytes(),
+                new.token.as_bytes(),
+                email_index,
+                new.role.name(),
+                new.uses,
+                now,
+                micros(new.expires)
+            ])?;
+            let row = conn.last_insert_rowid();
+            for entitlement in &new.entitlements {
+                let plan = plan_row(conn, &entitlement.plan)?;
+                conn.prepare_cached(
+                    "INSERT INTO invitation_plans (invitation, plan, until) VALUES (?1, ?2, ?3)
+                     ON CONFLICT DO UPDATE SET until = ?3",
+                )?
+                .execute(params![row, plan, entitlement.until.map(micros)])?;
+            }
+            Ok(id)
+        });
+        write.await
+    }
+
+    pub(crate) async fn withdraw_invitation(
+        &self,
+        scope: &Scope,
+        invitation: InvitationId,
+    ) -> Result<(), Fault> {
+        let community = self.allowed(scope, Action::WriteMembers).await?;
+        let now = micros(self.clock.now());
+        let write = community.db.write(move |conn| {
+            let changed = conn
+                .prepare_cached("UPDATE invitations SET withdrawn = coalesce(withdrawn, ?) WHERE uuid = ?")?
+                .execute(params![now, invitation.as_bytes()])?;
+            if changed == 0 { Err(Fault::new(Kind::NotFound)) } else { Ok(()) }
+        });
+        write.await
+    }
+}
+
+/// How somebody with that address may join at `now`, if they may. It does the same work whether there is an invitation
+/// or not.
+pub(crate) fn welcome(
+    conn: &Connection,
+    invitation: Option<&[u8; 32]>,
+    email_index: &[u8; 32],
+    strangers: Strangers,
+    now: i64,
+) -> Result<Option<Welcome>, Fault> {
+    let mut statement = conn.prepare_cached(
+        "SELECT id, role FROM invitations
+         WHERE hash = ? AND uses > 0 AND withdrawn IS NULL AND expires > ?
+           AND (email_index IS NULL OR email_index = ?)",
+    )?;
+    let mut rows = statement.query(params![invitation, now, email_index])?;
+    if let Some(row) = rows.next()? {
+        return Ok(Some(Welcome::Invited {
+            invitation: row.get(0)?,
+            role: role(&row.get::<_, String>(1)?)?,
+        }));
+    }
+    Ok((strangers == Strangers::Join).then_some(Welcome::Stranger))
+}
+
+impl Welcome {
+    /// Lets somebody in, and counts the use of the invitation. The file's own id of the new member is returned.
+    pub(crate) fn let_in(&self, conn: &Connection, joining: &Joining) -> Result<i64, Fault> {
+        match self {
+            Self::Stranger => joining.insert(conn, Role::default()),
+            Self::Invited { invitation, role } => {
+                // There is one writer, so it still has the use that was seen; the table refuses less than none.
+                conn.prepare_cached("UPDATE invitations SET uses = uses - 1 WHERE id = ?")?
+                    .execute([invitation])?;
+                let member = joining.insert(conn, *role)?;
+                conn.prepare_cached(
+                    "INSERT INTO entitlements (member, plan, until)
+                     SELECT ?, plan, until FROM invitation_plans WHERE invitation = ?",
+                )?
+                .execute([member, *invitation])?;
+                Ok(member)
+            }
+        }
+    }
+}

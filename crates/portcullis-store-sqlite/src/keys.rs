@@ -1,0 +1,139 @@
+//! The keys port: API keys, by hash.
+
+use async_trait::async_trait;
+use portcullis_core::{Action, KeyId, MemberId, Role, Scope};
+use portcullis_store::{KeyActor, KeyInfo, Keys, Kind, NewKey, Result};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::fault::Fault;
+use crate::spaces::plan_row;
+use crate::stores::Engine;
+use crate::value::{abilities, abilities_text, micros, name, optional_time, role, time};
+
+#[async_trait]
+impl Keys for Engine {
+    async fn create(&self, scope: &Scope, new: NewKey) -> Result<KeyInfo> {
+        self.create_key(scope, new).await.map_err(|fault| fault.at("keys.create"))
+    }
+
+    async fn list(&self, scope: &Scope) -> Result<Vec<KeyInfo>> {
+        self.keys_of(scope).await.map_err(|fault| fault.at("keys.list"))
+    }
+
+    async fn revoke(&self, scope: &Scope, key: KeyId) -> Result<()> {
+        self.revoke_key(scope, key).await.map_err(|fault| fault.at("keys.revoke"))
+    }
+}
+
+impl Engine {
+    async fn create_key(&self, scope: &Scope, new: NewKey) -> Result<KeyInfo, Fault> {
+        let community = self.allowed(scope, Action::WriteKeys).await?;
+        name(&new.name)?;
+        let (id, own) = (KeyId::new(&*self.clock), scope.role());
+        let created = micros(self.clock.now());
+        let write = community.db.write(move |conn| {
+            let (member, acting) = match &new.actor {
+                KeyActor::Member(member) => {
+                    let (row, acting) = acting_member(conn, *member)?;
+                    (Some(row), acting)
+                }
+                KeyActor::Backend { role, .. } => (None, *role),
+            };
+            // Else whoever may make keys could make themselves one that may do more.
+            if acting > own {
+                return Err(Fault::because(Kind::Forbidden, "the key would act with a role above your own"));
+            }
+            conn.prepare_cached(
+                "INSERT INTO keys (uuid, hash, name, hint, member, role, abilities, created, expires)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            )?
+            .execute(params![
+                id.as_bytes(),
+                new.hash.as_bytes(),
+                new.name,
+                new.hint,
+                member,
+                member.is_none().then(|| acting.name()),
+                abilities_text(new.abilities),
+                created,
+                new.expires.map(micros),
+            ])?;
+            let row = conn.last_insert_rowid();
+            if let KeyActor::Backend { plans, .. } = &new.actor {
+                for plan in plans {
+                    let plan = plan_row(conn, plan)?;
+                    conn.prepare_cached(
+                        "INSERT INTO key_plans (key, plan) VALUES (?, ?) ON CONFLICT DO NOTHING",
+                    )?
+                    .execute([row, plan])?;
+                }
+            }
+            select(conn, "WHERE keys.id = ?", Some(row))?.pop().ok_or(Fault::new(Kind::NotFound))
+        });
+        write.await
+    }
+
+    async fn keys_of(&self, scope: &Scope) -> Result<Vec<KeyInfo>, Fault> {
+        let community = self.allowed(scope, Action::WriteKeys).await?;
+        community.db.read(|conn| select(conn, "ORDER BY keys.id DESC", None)).await
+    }
+
+    async fn revoke_key(&self, scope: &Scope, key: KeyId) -> Result<(), Fault> {
+        let community = self.allowed(scope, Action::WriteKeys).await?;
+        let now = micros(self.clock.now());
+        let write = community.db.write(move |conn| {
+            let changed = conn
+                .prepare_cached("UPDATE keys SET revoked = coalesce(revoked, ?) WHERE uuid = ?")?
+                .execute(params![now, key.as_bytes()])?;
+            if changed == 0 { Err(Fault::new(Kind::NotFound)) } else { Ok(()) }
+        });
+        write.await
+    }
+}
+
+fn acting_member(conn: &Connection, member: MemberId) -> Result<(i64, Role), Fault> {
+    let found = conn
+        .prepare_cached("SELECT id, role FROM members WHERE uuid = ?")?
+        .query_row([member.as_bytes()], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))
+        .optional()?;
+    let (row, name) = found.ok_or_else(|| Fault::because(Kind::Invalid, "no member has that id"))?;
+    Ok((row, role(&name)?))
+}
+
+/// Keys that a fixed `condition` with at most one bound value selects.
+fn select(conn: &Connection, condition: &'static str, value: Option<i64>) -> Result<Vec<KeyInfo>, Fault> {
+    let mut statement = conn.prepare_cached(&format!(
+        "SELECT keys.id, keys.uuid, keys.name, keys.hint, members.uuid, keys.role, keys.abilities, keys.created,
+                keys.expires, keys.revoked
+         FROM keys LEFT JOIN members ON members.id = keys.member {condition}"
+    ))?;
+    let mut rows = statement.query(rusqlite::params_from_iter(value))?;
+    let mut keys = Vec::new();
+    while let Some(row) = rows.next()? {
+        let actor = match row.get::<_, Option<[u8; 16]>>(4)? {
+            Some(member) => KeyActor::Member(MemberId::from_bytes(member)),
+            None => {
+                KeyActor::Backend { role: role(&row.get::<_, String>(5)?)?, plans: plans(conn, row.get(0)?)? }
+            }
+        };
+        keys.push(KeyInfo {
+            id: KeyId::from_bytes(row.get(1)?),
+            name: row.get(2)?,
+            actor,
+            abilities: abilities(&row.get::<_, String>(6)?)?,
+            expires: optional_time(row.get(8)?)?,
+            hint: row.get(3)?,
+            created: time(row.get(7)?)?,
+            revoked: optional_time(row.get(9)?)?,
+        });
+    }
+    Ok(keys)
+}
+
+fn plans(conn: &Connection, key: i64) -> Result<Vec<String>, Fault> {
+    let mut statement = conn.prepare_cached(
+        "SELECT slug FROM key_plans JOIN plans ON plans.id = plan WHERE key = ? ORDER BY slug",
+    )?;
+    let plans = statement.query_map([key], |row| row.get(0))?;
+    Ok(plans.collect::<Result<_, _>>()?)
+}

@@ -1,0 +1,290 @@
+//! The members port. Names and addresses are sealed with each member's own key; addresses are found by a keyed hash.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use portcullis_core::{Action, CommunityId, MemberId, Role, Scope};
+use portcullis_store::{Entitlement, Kind, Member, Members, NewMember, Result, Status};
+use rusqlite::{Connection, OptionalExtension, ToSql, params};
+
+use crate::communities::Community;
+use crate::fault::Fault;
+use crate::keystore::MemberKey;
+use crate::spaces::plan_row;
+use crate::stores::{Engine, allow};
+use crate::value::{micros, optional_time, role, time};
+
+/// Stands where the name of a member was whose key is destroyed.
+const ERASED: &str = "(erased)";
+/// The longest address that SMTP carries (RFC 5321, section 4.5.3.1.3).
+const EMAIL_BYTES: usize = 254;
+
+#[async_trait]
+impl Members for Engine {
+    async fn add(&self, scope: &Scope, new: NewMember) -> Result<Member> {
+        self.add_member(scope, new).await.map_err(|fault| fault.at("members.add"))
+    }
+
+    async fn get(&self, scope: &Scope, member: MemberId) -> Result<Member> {
+        self.member(scope, member).await.map_err(|fault| fault.at("members.get"))
+    }
+
+    async fn list(&self, scope: &Scope) -> Result<Vec<Member>> {
+        self.all_members(scope).await.map_err(|fault| fault.at("members.list"))
+    }
+
+    async fn find_by_email(&self, scope: &Scope, email: &str) -> Result<Option<Member>> {
+        self.member_by_email(scope, email).await.map_err(|fault| fault.at("members.find_by_email"))
+    }
+
+    async fn set_role(&self, scope: &Scope, member: MemberId, role: Role) -> Result<()> {
+        let changed = self.change(scope, member, role, move |conn, row| {
+            conn.prepare_cached("UPDATE members SET role = ? WHERE id = ?")?
+                .execute(params![role.name(), row])?;
+            Ok(())
+        });
+        changed.await.map_err(|fault| fault.at("members.set_role"))
+    }
+
+    async fn set_status(&self, scope: &Scope, member: MemberId, status: Status) -> Result<()> {
+        let changed = self.change(scope, member, Role::Member, move |conn, row| {
+            conn.prepare_cached("UPDATE members SET status = ? WHERE id = ?")?
+                .execute(params![status_name(status), row])?;
+            Ok(())
+        });
+        changed.await.map_err(|fault| fault.at("members.set_status"))
+    }
+
+    async fn entitle(&self, scope: &Scope, member: MemberId, entitlement: Entitlement) -> Result<()> {
+        let changed = self.change(scope, member, Role::Member, move |conn, row| {
+            let plan = plan_row(conn, &entitlement.plan)?;
+            conn.prepare_cached(
+                "INSERT INTO entitlements (member, plan, until) VALUES (?1, ?2, ?3)
+                 ON CONFLICT DO UPDATE SET until = ?3",
+            )?
+            .execute(params![row, plan, entitlement.until.map(micros)])?;
+            Ok(())
+        });
+        changed.await.map_err(|fault| fault.at("members.entitle"))
+    }
+
+    async fn end_entitlement(&self, scope: &Scope, member: MemberId, plan: &str) -> Result<()> {
+        let (plan, now) = (plan.to_owned(), micros(self.clock.now()));
+        let changed = self.change(scope, member, Role::Member, move |conn, row| {
+            conn.prepare_cached(
+                "UPDATE entitlements SET until = ?1
+                 WHERE member = ?2 AND plan = (SELECT id FROM plans WHERE slug = ?3)
+                   AND (until IS NULL OR until > ?1)",
+            )?
+            .execute(params![now, row, plan])?;
+            Ok(())
+        });
+        changed.await.map_err(|fault| fault.at("members.end_entitlement"))
+    }
+
+    async fn link(&self, scope: &Scope, member: MemberId, issuer: &str, subject: &str) -> Result<()> {
+        let linked = self.link_subject(scope, member, issuer, subject);
+        linked.await.map_err(|fault| fault.at("members.link"))
+    }
+
+    async fn provision(
+        &self,
+        community: CommunityId,
+        issuer: &str,
+        subject: &str,
+        name: &str,
+    ) -> Result<MemberId> {
+        let provisioned = self.provision_member(community, issuer, subject, name);
+        provisioned.await.map_err(|fault| fault.at("members.provision"))
+    }
+}
+
+/// A member as the file keeps them.
+struct Sealed {
+    id: MemberId,
+    name: Vec<u8>,
+    email: Option<Vec<u8>>,
+    role: Role,
+    status: Status,
+    created: i64,
+    entitlements: Vec<Entitlement>,
+}
+
+impl Engine {
+    async fn add_member(&self, scope: &Scope, new: NewMember) -> Result<Member, Fault> {
+        let community = self.allowed(scope, Action::WriteMembers).await?;
+        let role = new.role.unwrap_or_default();
+        if role > Role::Member {
+            allow(scope, Action::WriteStaff)?;
+        }
+        let email = new.email.as_deref().map(checked_email).transpose()?;
+        let joining = self.prepare_member(&community, &new.name, email).await?;
+        let (id, created) = (joining.id, joining.created);
+        let write = community.db.write(move |conn| joining.insert(conn, role).map(drop));
+        if let Err(fault) = write.await {
+            self.forget_unjoined(&community, id).await;
+            return Err(match fault.kind() {
+                Kind::Conflict => Fault::because(Kind::Conflict, "another member has that address"),
+                _ => fault,
+            });
+        }
+        Ok(Member {
+            id,
+            name: new.name.clone(),
+            email: email.map(str::to_owned),
+            role,
+            status: Status::Active,
+            created: time(created)?,
+            entitlements: Vec::new(),
+        })
+    }
+
+    async fn member(&self, scope: &Scope, member: MemberId) -> Result<Member, Fault> {
+        let own = scope.member() == Some(member) && scope.may(Action::ReadSelf);
+        if !own {
+            allow(scope, Action::ReadMembers)?;
+        }
+        let community = self.communities.of_scope(scope.community()).await?;
+        let found = community.db.read(move |conn| select(conn, "WHERE uuid = ?", &[member.as_bytes()]));
+        let found = found.await?;
+        self.unseal(&community, found).await?.pop().ok_or(Fault::new(Kind::NotFound))
+    }
+
+    async fn all_members(&self, scope: &Scope) -> Result<Vec<Member>, Fault> {
+        let community = self.allowed(scope, Action::ReadMembers).await?;
+        let found = community.db.read(|conn| select(conn, "ORDER BY id", &[])).await?;
+        self.unseal(&community, found).await
+    }
+
+    async fn member_by_email(&self, scope: &Scope, email: &str) -> Result<Option<Member>, Fault> {
+        let community = self.allowed(scope, Action::ReadMembers).await?;
+        let index = community.email_index(email.trim());
+        let found = community.db.read(move |conn| select(conn, "WHERE email_index = ?", &[&index]));
+        let found = found.await?;
+        Ok(self.unseal(&community, found).await?.pop())
+    }
+
+    /// Changes a member, if the scope may: staff, and whoever `becomes` staff, only with `WriteStaff`.
+    pub(crate) async fn change<T: Send + 'static>(
+        &self,
+        scope: &Scope,
+        member: MemberId,
+        becomes: Role,
+        work: impl FnOnce(&Connection, i64) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
+        let community = self.allowed(scope, Action::WriteMembers).await?;
+        let staff = allow(scope, Action::WriteStaff);
+        let write = community.db.write(move |conn| {
+            let found = conn
+                .prepare_cached("SELECT id, role FROM members WHERE uuid = ?")?
+                .query_row([member.as_bytes()], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))
+                .optional()?;
+            let (row, current) = found.ok_or(Fault::new(Kind::NotFound))?;
+            if becomes > Role::Member || role(&current)? > Role::Member {
+                staff?;
+            }
+            work(conn, row)
+        });
+        write.await
+    }
+
+    /// Opens names and addresses. A member whose key is destroyed stays, without them.
+    async fn unseal(&self, community: &Arc<Community>, found: Vec<Sealed>) -> Result<Vec<Member>, Fault> {
+        let ids = found.iter().map(|sealed| sealed.id).collect();
+        // Read after the members: each member's key was there before the member.
+        let keys = self.keys.members(community.id, ids).await?;
+        found.into_iter().map(|sealed| unseal(community.id, sealed, &keys)).collect()
+    }
+}
+
+fn unseal(
+    community: CommunityId,
+    sealed: Sealed,
+    keys: &HashMap<MemberId, MemberKey>,
+) -> Result<Member, Fault> {
+    let (name, email) = match keys.get(&sealed.id) {
+        Some(MemberKey::Key(key)) => {
+            let open = |field, bytes: &[u8]| {
+                key.open(&place(field, community, sealed.id), bytes)
+                    .ok()
+                    .and_then(|plain| String::from_utf8(plain).ok())
+                    .ok_or_else(|| Fault::because(Kind::Corrupt, format!("a member's {field} does not open")))
+            };
+            (open("name", &sealed.name)?, sealed.email.map(|email| open("email", &email)).transpose()?)
+        }
+        Some(MemberKey::Destroyed) => (ERASED.to_owned(), None),
+        None => return Err(Fault::because(Kind::Corrupt, "a member's key is missing")),
+    };
+    Ok(Member {
+        id: sealed.id,
+        name,
+        email,
+        role: sealed.role,
+        status: sealed.status,
+        created: time(sealed.created)?,
+        entitlements: sealed.entitlements,
+    })
+}
+
+/// What a sealed field is bound to, so that it opens nowhere else.
+pub(crate) fn place(field: &str, community: CommunityId, member: MemberId) -> Vec<u8> {
+    [b"members.", field.as_bytes(), community.as_bytes(), member.as_bytes()].concat()
+}
+
+/// An address that mail could reach, without the space around it.
+pub(crate) fn checked_email(email: &str) -> Result<&str, Fault> {
+    let email = email.trim();
+    let well_formed = email.len() <= EMAIL_BYTES
+        && email
+            .split_once('@')
+            .is_some_and(|(local, host)| !local.is_empty() && !host.is_empty() && !host.contains('@'))
+        && !email.chars().any(|c| c.is_control() || c.is_whitespace());
+    if well_formed {
+        return Ok(email);
+    }
+    Err(Fault::because(Kind::Invalid, "an e-mail address is `name@host`, at most 254 bytes, without spaces"))
+}
+
+const fn status_name(status: Status) -> &'static str {
+    match status {
+        Status::Active => "active",
+        Status::Suspended => "suspended",
+    }
+}
+
+/// Members that a fixed `condition` selects.
+fn select(conn: &Connection, condition: &'static str, values: &[&dyn ToSql]) -> Result<Vec<Sealed>, Fault> {
+    let mut statement = conn.prepare_cached(&format!(
+        "SELECT id, uuid, name, email, role, status, created FROM members {condition}"
+    ))?;
+    let mut rows = statement.query(values)?;
+    let mut members = Vec::new();
+    while let Some(row) = rows.next()? {
+        members.push(Sealed {
+            id: MemberId::from_bytes(row.get(1)?),
+            name: row.get(2)?,
+            email: row.get(3)?,
+            role: role(&row.get::<_, String>(4)?)?,
+            status: match row.get::<_, String>(5)?.as_str() {
+                "active" => Status::Active,
+                _ => Status::Suspended,
+            },
+            created: row.get(6)?,
+            entitlements: entitlements(conn, row.get(0)?)?,
+        });
+    }
+    Ok(members)
+}
+
+fn entitlements(conn: &Connection, member: i64) -> Result<Vec<Entitlement>, Fault> {
+    let mut statement = conn.prepare_cached(
+        "SELECT slug, until FROM entitlements JOIN plans ON plans.id = plan WHERE member = ? ORDER BY slug",
+    )?;
+    let mut rows = statement.query([member])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(Entitlement { plan: row.get(0)?, until: optional_time(row.get(1)?)? });
+    }
+    Ok(found)
+}

@@ -1,0 +1,80 @@
+//! The schema of each kind of file, as numbered migrations that are applied in order and recorded in `user_version`.
+
+use portcullis_store::Kind;
+use rusqlite::Connection;
+
+use crate::fault::Fault;
+
+/// The migrations of one kind of file, oldest first. Migration n brings `user_version` from n-1 to n.
+#[derive(Debug)]
+pub(crate) struct Schema {
+    migrations: &'static [&'static str],
+}
+
+/// `platform.db`: the communities of the instance.
+pub(crate) static PLATFORM: Schema =
+    Schema { migrations: &[include_str!("../migrations/platform/0001_create_communities.sql")] };
+
+/// `keys.db`: wrapped keys.
+pub(crate) static KEYS: Schema =
+    Schema { migrations: &[include_str!("../migrations/keys/0001_create_keys.sql")] };
+
+/// `communities/<id>.db`: all of one community.
+pub(crate) static COMMUNITY: Schema = Schema {
+    migrations: &[
+        include_str!("../migrations/community/0001_create_community.sql"),
+        include_str!("../migrations/community/0002_add_sign_in_and_conversations.sql"),
+    ],
+};
+
+/// How a file's schema stands to the one this program knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// The same.
+    Current,
+    /// Migrations are to be applied; a new file has them all before it.
+    Behind,
+    /// A newer program wrote the file.
+    Newer { found: usize, known: usize },
+}
+
+impl Schema {
+    /// How the open file stands to this schema.
+    pub(crate) fn standing(&self, conn: &Connection) -> Result<Standing, rusqlite::Error> {
+        let (found, known) = (version(conn)?, self.migrations.len());
+        Ok(match found.cmp(&known) {
+            std::cmp::Ordering::Less => Standing::Behind,
+            std::cmp::Ordering::Equal => Standing::Current,
+            std::cmp::Ordering::Greater => Standing::Newer { found, known },
+        })
+    }
+
+    /// Applies what is missing, in one transaction: all of it or nothing.
+    pub(crate) fn migrate(&self, conn: &mut Connection) -> Result<(), Fault> {
+        let transaction = conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        // Read again inside the transaction: another process may have been here first.
+        for migration in self.migrations.iter().skip(version(&transaction)?) {
+            transaction.execute_batch(migration)?;
+        }
+        let version = i64::try_from(self.migrations.len()).unwrap_or(i64::MAX);
+        transaction.pragma_update(None, "user_version", version)?;
+        Ok(transaction.commit()?)
+    }
+}
+
+impl Standing {
+    /// The same as an error where a newer file cannot be used.
+    pub(crate) fn newer(found: usize, known: usize) -> Fault {
+        Fault::because(
+            Kind::Unavailable,
+            format!(
+                "the file has schema {found}, this program knows up to {known}: use the program that wrote it"
+            ),
+        )
+    }
+}
+
+fn version(conn: &Connection) -> Result<usize, rusqlite::Error> {
+    let version: u32 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    Ok(usize::try_from(version).unwrap_or(usize::MAX))
+}
