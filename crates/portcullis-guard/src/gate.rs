@@ -1,0 +1,78 @@
+//! What the guards rule with: stores, limits, clock, journal.
+
+use std::sync::Arc;
+
+use portcullis_audit::Journal;
+use portcullis_core::{Clock, Scope, Tasks};
+use portcullis_store::Stores;
+
+use crate::jwt::Issuers;
+use crate::limit::{Allowance, Limiter, Limits, Subject};
+use crate::switches::Switches;
+
+/// What a [`Gate`] is made of.
+#[derive(Debug)]
+pub struct GateParts {
+    /// Where communities, credentials and members are looked up.
+    pub stores: Stores,
+    /// The host applications whose tokens are accepted.
+    pub issuers: Issuers,
+    /// Where turns are opened and closed.
+    pub journal: Arc<Journal>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Where work goes that outlives its request, such as the closing record of a client that has left.
+    pub tasks: Tasks,
+    /// The budgets.
+    pub limits: Limits,
+    /// The models that may be asked for; the first is the default.
+    pub models: Vec<String>,
+    /// Which guards are on.
+    pub switches: Switches,
+}
+
+/// The gate: one an instance, shared by all requests.
+#[derive(Debug)]
+pub struct Gate {
+    pub(crate) parts: GateParts,
+    pub(crate) limiter: Limiter,
+}
+
+impl Gate {
+    /// A gate with empty counters.
+    pub fn new(parts: GateParts) -> Self {
+        let limiter = Limiter::new(parts.limits.memory);
+        Self { parts, limiter }
+    }
+
+    /// The time.
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.parts.clock
+    }
+
+    /// What is left of the actor's limit now. Asking costs nothing.
+    pub fn allowance(&self, scope: &Scope) -> Allowance {
+        let subject = Subject::Actor(scope.community(), scope.actor());
+        self.limiter.peek(self.clock().monotonic(), subject, self.parts.limits.per_actor)
+    }
+
+    /// The journal.
+    pub fn journal(&self) -> &Arc<Journal> {
+        &self.parts.journal
+    }
+
+    /// The tracked spawner.
+    pub fn tasks(&self) -> &Tasks {
+        &self.parts.tasks
+    }
+
+    /// The models that may be asked for; the first is the default.
+    pub fn models(&self) -> &[String] {
+        &self.parts.models
+    }
+
+    /// Which guards are on.
+    pub fn switches(&self) -> &Switches {
+        &self.parts.switches
+    }
+}

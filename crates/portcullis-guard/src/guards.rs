@@ -1,0 +1,10 @@
+//! The guards, one file each, by phase. Their order is in [`crate::pipeline`].
+
+pub mod citation_fence;
+#[cfg(feature = "guard-off")]
+pub mod holes;
+mod host_token;
+pub mod identify;
+pub mod meter;
+pub mod role_action;
+pub mod screen;

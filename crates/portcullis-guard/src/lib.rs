@@ -1,0 +1,23 @@
+//! Who may pass, how often, and what they may ask: the guards and the one place that orders them.
+//!
+//! It speaks no HTTP and asks no model. Start with [`pipeline`]: the phases from top to bottom, in the order in which
+//! they run. [`visit`] holds the states that make skipping a phase a compile error.
+
+pub mod credential;
+pub mod gate;
+pub mod guard;
+pub mod guards;
+pub mod jwt;
+pub mod limit;
+pub mod pipeline;
+pub mod refusal;
+pub mod switches;
+pub mod visit;
+
+pub use credential::{Credentials, Presented};
+pub use gate::{Gate, GateParts};
+pub use guard::{Guard, Ruling};
+pub use limit::{Allowance, Budget, Limiter, Limits};
+pub use refusal::{Code, Refusal};
+pub use switches::{Switches, UnknownGuard};
+pub use visit::{Arrival, Authorised, Grounded, Opened, Question, Screened, Turn, Visit};

@@ -1,0 +1,197 @@
+//! THE order: every phase and every guard from top to bottom, as they run.
+//!
+//! `portcullis explain pipeline` prints [`order`], and a snapshot pins it. The functions below are the only way from
+//! one state of a request to the next.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use portcullis_audit::{Event, Record};
+use portcullis_core::TurnId;
+use portcullis_store::Passage;
+
+use crate::gate::Gate;
+use crate::guard::{Guard, Ruling};
+use crate::guards::meter::{PreMeter, RateLimit, count_refused};
+use crate::guards::role_action::RoleAction;
+use crate::guards::screen::{ModelAllowed, RequestOwner};
+use crate::guards::{citation_fence, identify};
+use crate::refusal::{Code, Refusal, causes};
+use crate::visit::{
+    Arrival, Arrived, Asked, Authorised, Grounded, Identified, Opened, Question, Screened, Turn, Visit,
+};
+
+/// Before anything is looked up: cheap, and the only cost that a stranger can cause.
+pub const ARRIVE: &[&dyn Guard<Visit<Arrived>>] = &[&PreMeter];
+/// Who asks is known: may they ask so often?
+pub const METER: &[&dyn Guard<Visit<Identified>>] = &[&RateLimit];
+/// May they do what the route does?
+pub const AUTHORISE: &[&dyn Guard<Visit<Identified>>] = &[&RoleAction];
+/// May this be asked? Cheap before dear.
+pub const SCREEN: &[&dyn Guard<Turn<Asked>>] = &[&RequestOwner, &ModelAllowed];
+
+/// One line of the printed order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// The phase.
+    pub phase: &'static str,
+    /// The guard.
+    pub guard: &'static str,
+    /// What it stops.
+    pub about: &'static str,
+}
+
+/// Every guard in the order in which a chat turn meets them. `http` are the layers before the pipeline, outermost
+/// first, as the HTTP crate lists them.
+pub fn order(http: &[(&'static str, &'static str)]) -> Vec<Step> {
+    fn steps<'a, T: Send>(
+        phase: &'static str,
+        guards: &'a [&dyn Guard<T>],
+    ) -> impl Iterator<Item = Step> + use<'a, T> {
+        guards.iter().map(move |guard| Step { phase, guard: guard.name(), about: guard.about() })
+    }
+    let one = |phase, guard, about| std::iter::once(Step { phase, guard, about });
+    http.iter()
+        .map(|&(guard, about)| Step { phase: "transport", guard, about })
+        .chain(steps("arrive", ARRIVE))
+        .chain(one("identify", identify::NAME, identify::ABOUT))
+        .chain(steps("meter", METER))
+        .chain(steps("authorise", AUTHORISE))
+        .chain(steps("screen", SCREEN))
+        .chain(one("recall", "recall-scope", "the scope's spaces are part of the search itself"))
+        .chain(one(
+            "open",
+            "audit-open",
+            "the journal durably holds that the turn was opened, else nothing is asked",
+        ))
+        .chain(one(
+            "ask",
+            "model-places",
+            "places at the model are limited, the queue is bounded, waiting ends",
+        ))
+        .chain(one(
+            "release",
+            "frame-rebuild",
+            "what the model sends is rebuilt from an allow-list of fields",
+        ))
+        .chain(one("release", citation_fence::NAME, citation_fence::ABOUT))
+        .chain(one("release", "access-watch", "a stream ends when the access it began under ends"))
+        .chain(one(
+            "close",
+            "audit-close",
+            "the journal durably holds how the turn ended before the last frame leaves",
+        ))
+        .collect()
+}
+
+/// The printed order, one phase after the other.
+pub fn explain(http: &[(&'static str, &'static str)]) -> String {
+    let mut text = String::new();
+    let mut phase = "";
+    for step in order(http) {
+        if step.phase != phase {
+            phase = step.phase;
+            let _ = writeln!(text, "{phase}");
+        }
+        let _ = writeln!(text, "  {:<22} {}", step.guard, step.about);
+    }
+    text
+}
+
+/// Every phase that comes before a route's own work. There is no other way to a [`Visit<Authorised>`].
+pub async fn admit(gate: &Gate, arrival: Arrival) -> Result<Visit<Authorised>, Refusal> {
+    let mut visit = Visit { arrival: Arc::new(arrival), state: Arrived(()) };
+    phase(gate, ARRIVE, &mut visit).await?;
+    let scope = identify::identify(gate, &visit.arrival).await.map_err(|refusal| {
+        let refused = matches!(
+            refusal.code,
+            Code::CredentialInvalid | Code::CredentialAmbiguous | Code::CredentialMissing
+        );
+        if refused {
+            count_refused(gate, &visit);
+        }
+        refusal.by(identify::NAME)
+    })?;
+    let mut visit = Visit { arrival: visit.arrival, state: Identified { scope, allowance: None } };
+    phase(gate, METER, &mut visit).await?;
+    phase(gate, AUTHORISE, &mut visit).await?;
+    let Identified { scope, allowance } = visit.state;
+    Ok(Visit { arrival: visit.arrival, state: Authorised { scope, allowance } })
+}
+
+/// Judges a question. A refusal is recorded, since it came from somebody known.
+pub async fn screen(
+    gate: &Gate,
+    visit: Visit<Authorised>,
+    question: Question,
+) -> Result<Turn<Screened>, Refusal> {
+    let id = TurnId::new(gate.clock());
+    let Visit { arrival, state } = visit;
+    let mut turn = Turn { id, arrival, scope: state.scope, question, state: Asked(()) };
+    if let Err(refusal) = phase(gate, SCREEN, &mut turn).await {
+        let event = Event::Refused {
+            request: turn.arrival.request,
+            guard: refusal.guard.into(),
+            code: refusal.code.name().into(),
+        };
+        append(gate, &turn, event).await?;
+        return Err(refusal);
+    }
+    Ok(turn.into_state(Screened(())))
+}
+
+/// Takes in what was recalled for the question.
+pub fn ground(turn: Turn<Screened>, passages: Vec<Passage>) -> Turn<Grounded> {
+    turn.into_state(Grounded { passages })
+}
+
+/// Opens the turn in the journal. Without a durable record no model is asked.
+pub async fn open(gate: &Gate, turn: Turn<Grounded>) -> Result<Turn<Opened>, Refusal> {
+    let event = Event::TurnOpened {
+        turn: turn.id,
+        request: turn.arrival.request,
+        streaming: turn.question.streaming,
+        documents: turn.state.passages.iter().map(|passage| passage.document).collect(),
+    };
+    append(gate, &turn, event).await?;
+    let Turn { id, arrival, scope, question, state } = turn;
+    Ok(Turn { id, arrival, scope, question, state: Opened { passages: state.passages } })
+}
+
+/// Whether the access that a turn began under still holds. Asked again while an answer streams.
+pub async fn still_holds(gate: &Gate, turn: &Turn<Opened>) -> Result<(), Refusal> {
+    let now = identify::identify(gate, &turn.arrival).await;
+    let holds = now.is_ok_and(|scope| {
+        let spaces = turn.state.passages.iter().all(|passage| scope.spaces().contains(&passage.space));
+        scope.may(turn.arrival.action) && scope.role() == turn.scope.role() && spaces
+    });
+    if holds {
+        Ok(())
+    } else {
+        Err(Refusal::new(Code::AccessEnded, "the access that this answer was given under has ended")
+            .by("access-watch"))
+    }
+}
+
+async fn phase<T: Send>(gate: &Gate, guards: &[&dyn Guard<T>], subject: &mut T) -> Result<(), Refusal> {
+    for guard in guards {
+        if !crate::switches::SWITCHABLE.contains(&guard.name()) || gate.switches().on(guard.name()) {
+            match guard.judge(gate, subject).await {
+                Ruling::Allow => {}
+                Ruling::Refuse(refusal) => return Err(refusal.by(guard.name())),
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn append<S>(gate: &Gate, turn: &Turn<S>, event: Event) -> Result<(), Refusal> {
+    let record = Record { community: Some(turn.scope.community()), actor: turn.scope.actor().into(), event };
+    gate.journal().append(record).await.map(|_| ()).map_err(|error| {
+        tracing::error!(error = %causes(&error), "the audit journal cannot be written");
+        Refusal::new(Code::AuditUnavailable, "the audit journal cannot be written, so nothing is answered")
+            .retry_after(Duration::from_secs(30))
+            .by("audit-open")
+    })
+}

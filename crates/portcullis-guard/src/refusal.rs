@@ -1,0 +1,196 @@
+//! Why a request was refused: a stable code, and words that are safe to show.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// The stable code of a refusal. `portcullis-http` maps each to a status and a text; a new code does not compile until
+/// it is mapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Code {
+    /// No credential was presented.
+    CredentialMissing,
+    /// A credential was presented and is not valid: malformed, unknown, expired, revoked, suspended. Which of these
+    /// is not told.
+    CredentialInvalid,
+    /// More than one credential was presented.
+    CredentialAmbiguous,
+    /// The role or the credential does not allow the action.
+    NotAllowed,
+    /// A limit was reached.
+    RateLimited,
+    /// The request is not one that this endpoint takes.
+    InvalidRequest,
+    /// A parameter is not known here.
+    UnknownParameter,
+    /// Only a key with the `own-request` ability may send this.
+    OwnRequestOnly,
+    /// The model asked for is not on the list.
+    ModelNotFound,
+    /// The thing does not exist, or the scope does not reach it.
+    NotFound,
+    /// The body is larger than the limit.
+    BodyTooLarge,
+    /// The same idempotency key is being worked on.
+    IdempotencyInFlight,
+    /// The same idempotency key was used with another body.
+    IdempotencyMismatch,
+    /// The stores cannot be reached.
+    StoreUnavailable,
+    /// The audit journal cannot be written, so nothing is answered.
+    AuditUnavailable,
+    /// All places at the model are taken and the queue is full, or the wait was too long.
+    ModelBusy,
+    /// The model cannot be reached or answered with an error.
+    ModelUnavailable,
+    /// The model did not answer in time.
+    ModelTimedOut,
+    /// The model refused the request as it stands, such as one longer than its context.
+    ModelRejected,
+    /// The request took longer than the limit.
+    TimedOut,
+    /// The access that the answer was given under has ended.
+    AccessEnded,
+    /// The server is stopping.
+    ShuttingDown,
+    /// Something that should not happen.
+    Internal,
+}
+
+impl Code {
+    /// Every code.
+    pub const ALL: [Self; 23] = [
+        Self::CredentialMissing,
+        Self::CredentialInvalid,
+        Self::CredentialAmbiguous,
+        Self::NotAllowed,
+        Self::RateLimited,
+        Self::InvalidRequest,
+        Self::UnknownParameter,
+        Self::OwnRequestOnly,
+        Self::ModelNotFound,
+        Self::NotFound,
+        Self::BodyTooLarge,
+        Self::IdempotencyInFlight,
+        Self::IdempotencyMismatch,
+        Self::StoreUnavailable,
+        Self::AuditUnavailable,
+        Self::ModelBusy,
+        Self::ModelUnavailable,
+        Self::ModelTimedOut,
+        Self::ModelRejected,
+        Self::TimedOut,
+        Self::AccessEnded,
+        Self::ShuttingDown,
+        Self::Internal,
+    ];
+
+    /// The code as clients, logs and the audit see it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::CredentialMissing => "credential_missing",
+            Self::CredentialInvalid => "credential_invalid",
+            Self::CredentialAmbiguous => "credential_ambiguous",
+            Self::NotAllowed => "not_allowed",
+            Self::RateLimited => "rate_limited",
+            Self::InvalidRequest => "invalid_request",
+            Self::UnknownParameter => "unknown_parameter",
+            Self::OwnRequestOnly => "own_request_only",
+            Self::ModelNotFound => "model_not_found",
+            Self::NotFound => "not_found",
+            Self::BodyTooLarge => "body_too_large",
+            Self::IdempotencyInFlight => "idempotency_in_flight",
+            Self::IdempotencyMismatch => "idempotency_mismatch",
+            Self::StoreUnavailable => "store_unavailable",
+            Self::AuditUnavailable => "audit_unavailable",
+            Self::ModelBusy => "model_busy",
+            Self::ModelUnavailable => "model_unavailable",
+            Self::ModelTimedOut => "model_timed_out",
+            Self::ModelRejected => "model_rejected",
+            Self::TimedOut => "timed_out",
+            Self::AccessEnded => "access_ended",
+            Self::ShuttingDown => "shutting_down",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+/// A refusal on its way to the caller. It never repeats what the caller sent, beyond the name of a parameter.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {detail}", code.name())]
+pub struct Refusal {
+    /// The stable code.
+    pub code: Code,
+    /// One sentence that is safe to show to anyone.
+    pub detail: Cow<'static, str>,
+    /// Which parameter of the request is meant.
+    pub param: Option<String>,
+    /// How long to wait before trying again.
+    pub retry_after: Option<Duration>,
+    /// The guard that refused, for the audit and the log.
+    pub guard: &'static str,
+}
+
+impl Refusal {
+    /// A refusal with that code and sentence.
+    pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, detail: detail.into(), param: None, retry_after: None, guard: "" }
+    }
+
+    /// Names the parameter that is meant.
+    #[must_use]
+    pub fn param(mut self, param: impl Into<String>) -> Self {
+        self.param = Some(param.into());
+        self
+    }
+
+    /// Says how long to wait.
+    #[must_use]
+    pub fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
+    /// Names the guard that refused.
+    #[must_use]
+    pub fn by(mut self, guard: &'static str) -> Self {
+        self.guard = guard;
+        self
+    }
+}
+
+/// A store that fails refuses: an outage is never a login failure and never a pass.
+impl From<portcullis_store::Error> for Refusal {
+    fn from(error: portcullis_store::Error) -> Self {
+        use portcullis_store::Kind;
+        match error.kind() {
+            Kind::NotFound => Self::new(Code::NotFound, "there is no such thing here"),
+            Kind::Forbidden => Self::new(Code::NotAllowed, "your role does not allow this"),
+            Kind::Conflict | Kind::Invalid => {
+                Self::new(Code::InvalidRequest, "the values given cannot be stored")
+            }
+            _ => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    op = error.op(),
+                    "store call failed"
+                );
+                Self::new(Code::StoreUnavailable, "the store cannot be reached; try again later")
+                    .retry_after(Duration::from_secs(5))
+            }
+        }
+    }
+}
+
+/// An error and all its causes on one line, for the operator's log.
+pub fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
+}

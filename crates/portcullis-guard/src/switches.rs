@@ -1,0 +1,57 @@
+//! Which guards are on. All of them, always, but in builds made to prove that a missing guard is noticed.
+
+/// The guards that can be switched off in a build with the `guard-off` feature, by name, in pipeline order.
+pub const SWITCHABLE: &[&str] = &[
+    "pre-meter",
+    "identify",
+    "credential-community",
+    "rate-limit",
+    "authorise",
+    "request-owner",
+    "recall-scope",
+    "citation-fence",
+    "security-headers",
+    "secret-strength",
+];
+
+/// A guard was named that does not exist.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no guard `{0}` to switch off; the guards are {list}", list = SWITCHABLE.join(", "))]
+pub struct UnknownGuard(pub String);
+
+/// Which guards are on.
+#[derive(Debug, Clone, Default)]
+pub struct Switches {
+    #[cfg(feature = "guard-off")]
+    off: Vec<&'static str>,
+}
+
+impl Switches {
+    /// Every guard on.
+    pub fn all_on() -> Self {
+        Self::default()
+    }
+
+    /// Every guard on but these.
+    #[cfg(feature = "guard-off")]
+    pub fn without(names: &[&str]) -> Result<Self, UnknownGuard> {
+        let known = |name: &&str| {
+            let found = SWITCHABLE.iter().copied().find(|guard| guard == name);
+            found.ok_or_else(|| UnknownGuard((*name).to_owned()))
+        };
+        Ok(Self { off: names.iter().map(known).collect::<Result<_, _>>()? })
+    }
+
+    /// Whether the guard is on.
+    #[cfg(feature = "guard-off")]
+    pub fn on(&self, guard: &str) -> bool {
+        debug_assert!(SWITCHABLE.contains(&guard), "{guard} is not listed");
+        !self.off.contains(&guard)
+    }
+
+    /// Whether the guard is on: always, in this build.
+    #[cfg(not(feature = "guard-off"))]
+    pub const fn on(&self, _guard: &str) -> bool {
+        true
+    }
+}

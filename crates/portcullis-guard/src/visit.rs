@@ -1,0 +1,193 @@
+//! The states of a request. A value can only move forward, and only `pipeline` can move it: the transitions are
+//! private to this crate, so code that wants a later state has to come through every phase before it.
+//!
+//! A scope cannot be read off a request that was not authorised:
+//! ```compile_fail,E0599
+//! # use portcullis_guard::visit::{Identified, Visit};
+//! fn too_early(visit: Visit<Identified>) -> portcullis_core::Scope {
+//!     visit.scope().clone()
+//! }
+//! ```
+//! A question that no guard has screened cannot be opened, and so no model can be asked:
+//! ```compile_fail,E0308
+//! # use portcullis_guard::{Gate, Turn, pipeline, visit::Asked};
+//! async fn unscreened(gate: &Gate, turn: Turn<Asked>) {
+//!     let _ = pipeline::open(gate, pipeline::ground(turn, Vec::new())).await;
+//! }
+//! ```
+//! A later state cannot be made by hand:
+//! ```compile_fail,E0451
+//! # use portcullis_guard::{Screened, Turn, visit::Asked};
+//! fn forged(turn: Turn<Asked>, screened: Screened) -> Turn<Screened> {
+//!     Turn { state: screened, ..turn }
+//! }
+//! ```
+//! The same with every phase in its place compiles:
+//! ```
+//! # use portcullis_guard::{Authorised, Gate, Question, Refusal, Visit, pipeline};
+//! async fn in_order(gate: &Gate, visit: Visit<Authorised>, question: Question) -> Result<(), Refusal> {
+//!     let screened = pipeline::screen(gate, visit, question).await?;
+//!     pipeline::open(gate, pipeline::ground(screened, Vec::new())).await?;
+//!     Ok(())
+//! }
+//! ```
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use portcullis_core::{Action, RequestId, Scope, TurnId};
+use portcullis_store::Passage;
+
+use crate::credential::Credentials;
+use crate::limit::Allowance;
+
+/// What is known of a request before anything was decided.
+#[derive(Debug)]
+pub struct Arrival {
+    /// The request's id.
+    pub request: RequestId,
+    /// The client's address, as far as trusted proxies tell it.
+    pub address: IpAddr,
+    /// The credentials it carries.
+    pub credentials: Credentials,
+    /// What its route does.
+    pub action: Action,
+    /// Ids of a community that the request itself names, wherever it does. They are never believed.
+    #[cfg(feature = "guard-off")]
+    pub named_community: Option<String>,
+}
+
+/// One request at the gate, in state `S`.
+#[derive(Debug)]
+pub struct Visit<S> {
+    pub(crate) arrival: Arc<Arrival>,
+    pub(crate) state: S,
+}
+
+/// Nothing was decided yet.
+#[derive(Debug)]
+pub struct Arrived(pub(crate) ());
+
+/// It is known who asks.
+#[derive(Debug)]
+pub struct Identified {
+    pub(crate) scope: Scope,
+    pub(crate) allowance: Option<Allowance>,
+}
+
+/// It is known who asks, they are within their limits, and they may do what the route does.
+#[derive(Debug)]
+pub struct Authorised {
+    pub(crate) scope: Scope,
+    pub(crate) allowance: Option<Allowance>,
+}
+
+impl<S> Visit<S> {
+    /// The request's id.
+    pub fn request(&self) -> RequestId {
+        self.arrival.request
+    }
+
+    /// What the route does.
+    pub fn action(&self) -> Action {
+        self.arrival.action
+    }
+}
+
+impl Visit<Authorised> {
+    /// The proof of who asks, which every store call wants.
+    pub fn scope(&self) -> &Scope {
+        &self.state.scope
+    }
+
+    /// What is left of the tightest limit, for the response's headers.
+    pub fn allowance(&self) -> Option<&Allowance> {
+        self.state.allowance.as_ref()
+    }
+
+    /// What a later check of the same credential needs.
+    pub fn arrival(&self) -> &Arc<Arrival> {
+        &self.arrival
+    }
+}
+
+/// What the caller wants asked, as far as the guards look at it.
+#[derive(Debug, Clone, Default)]
+pub struct Question {
+    /// The model it names.
+    pub model: String,
+    /// Whether the answer is streamed.
+    pub streaming: bool,
+    /// The first thing in it that only the owner of a request may send, as the name of a parameter.
+    pub owner_only: Option<String>,
+    /// The last thing the person said: what recall searches for.
+    pub text: String,
+}
+
+/// One question and its answer, in state `S`.
+#[derive(Debug)]
+pub struct Turn<S> {
+    pub(crate) id: TurnId,
+    pub(crate) arrival: Arc<Arrival>,
+    pub(crate) scope: Scope,
+    pub(crate) question: Question,
+    pub(crate) state: S,
+}
+
+/// The question was taken in and not judged yet.
+#[derive(Debug)]
+pub struct Asked(pub(crate) ());
+
+/// Every guard on questions has allowed it.
+#[derive(Debug)]
+pub struct Screened(pub(crate) ());
+
+/// What was recalled for it was judged.
+#[derive(Debug)]
+pub struct Grounded {
+    pub(crate) passages: Vec<Passage>,
+}
+
+/// The journal durably holds that it was opened, so a model may be asked.
+#[derive(Debug)]
+pub struct Opened {
+    pub(crate) passages: Vec<Passage>,
+}
+
+impl<S> Turn<S> {
+    /// The turn's id.
+    pub fn id(&self) -> TurnId {
+        self.id
+    }
+
+    /// The request it came with.
+    pub fn request(&self) -> RequestId {
+        self.arrival.request
+    }
+
+    /// The proof of who asks.
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// What is asked.
+    pub fn question(&self) -> &Question {
+        &self.question
+    }
+
+    /// What a later check of the same credential needs.
+    pub fn arrival(&self) -> &Arc<Arrival> {
+        &self.arrival
+    }
+
+    pub(crate) fn into_state<T>(self, state: T) -> Turn<T> {
+        Turn { id: self.id, arrival: self.arrival, scope: self.scope, question: self.question, state }
+    }
+}
+
+impl Turn<Opened> {
+    /// What the model may be shown: passages that the scope reaches, judged.
+    pub fn passages(&self) -> &[Passage] {
+        &self.state.passages
+    }
+}
