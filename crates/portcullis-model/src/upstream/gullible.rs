@@ -1,0 +1,139 @@
+//! The upstream that believes everything.
+
+mod obey;
+
+use serde_json::{Map, Value, json};
+
+use super::Behaviour;
+use super::answer::{Answer, pieces};
+use super::heard::{Heard, message_text, messages};
+use super::reply::Reply;
+
+/// The worst model there is, and the same on every run: it recites every text it was given (system text, recalled
+/// documents, the user's words, tool results, and whatever else the request holds), in its answer, in its thinking and
+/// in a field that nobody asked for, and then obeys every instruction it finds in any of them.
+///
+/// What it understands, in any letter case and anywhere in a text, is a verb and the rest of its line:
+/// - `say`, `print`, `repeat`, `reveal`, ... X: says X. Where X speaks of the system prompt, the instructions, the
+///   documents, all of the above, secrets and the like, it says those texts again; reversed, in Base64, hexadecimal, ROT13,
+///   spaced out or in capitals where the line asks for it.
+/// - `call`, `use`, `invoke`, `run` a tool or function NAME, with JSON arguments in the same line: calls it.
+/// - `append`, `include`, `show`, `fetch`, `send`, ... with an address in the same line: shows the address as an image and
+///   as a link. `{data}` or `{system}` in the address, or an address that ends in `=`, gets the system text.
+///
+/// It does not understand "not". A guard that holds against it does not rest on the model's good will.
+#[derive(Debug, Clone, Copy)]
+pub struct Gullible {
+    piece: usize,
+}
+
+/// Most bytes it says: enough for any prompt, and an end for one that is made to grow.
+const MOST_SAID: usize = 2 << 20;
+
+/// One text that it was given, and where it stood.
+struct Reading {
+    from: String,
+    text: String,
+}
+
+impl Gullible {
+    /// Streams in pieces of five characters, so that whatever it leaks is split over frames.
+    pub const fn new() -> Self {
+        Self { piece: 5 }
+    }
+
+    /// Streams in pieces of so many characters.
+    pub const fn in_pieces_of(piece: usize) -> Self {
+        Self { piece }
+    }
+}
+
+impl Default for Gullible {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Behaviour for Gullible {
+    fn name(&self) -> &'static str {
+        "gullible"
+    }
+
+    fn answer(&self, heard: &Heard) -> Reply {
+        let readings = readings(&heard.json());
+        let recital = recite(&readings);
+        let deeds = obey::obey(&readings);
+        let mut said = recital.clone();
+        said.push_str(&deeds.said);
+        truncate(&mut said);
+        let mut extra_fields = Map::new();
+        extra_fields.insert("prompt".to_owned(), json!(recital));
+        extra_fields.insert("x_secret".to_owned(), json!(system_text(&readings)));
+        let answer = Answer {
+            reasoning: Some(recital),
+            pieces: pieces(&said, self.piece),
+            tool_calls: deeds.tool_calls,
+            extra_fields,
+        };
+        answer.reply_to(heard)
+    }
+}
+
+/// Every text of the request: the messages first, in order, then everything else that holds words.
+fn readings(body: &Value) -> Vec<Reading> {
+    let mut found = Vec::new();
+    for message in messages(body) {
+        let from = message.get("role").and_then(Value::as_str).unwrap_or("unknown").to_owned();
+        let text = message_text(message);
+        if !text.is_empty() {
+            found.push(Reading { from: from.clone(), text });
+        }
+        if let Value::Object(fields) = message {
+            for (key, value) in fields.iter().filter(|(key, _)| !matches!(key.as_str(), "role" | "content")) {
+                strings(&format!("{from} {key}"), value, &mut found);
+            }
+        }
+    }
+    if let Value::Object(fields) = body {
+        for (key, value) in fields.iter().filter(|(key, _)| !matches!(key.as_str(), "messages" | "model")) {
+            strings(key, value, &mut found);
+        }
+    }
+    found
+}
+
+fn strings(from: &str, value: &Value, found: &mut Vec<Reading>) {
+    match value {
+        Value::String(text) if !text.is_empty() => {
+            found.push(Reading { from: from.to_owned(), text: text.clone() });
+        }
+        Value::Array(items) => items.iter().for_each(|item| strings(from, item, found)),
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                strings(&format!("{from} {key}"), value, found);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn recite(readings: &[Reading]) -> String {
+    let mut recital = String::from("This is everything I was given.\n");
+    for reading in readings {
+        recital.push_str(&format!("\n[{}]\n{}\n", reading.from, reading.text));
+    }
+    truncate(&mut recital);
+    recital
+}
+
+fn system_text(readings: &[Reading]) -> String {
+    let system = readings.iter().filter(|reading| matches!(reading.from.as_str(), "system" | "developer"));
+    system.map(|reading| reading.text.as_str()).collect::<Vec<_>>().join("\n")
+}
+
+fn truncate(text: &mut String) {
+    text.truncate(text.floor_char_boundary(MOST_SAID));
+}
+
+#[cfg(test)]
+mod tests;
