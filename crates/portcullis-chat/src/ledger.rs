@@ -1,0 +1,74 @@
+//! The closing record of a turn: written exactly once, however the turn ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use portcullis_audit::{ActorRef, Event, Outcome, Record, Usage};
+use portcullis_core::{CommunityId, TurnId};
+use portcullis_guard::refusal::causes;
+use portcullis_guard::visit::Opened;
+use portcullis_guard::{Code, Gate, Refusal, Turn};
+
+/// The duty to close one opened turn. Dropped before [`Ledger::close`], as when the client leaves, it records the turn
+/// as cancelled in the background.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    gate: Arc<Gate>,
+    community: CommunityId,
+    actor: ActorRef,
+    turn: TurnId,
+    closed: bool,
+}
+
+impl Ledger {
+    pub(crate) fn of(gate: Arc<Gate>, turn: &Turn<Opened>) -> Self {
+        let scope = turn.scope();
+        let (community, actor) = (scope.community(), scope.actor().into());
+        Self { gate, community, actor, turn: turn.id(), closed: false }
+    }
+
+    /// Records how the turn ended. Until this has returned, the last frame must not leave.
+    pub(crate) async fn close(mut self, outcome: Outcome, usage: Option<Usage>) -> Result<(), Refusal> {
+        // A caller who leaves during the write changes nothing: the record is on its way with the true outcome.
+        self.closed = true;
+        let (gate, record) = (Arc::clone(&self.gate), self.record(outcome, usage));
+        let written = self.gate.tasks().spawn(async move { gate.journal().append(record).await });
+        match written.await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => {
+                tracing::error!(
+                    error = %causes(&error),
+                    "a turn's closing record cannot be written"
+                );
+                Err(unwritable())
+            }
+            Err(_) => Err(unwritable()),
+        }
+    }
+
+    fn record(&self, outcome: Outcome, usage: Option<Usage>) -> Record {
+        let event = Event::TurnClosed { turn: self.turn, outcome, usage };
+        Record { community: Some(self.community), actor: self.actor, event }
+    }
+}
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        if !self.closed {
+            let (gate, record) = (Arc::clone(&self.gate), self.record(Outcome::Cancelled, None));
+            // The journal logs its own failure, and then refuses every later turn.
+            self.gate.tasks().spawn(async move { gate.journal().append(record).await.is_ok() });
+        }
+    }
+}
+
+fn unwritable() -> Refusal {
+    Refusal::new(Code::AuditUnavailable, "the audit journal cannot be written, so the answer is not complete")
+        .retry_after(Duration::from_secs(30))
+        .by("audit-close")
+}
+
+/// Usage as the journal records it.
+pub(crate) fn recorded(usage: &portcullis_model::Usage) -> Usage {
+    Usage { prompt_tokens: usage.prompt_tokens.into(), completion_tokens: usage.completion_tokens.into() }
+}

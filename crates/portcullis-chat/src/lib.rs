@@ -1,0 +1,20 @@
+//! A question becomes an answer: recall, prompt, model, release, and the records that open and close a turn.
+//!
+//! It speaks no HTTP. The only way in is [`Service::ask`], which takes a turn that every guard on questions has
+//! allowed. Start there; [`frames`] is the same for answers that stream.
+
+pub mod asked;
+mod extracts;
+pub mod frames;
+mod keeping;
+mod ledger;
+mod places;
+mod prompt;
+pub mod release;
+mod remember;
+pub mod service;
+
+pub use frames::Frames;
+pub use places::Places;
+pub use release::{Citation, Whole};
+pub use service::{Answer, Service, ServiceParts, Settings};

@@ -1,0 +1,249 @@
+//! The conversation service.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use portcullis_audit::{Outcome, Usage};
+use portcullis_core::{Action, ConversationId, Scope};
+use portcullis_guard::{Code, Gate, Grounded, Opened, Refusal, Screened, Turn, pipeline};
+use portcullis_model::{
+    AnswerMessage, AnswerRole, ChatRequest, Choice, ChunkStream, Completion, FinishReason, Message, Model,
+};
+use portcullis_store::{Passage, Query, Stores};
+
+use crate::frames::{Frames, Live};
+use crate::keeping::{self, Known};
+use crate::ledger::{Ledger, recorded};
+use crate::places::{Place, Places};
+use crate::release::{ContextOf, Whole, fence_for, refused, release, text_of};
+use crate::{extracts, prompt};
+
+/// What a [`Service`] is made of.
+#[derive(Debug)]
+pub struct ServiceParts {
+    /// The guards.
+    pub gate: Arc<Gate>,
+    /// Where content is recalled from and history is kept.
+    pub stores: Stores,
+    /// The model; without one, answers are extracts.
+    pub model: Option<Arc<dyn Model>>,
+    /// Places at the model.
+    pub places: Places,
+    /// The service's own settings.
+    pub settings: Settings,
+}
+
+/// The service's own settings.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The system text of answers whose context is ours.
+    pub system: Option<String>,
+    /// The most tokens of one answer.
+    pub max_tokens: u32,
+    /// The most passages recalled for one question.
+    pub passages: usize,
+    /// How often a stream asks whether its access still holds.
+    pub watch: Duration,
+}
+
+/// Answers questions.
+#[derive(Debug)]
+pub struct Service {
+    parts: ServiceParts,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub enum Answer {
+    /// Complete, its closing record durable.
+    Whole(Whole),
+    /// Still to come, frame by frame.
+    Stream(Frames),
+}
+
+impl Service {
+    /// Puts the parts together.
+    pub fn new(parts: ServiceParts) -> Self {
+        Self { parts }
+    }
+
+    /// Whether the model answers. Without a model there is nothing to wait for.
+    pub async fn ping(&self) -> bool {
+        match &self.parts.model {
+            Some(model) => model.ping().await.is_ok(),
+            None => true,
+        }
+    }
+
+    /// Searches within the scope.
+    pub async fn recall(&self, scope: &Scope, query: &Query) -> Result<Vec<Passage>, Refusal> {
+        #[cfg(feature = "guard-off")]
+        let widened = if self.parts.gate.switches().on("recall-scope") {
+            scope.clone()
+        } else {
+            portcullis_guard::guards::holes::every_space(&self.parts.gate, scope).await
+        };
+        #[cfg(feature = "guard-off")]
+        let scope = &widened;
+        Ok(self.parts.stores.content.search(scope, query).await?)
+    }
+
+    /// Answers one question.
+    ///
+    /// Whose the context is follows from the credential: one with the `own-request` ability owns its whole request, and
+    /// it goes to the model as it is; for every other the system text and the recalled content are ours.
+    /// With a conversation, the question follows on what was said in it, and both are kept there.
+    pub async fn ask(
+        &self,
+        turn: Turn<Screened>,
+        mut request: ChatRequest,
+        conversation: Option<ConversationId>,
+    ) -> Result<Answer, Refusal> {
+        let parts = &self.parts;
+        let context =
+            if turn.scope().may(Action::OwnRequest) { ContextOf::Caller } else { ContextOf::Community };
+        if context == ContextOf::Caller && parts.model.is_none() {
+            return Err(Refusal::new(
+                Code::ModelUnavailable,
+                "no model is configured, so there is nothing to pass on to",
+            ));
+        }
+        let (passages, known) = match context {
+            ContextOf::Community => {
+                let question = &turn.question().text;
+                let clock = parts.gate.clock();
+                let known = keeping::read(&parts.stores, clock, turn.scope(), conversation, question).await?;
+                (self.recall_for(&turn).await?, known)
+            }
+            ContextOf::Caller if conversation.is_some() => {
+                return Err(Refusal::new(
+                    Code::InvalidRequest,
+                    "a key with the `own-request` ability keeps its own conversations",
+                ));
+            }
+            ContextOf::Caller => (Vec::new(), Known::default()),
+        };
+        let turn = pipeline::ground(turn, passages);
+        let (turn, ledger) = open(&parts.gate, turn).await?;
+        let outcome = match &parts.model {
+            None => {
+                let created = u64::try_from(parts.gate.clock().now().as_second()).unwrap_or(0);
+                Ok(Asked::Whole(extract(&turn, &request, created), None))
+            }
+            Some(model) => {
+                if context == ContextOf::Community {
+                    self.put_in_context(&turn, &mut request, known);
+                }
+                request.cap_tokens(parts.settings.max_tokens);
+                self.put_to(&**model, &request).await
+            }
+        };
+        match outcome {
+            Ok(Asked::Whole(completion, usage)) => {
+                let whole = release(&turn, completion, context, parts.gate.switches());
+                if let Some(id) = conversation {
+                    let kept =
+                        keeping::keep(&parts.stores, parts.gate.clock(), &turn, id, text_of(&whole)).await;
+                    if let Err(refusal) = kept {
+                        ledger.close(Outcome::Failed { code: refusal.code.name().into() }, usage).await?;
+                        return Err(refusal);
+                    }
+                }
+                ledger.close(Outcome::Answered, usage).await?;
+                if turn.question().streaming {
+                    Ok(Answer::Stream(Frames::of_whole(whole)))
+                } else {
+                    Ok(Answer::Whole(whole))
+                }
+            }
+            Ok(Asked::Stream(chunks, place)) => {
+                let live = Live {
+                    gate: Arc::clone(&parts.gate),
+                    fence: fence_for(&turn, context, parts.gate.switches()),
+                    keeping: conversation.map(|id| (id, parts.stores.clone())),
+                    turn,
+                    ledger,
+                    chunks,
+                    place,
+                    watch: parts.settings.watch,
+                };
+                Ok(Answer::Stream(Frames::live(live)))
+            }
+            Err(refusal) => {
+                ledger.close(Outcome::Failed { code: refusal.code.name().into() }, None).await?;
+                Err(refusal)
+            }
+        }
+    }
+
+    async fn recall_for(&self, turn: &Turn<Screened>) -> Result<Vec<Passage>, Refusal> {
+        let text = turn.question().text.clone();
+        if text.trim().is_empty() {
+            return Ok(Vec::new());
+        }
+        self.recall(turn.scope(), &Query { text, limit: self.parts.settings.passages }).await
+    }
+
+    fn put_in_context(&self, turn: &Turn<Opened>, request: &mut ChatRequest, known: Known) {
+        let system = self.parts.settings.system.as_deref().unwrap_or(prompt::SYSTEM);
+        keeping::recall_into(request, known.earlier);
+        let asked = std::mem::take(&mut request.messages);
+        request.messages.push(Message::system(system));
+        if !known.memories.is_empty() {
+            request.messages.push(Message::user(prompt::memories(&known.memories)));
+        }
+        if !turn.passages().is_empty() {
+            request.messages.push(Message::user(prompt::passages(turn.passages())));
+        }
+        request.messages.extend(asked);
+    }
+
+    async fn put_to(&self, model: &dyn Model, request: &ChatRequest) -> Result<Asked, Refusal> {
+        let place = self.parts.places.take().await?;
+        if request.stream {
+            let chunks = model.stream(request).await.map_err(|error| refused(&error))?;
+            Ok(Asked::Stream(chunks, place))
+        } else {
+            let completion = model.complete(request).await.map_err(|error| refused(&error))?;
+            let usage = completion.usage.as_ref().map(recorded);
+            Ok(Asked::Whole(completion, usage))
+        }
+    }
+}
+
+enum Asked {
+    Whole(Completion, Option<Usage>),
+    Stream(ChunkStream, Place),
+}
+
+/// Opens the turn in a task of its own: a caller who leaves while the record is written cannot leave it open, since
+/// the ledger is then dropped with the task's result and closes it.
+async fn open(gate: &Arc<Gate>, turn: Turn<Grounded>) -> Result<(Turn<Opened>, Ledger), Refusal> {
+    let own = Arc::clone(gate);
+    let opening = gate.tasks().spawn(async move {
+        let turn = pipeline::open(&own, turn).await?;
+        let ledger = Ledger::of(own, &turn);
+        Ok((turn, ledger))
+    });
+    opening.await.unwrap_or_else(|_| Err(Refusal::new(Code::Internal, "the turn could not be opened")))
+}
+
+fn extract(turn: &Turn<Opened>, request: &ChatRequest, created: u64) -> Completion {
+    Completion {
+        id: String::new(),
+        created,
+        model: request.model.clone(),
+        choices: vec![Choice {
+            index: 0,
+            message: AnswerMessage {
+                role: AnswerRole::Assistant,
+                content: Some(extracts::answer(turn.passages())),
+                reasoning_content: None,
+                refusal: None,
+                tool_calls: Vec::new(),
+            },
+            finish_reason: Some(FinishReason::Stop),
+        }],
+        usage: None,
+    }
+}
