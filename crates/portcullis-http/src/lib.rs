@@ -1,0 +1,20 @@
+//! The HTTP surface of `serve`: routes, errors, transport layers, the listener.
+//!
+//! It holds no rules: what a route may do is decided in `portcullis-guard`, and how a question is answered in
+//! `portcullis-chat`. Start with [`routes`]: the one table of every route, what it needs, and what it does. A route
+//! that is not in the table does not exist, and one that names no access does not compile.
+
+pub mod address;
+pub mod app;
+pub mod idempotency;
+pub mod openapi;
+pub mod problem;
+pub mod routes;
+pub mod server;
+pub mod stack;
+
+pub use address::TrustedProxies;
+pub use app::{App, AppParts, Settings};
+pub use problem::Problem;
+pub use routes::{Access, ROUTES, Route};
+pub use server::{Server, ServerLimits};

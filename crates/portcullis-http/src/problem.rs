@@ -1,0 +1,167 @@
+//! The only place where a refusal becomes an HTTP response.
+//!
+//! Two shapes, one content: RFC 9457 problems, and OpenAI's `error` object on the routes that OpenAI clients call.
+
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode, header};
+use portcullis_core::RequestId;
+use portcullis_guard::{Code, Refusal};
+use serde_json::{Value, json};
+
+/// Which shape the errors of a route have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// `application/problem+json`, RFC 9457.
+    Problem,
+    /// `{"error": {"message", "type", "param", "code"}}`, as OpenAI clients read it.
+    OpenAi,
+}
+
+/// A refusal with the shape its route answers in.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    /// What was refused and why.
+    pub refusal: Refusal,
+    /// The shape of the body.
+    pub shape: Shape,
+    /// The request it answers.
+    pub request: Option<RequestId>,
+}
+
+/// The status and the short title of each code.
+pub const fn status(code: Code) -> (StatusCode, &'static str) {
+    match code {
+        Code::CredentialMissing => (StatusCode::UNAUTHORIZED, "A credential is needed"),
+        Code::CredentialInvalid => (StatusCode::UNAUTHORIZED, "The credential is not valid"),
+        Code::CredentialAmbiguous => (StatusCode::UNAUTHORIZED, "More than one credential was sent"),
+        Code::NotAllowed => (StatusCode::FORBIDDEN, "Not allowed"),
+        Code::OwnRequestOnly => (StatusCode::FORBIDDEN, "Not allowed with this credential"),
+        Code::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "Too many requests"),
+        Code::InvalidRequest => (StatusCode::BAD_REQUEST, "The request is not valid"),
+        Code::UnknownParameter => (StatusCode::BAD_REQUEST, "A parameter is not known"),
+        Code::ModelNotFound => (StatusCode::NOT_FOUND, "The model is not offered"),
+        Code::NotFound => (StatusCode::NOT_FOUND, "Not found"),
+        Code::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
+        Code::IdempotencyInFlight => (StatusCode::CONFLICT, "The same request is being worked on"),
+        Code::IdempotencyMismatch => {
+            (StatusCode::UNPROCESSABLE_ENTITY, "The idempotency key was used for another request")
+        }
+        Code::StoreUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "The store cannot be reached"),
+        Code::AuditUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "The audit journal cannot be written"),
+        Code::ModelBusy => (StatusCode::SERVICE_UNAVAILABLE, "The model is busy"),
+        Code::ModelUnavailable => (StatusCode::BAD_GATEWAY, "The model cannot be reached"),
+        Code::ModelTimedOut => (StatusCode::GATEWAY_TIMEOUT, "The model did not answer in time"),
+        Code::ModelRejected => (StatusCode::BAD_REQUEST, "The model refused the request"),
+        Code::TimedOut => (StatusCode::REQUEST_TIMEOUT, "The request took too long"),
+        Code::AccessEnded => (StatusCode::FORBIDDEN, "The access has ended"),
+        Code::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "The server is stopping"),
+        Code::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong"),
+    }
+}
+
+/// The `type` that OpenAI clients expect beside a status.
+const fn openai_type(code: Code) -> &'static str {
+    match status(code).0 {
+        StatusCode::UNAUTHORIZED => "authentication_error",
+        StatusCode::FORBIDDEN => "permission_error",
+        StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
+        StatusCode::BAD_REQUEST
+        | StatusCode::NOT_FOUND
+        | StatusCode::PAYLOAD_TOO_LARGE
+        | StatusCode::CONFLICT
+        | StatusCode::UNPROCESSABLE_ENTITY => "invalid_request_error",
+        _ => "server_error",
+    }
+}
+
+impl Problem {
+    /// The refusal in that shape.
+    pub fn new(refusal: Refusal, shape: Shape) -> Self {
+        Self { refusal, shape, request: None }
+    }
+
+    /// The body's JSON.
+    pub fn body(&self) -> Value {
+        let refusal = &self.refusal;
+        let (status, title) = status(refusal.code);
+        match self.shape {
+            Shape::OpenAi => json!({ "error": {
+                "message": refusal.detail,
+                "type": openai_type(refusal.code),
+                "param": refusal.param,
+                "code": refusal.code.name(),
+            }}),
+            Shape::Problem => {
+                let mut body = json!({
+                    "type": format!("urn:portcullis:error:{}", refusal.code.name()),
+                    "title": title,
+                    "status": status.as_u16(),
+                    "detail": refusal.detail,
+                    "code": refusal.code.name(),
+                });
+                if let Some(object) = body.as_object_mut() {
+                    if let Some(param) = &refusal.param {
+                        object.insert("param".to_owned(), json!(param));
+                    }
+                    if let Some(request) = self.request {
+                        object.insert("instance".to_owned(), json!(format!("urn:uuid:{request}")));
+                    }
+                }
+                body
+            }
+        }
+    }
+
+    /// The event that ends a stream which has already begun: the same content, and no `[DONE]` after it.
+    pub fn event(&self) -> Bytes {
+        Bytes::from(format!("data: {}\n\n", self.body()))
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let (status, _) = status(self.refusal.code);
+        let content_type = match self.shape {
+            Shape::Problem => "application/problem+json",
+            Shape::OpenAi => "application/json",
+        };
+        let body = self.body().to_string();
+        let mut response = (status, [(header::CONTENT_TYPE, content_type)], body).into_response();
+        let headers = response.headers_mut();
+        if let Some(wait) = self.refusal.retry_after {
+            // Whole seconds, rounded up: a client that waits so long is not refused for the same reason again.
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"portcullis\""));
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::response::IntoResponse;
+    use portcullis_guard::{Code, Refusal};
+
+    use super::{Problem, Shape, status};
+
+    #[test]
+    fn every_code_has_an_error_status_and_a_title() {
+        for code in Code::ALL {
+            let (status, title) = status(code);
+            assert!(status.is_client_error() || status.is_server_error(), "{code:?}");
+            assert!(!title.ends_with('.'), "{title}");
+        }
+    }
+
+    #[test]
+    fn a_wait_is_told_in_whole_seconds_rounded_up() {
+        let refusal =
+            Refusal::new(Code::RateLimited, "too many").retry_after(std::time::Duration::from_millis(1_001));
+        let response = Problem::new(refusal, Shape::OpenAi).into_response();
+        assert_eq!(response.headers()["retry-after"], "2");
+    }
+}

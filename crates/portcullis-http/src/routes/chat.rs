@@ -1,0 +1,174 @@
+//! Questions and answers, in OpenAI's shape.
+
+use std::sync::Arc;
+use std::task::Poll;
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use bytes::{BufMut, Bytes, BytesMut};
+use futures_util::{Stream, StreamExt, stream};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use portcullis_chat::Whole;
+use portcullis_chat::frames::Frame;
+use portcullis_chat::{Answer, Frames, asked};
+use portcullis_core::ConversationId;
+use portcullis_guard::{Code, Refusal, pipeline};
+use portcullis_model::ProblemCode;
+use serde_json::json;
+
+use super::Call;
+use crate::app::App;
+use crate::idempotency::{Start, Ticket};
+use crate::problem::{Problem, Shape};
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const CONVERSATION: HeaderName = HeaderName::from_static("x-conversation-id");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream; charset=utf-8");
+
+pub(super) async fn complete(call: Call) -> Result<Response, Refusal> {
+    let Call { app, visit, headers, body, .. } = call;
+    let mut request = portcullis_model::parse_request(&body).map_err(|problem| {
+        let unknown = problem.code() == ProblemCode::UnknownParameter;
+        let code = if unknown { Code::UnknownParameter } else { Code::InvalidRequest };
+        let refusal = Refusal::new(code, problem.message().to_owned());
+        match problem.param() {
+            Some(param) => refusal.param(param),
+            None => refusal,
+        }
+    })?;
+    if let (true, Some(default)) = (request.model.is_empty(), app.gate().models().first()) {
+        request.model.clone_from(default);
+    }
+    let question = asked::question(&request);
+    let conversation = conversation(&app, &headers)?;
+    let ticket = match headers.get(IDEMPOTENCY_KEY) {
+        None => None,
+        Some(key) => {
+            let now = app.gate().clock().monotonic();
+            match app.idempotency().start(now, visit.scope(), key, &body)? {
+                Start::Run(ticket) => Some(ticket),
+                Start::Replay(kept) => {
+                    let replayed =
+                        (HeaderName::from_static("idempotency-replayed"), HeaderValue::from_static("true"));
+                    return Ok(
+                        ([(header::CONTENT_TYPE, kept.content_type), replayed], kept.body).into_response()
+                    );
+                }
+            }
+        }
+    };
+    let turn = pipeline::screen(app.gate(), visit, question).await?;
+    let mut response = match app.chat().ask(turn, request, conversation).await? {
+        Answer::Whole(whole) => json_answer(&app, whole, ticket),
+        Answer::Stream(frames) => event_answer(app, frames, ticket),
+    };
+    if let Some(value) = conversation.and_then(|id| HeaderValue::from_str(&id.to_string()).ok()) {
+        response.headers_mut().insert(CONVERSATION, value);
+    }
+    Ok(response)
+}
+
+/// The conversation that a question belongs to: none, a new one, or the one of that id. A member's OpenAI client is
+/// stateless and may not send the bot's earlier answers itself, so the header says where to go on.
+fn conversation(app: &App, headers: &HeaderMap) -> Result<Option<ConversationId>, Refusal> {
+    match headers.get(CONVERSATION).map(HeaderValue::as_bytes) {
+        None => Ok(None),
+        Some(b"new") => Ok(Some(ConversationId::new(app.gate().clock()))),
+        Some(id) => {
+            let id = std::str::from_utf8(id).ok().and_then(|id| id.parse().ok());
+            id.map(Some).ok_or_else(|| {
+                Refusal::new(
+                    Code::InvalidRequest,
+                    "`X-Conversation-Id` must be `new` or the id of a conversation",
+                )
+                .param("X-Conversation-Id")
+            })
+        }
+    }
+}
+
+fn json_answer(app: &App, whole: Whole, ticket: Option<Ticket>) -> Response {
+    let Whole { completion, citations } = whole;
+    let mut body = serde_json::to_value(&completion).unwrap_or_default();
+    if let (Some(citations), Some(object)) = (citations, body.as_object_mut()) {
+        object.insert("citations".to_owned(), json!(citations));
+    }
+    let body = body.to_string();
+    if let Some(mut ticket) = ticket {
+        ticket.record(body.as_bytes());
+        ticket.keep(app.gate().clock().monotonic(), JSON);
+    }
+    (StatusCode::OK, [(header::CONTENT_TYPE, JSON)], body).into_response()
+}
+
+fn event_answer(app: Arc<App>, frames: Frames, ticket: Option<Ticket>) -> Response {
+    let body = Body::from_stream(events(app, frames, ticket));
+    // Proxies that buffer would hold an answer back until it is complete.
+    let unbuffered = (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    (StatusCode::OK, [(header::CONTENT_TYPE, EVENTS), unbuffered], body).into_response()
+}
+
+/// The frames as server-sent events. A refusal becomes one last event with an error and no `[DONE]` after it.
+fn events(
+    app: Arc<App>,
+    mut frames: Frames,
+    mut ticket: Option<Ticket>,
+) -> impl Stream<Item = Result<Bytes, std::convert::Infallible>> + Send {
+    let mut ended = false;
+    stream::poll_fn(move |cx| {
+        if ended {
+            return Poll::Ready(None);
+        }
+        frames.poll_next_unpin(cx).map(|batch| match batch? {
+            Ok(batch) => {
+                let mut out = BytesMut::with_capacity(256 * batch.len());
+                for frame in batch {
+                    ended |= matches!(frame, Frame::Done);
+                    write_event(&mut out, &frame);
+                }
+                let piece = out.freeze();
+                if let Some(ticket) = &mut ticket {
+                    ticket.record(&piece);
+                }
+                if let (true, Some(ticket)) = (ended, ticket.take_if(|_| ended)) {
+                    ticket.keep(app.gate().clock().monotonic(), EVENTS);
+                }
+                Some(Ok(piece))
+            }
+            Err(refusal) => {
+                ended = true;
+                Some(Ok(Problem::new(refusal, Shape::OpenAi).event()))
+            }
+        })
+    })
+}
+
+fn write_event(out: &mut BytesMut, frame: &Frame) {
+    out.put_slice(b"data: ");
+    let start = out.len();
+    let written = match frame {
+        Frame::Chunk(chunk) => serde_json::to_writer(out.writer(), chunk),
+        Frame::Citations { id, model, created, citations } => serde_json::to_writer(
+            out.writer(),
+            &json!({
+                "id": id,
+                "object": "chat.completion.chunk",
+                "created": created,
+                "model": model,
+                "choices": [{ "index": 0, "delta": {}, "finish_reason": null }],
+                "citations": citations,
+            }),
+        ),
+        Frame::Done => {
+            out.put_slice(b"[DONE]");
+            Ok(())
+        }
+    };
+    if written.is_err() {
+        // Writing to memory fails only for values that have no JSON, which these types cannot hold.
+        out.truncate(start);
+        out.put_slice(b"{}");
+    }
+    out.put_slice(b"\n\n");
+}

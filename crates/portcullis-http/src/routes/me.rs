@@ -1,0 +1,62 @@
+//! Who the credential acts for.
+
+use axum::response::Response;
+use http::StatusCode;
+use portcullis_core::{Action, Actor};
+use portcullis_guard::{Code, Refusal};
+use portcullis_store::CommunityRef;
+use serde_json::json;
+
+use super::Call;
+use super::health::json;
+
+pub(super) async fn read(call: Call) -> Result<Response, Refusal> {
+    let scope = call.visit.scope();
+    let stores = call.app.stores();
+    let community = stores
+        .directory
+        .find(CommunityRef::Id(scope.community()))
+        .await?
+        .ok_or_else(|| Refusal::new(Code::NotFound, "there is no such thing here"))?;
+    let readable: Vec<_> = stores
+        .spaces
+        .list(scope)
+        .await?
+        .into_iter()
+        .filter(|space| scope.spaces().contains(&space.id))
+        .map(|space| json!({ "id": space.id, "name": space.name }))
+        .collect();
+    let (kind, id) = match scope.actor() {
+        Actor::Member(member) => ("member", Some(member.to_string())),
+        Actor::Key(key) => ("key", Some(key.to_string())),
+        Actor::Operator => ("operator", None),
+    };
+    let actions: Vec<_> =
+        Action::ALL.into_iter().filter(|action| scope.may(*action)).map(Action::name).collect();
+    Ok(json(
+        StatusCode::OK,
+        &json!({
+            "community": { "id": community.id, "slug": community.slug, "name": community.name },
+            "actor": { "kind": kind, "id": id },
+            "role": scope.role().name(),
+            "tier": scope.tier().name(),
+            "spaces": readable,
+            "actions": actions,
+        }),
+    ))
+}
+
+/// What is left, after this very request was counted.
+pub(super) async fn limits(call: Call) -> Result<Response, Refusal> {
+    let gate = call.app.gate();
+    let allowance = gate.allowance(call.visit.scope());
+    let resets = gate.clock().now().checked_add(allowance.resets_in).ok();
+    let limits = json!([{
+        "what": "requests",
+        "window_seconds": allowance.window.as_secs(),
+        "limit": allowance.limit,
+        "remaining": allowance.remaining,
+        "resets_at": resets.map(|at| at.to_string()),
+    }]);
+    Ok(json(StatusCode::OK, &json!({ "tier": call.visit.scope().tier().name(), "limits": limits })))
+}

@@ -1,0 +1,133 @@
+//! The transport layers, in the order in which a request meets them. They know nothing of what is asked.
+
+use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use http::{HeaderName, HeaderValue, header};
+use portcullis_core::RequestId;
+use portcullis_guard::{Allowance, Code, Refusal};
+
+use crate::app::App;
+use crate::problem::{Problem, Shape};
+
+/// The layers, outermost first, as `portcullis explain pipeline` prints them.
+pub const LAYERS: &[(&str, &str)] = &[
+    ("connection-limits", "connections, header size and header time are bounded before a request exists"),
+    ("request-id", "every request has an id, in the log, the audit and the response"),
+    ("security-headers", "every response, errors too, carries the headers that browsers act on"),
+    ("catch-panic", "a bug ends one request with a plain error, not the server"),
+    ("time-limit", "a request that has not begun to answer in time is ended"),
+    ("body-limit", "a body over the limit is refused, by its length or as it arrives"),
+];
+
+/// The address of the peer at the other end of the connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub IpAddr);
+
+/// What the outer layers pass to the inner ones.
+#[derive(Debug, Clone, Copy)]
+pub struct Context {
+    /// The request's id.
+    pub request: RequestId,
+    /// The client's address, as far as trusted proxies tell it.
+    pub client: IpAddr,
+}
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// All layers in one place: the body reads in the order of [`LAYERS`].
+pub async fn stack(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+    let id = RequestId::new(app.gate().clock());
+    let peer = request.extensions().get::<Peer>().map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.0);
+    let client = app.settings().proxies.client(peer, request.headers());
+    request.extensions_mut().insert(Context { request: id, client });
+    let method = request.method().clone();
+    let path = request.extensions().get::<MatchedPath>().cloned();
+    let started = app.gate().clock().monotonic();
+
+    let mut response = time_limited(&app, id, request, next).await;
+
+    if app.gate().switches().on("security-headers") {
+        security_headers(&app, &mut response);
+    }
+    if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    let took = app.gate().clock().monotonic().saturating_sub(started);
+    // The matched route, never the path itself: a path can hold an id, and a stranger can write anything into it.
+    tracing::info!(
+        request.id = %id,
+        http.method = %method,
+        http.route = path.as_ref().map_or("-", MatchedPath::as_str),
+        http.status = response.status().as_u16(),
+        duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+        "request"
+    );
+    response
+}
+
+async fn time_limited(app: &App, id: RequestId, request: Request, next: Next) -> Response {
+    let limit = app.settings().request_timeout;
+    let work = AssertUnwindSafe(next.run(request)).catch_unwind();
+    let refusal = match tokio::time::timeout(limit, work).await {
+        Ok(Ok(response)) => return response,
+        Ok(Err(_)) => {
+            tracing::error!(request.id = %id, "a request handler panicked");
+            Refusal::new(
+                Code::Internal,
+                "something went wrong here; the request id tells the operator where to look",
+            )
+        }
+        Err(_) => Refusal::new(Code::TimedOut, "the request took longer than the limit")
+            .retry_after(Duration::from_secs(1)),
+    };
+    Problem { refusal, shape: Shape::Problem, request: Some(id) }.into_response()
+}
+
+const SECURITY_HEADERS: &[(&str, &str)] = &[
+    (
+        "content-security-policy",
+        "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    ),
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+    ("referrer-policy", "no-referrer"),
+    ("cache-control", "no-store"),
+    ("permissions-policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("cross-origin-resource-policy", "same-origin"),
+];
+
+/// The headers of control EDGE-07. A response that set its own, such as a page with its own policy, keeps it.
+fn security_headers(app: &App, response: &mut Response<Body>) {
+    let headers = response.headers_mut();
+    for (name, value) in SECURITY_HEADERS {
+        headers.entry(HeaderName::from_static(name)).or_insert(HeaderValue::from_static(value));
+    }
+    if app.settings().https {
+        headers
+            .entry(header::STRICT_TRANSPORT_SECURITY)
+            .or_insert(HeaderValue::from_static("max-age=63072000; includeSubDomains"));
+    }
+}
+
+/// What is left of the limit, as the IETF draft `draft-ietf-httpapi-ratelimit-headers` words it.
+pub(crate) fn limit_headers(allowance: &Allowance, response: &mut Response) {
+    let window = allowance.window.as_secs();
+    let fields = [
+        ("ratelimit-policy", format!("\"requests\";q={};w={window}", allowance.limit)),
+        ("ratelimit", format!("\"requests\";r={};t={}", allowance.remaining, allowance.resets_in.as_secs())),
+    ];
+    for (name, value) in fields {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            response.headers_mut().insert(HeaderName::from_static(name), value);
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! A running gate on real stores and a real socket, for tests.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, StatusCode};
+use portcullis_audit::{Archive, Entry, Filter, Journal, Signer};
+use portcullis_chat::{Places, Service, ServiceParts};
+use portcullis_core::{
+    AbilitySet, Actor, Clock, DocumentId, Grant, KeyAbility, KeyId, MemberId, Role, Scope, Secret, SpaceId,
+    SystemClock, Tasks, Tier, Token, TokenKind,
+};
+use portcullis_egress::Client;
+use portcullis_guard::jwt::Issuers;
+use portcullis_guard::{Budget, Gate, GateParts, Limits, Switches};
+use portcullis_http::{App, AppParts, Server, ServerLimits, Settings, TrustedProxies, routes};
+use portcullis_model::Model;
+use portcullis_store::{
+    Chunk, Community, DocumentText, Entitlement, KeyActor, NewCommunity, NewDocument, NewKey, NewMember,
+    NewSpace, Plan, SpaceAccess, Stores,
+};
+use portcullis_store_sqlite::{Options, SqliteStores};
+use serde_json::Value;
+
+/// What differs from test to test.
+pub(crate) struct Setup {
+    pub(crate) model: Option<Arc<dyn Model>>,
+    pub(crate) per_actor: u32,
+    pub(crate) per_address: u32,
+    pub(crate) refused_per_address: u32,
+    pub(crate) body_bytes: usize,
+    pub(crate) request_timeout: Duration,
+    pub(crate) places: (usize, usize),
+    pub(crate) issuers: Issuers,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            model: None,
+            per_actor: 1_000_000,
+            per_address: 1_000_000,
+            refused_per_address: 1_000_000,
+            body_bytes: 64 << 10,
+            request_timeout: Duration::from_secs(30),
+            places: (64, 64),
+            issuers: Issuers::new(Vec::new()).expect("no issuers"),
+        }
+    }
+}
+
+/// A community of a test: one space for members, one for the plan `plus`, a document in each.
+pub(crate) struct World {
+    pub(crate) community: Community,
+    pub(crate) operator: Scope,
+    pub(crate) open: SpaceId,
+    pub(crate) paid: SpaceId,
+    pub(crate) open_document: DocumentId,
+    pub(crate) paid_document: DocumentId,
+}
+
+pub(crate) struct TestApp {
+    pub(crate) address: SocketAddr,
+    pub(crate) stores: Stores,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) journal: Arc<Journal>,
+    pub(crate) tasks: Tasks,
+    client: Client,
+    engine: SqliteStores,
+    folder: tempfile::TempDir,
+}
+
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("not JSON: {}", self.text()))
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+impl TestApp {
+    pub(crate) async fn start(setup: Setup) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let options = Options::new(folder.path().join("data"), Secret::new(vec![7; 32]), Arc::clone(&clock));
+        let engine = SqliteStores::open(options).expect("stores open");
+        let stores = engine.stores();
+        let journal = Arc::new(open_journal(&folder.path().join("audit"), &clock));
+        let tasks = Tasks::new();
+        let budget = |requests| Budget::per_minute(NonZeroU32::new(requests).expect("not zero"));
+        let gate = Arc::new(Gate::new(GateParts {
+            stores: stores.clone(),
+            issuers: setup.issuers,
+            journal: Arc::clone(&journal),
+            clock: Arc::clone(&clock),
+            tasks: tasks.clone(),
+            limits: Limits {
+                per_actor: budget(setup.per_actor),
+                per_address: budget(setup.per_address),
+                refused_per_address: budget(setup.refused_per_address),
+                memory: 1 << 20,
+            },
+            models: vec!["test-model".to_owned(), "other-model".to_owned()],
+            switches: Switches::all_on(),
+        }));
+        let (places, queue) = setup.places;
+        let chat = Service::new(ServiceParts {
+            gate: Arc::clone(&gate),
+            stores: stores.clone(),
+            model: setup.model,
+            places: Places::new(places, queue, Duration::from_secs(5)),
+            settings: portcullis_chat::Settings {
+                system: Some("SYSTEM-TEXT of the test".to_owned()),
+                max_tokens: 512,
+                passages: 6,
+                watch: Duration::from_millis(50),
+            },
+        });
+        let app = App::new(AppParts {
+            gate,
+            chat,
+            stores: stores.clone(),
+            settings: Settings {
+                proxies: TrustedProxies::default(),
+                https: false,
+                body_bytes: setup.body_bytes,
+                request_timeout: setup.request_timeout,
+                idempotency_entries: 100,
+                idempotency_ttl: Duration::from_secs(60),
+            },
+        });
+        let limits = ServerLimits {
+            connections: 200,
+            header_timeout: Duration::from_secs(5),
+            header_bytes: 16 << 10,
+            drain: Duration::from_secs(5),
+        };
+        let server =
+            Server::bind("127.0.0.1:0".parse().expect("an address"), limits).await.expect("a free port");
+        let address = server.address().expect("an address");
+        tasks.spawn(server.serve(routes::router(&app), tasks.clone()));
+        let client = Client::new(portcullis_egress::Options::new(portcullis_egress::AddressPolicy::Any))
+            .expect("a client");
+        Self { address, stores, clock, journal, tasks, client, engine, folder }
+    }
+
+    pub(crate) async fn world(&self, slug: &str) -> World {
+        let new =
+            NewCommunity { slug: slug.to_owned(), name: slug.to_owned(), host: None, tier: Tier::Standard };
+        let community = self.stores.directory.create(new).await.expect("a community");
+        let operator = operator(&community);
+        let plus = Plan { slug: "plus".to_owned(), name: "Plus".to_owned() };
+        self.stores.spaces.create_plan(&operator, plus).await.expect("a plan");
+        let plans = SpaceAccess::Plans(vec!["plus".to_owned()]);
+        let open = self.space(&operator, "open", SpaceAccess::Members).await;
+        let paid = self.space(&operator, "paid", plans).await;
+        let open_document = self.document(&operator, open, &format!("open canary{slug}open kettle")).await;
+        let paid_document = self.document(&operator, paid, &format!("paid canary{slug}paid kettle")).await;
+        World { community, operator, open, paid, open_document, paid_document }
+    }
+
+    async fn space(&self, operator: &Scope, slug: &str, access: SpaceAccess) -> SpaceId {
+        let new = NewSpace { slug: slug.to_owned(), name: slug.to_owned(), access };
+        self.stores.spaces.create(operator, new).await.expect("a space").id
+    }
+
+    pub(crate) async fn document(&self, operator: &Scope, space: SpaceId, text: &str) -> DocumentId {
+        let new = NewDocument {
+            space,
+            source: "test".to_owned(),
+            source_key: text.to_owned(),
+            fingerprint: [1; 32],
+            title: format!("Title of {text}"),
+            url: Some("https://example.org/t/1".to_owned()),
+            author: Some("Author".to_owned()),
+            written: None,
+            text: DocumentText {
+                chunks: vec![Chunk { heading: String::new(), author: None, text: text.to_owned() }],
+            },
+            links: Vec::new(),
+        };
+        self.stores.content.put(operator, vec![new]).await.expect("a document is stored");
+        self.stores.content.source(operator, "test").await.expect("a source")[text].document
+    }
+
+    pub(crate) async fn member(&self, world: &World, name: &str, plan: Option<&str>) -> MemberId {
+        let new = NewMember { name: name.to_owned(), email: None, role: None };
+        let member = self.stores.members.add(&world.operator, new).await.expect("a member").id;
+        if let Some(plan) = plan {
+            let entitlement = Entitlement { plan: plan.to_owned(), until: None };
+            self.stores.members.entitle(&world.operator, member, entitlement).await.expect("an entitlement");
+        }
+        member
+    }
+
+    /// A key of a member, for everything a member does.
+    pub(crate) async fn key_of(&self, world: &World, member: MemberId) -> (String, KeyId) {
+        let abilities = [KeyAbility::Chat, KeyAbility::Search, KeyAbility::Personal].into_iter().collect();
+        self.key(world, KeyActor::Member(member), abilities, None).await
+    }
+
+    /// A key of a builder's back end, which owns its requests.
+    pub(crate) async fn owner_key(&self, world: &World) -> String {
+        let actor = KeyActor::Backend { role: Role::Member, plans: Vec::new() };
+        let abilities = [KeyAbility::Chat, KeyAbility::OwnRequest].into_iter().collect();
+        self.key(world, actor, abilities, None).await.0
+    }
+
+    pub(crate) async fn key(
+        &self,
+        world: &World,
+        actor: KeyActor,
+        abilities: AbilitySet,
+        expires: Option<jiff::Timestamp>,
+    ) -> (String, KeyId) {
+        let (text, token) = Token::issue(TokenKind::ApiKey, &world.community.locator);
+        let new = NewKey {
+            name: "test".to_owned(),
+            actor,
+            abilities,
+            expires,
+            hash: token.hash(),
+            hint: token.hint(),
+        };
+        let made = self.stores.keys.create(&world.operator, new).await.expect("a key");
+        (text.expose().clone(), made.id)
+    }
+
+    pub(crate) fn request(&self, method: Method, path: &str, key: Option<&str>) -> http::request::Builder {
+        let mut request = Request::builder().method(method).uri(format!("http://{}{path}", self.address));
+        if let Some(key) = key {
+            request = request.header("authorization", format!("Bearer {key}"));
+        }
+        request
+    }
+
+    pub(crate) async fn open(&self, request: Request<Bytes>) -> http::Response<portcullis_egress::Body> {
+        self.client.send(request).await.expect("the gate answers")
+    }
+
+    pub(crate) async fn send(&self, request: Request<Bytes>) -> Answer {
+        let (head, body) = self.open(request).await.into_parts();
+        let body = body.collect(16 << 20, Duration::from_secs(30)).await.expect("a whole body");
+        Answer { status: head.status, headers: head.headers, body }
+    }
+
+    pub(crate) async fn get(&self, path: &str, key: &str) -> Answer {
+        self.send(self.request(Method::GET, path, Some(key)).body(Bytes::new()).expect("a request")).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, key: &str, body: &Value) -> Answer {
+        let request = self.request(Method::POST, path, Some(key)).header("content-type", "application/json");
+        self.send(request.body(Bytes::from(body.to_string())).expect("a request")).await
+    }
+
+    pub(crate) async fn ask(&self, key: &str, question: &str) -> Answer {
+        self.post("/v1/chat/completions", key, &question_body(question, false)).await
+    }
+
+    /// Begins a conversation with a member's key.
+    pub(crate) async fn conversation(&self, key: &str) -> String {
+        let request = self
+            .request(Method::POST, "/v1/chat/completions", Some(key))
+            .header("x-conversation-id", "new")
+            .body(Bytes::from(question_body("hello", false).to_string()));
+        let answer = self.send(request.expect("a request")).await;
+        answer.headers["x-conversation-id"].to_str().expect("an id").to_owned()
+    }
+
+    /// Waits until the journal holds a record that `wanted` accepts.
+    pub(crate) async fn recorded(&self, wanted: impl Fn(&Entry) -> bool) -> Entry {
+        for _ in 0..500 {
+            if let Some(entry) = self.records().into_iter().find(&wanted) {
+                return entry;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the record never came");
+    }
+
+    pub(crate) fn records(&self) -> Vec<Entry> {
+        let archive = Archive::new(&self.folder.path().join("audit"));
+        archive.read(Filter::default()).expect("a journal").map(|entry| entry.expect("an entry")).collect()
+    }
+
+    pub(crate) async fn stop(self) {
+        self.tasks.close(Duration::from_secs(10)).await;
+        self.journal.close().await.expect("the journal closes");
+        self.engine.close().await;
+    }
+}
+
+pub(crate) fn question_body(question: &str, stream: bool) -> Value {
+    serde_json::json!({
+        "model": "test-model",
+        "messages": [{ "role": "user", "content": question }],
+        "stream": stream,
+    })
+}
+
+fn open_journal(dir: &std::path::Path, clock: &Arc<dyn Clock>) -> Journal {
+    let signer = Signer::new("test.log", &Secret::new([9; 32])).expect("a signer");
+    let options = portcullis_audit::Options::new(portcullis_audit::Use::Serving);
+    Journal::open(dir, options, signer, Arc::clone(clock)).expect("a journal").0
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test's own operator")]
+fn operator(community: &Community) -> Scope {
+    Scope::grant(Grant {
+        community: community.id,
+        actor: Actor::Operator,
+        role: Role::Owner,
+        abilities: KeyAbility::ALL.into_iter().collect(),
+        spaces: Arc::from([]),
+        tier: community.tier,
+    })
+}

@@ -1,0 +1,264 @@
+//! What is a member's own: conversations, memories, limits. And members whom a host application vouches for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use portcullis_core::Secret;
+use portcullis_guard::jwt::{Algorithm, Issuer, IssuerKey, Issuers, KeyMaterial};
+use portcullis_model::upstream::{Gullible, Upstream};
+use portcullis_model::{OpenAi, OpenAiOptions};
+use portcullis_store::{SpaceAccess, Status};
+use serde_json::{Value, json};
+
+use crate::app::{Answer, Setup, TestApp, World, question_body};
+
+const KEY: &[u8] = b"fixed key of this test, 32 bytes or more";
+
+async fn ask_in(app: &TestApp, key: &str, conversation: &str, question: &str, stream: bool) -> Answer {
+    let request = app
+        .request(Method::POST, "/v1/chat/completions", Some(key))
+        .header("x-conversation-id", conversation)
+        .body(Bytes::from(question_body(question, stream).to_string()));
+    app.send(request.expect("a request")).await
+}
+
+async fn send(app: &TestApp, method: Method, path: &str, key: &str, body: Option<Value>) -> Answer {
+    let body = body.map(|body| body.to_string()).unwrap_or_default();
+    app.send(app.request(method, path, Some(key)).body(Bytes::from(body)).expect("a request")).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conversation_goes_on_where_it_was_left_and_is_its_members_alone() {
+    let upstream = Upstream::start(Gullible::new()).await.expect("an upstream");
+    let model = OpenAi::new(OpenAiOptions::new(upstream.url())).expect("a client");
+    let app = TestApp::start(Setup { model: Some(Arc::new(model)), ..Setup::default() }).await;
+    let (one, two) = (app.world("one").await, app.world("two").await);
+    let (ada, _) = app.key_of(&one, app.member(&one, "Ada", None).await).await;
+    let (bo, _) = app.key_of(&one, app.member(&one, "Bo", Some("plus")).await).await;
+    let (cy, _) = app.key_of(&two, app.member(&two, "Cy", None).await).await;
+
+    for stream in [false, true] {
+        let first = ask_in(&app, &ada, "new", "ADAQUESTION about the kettle", stream).await;
+        assert_eq!(first.status, StatusCode::OK, "{}", first.text());
+        let id = first.headers["x-conversation-id"].to_str().expect("an id").to_owned();
+        let before = upstream.requests().len();
+        assert_eq!(ask_in(&app, &ada, &id, "and what else?", stream).await.status, StatusCode::OK);
+        let heard = upstream.requests()[before].json();
+        assert!(
+            heard["messages"].to_string().contains("ADAQUESTION"),
+            "the history is shown to the model: {heard}"
+        );
+
+        let path = format!("/v1/conversations/{id}");
+        let own = send(&app, Method::GET, &path, &ada, None).await;
+        assert_eq!(own.json()["messages"].as_array().map(Vec::len), Some(4), "{}", own.text());
+        let mut refusals = std::collections::BTreeSet::new();
+        for stranger in [&bo, &cy] {
+            assert!(!send(&app, Method::GET, "/v1/conversations", stranger, None).await.text().contains(&id));
+            for (method, body) in [
+                (Method::GET, None),
+                (Method::PATCH, Some(json!({ "title": "mine" }))),
+                (Method::DELETE, None),
+            ] {
+                let answer = send(&app, method, &path, stranger, body).await;
+                assert_eq!(answer.status, StatusCode::NOT_FOUND, "{}", answer.text());
+                let mut body = answer.json();
+                body.as_object_mut().expect("an object").remove("instance");
+                refusals.insert(body.to_string());
+            }
+        }
+        assert_eq!(refusals.len(), 1, "{refusals:?}");
+        let renamed = send(&app, Method::PATCH, &path, &ada, Some(json!({ "title": "Kettles" }))).await;
+        assert_eq!(renamed.json()["title"], "Kettles");
+        assert_eq!(send(&app, Method::DELETE, &path, &ada, None).await.status, StatusCode::NO_CONTENT);
+        assert_eq!(send(&app, Method::GET, &path, &ada, None).await.status, StatusCode::NOT_FOUND);
+    }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_is_withheld_once_its_sources_may_not_be_read() {
+    let app = TestApp::start(Setup::default()).await;
+    let world = app.world("one").await;
+    let (key, _) = app.key_of(&world, app.member(&world, "Ada", Some("plus")).await).await;
+    let first = ask_in(&app, &key, "new", "kettle", false).await;
+    let id = first.headers["x-conversation-id"].to_str().expect("an id").to_owned();
+    let path = format!("/v1/conversations/{id}");
+    let read = send(&app, Method::GET, &path, &key, None).await.text();
+    assert!(read.contains("canaryonepaid"), "{read}");
+    app.stores.spaces.set_access(&world.operator, world.paid, SpaceAccess::Staff).await.expect("closed");
+    let read = send(&app, Method::GET, &path, &key, None).await;
+    assert!(!read.text().contains("canaryonepaid"), "{}", read.text());
+    assert_eq!(read.json()["messages"][1]["withheld"], true);
+    assert_eq!(read.json()["messages"][0]["text"], "kettle", "the member's own words stay");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_memory_is_kept_at_the_members_wish_and_recalled_for_them_only() {
+    let upstream = Upstream::start(Gullible::new()).await.expect("an upstream");
+    let model = OpenAi::new(OpenAiOptions::new(upstream.url())).expect("a client");
+    let app = TestApp::start(Setup { model: Some(Arc::new(model)), ..Setup::default() }).await;
+    let world = app.world("one").await;
+    let (ada, _) = app.key_of(&world, app.member(&world, "Ada", None).await).await;
+    let (bo, _) = app.key_of(&world, app.member(&world, "Bo", None).await).await;
+    assert_eq!(app.ask(&ada, "Remember that I drink MEMORYCANARY tea.").await.status, StatusCode::OK);
+    let added = send(&app, Method::POST, "/v1/memories", &ada, Some(json!({ "text": "SECONDCANARY" }))).await;
+    assert_eq!(added.status, StatusCode::CREATED, "{}", added.text());
+    let told = app.ask(&ada, "What do I drink? Repeat everything.").await.text();
+    assert!(told.contains("MEMORYCANARY") && told.contains("SECONDCANARY"), "{told}");
+    let other = app.ask(&bo, "What does Ada drink? Repeat everything.").await.text();
+    assert!(!other.contains("MEMORYCANARY") && !other.contains("SECONDCANARY"), "{other}");
+
+    let id = added.json()["id"].as_str().expect("an id").to_owned();
+    let path = format!("/v1/memories/{id}");
+    for (method, body) in
+        [(Method::GET, None), (Method::PATCH, Some(json!({ "text": "mine" }))), (Method::DELETE, None)]
+    {
+        assert_eq!(send(&app, method, &path, &bo, body).await.status, StatusCode::NOT_FOUND);
+    }
+    let changed = send(&app, Method::PATCH, &path, &ada, Some(json!({ "text": "changed" }))).await;
+    assert_eq!(changed.json()["text"], "changed");
+    assert_eq!(send(&app, Method::DELETE, &path, &ada, None).await.status, StatusCode::NO_CONTENT);
+    for bad in
+        [json!({ "text": "" }), json!({ "text": "x".repeat(1_001) }), json!({ "text": "a", "member": "b" })]
+    {
+        assert_eq!(
+            send(&app, Method::POST, "/v1/memories", &ada, Some(bad)).await.status,
+            StatusCode::BAD_REQUEST
+        );
+    }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_of_a_limit_is_told() {
+    let app = TestApp::start(Setup { per_actor: 10, ..Setup::default() }).await;
+    let world = app.world("one").await;
+    let (key, _) = app.key_of(&world, app.member(&world, "Ada", None).await).await;
+    app.get("/v1/me", &key).await;
+    let limits = app.get("/v1/me/limits", &key).await.json();
+    assert_eq!(limits["limits"][0]["limit"], 10);
+    assert_eq!(limits["limits"][0]["remaining"], 8, "this request counts too");
+    assert!(limits["limits"][0]["resets_at"].as_str().is_some_and(|at| at.ends_with('Z')), "{limits}");
+    app.stop().await;
+}
+
+fn token(claims: &Value) -> String {
+    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let signed = format!("{}.{}", part(&json!({ "alg": "HS256", "typ": "JWT" })), part(claims));
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, KEY);
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(ring::hmac::sign(&key, signed.as_bytes())))
+}
+
+fn host(grants_entitlements: bool, provisions_members: bool) -> Issuers {
+    let issuer = Issuer {
+        name: "https://host.example".to_owned(),
+        audience: "portcullis".to_owned(),
+        communities: vec!["one".to_owned()],
+        keys: vec![IssuerKey {
+            id: None,
+            algorithm: Algorithm::Hs256,
+            key: KeyMaterial::Secret(Secret::new(KEY.to_vec())),
+        }],
+        grants_entitlements,
+        provisions_members,
+        leeway: Duration::from_secs(5),
+        longest_life: Duration::from_secs(3_600),
+    };
+    Issuers::new(vec![issuer]).expect("an issuer")
+}
+
+/// Claims of the host for `subject`, with what a test changes.
+fn claims(app: &TestApp, subject: &str, more: &Value) -> Value {
+    let now = app.clock.now().as_second();
+    let mut claims = json!({
+        "iss": "https://host.example", "aud": "portcullis", "sub": subject, "iat": now, "exp": now + 600,
+    });
+    for (name, value) in more.as_object().expect("an object") {
+        claims[name] = value.clone();
+    }
+    claims
+}
+
+async fn seen(app: &TestApp, token: &str) -> (StatusCode, String) {
+    let answer = app.post("/v1/search", token, &json!({ "query": "kettle" })).await;
+    (answer.status, answer.text())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hosts_token_narrows_what_is_stored_and_never_widens_it() {
+    let app = TestApp::start(Setup { issuers: host(false, false), ..Setup::default() }).await;
+    let world: World = app.world("one").await;
+    app.world("two").await;
+    let member = app.member(&world, "Ada", Some("plus")).await;
+    let plain = app.member(&world, "Bo", None).await;
+    for (member, subject) in [(member, "ada"), (plain, "bo")] {
+        app.stores
+            .members
+            .link(&world.operator, member, "https://host.example", subject)
+            .await
+            .expect("linked");
+    }
+    let say = |subject: &str, more: Value| token(&claims(&app, subject, &more));
+    let (status, text) = seen(&app, &say("ada", json!({}))).await;
+    assert_eq!(status, StatusCode::OK, "{text}");
+    assert!(
+        text.contains("canaryoneopen") && text.contains("canaryonepaid") && !text.contains("canarytwo"),
+        "{text}"
+    );
+    let (_, text) = seen(&app, &say("ada", json!({ "plans": [] }))).await;
+    assert!(text.contains("canaryoneopen") && !text.contains("canaryonepaid"), "a claim narrows: {text}");
+    let (_, text) = seen(&app, &say("ada", json!({ "spaces": ["paid"] }))).await;
+    assert!(!text.contains("canaryoneopen") && text.contains("canaryonepaid"), "a claim narrows: {text}");
+    let (_, text) = seen(&app, &say("bo", json!({ "plans": ["plus"], "role": "owner" }))).await;
+    assert!(
+        text.contains("canaryoneopen") && !text.contains("canaryonepaid"),
+        "a claim never widens: {text}"
+    );
+    let me = app.get("/v1/me", &say("bo", json!({ "role": "owner" }))).await.json();
+    assert_eq!(me["role"], "member");
+
+    for (why, more) in [
+        ("unknown subject", json!({ "sub": "stranger" })),
+        ("another community", json!({ "community": "two" })),
+        ("another audience", json!({ "aud": "elsewhere" })),
+        ("expired", json!({ "exp": app.clock.now().as_second() - 60 })),
+        ("another issuer", json!({ "iss": "https://evil.example" })),
+    ] {
+        assert_eq!(seen(&app, &say("ada", more)).await.0, StatusCode::UNAUTHORIZED, "{why}");
+    }
+    let good = say("ada", json!({}));
+    let forged = format!("{}x", good.get(..good.len() - 1).expect("ASCII"));
+    assert_eq!(seen(&app, &forged).await.0, StatusCode::UNAUTHORIZED);
+    app.stores.members.set_status(&world.operator, member, Status::Suspended).await.expect("suspended");
+    assert_eq!(
+        seen(&app, &good).await.0,
+        StatusCode::UNAUTHORIZED,
+        "suspension ends every form of credential"
+    );
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_grants_entitlements_opens_what_its_plans_open() {
+    let app = TestApp::start(Setup { issuers: host(true, true), ..Setup::default() }).await;
+    app.world("one").await;
+    let say = |more: Value| token(&claims(&app, "new-member", &more));
+    let (status, text) = seen(&app, &say(json!({ "plans": ["plus"], "name": "Neo" }))).await;
+    assert_eq!(status, StatusCode::OK, "a new member is made: {text}");
+    assert!(text.contains("canaryonepaid"), "{text}");
+    let ended = json!({ "plans": [{ "plan": "plus", "until": app.clock.now().as_second() - 1 }] });
+    let (_, text) = seen(&app, &say(ended)).await;
+    assert!(
+        !text.contains("canaryonepaid") && text.contains("canaryoneopen"),
+        "a plan ends at its end: {text}"
+    );
+    let me = app.get("/v1/me", &say(json!({ "role": "owner" }))).await.json();
+    assert_eq!(me["role"], "member", "a new member has the lowest role, whatever the token says");
+    app.stop().await;
+}

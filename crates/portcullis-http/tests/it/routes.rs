@@ -1,0 +1,252 @@
+//! Every route of the table, whoever calls it.
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use jiff::ToSpan as _;
+use portcullis_core::{AbilitySet, KeyAbility};
+use portcullis_http::{Access, ROUTES, Route};
+use portcullis_store::{KeyActor, Status};
+
+use crate::app::{Answer, Setup, TestApp, World};
+
+/// The route's path, with ids of things that are there and that the member whose key this is may reach.
+async fn path(app: &TestApp, route: &Route, world: &World, own: &str) -> String {
+    let mut path = route.path.replace("{document}", &world.open_document.to_string());
+    if path.contains("{conversation}") {
+        let id = app.conversation(own).await;
+        path = path.replace("{conversation}", &id);
+    }
+    if path.contains("{memory}") {
+        let added = app.post("/v1/memories", own, &serde_json::json!({ "text": "canary" })).await;
+        path = path.replace("{memory}", added.json()["id"].as_str().expect("an id"));
+    }
+    path
+}
+
+async fn call(app: &TestApp, route: &Route, path: &str, headers: &[(&str, String)]) -> Answer {
+    let mut request = app.request(route.method.clone(), path, None);
+    for (name, value) in headers {
+        request = request.header(*name, value);
+    }
+    let mut body =
+        route.example.map(|example| serde_json::from_str::<serde_json::Value>(example).expect("JSON"));
+    if let (Some(body), "chat") = (&mut body, route.name) {
+        body["model"] = "test-model".into();
+    }
+    let body = body.map(|body| body.to_string()).unwrap_or_default();
+    app.send(request.body(Bytes::from(body)).expect("a request")).await
+}
+
+fn bearer(key: &str) -> [(&'static str, String); 1] {
+    [("authorization", format!("Bearer {key}"))]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_closed_route_refuses_every_bad_credential_and_takes_a_good_one() {
+    let app = TestApp::start(Setup::default()).await;
+    let world = app.world("one").await;
+    let other = app.world("two").await;
+    let member = app.member(&world, "Ada", None).await;
+    let (good, _) = app.key_of(&world, member).await;
+    let (foreign, _) = app.key_of(&other, app.member(&other, "Bo", None).await).await;
+
+    let all: AbilitySet = KeyAbility::ALL.into_iter().collect();
+    let past = app.clock.now() - 1.hour();
+    let (expired, _) = app.key(&world, KeyActor::Member(member), all, Some(past)).await;
+    let (revoked, revoked_id) = app.key_of(&world, member).await;
+    app.stores.keys.revoke(&world.operator, revoked_id).await.expect("revoked");
+    let suspended_member = app.member(&world, "Cy", None).await;
+    let (suspended, _) = app.key_of(&world, suspended_member).await;
+    app.stores
+        .members
+        .set_status(&world.operator, suspended_member, Status::Suspended)
+        .await
+        .expect("suspended");
+    // The secret of one community's key behind the locator of another.
+    let moved = good.replacen(world.community.locator.as_str(), other.community.locator.as_str(), 1);
+    let mut flipped = good.clone();
+    flipped.replace_range(flipped.len() - 1.., if good.ends_with('0') { "1" } else { "0" });
+
+    let mut bad: Vec<(&str, Vec<(&str, String)>)> = vec![
+        ("none", vec![]),
+        (
+            "two",
+            vec![("authorization", format!("Bearer {good}")), ("authorization", format!("Bearer {foreign}"))],
+        ),
+        (
+            "the same twice",
+            vec![("authorization", format!("Bearer {good}")), ("authorization", format!("Bearer {good}"))],
+        ),
+        ("basic", vec![("authorization", format!("Basic {good}"))]),
+        ("bare", vec![("authorization", good.clone())]),
+        ("in another header", vec![("x-api-key", good.clone())]),
+        ("in a cookie", vec![("cookie", format!("session={good}"))]),
+    ];
+    for (name, key) in [
+        ("expired", &expired),
+        ("revoked", &revoked),
+        ("suspended", &suspended),
+        ("moved", &moved),
+        ("flipped", &flipped),
+    ] {
+        bad.push((name, vec![("authorization", format!("Bearer {key}"))]));
+    }
+    bad.push(("a long one", vec![("authorization", format!("Bearer {}", "a".repeat(7_000)))]));
+
+    let mut closed = 0;
+    for route in ROUTES {
+        let Access::Needs(_) = route.access else {
+            assert!(call(&app, route, route.path, &[]).await.status.is_success(), "{route:?}");
+            continue;
+        };
+        closed += 1;
+        let there = path(&app, route, &world, &good).await;
+        for (name, headers) in &bad {
+            let refused = call(&app, route, &there, headers).await;
+            assert_eq!(refused.status, StatusCode::UNAUTHORIZED, "{route:?} with {name}");
+            assert!(refused.headers.contains_key("www-authenticate"), "{route:?} with {name}");
+            assert!(!refused.text().contains("canary"), "{route:?} with {name} told content");
+        }
+        // Why a credential is refused is not told: all of them look the same.
+        let texts: std::collections::BTreeSet<String> = {
+            let mut texts = std::collections::BTreeSet::new();
+            for key in [&expired, &revoked, &suspended, &moved, &flipped] {
+                let mut body = call(&app, route, &there, &bearer(key)).await.json();
+                body.as_object_mut().expect("an object").remove("instance");
+                texts.insert(body.to_string());
+            }
+            texts
+        };
+        assert_eq!(texts.len(), 1, "{route:?}: {texts:?}");
+        // Last, since the route may remove what it names: none of the refused ones did.
+        let positive = call(&app, route, &there, &bearer(&good)).await;
+        assert!(positive.status.is_success(), "{route:?}: {} {}", positive.status, positive.text());
+    }
+    assert!(closed >= 5);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_does_only_what_it_was_issued_for() {
+    let app = TestApp::start(Setup::default()).await;
+    let world = app.world("one").await;
+    let member = app.member(&world, "Ada", None).await;
+    let (own, _) = app.key_of(&world, member).await;
+    for ability in KeyAbility::ALL {
+        let (key, _) = app.key(&world, KeyActor::Member(member), [ability].into_iter().collect(), None).await;
+        for route in ROUTES {
+            let Access::Needs(action) = route.access else { continue };
+            let covered = [ability].into_iter().collect::<AbilitySet>().covers(action);
+            let there = path(&app, route, &world, &own).await;
+            let status = call(&app, route, &there, &bearer(&key)).await.status;
+            let as_expected = if covered { status.is_success() } else { status == StatusCode::FORBIDDEN };
+            assert!(as_expected, "{route:?} with a key for {}: {status}", ability.name());
+        }
+    }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_response_carries_the_security_headers_and_an_id() {
+    let app = TestApp::start(Setup::default()).await;
+    let world = app.world("one").await;
+    let (key, _) = app.key_of(&world, app.member(&world, "Ada", None).await).await;
+    let mut answers = Vec::new();
+    for route in ROUTES {
+        let there = path(&app, route, &world, &key).await;
+        answers.push(call(&app, route, &there, &bearer(&key)).await);
+        answers.push(call(&app, route, &there, &[]).await);
+    }
+    for (method, path) in
+        [(Method::GET, "/nowhere"), (Method::DELETE, "/v1/me"), (Method::GET, "/v1/%2e%2e/x")]
+    {
+        answers.push(app.send(app.request(method, path, None).body(Bytes::new()).expect("a request")).await);
+    }
+    for answer in answers {
+        for name in [
+            "content-security-policy",
+            "x-content-type-options",
+            "x-frame-options",
+            "referrer-policy",
+            "permissions-policy",
+            "cross-origin-opener-policy",
+            "cross-origin-resource-policy",
+            "cache-control",
+            "x-request-id",
+        ] {
+            assert_eq!(answer.headers.get_all(name).iter().count(), 1, "{name} on {}", answer.status);
+        }
+        assert!(!answer.headers.contains_key("server"));
+    }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_refuses_with_a_wait_and_touches_nobody_else() {
+    let app = TestApp::start(Setup { per_actor: 5, ..Setup::default() }).await;
+    let world = app.world("one").await;
+    let busy = app.member(&world, "Ada", None).await;
+    let (first, _) = app.key_of(&world, busy).await;
+    let (second, _) = app.key_of(&world, busy).await;
+    let (other, _) = app.key_of(&world, app.member(&world, "Bo", None).await).await;
+    let mut statuses = Vec::new();
+    for turn in 0..7 {
+        let key = if turn % 2 == 0 { &first } else { &second };
+        statuses.push(app.get("/v1/me", key).await.status.as_u16());
+    }
+    assert_eq!(statuses, [200, 200, 200, 200, 200, 429, 429], "two keys of one member share one limit");
+    let refused = app.get("/v1/me", &first).await;
+    let wait: u64 = refused.headers["retry-after"].to_str().expect("text").parse().expect("seconds");
+    assert!((1..=61).contains(&wait), "{wait}");
+    assert_eq!(refused.json()["code"], "rate_limited");
+    let fine = app.get("/v1/me", &other).await;
+    assert_eq!(fine.status, StatusCode::OK);
+    assert!(fine.headers["ratelimit"].to_str().expect("text").contains("r=4"), "{:?}", fine.headers);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guessing_credentials_is_slowed_before_any_look_up() {
+    let app = TestApp::start(Setup { refused_per_address: 3, ..Setup::default() }).await;
+    let world = app.world("one").await;
+    let (key, _) = app.key_of(&world, app.member(&world, "Ada", None).await).await;
+    for _ in 0..3 {
+        assert_eq!(app.get("/v1/me", "pcl_wrong").await.status, StatusCode::UNAUTHORIZED);
+    }
+    assert_eq!(app.get("/v1/me", "pcl_wrong").await.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(
+        app.get("/v1/me", &key).await.status,
+        StatusCode::TOO_MANY_REQUESTS,
+        "the address waits, whatever it sends"
+    );
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_over_the_limit_is_refused_whether_it_says_so_or_not() {
+    let app = TestApp::start(Setup { body_bytes: 1_000, ..Setup::default() }).await;
+    let world = app.world("one").await;
+    let (key, _) = app.key_of(&world, app.member(&world, "Ada", None).await).await;
+    let large = serde_json::json!({ "query": "x".repeat(2_000) });
+    assert_eq!(app.post("/v1/search", &key, &large).await.status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(app.get("/healthz", &key).await.status, StatusCode::OK);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_openapi_document_lists_exactly_the_table() {
+    let app = TestApp::start(Setup::default()).await;
+    let document = app.get("/openapi.json", "x").await.json();
+    let mut listed: Vec<String> = Vec::new();
+    for (path, methods) in document["paths"].as_object().expect("paths") {
+        for method in methods.as_object().expect("methods").keys() {
+            listed.push(format!("{} {path}", method.to_uppercase()));
+        }
+    }
+    let mut table: Vec<String> =
+        ROUTES.iter().map(|route| format!("{} {}", route.method, route.path)).collect();
+    listed.sort();
+    table.sort();
+    assert_eq!(listed, table);
+    app.stop().await;
+}
