@@ -1,0 +1,268 @@
+//! What a check is, and the two macros that a check's file is written with.
+//!
+//! `check!` captures the file's documentation, so the page, the report and the code cannot disagree. `cases!` names the
+//! fixtures on which the check must pass, fail and be inconclusive; with fewer than three single-fault mutants, or
+//! without the macro, the crate does not compile.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use futures_util::future::BoxFuture;
+
+use crate::outcome::{Inconclusive, Severity, Verdict};
+use crate::probe::Probe;
+use crate::target::{Canary, RouteKind, State, Target};
+
+/// One executable control.
+#[derive(Clone, Copy)]
+pub struct Check {
+    /// The control's id, `AREA-NN`.
+    pub id: &'static str,
+    /// A claim that is true when the check passes.
+    pub title: &'static str,
+    /// The part of the catalogue it belongs to.
+    pub area: Area,
+    /// How much harm its failure allows.
+    pub severity: Severity,
+    /// The version that brought it.
+    pub since: &'static str,
+    /// What the target file must hold.
+    pub needs: &'static [Need],
+    /// What it does to the target.
+    pub touches: Touches,
+    /// Entries of public lists that it bears on.
+    pub maps: &'static [&'static str],
+    /// The documentation of its file.
+    pub docs: &'static str,
+    /// Its file.
+    pub file: &'static str,
+    /// The fixtures that prove it.
+    pub cases: Cases,
+    pub(crate) run: for<'p> fn(&'p mut Probe) -> BoxFuture<'p, Result<Verdict, Inconclusive>>,
+}
+
+impl fmt::Debug for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Check({})", self.id)
+    }
+}
+
+/// The fixtures of a check. `foreign` is the unbroken foreign chatbot, other names are its single faults or hostile
+/// servers.
+#[derive(Debug, Clone, Copy)]
+pub struct Cases {
+    /// It must pass here.
+    pub passes_on: &'static [&'static str],
+    /// It must fail here; inconclusive is not enough.
+    pub fails_on: &'static [&'static str],
+    /// It must be inconclusive here.
+    pub inconclusive_on: &'static [&'static str],
+}
+
+/// The areas of the catalogue that have checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Area {
+    /// Who may ask.
+    Auth,
+    /// Transport, headers, what stands in front.
+    Edge,
+    /// How much may be asked.
+    Limits,
+    /// Deploying and running.
+    Operations,
+    /// Keys and secrets.
+    Secrets,
+    /// Communities kept apart.
+    Tenancy,
+}
+
+impl Area {
+    /// All areas.
+    pub const ALL: [Self; 6] =
+        [Self::Auth, Self::Edge, Self::Limits, Self::Operations, Self::Secrets, Self::Tenancy];
+
+    /// The folder of its checks, and the word for `--only`.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Auth => "auth",
+            Self::Edge => "edge",
+            Self::Limits => "limits",
+            Self::Operations => "operations",
+            Self::Secrets => "secrets",
+            Self::Tenancy => "tenancy",
+        }
+    }
+}
+
+/// What a check does to the target beside reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Touches {
+    /// Nothing that stays.
+    Nothing,
+    /// It writes.
+    Writes,
+    /// It sends many requests.
+    Load,
+    /// It changes how the deployment runs.
+    Drills,
+}
+
+impl Touches {
+    /// The word after `--allow`; none when nothing needs allowing.
+    pub const fn flag(self) -> Option<&'static str> {
+        match self {
+            Self::Nothing => None,
+            Self::Writes => Some("writes"),
+            Self::Load => Some("load"),
+            Self::Drills => Some("drills"),
+        }
+    }
+}
+
+/// What a check needs from the target file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// A working identity.
+    Identity,
+    /// Working identities in two communities.
+    TwoCommunities,
+    /// A list of routes.
+    Routes,
+    /// Declared limits.
+    Limits,
+    /// The secret that signs tokens, or a token.
+    JwtSecret,
+    /// The key that encrypts data.
+    EncryptionKey,
+    /// The secret that protects forms.
+    CsrfSecret,
+    /// Text that stands in one space only, in two communities.
+    Canaries,
+    /// Text that stands in one space only, in a space that is closed to some members.
+    ClosedCanary,
+    /// A credential that ends during the run.
+    Expiring,
+    /// Routes that say whether the service runs and is ready.
+    Health,
+}
+
+impl Need {
+    /// What is missing and where it goes; none when it is there.
+    pub fn unmet(self, target: &Target) -> Option<&'static str> {
+        let secrets = &target.secrets;
+        let limits = &target.limits;
+        let (met, missing) = match self {
+            Self::Identity => {
+                (!target.valid().is_empty(), "needs a working identity: add [[identity]] to target.toml")
+            }
+            Self::TwoCommunities => (
+                target.two_communities().is_some(),
+                "needs working identities in two communities: add [[identity]] tables with different `community` to \
+                 target.toml",
+            ),
+            Self::Routes => (
+                !target.inventory.routes.is_empty(),
+                "needs the list of routes: add [inventory] openapi or [[route]] to target.toml",
+            ),
+            Self::Limits => (
+                limits.user_per_minute.or(limits.address_per_minute).or(limits.session_per_minute).is_some(),
+                "needs the promised limits: add [limits] to target.toml",
+            ),
+            Self::JwtSecret => (
+                secrets.jwt.is_some() || secrets.sample_jwt.is_some(),
+                "needs the secret that signs tokens: add [secrets] jwt_secret or sample_jwt to target.toml",
+            ),
+            Self::EncryptionKey => (
+                secrets.encryption.is_some(),
+                "needs the key that encrypts data: add [secrets] encryption_key to target.toml",
+            ),
+            Self::CsrfSecret => (
+                secrets.csrf.is_some(),
+                "needs the secret that protects forms: add [secrets] csrf_secret to target.toml",
+            ),
+            Self::Canaries => {
+                let guarded: BTreeSet<&str> = target
+                    .canaries
+                    .iter()
+                    .filter(|canary| target.valid().iter().any(|identity| canary.opens_to(identity)))
+                    .map(|canary| canary.community.as_str())
+                    .collect();
+                (
+                    guarded.len() >= 2,
+                    "needs text that stands in one space only, in two communities, each with a member who may read it: \
+                     add [[canary]] to target.toml",
+                )
+            }
+            Self::ClosedCanary => (
+                target.canaries.iter().any(Canary::is_closed),
+                "needs text in a space that is closed to some members: add [[canary]] with `plans` or `staff = true` to \
+                 target.toml",
+            ),
+            Self::Expiring => (
+                target.identities.iter().any(|identity| identity.state == State::Expiring),
+                "needs a credential that ends during the run: add an [[identity]] with `expiring = true` to target.toml",
+            ),
+            Self::Health => {
+                let kinds = [RouteKind::Live, RouteKind::Ready];
+                (
+                    kinds.iter().all(|kind| target.routes().iter().any(|route| route.kind == *kind)),
+                    "needs the routes that say whether it runs and is ready: add [[route]] with `kind = \"live\"` and \
+                     `kind = \"ready\"` to target.toml",
+                )
+            }
+        };
+        (!met).then_some(missing)
+    }
+}
+
+/// Declares the file's check. The doc comment has the headings `What it checks`, `Why it matters`, `How to fix` and
+/// `Limits`.
+macro_rules! check {
+    (
+        $(#[doc = $doc:literal])+
+        id: $id:literal, title: $title:literal,
+        area: $area:ident, severity: $severity:ident, since: $since:literal,
+        needs: [$($need:ident),* $(,)?], touches: $touches:ident, maps: [$($map:literal),* $(,)?],
+        $run:ident $(,)?
+    ) => {
+        /// The check of this file.
+        pub(crate) const CHECK: crate::check::Check = crate::check::Check {
+            id: $id,
+            title: $title,
+            area: crate::check::Area::$area,
+            severity: crate::outcome::Severity::$severity,
+            since: $since,
+            needs: &[$(crate::check::Need::$need),*],
+            touches: crate::check::Touches::$touches,
+            maps: &[$($map),*],
+            docs: concat!($($doc, "\n"),+),
+            file: file!(),
+            cases: CASES,
+            run: start,
+        };
+
+        fn start(
+            probe: &mut crate::probe::Probe,
+        ) -> futures_util::future::BoxFuture<'_, Result<crate::outcome::Verdict, crate::outcome::Inconclusive>> {
+            Box::pin($run(probe))
+        }
+    };
+}
+
+/// Names the fixtures that prove the file's check: at least one on which it passes, and at least three single faults on
+/// which it fails.
+macro_rules! cases {
+    (
+        passes_on: [$($pass:literal),+ $(,)?],
+        fails_on: [$first:literal, $second:literal, $third:literal $(, $more:literal)* $(,)?],
+        inconclusive_on: [$($unsure:literal),+ $(,)?] $(,)?
+    ) => {
+        const CASES: crate::check::Cases = crate::check::Cases {
+            passes_on: &[$($pass),+],
+            fails_on: &[$first, $second, $third $(, $more)*],
+            inconclusive_on: &[$($unsure),+],
+        };
+    };
+}
+
+pub(crate) use {cases, check};

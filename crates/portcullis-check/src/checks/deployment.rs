@@ -1,0 +1,68 @@
+//! A control that several checks share: the target itself is there, and tells members from strangers.
+//!
+//! A target that is down, that answers everyone alike or that repeats what it is told fails it.
+
+use crate::classify::Kind;
+use crate::outcome::{Inconclusive, PositiveControl};
+use crate::probe::{Call, Probe, Seen};
+use crate::target::{Auth, Effect, Route, Target};
+
+/// Protected routes that only read, the chat last because it costs most.
+pub(super) fn readable(target: &Target) -> Vec<Route> {
+    let mut routes: Vec<Route> = target
+        .routes()
+        .into_iter()
+        .filter(|route| route.auth == Auth::Required && route.effect == Effect::Reads)
+        .cloned()
+        .collect();
+    routes.sort_by_key(|route| route.is_same(&target.chat.route));
+    for route in &mut routes {
+        if route.is_same(&target.chat.route) {
+            *route = target.chat.asking(&target.tenancy.question);
+        }
+    }
+    routes
+}
+
+/// Finds a protected route that a working identity reads and a stranger does not.
+///
+/// # Errors
+/// When there is no such route.
+pub(super) async fn tells_members_from_strangers(probe: &mut Probe) -> Result<PositiveControl, Inconclusive> {
+    let target = probe.target();
+    let mut why =
+        Inconclusive::because("no protected route that only reads is known: add [[route]] to target.toml");
+    for route in readable(&target) {
+        let valid = target.valid();
+        let named = route.identity.as_ref();
+        let identity = valid.into_iter().find(|identity| named.is_none_or(|name| identity.name == *name));
+        let Some(identity) = identity else { continue };
+        let member = probe.send(Call::by(&target, &route, identity)?).await?;
+        let control = PositiveControl::from_success(
+            &member,
+            format!("{} answers `{}` and refuses strangers", route.line(), identity.name),
+        );
+        let control = match control {
+            Ok(control) => control,
+            Err(reason) => {
+                why = reason;
+                continue;
+            }
+        };
+        let stranger = probe.send(Call::to(&target, &route, &identity.community)?).await?;
+        if is_turned_away(&stranger) && stranger.body != member.body {
+            return Ok(control);
+        }
+        why = Inconclusive::because(format!(
+            "the target does not tell members from strangers: {} answered nobody {}",
+            route.line(),
+            stranger.says()
+        ));
+    }
+    Err(why)
+}
+
+/// Refused, or sent to sign in.
+pub(super) fn is_turned_away(seen: &Seen) -> bool {
+    seen.refuses() || matches!(seen.kind(), Kind::Redirect | Kind::SignIn)
+}

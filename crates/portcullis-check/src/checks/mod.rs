@@ -1,0 +1,29 @@
+//! The list of checks, sorted by id. It is explicit, so that a check cannot be lost without a word.
+
+mod auth;
+mod canary;
+mod deployment;
+mod edge;
+mod limits;
+mod operations;
+mod secrets;
+mod tenancy;
+
+use crate::check::Check;
+
+/// Every check.
+pub const CHECKS: &[Check] = &[
+    auth::auth_01_protected_routes_refuse_strangers::CHECK,
+    auth::auth_02_expired_sessions_are_refused::CHECK,
+    auth::auth_05_search_results_need_entitlement::CHECK,
+    operations::dpl_07_all_services_are_ready::CHECK,
+    edge::edge_07_security_headers_are_in_place::CHECK,
+    limits::rl_01_chat_is_limited_per_user_address_and_session::CHECK,
+    secrets::sec_08_the_token_secret_is_strong::CHECK,
+    secrets::sec_09_the_encryption_key_is_strong::CHECK,
+    secrets::sec_10_the_form_secret_is_strong::CHECK,
+    tenancy::ten_01_members_cannot_query_another_community::CHECK,
+    tenancy::ten_02_citations_matches_and_memories_are_scoped::CHECK,
+    tenancy::ten_05_community_ids_from_the_client_are_ignored::CHECK,
+    tenancy::ten_07_closed_spaces_stay_closed_to_the_bot::CHECK,
+];

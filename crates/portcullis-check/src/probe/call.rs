@@ -1,0 +1,138 @@
+//! A request as a check writes it.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use http::header::{ACCEPT, HeaderName, HeaderValue};
+use http::{HeaderMap, Method, Uri};
+use serde_json::Value;
+
+use crate::outcome::Inconclusive;
+use crate::target::{Credential, Identity, Route, RouteKind, Target, encode};
+
+/// A request to send.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// The method.
+    pub method: Method,
+    /// Path and query, sent as they are.
+    pub path: String,
+    /// Headers beside the credential.
+    pub headers: HeaderMap,
+    /// JSON body.
+    pub body: Option<Value>,
+    pub(super) credential: Option<Credential>,
+    pub(super) label: String,
+    pub(super) source: Option<Ipv4Addr>,
+    pub(super) base: Option<Uri>,
+}
+
+impl Call {
+    /// A request by nobody.
+    pub fn new(method: Method, path: impl Into<String>) -> Self {
+        Self {
+            method,
+            path: path.into(),
+            headers: HeaderMap::new(),
+            body: None,
+            credential: None,
+            label: "nobody".to_owned(),
+            source: None,
+            base: None,
+        }
+    }
+
+    /// A route's request as an asker of `community` would send it, by nobody yet.
+    ///
+    /// # Errors
+    /// When a parameter or a placeholder has no value.
+    pub fn to(target: &Target, route: &Route, community: &str) -> Result<Self, Inconclusive> {
+        Self::filled(route, &target.values(community))
+    }
+
+    /// A route's request with these values for its placeholders, by nobody yet.
+    ///
+    /// # Errors
+    /// When a parameter or a placeholder has no value.
+    pub fn filled(route: &Route, values: &BTreeMap<String, String>) -> Result<Self, Inconclusive> {
+        let mut call = Self::new(route.method.clone(), route.path_for(values)?);
+        call.body = route.body_for(values)?;
+        let accept = match route.kind {
+            RouteKind::Page | RouteKind::Login => "text/html",
+            RouteKind::Api => "application/json",
+            RouteKind::Asset | RouteKind::Live | RouteKind::Ready => "*/*",
+        };
+        call.headers.insert(ACCEPT, HeaderValue::from_static(accept));
+        Ok(call)
+    }
+
+    /// A route's request by a member, for the member's own community.
+    ///
+    /// # Errors
+    /// When a parameter or a placeholder has no value.
+    pub fn by(target: &Target, route: &Route, identity: &Identity) -> Result<Self, Inconclusive> {
+        Ok(Self::to(target, route, &identity.community)?.with(&identity.credential, &identity.name))
+    }
+
+    /// Sends it to another instance than the target.
+    #[must_use]
+    pub fn at(mut self, base: &Uri) -> Self {
+        self.base = Some(base.clone());
+        self
+    }
+
+    /// Sends this credential; `label` names it in records.
+    #[must_use]
+    pub fn with(mut self, credential: &Credential, label: &str) -> Self {
+        self.credential = Some(credential.clone());
+        label.clone_into(&mut self.label);
+        self
+    }
+
+    /// Sends from this client address.
+    #[must_use]
+    pub const fn from(mut self, source: Option<Ipv4Addr>) -> Self {
+        if source.is_some() {
+            self.source = source;
+        }
+        self
+    }
+
+    /// Adds a header. A name or value that no header may have is left out by the caller.
+    ///
+    /// # Errors
+    /// When the name or the value cannot stand in a header.
+    pub fn header(mut self, name: &str, value: &str) -> Result<Self, Inconclusive> {
+        let name = HeaderName::from_bytes(name.as_bytes());
+        let value = HeaderValue::from_str(value);
+        let (Ok(name), Ok(value)) = (name, value) else {
+            return Err(Inconclusive::because(
+                "a header to send has a name or a value that no header may have",
+            ));
+        };
+        self.headers.append(name, value);
+        Ok(self)
+    }
+
+    /// Adds a query parameter.
+    #[must_use]
+    pub fn query(mut self, name: &str, value: &str) -> Self {
+        self.path.push(if self.path.contains('?') { '&' } else { '?' });
+        self.path.push_str(&format!("{}={}", encode(name), encode(value)));
+        self
+    }
+
+    /// Adds a member to a body that is a JSON object; other bodies stay as they are.
+    #[must_use]
+    pub fn body_member(mut self, name: &str, value: &str) -> Self {
+        if let Some(Value::Object(map)) = &mut self.body {
+            map.insert(name.to_owned(), Value::String(value.to_owned()));
+        }
+        self
+    }
+
+    /// Method and path without the query, for messages.
+    pub fn line(&self) -> String {
+        format!("{} {}", self.method, self.path)
+    }
+}

@@ -1,0 +1,125 @@
+//! The commented file that `portcullis check --init URL` writes.
+
+/// The file for a deployment at `url`.
+pub(super) fn render(url: &str) -> String {
+    let host = url.split_once("://").map_or(url, |(_, rest)| rest).split('/').next().unwrap_or(url);
+    let quote = |text: &str| format!("{:?}", text.replace(['"', '\\', '\n', '\r'], ""));
+    TEMPLATE.replace("@NAME@", &quote(host)).replace("@URL@", &quote(url))
+}
+
+const TEMPLATE: &str = r#"# What `portcullis check --target` needs to know about a chatbot deployment.
+# Secrets are references, never values: "env:NAME" or "file:PATH" (relative to this file).
+name = @NAME@
+base_url = @URL@
+
+# How a question is asked. Without this table: POST /v1/chat/completions as OpenAI's API has it.
+# [chat]
+# method = "POST"
+# path = "/api/chat"
+# body = '{"message": "{{message}}"}'
+# stream = '{"message": "{{message}}", "stream": true}'   # how the answer is asked for as a stream of events
+# answer = "/answer"                  # JSON pointer to the answer's text
+
+# What it offers. One of the three is wanted, or a pass could rest on a list that forgot a route.
+[inventory]
+# openapi = "/openapi.json"           # a path of the target, or "file:openapi.json"
+# access_log = "file:access.log"      # common or combined format
+# complete_by = "name, date"          # who answers for the list below
+
+# Routes beside those of the OpenAPI document, or what it does not say about them.
+# [[route]]
+# method = "GET"
+# path = "/api/conversations/{id}"
+# auth = "required"                   # or "public"
+# kind = "api"                        # or "page", "login", "asset", "live", "ready"
+# params = { id = "c-1" }             # "{{community}}" stands for the asker's community, see also tenancy.values
+# query = { q = "{{query}}" }         # a route that holds "{{query}}" is a search, one with "{{document}}" reads one
+# body = '{"title": "x"}'
+# effect = "reads"                    # asking is harmless; other than GET it is "writes", asked with --allow writes
+# as = "alice"                        # only this identity may use it
+# succeeds_with = 404                 # what a rightful, harmless request gets when that is no success
+# shared = true                       # the same for every community by design
+
+# Who may use it: two members of different communities; two sessions of one user and two more users for rate limits.
+# Exactly one of bearer, cookie, header, basic.
+# [[identity]]
+# name = "alice"
+# community = "harbour"
+# role = "member"
+# bearer = "env:ALICE_TOKEN"
+# cookie = { name = "sid", value = "file:alice.cookie" }
+# header = { name = "X-Api-Key", value = "env:ALICE_KEY" }
+# basic = { user = "alice", password = "env:ALICE_PASSWORD" }
+# user = "alice"                      # sessions of one user share it
+# plans = ["plus"]                    # what the user pays for
+# spaces = ["office"]                 # spaces the user may see whatever they pay for: name all of them for staff
+# purpose = "limits"                  # used for rate limits only
+
+# Credentials that must be refused.
+# [[identity]]
+# name = "alice-expired"
+# community = "harbour"
+# bearer = "file:alice.expired"
+# expired = true                      # or revoked = true, or wrong_audience = true
+
+# A credential that works now and ends a few seconds after the run starts.
+# [[identity]]
+# name = "alice-short"
+# user = "alice"
+# community = "harbour"
+# bearer = "file:alice.short"
+# expiring = true
+# ends = "2026-01-10T12:00:00Z"       # where the credential is no token that says it itself
+
+# A member whose payment has ended, and the plans they had.
+# [[identity]]
+# name = "lars"
+# community = "harbour"
+# plans = ["plus"]
+# bearer = "env:LARS_TOKEN"
+# lapsed = true
+
+# What it promises for the chat, per minute.
+# [limits]
+# user_per_minute = 60
+# address_per_minute = 120
+# session_per_minute = 60
+# marker = "rate_limited"             # text by which its own 429 is told from a model provider's
+
+# [secrets]
+# jwt_secret = "env:JWT_SECRET"
+# encryption_key = "env:ENCRYPTION_KEY"
+# csrf_secret = "env:CSRF_SECRET"
+# sample_jwt = "file:some.jwt"        # a token it issued, to try the word list on
+# words = "file:words.txt"            # more words to try, one a line
+# used_elsewhere = ["<sha256 in hex>"]
+
+# [tenancy]
+# question = "When is the next meeting?"   # answered differently in each community
+# id_names = ["workspace_id"]              # further names that may carry a community's id
+# ids = { harbour = "ws-1" }               # ids, where the API does not use the names above
+# values = { harbour = { document = "d-1" } }   # what "{{document}}" in a route stands for, for each community
+
+# A random text in one document of one space, and who may read the space. Put one into every kind of space of two
+# communities, and wait until the bot has indexed them.
+# [[canary]]
+# community = "harbour"
+# space = "lounge"
+# plans = ["plus"]                    # any of these plans opens it; or staff = true; without both every member reads it
+# topic = "the Tarnwick ledger"       # what to ask for: words that stand in this document and nowhere else
+# text = "qzvkxwpjmfhd"               # random, at least 12 letters or digits, nowhere else
+# document = "d-17"                   # the document's id, as citations name it
+# title = "Ledger of the crew"
+# asks = ["Who keeps the Tarnwick ledger?"]   # more questions that it answers
+
+# Readiness tells the truth only if it changes. Start the same build once more with a dependency it cannot reach (a wrong
+# database port) and name that instance here; it is only asked how it is.
+# [health]
+# blocked_url = "http://127.0.0.1:8089"
+
+# What it does not have. Each needs a reason and someone who says so.
+# [[declares]]
+# lacks = "wrong-audience"            # or a control's id
+# reason = "its keys name no audience"
+# approver = "Jo Ito, 2026-01-10"
+"#;

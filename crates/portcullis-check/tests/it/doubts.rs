@@ -1,0 +1,377 @@
+//! What a target file leaves out or gets wrong: the checks say so instead of passing, against a chatbot that is in order.
+
+use futures_util::stream::{self, StreamExt};
+use portcullis_check::target::{Confirmation, Credential, Held, HeldSecret, Identity, State};
+use portcullis_check::{Options, Quiet, Selector, Target, run};
+use portcullis_core::secret::random_bytes;
+
+use crate::foreign::{Foreign, node_is_here};
+use crate::settings::{options, outcome};
+
+/// One change to the target and what the check must say then.
+struct Case {
+    what: &'static str,
+    change: fn(&mut Target),
+    id: &'static str,
+    word: &'static str,
+    says: &'static str,
+}
+
+const CASES: &[Case] = &[
+    Case {
+        what: "nothing confirms the list of routes",
+        change: |target| target.inventory.openapi = None,
+        id: "AUTH-01",
+        word: "inconclusive",
+        says: "nothing confirms",
+    },
+    Case {
+        what: "the document that should confirm it is not there",
+        change: |target| {
+            target.inventory.openapi =
+                Some(portcullis_check::target::OpenApi::OnTarget("/no-such.json".to_owned()));
+        },
+        id: "AUTH-01",
+        word: "inconclusive",
+        says: "no OpenAPI document",
+    },
+    Case {
+        what: "the log knows a route that the list does not",
+        change: |target| {
+            let text = "- - - [x] \"GET /api/export HTTP/1.1\" 200 5".to_owned();
+            target
+                .inventory
+                .confirmations
+                .push(Confirmation::AccessLog { origin: "file:log".to_owned(), text });
+        },
+        id: "AUTH-01",
+        word: "inconclusive",
+        says: "GET /api/export",
+    },
+    Case {
+        what: "no credential was revoked",
+        change: |target| target.identities.retain(|identity| identity.state != State::Revoked),
+        id: "AUTH-01",
+        word: "inconclusive",
+        says: "no credential that is revoked",
+    },
+    Case {
+        what: "the revoked credential is the expired one",
+        change: |target| {
+            let expired = target.identities.iter().find(|identity| identity.state == State::Expired);
+            let credential = expired.expect("one has expired").credential.clone();
+            for identity in &mut target.identities {
+                if identity.state == State::Revoked {
+                    identity.credential = credential.clone();
+                }
+            }
+        },
+        id: "AUTH-01",
+        word: "inconclusive",
+        says: "does not show that it was revoked",
+    },
+    Case {
+        what: "the member's own credential does not work",
+        change: |target| {
+            for identity in &mut target.identities {
+                if identity.state == State::Valid {
+                    identity.credential = Credential::bearer("wrong");
+                }
+            }
+        },
+        id: "TEN-05",
+        word: "inconclusive",
+        says: "the positive control failed",
+    },
+    Case {
+        what: "a route that writes may not be asked",
+        change: |target| target.inventory.routes.iter_mut().for_each(|route| route.succeeds_with = None),
+        id: "AUTH-01",
+        word: "inconclusive",
+        says: "--allow writes",
+    },
+    Case {
+        what: "a path has no value for its parameter",
+        change: |target| target.inventory.routes.iter_mut().for_each(|route| route.params.clear()),
+        id: "AUTH-01",
+        word: "inconclusive",
+        says: "needs a value for `",
+    },
+    Case {
+        what: "both members are of one community",
+        change: |target| {
+            target.identities.iter_mut().for_each(|identity| identity.community = "harbour".to_owned())
+        },
+        id: "TEN-05",
+        word: "inconclusive",
+        says: "two communities",
+    },
+    Case {
+        what: "a route answers both communities alike",
+        change: |target| {
+            target
+                .inventory
+                .routes
+                .iter_mut()
+                .for_each(|route| _ = route.query.insert("q".to_owned(), "nothing".to_owned()))
+        },
+        id: "TEN-05",
+        word: "inconclusive",
+        says: "GET /api/search answers both communities alike",
+    },
+    Case {
+        what: "the secret is strong and not the one in use",
+        change: |target| {
+            let other = random_bytes::<32>().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+            target.secrets.jwt =
+                Some(HeldSecret { held: Held::Given, ..HeldSecret::served(&other, "file:other") });
+        },
+        id: "SEC-08",
+        word: "inconclusive",
+        says: "are not signed with this JWT_SECRET",
+    },
+    Case {
+        what: "only a token is known",
+        change: |target| {
+            target.secrets.jwt = None;
+            target.secrets.sample_jwt = target
+                .identities
+                .first()
+                .map(|identity| portcullis_core::Secret::new(identity.credential.secret().expose().clone()));
+        },
+        id: "SEC-08",
+        word: "inconclusive",
+        says: "does not show that a secret is random",
+    },
+    Case {
+        what: "the secret is used in another environment",
+        change: |target| {
+            let csrf = target.secrets.csrf.as_ref().expect("it is known").value.expose().clone();
+            let hash = ring::digest::digest(&ring::digest::SHA256, csrf.as_bytes());
+            let hex: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+            target.secrets.used_elsewhere.push(format!("sha256:{hex}"));
+        },
+        id: "SEC-10",
+        word: "fail",
+        says: "another environment",
+    },
+    Case {
+        what: "no page is known",
+        change: |target| {
+            let page = portcullis_check::target::RouteKind::Page;
+            target.inventory.routes.retain(|route| route.kind != page);
+            target.inventory.openapi = None;
+        },
+        id: "EDGE-07",
+        word: "inconclusive",
+        says: "no pages to look at",
+    },
+    Case {
+        what: "a user has one session only",
+        change: |target| target.identities.retain(|identity| identity.name != "carol-2"),
+        id: "RL-01",
+        word: "inconclusive",
+        says: "one user with 2 sessions is needed",
+    },
+    Case {
+        what: "nothing tells the gate's 429 from a provider's",
+        change: |target| target.limits.marker = None,
+        id: "RL-01",
+        word: "inconclusive",
+        says: "cannot be told",
+    },
+    Case {
+        what: "no limit for addresses is promised",
+        change: |target| target.limits.address_per_minute = None,
+        id: "RL-01",
+        word: "inconclusive",
+        says: "no limit for each address",
+    },
+    Case {
+        what: "there are too few users to reach an address's limit, so strangers show it",
+        change: |target| target.identities.retain(|identity| identity.name != "erin"),
+        id: "RL-01",
+        word: "pass",
+        says: "3 of 3 limits",
+    },
+    Case {
+        what: "no credential ends during the run",
+        change: |target| target.identities.retain(|identity| identity.state != State::Expiring),
+        id: "AUTH-02",
+        word: "inconclusive",
+        says: "needs a credential that ends",
+    },
+    Case {
+        what: "the credential has ended before the run",
+        change: |target| {
+            let old = target.identities.iter().find(|identity| identity.state == State::Expired);
+            let old = old.expect("one has expired").clone();
+            let ended = old.clone().expiring(jiff::Timestamp::from_second(1_000_000_000).expect("a time"));
+            target.identities.retain(|identity| identity.state != State::Expiring);
+            target.identities.push(Identity { credential: Credential::bearer("opaque"), ..ended });
+        },
+        id: "AUTH-02",
+        word: "inconclusive",
+        says: "had ended before",
+    },
+    Case {
+        what: "the token ends at another time than is said",
+        change: |target| {
+            for identity in target.identities.iter_mut().filter(|identity| identity.state == State::Expiring)
+            {
+                identity.ends = identity.ends.map(|ends| ends + jiff::SignedDuration::from_secs(9));
+            }
+        },
+        id: "AUTH-02",
+        word: "inconclusive",
+        says: "ends at another time",
+    },
+    Case {
+        what: "the canaries are not indexed",
+        change: |target| {
+            for (number, canary) in target.canaries.iter_mut().enumerate() {
+                canary.text = format!("neverwrittenanywhere{number}");
+            }
+        },
+        id: "AUTH-05",
+        word: "inconclusive",
+        says: "does not find its canary",
+    },
+    Case {
+        what: "nobody's payment has ended",
+        change: |target| target.identities.retain(|identity| identity.state != State::Lapsed),
+        id: "AUTH-05",
+        word: "inconclusive",
+        says: "no member whose payment",
+    },
+    Case {
+        what: "the lapsed member's credential never was one",
+        change: |target| {
+            for identity in target.identities.iter_mut().filter(|identity| identity.state == State::Lapsed) {
+                identity.credential = Credential::bearer("made-up-credential");
+            }
+        },
+        id: "AUTH-05",
+        word: "inconclusive",
+        says: "refused like a credential that never was",
+    },
+    Case {
+        what: "the target names no search",
+        change: |target| target.inventory.routes.retain(|route| route.path != "/api/search"),
+        id: "AUTH-05",
+        word: "inconclusive",
+        says: "no route for search is known",
+    },
+    Case {
+        what: "the bot tells nobody anything of the canaries",
+        change: |target| {
+            for (number, canary) in target.canaries.iter_mut().enumerate() {
+                canary.text = format!("neverwrittenanywhere{number}");
+            }
+        },
+        id: "TEN-01",
+        word: "inconclusive",
+        says: "no owner of a canary is told it",
+    },
+    Case {
+        what: "the bot knows one canary of a community only",
+        change: |target| {
+            for canary in target.canaries.iter_mut().filter(|canary| canary.space == "office") {
+                canary.topic = "the nothing at all".to_owned();
+            }
+        },
+        id: "TEN-01",
+        word: "inconclusive",
+        says: "the chat tells nobody the canary in space `office` of harbour",
+    },
+    Case {
+        what: "there is a canary in one community only",
+        change: |target| target.canaries.retain(|canary| canary.community == "harbour"),
+        id: "TEN-01",
+        word: "inconclusive",
+        says: "in two communities",
+    },
+    Case {
+        what: "how the chat streams is not known",
+        change: |target| target.chat.stream = None,
+        id: "TEN-02",
+        word: "inconclusive",
+        says: "how an answer is streamed is not known",
+    },
+    Case {
+        what: "what should stream does not",
+        change: |target| target.chat.stream.clone_from(&target.chat.route.body),
+        id: "TEN-02",
+        word: "inconclusive",
+        says: "answered without events",
+    },
+    Case {
+        what: "everyone pays",
+        change: |target| {
+            target.identities.retain(|identity| !identity.plans.is_empty() || !identity.spaces.is_empty())
+        },
+        id: "TEN-07",
+        word: "inconclusive",
+        says: "no working identity may not read space `lounge`",
+    },
+    Case {
+        what: "nobody is staff",
+        change: |target| target.identities.retain(|identity| identity.spaces.is_empty()),
+        id: "TEN-07",
+        word: "inconclusive",
+        says: "no working identity may read space `office`",
+    },
+    Case {
+        what: "no instance is blocked",
+        change: |target| target.blocked = None,
+        id: "DPL-07",
+        word: "inconclusive",
+        says: "readiness was not seen to say no, although it names documents",
+    },
+    Case {
+        what: "the blocked instance is not blocked",
+        change: |target| target.blocked = Some(target.base_url.clone()),
+        id: "DPL-07",
+        word: "fail",
+        says: "where a dependency is blocked",
+    },
+];
+
+#[tokio::test]
+async fn what_a_target_file_leaves_out_never_turns_into_a_pass() {
+    if !node_is_here().await {
+        return;
+    }
+    let wrong: Vec<String> = stream::iter(CASES)
+        .map(|case| async move {
+            let foreign = Foreign::start(None).await;
+            let mut target = foreign.target();
+            (case.change)(&mut target);
+            let only = vec![Selector::parse(case.id).expect("an id")];
+            let report = run(target, &Options { only, ..options() }, &Quiet).await;
+            foreign.stop().await;
+            let outcome = outcome(&report, case.id);
+            let right = outcome.word() == case.word && outcome.reason().contains(case.says);
+            (!right)
+                .then(|| format!("{}: {} says {}: {}", case.what, case.id, outcome.word(), outcome.reason()))
+        })
+        .buffer_unordered(4)
+        .filter_map(|wrong| async move { wrong })
+        .collect()
+        .await;
+    assert_eq!(wrong, Vec::<String>::new(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn an_address_limit_that_is_off_is_seen_by_strangers_too() {
+    if !node_is_here().await {
+        return;
+    }
+    let foreign = Foreign::start(Some("no-address-limit")).await;
+    let mut target = foreign.target();
+    target.identities.retain(|identity| identity.name != "erin");
+    let only = vec![Selector::parse("RL-01").expect("an id")];
+    let report = run(target, &Options { only, ..options() }, &Quiet).await;
+    foreign.stop().await;
+    assert_eq!(outcome(&report, "RL-01").word(), "fail", "{}", outcome(&report, "RL-01").reason());
+}

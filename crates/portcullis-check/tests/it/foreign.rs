@@ -1,0 +1,91 @@
+//! Starts the foreign chatbot.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use portcullis_check::Target;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn script() -> PathBuf {
+    root().join("fixtures/foreign-chatbot/server.mjs")
+}
+
+/// Whether Node is there; says so when it is not, and fails when it must be.
+pub(crate) async fn node_is_here() -> bool {
+    let found = Command::new("node").arg("--version").output().await;
+    if found.is_ok_and(|output| output.status.success()) {
+        return true;
+    }
+    #[expect(clippy::disallowed_methods, reason = "a test asks whether it may skip")]
+    let required = std::env::var("PORTCULLIS_REQUIRE").unwrap_or_default();
+    assert!(!required.contains("node"), "node is required and was not found");
+    println!("SKIPPED node: not found, so no check is proven against the foreign chatbot");
+    false
+}
+
+/// The single faults that the chatbot knows.
+pub(crate) async fn breaks() -> Vec<String> {
+    let output = Command::new("node").arg(script()).arg("--list-breaks").output().await.expect("node runs");
+    String::from_utf8(output.stdout).expect("names").lines().map(str::to_owned).collect()
+}
+
+/// A running chatbot; it ends with this value.
+pub(crate) struct Foreign {
+    child: Child,
+    state: TempDir,
+    /// The chatbot's, and that of the instance which cannot reach its documents.
+    ports: [u16; 2],
+}
+
+impl Foreign {
+    pub(crate) async fn start(fault: Option<&str>) -> Self {
+        let state = TempDir::new().expect("a folder");
+        let mut command = Command::new("node");
+        command.arg(script()).arg("--state").arg(state.path());
+        command.args(fault.map(|name| format!("--break={name}")));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().expect("node starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+        let line = tokio::time::timeout(Duration::from_secs(20), lines.next_line())
+            .await
+            .expect("it listens in time")
+            .expect("its output is text")
+            .expect("it says where it listens");
+        let words: Vec<&str> = line.split(' ').collect();
+        let ["LISTENING", port, "BLOCKED", blocked] = words.as_slice() else {
+            panic!("`{line}` names no ports")
+        };
+        let ports = [port, blocked].map(|port| port.parse().expect("a port"));
+        Self { child, state, ports }
+    }
+
+    pub(crate) fn target(&self) -> Target {
+        let text =
+            std::fs::read_to_string(root().join("fixtures/targets/foreign-chatbot.toml")).expect("the file");
+        let [port, blocked] = self.ports;
+        let text = text.replace("127.0.0.1:8088", &format!("127.0.0.1:{port}"));
+        let text = text.replace("127.0.0.1:8089", &format!("127.0.0.1:{blocked}"));
+        let file = self.state.path().join("target.toml");
+        std::fs::write(&file, text).expect("it is written");
+        Target::load(&file, &|_| None).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    pub(crate) const fn port(&self) -> u16 {
+        self.ports[0]
+    }
+
+    pub(crate) fn secret(&self, name: &str) -> String {
+        std::fs::read_to_string(self.state.path().join(name)).expect("a secret")
+    }
+
+    pub(crate) async fn stop(mut self) {
+        self.child.kill().await.expect("it ends");
+    }
+}

@@ -1,0 +1,253 @@
+//! Targets that answer wrongly on purpose: no check may pass on any of them.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use portcullis_check::checks::CHECKS;
+use portcullis_check::target::{
+    Audience, Canary, Chat, Confirmation, Credential, DOCUMENT, HeldSecret, Identity, Inventory, Limits,
+    QUERY, Route, RouteKind, State,
+};
+use portcullis_check::{Quiet, Report, Target, run};
+use portcullis_core::secret::random_bytes;
+use portcullis_core::{Clock, SystemClock, Tasks};
+use ring::hmac;
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use crate::settings::{options, outcome};
+
+const SHELL: &str = "<!doctype html><html><head><title>App</title></head><body><div id=\"root\"></div>\
+                     <script src=\"/app.js\"></script></body></html>";
+const LOGIN: &str = "<!doctype html><html><head><title>Sign in</title></head><body><form method=\"post\">\
+                     <input type=\"password\" name=\"p\"></form></body></html>";
+const WAF: &str = "<!doctype html><html><head><title>Forbidden</title></head><body><h1>Request blocked by our \
+                   security service</h1></body></html>";
+
+/// Answers with headers that are all in order, so that nothing fails for their sake.
+fn answer(status: u16, kind: &str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    Response::builder()
+        .status(status)
+        .header("content-type", kind)
+        .header("content-security-policy", "default-src 'self'; frame-ancestors 'none'")
+        .header("x-content-type-options", "nosniff")
+        .header("referrer-policy", "no-referrer")
+        .header("permissions-policy", "camera=()")
+        .header("cross-origin-opener-policy", "same-origin")
+        .body(Full::new(body.into()))
+        .expect("an answer")
+}
+
+async fn respond(what: &'static str, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    match what {
+        "yes-man" => answer(200, "application/json", "{}"),
+        "spa-shell" => answer(200, "text/html", SHELL),
+        "waf" => answer(403, "text/html", WAF),
+        "login-wall" if request.uri().path() == "/login" => answer(200, "text/html", LOGIN),
+        "login-wall" => {
+            let mut response = answer(302, "text/html", "");
+            response.headers_mut().insert("location", "/login".parse().expect("a path"));
+            response
+        }
+        "echo" => {
+            let (head, body) = request.into_parts();
+            let body = body.collect().await.expect("a body").to_bytes();
+            let headers: Vec<String> =
+                head.headers.iter().map(|(name, value)| format!("{name}: {value:?}")).collect();
+            let text = json!({
+                "method": head.method.as_str(),
+                "path": head.uri.to_string(),
+                "headers": headers,
+                "body": String::from_utf8_lossy(&body),
+            });
+            answer(200, "application/json", text.to_string())
+        }
+        other => panic!("unknown hostile target {other}"),
+    }
+}
+
+/// Starts a hostile target and gives its address.
+async fn start(what: &'static str, tasks: &Tasks) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    if what == "dead" {
+        return address;
+    }
+    let own = tasks.clone();
+    tasks.spawn(async move {
+        let mut held = Vec::new();
+        loop {
+            let Ok((stream, _)) = listener.accept().await else { return };
+            if what == "mute" {
+                held.push(stream);
+                continue;
+            }
+            own.spawn(async move {
+                let service = service_fn(move |request| async move {
+                    Ok::<_, std::convert::Infallible>(respond(what, request).await)
+                });
+                let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            });
+        }
+    });
+    address
+}
+
+fn token(name: &str, secret: &str, exp: i64) -> String {
+    let part = |value: serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let signed = format!(
+        "{}.{}",
+        part(json!({"alg": "HS256", "typ": "JWT"})),
+        part(json!({"sub": name, "aud": "bot", "exp": exp}))
+    );
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()), signed.as_bytes());
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(tag.as_ref()))
+}
+
+/// A target that lacks nothing: strong secrets, every identity, every kind of route.
+fn complete_target(address: SocketAddr) -> Target {
+    let secret = STANDARD.encode(random_bytes::<32>());
+    let mut target = Target::new("hostile", &format!("http://{address}")).expect("a URL");
+    let mut chat = Chat::openai();
+    chat.answer = "/choices/0/message/content".to_owned();
+    target.chat = chat;
+    let routes = vec![
+        Route::new(Method::GET, "/").public().kind(RouteKind::Page),
+        Route::new(Method::GET, "/login").public().kind(RouteKind::Login),
+        Route::new(Method::GET, "/app.js").public().kind(RouteKind::Asset),
+        Route::new(Method::GET, "/api/history"),
+        Route::new(Method::GET, "/api/spaces/{space}").param("space", "{{community}}"),
+        Route::new(Method::GET, "/api/models").shared(),
+        Route::new(Method::GET, "/api/search").query("q", QUERY),
+        Route::new(Method::GET, "/api/documents/{id}").param("id", DOCUMENT),
+        Route::new(Method::GET, "/healthz").public().kind(RouteKind::Live),
+        Route::new(Method::GET, "/readyz").public().kind(RouteKind::Ready),
+    ];
+    target.inventory = Inventory::generated(routes, "the test's list");
+    target.inventory.confirmations.push(Confirmation::Person("the test".to_owned()));
+    let later = 4_000_000_000;
+    let bearer = |name: &str, exp| Credential::bearer(token(name, &secret, exp));
+    target.identities = vec![
+        Identity::new("alice", "harbour", bearer("alice", later)),
+        Identity::new("bob", "orchard", bearer("bob", later)),
+        Identity::new("carol-1", "harbour", bearer("carol-1", later)).session_of("carol").for_limits(),
+        Identity::new("carol-2", "harbour", bearer("carol-2", later)).session_of("carol").for_limits(),
+        Identity::new("dave", "harbour", bearer("dave", later)).for_limits(),
+        Identity::new("old", "harbour", bearer("old", 1_000_000_000)).state(State::Expired),
+        Identity::new("gone", "harbour", bearer("gone", later)).state(State::Revoked),
+        Identity::new("other", "harbour", bearer("other", later)).state(State::WrongAudience),
+        Identity::new("pia", "harbour", bearer("pia", later)).plans(&["plus"]),
+        Identity::new("lars", "harbour", bearer("lars", later)).plans(&["plus"]).state(State::Lapsed),
+    ];
+    let ends = SystemClock::new().now() + jiff::SignedDuration::from_secs(2);
+    let short = Identity::new("short", "harbour", bearer("short", ends.as_second()));
+    target.identities.push(short.expiring(ends));
+    target.canaries = vec![
+        Canary::new("harbour", "deck", "the Tarnwick ledger", "qzvkxwpjmfhdbtlr")
+            .in_document("doc-deck", "Kept dry"),
+        Canary::new("harbour", "lounge", "the Osprey signal", "wjxqhvzkmpdfgtbn")
+            .for_audience(Audience::Plans(vec!["plus".to_owned()]))
+            .in_document("doc-lounge", "For crews who pay"),
+        Canary::new("orchard", "press", "the Quince almanac", "zxjvqkwhmpfdbgtl")
+            .in_document("doc-press", "Kept cool"),
+    ];
+    for community in ["harbour", "orchard"] {
+        let values = [("document".to_owned(), "doc-deck".to_owned())].into();
+        target.tenancy.values.insert(community.to_owned(), values);
+    }
+    target.blocked = Some(format!("http://{address}").parse().expect("a URL"));
+    target.limits = Limits {
+        user_per_minute: Some(12),
+        address_per_minute: Some(24),
+        session_per_minute: Some(10),
+        marker: Some("limited".to_owned()),
+    };
+    target.secrets.jwt = Some(HeldSecret::served(&secret, "the test"));
+    target.secrets.encryption = Some(HeldSecret::served(&STANDARD.encode(random_bytes::<32>()), "the test"));
+    target.secrets.csrf = Some(HeldSecret::served(&STANDARD.encode(random_bytes::<32>()), "the test"));
+    target
+}
+
+async fn report_on(what: &'static str) -> Report {
+    let tasks = Tasks::new();
+    let address = start(what, &tasks).await;
+    let mut options = options();
+    options.budget.connect_timeout = Duration::from_millis(300);
+    options.budget.answer_timeout = Duration::from_millis(if what == "mute" { 150 } else { 3_000 });
+    run(complete_target(address), &options, &Quiet).await
+}
+
+/// No check passes, and those that name the target are inconclusive on it.
+async fn assert_nothing_passes(what: &'static str) {
+    let report = report_on(what).await;
+    for check in CHECKS {
+        let outcome = outcome(&report, check.id);
+        assert!(!outcome.counts(), "{} counts on `{what}`: {}", check.id, outcome.reason());
+        assert_ne!(outcome.word(), "broken", "{} on `{what}`: {}", check.id, outcome.reason());
+        assert_ne!(outcome.word(), "not_applicable", "{} on `{what}`", check.id);
+        if check.cases.inconclusive_on.contains(&what) {
+            assert_eq!(outcome.word(), "inconclusive", "{} on `{what}`: {}", check.id, outcome.reason());
+        }
+        assert!(!outcome.reason().is_empty(), "{} on `{what}` says why", check.id);
+    }
+    assert!(report.rows.iter().all(|row| row.outcome != "pass"), "no row passes on `{what}`");
+    assert_ne!(report.exit_code(portcullis_check::Gate::Checks), 0);
+    assert_ne!(report.exit_code(portcullis_check::Gate::Launch), 0);
+}
+
+#[tokio::test]
+async fn a_dead_target_never_passes() {
+    assert_nothing_passes("dead").await;
+}
+
+#[tokio::test]
+async fn a_mute_target_never_passes() {
+    assert_nothing_passes("mute").await;
+}
+
+#[tokio::test]
+async fn a_target_that_says_yes_to_everything_never_passes() {
+    assert_nothing_passes("yes-man").await;
+}
+
+#[tokio::test]
+async fn a_login_wall_never_passes() {
+    assert_nothing_passes("login-wall").await;
+}
+
+#[tokio::test]
+async fn a_target_that_repeats_its_input_never_passes() {
+    assert_nothing_passes("echo").await;
+}
+
+#[tokio::test]
+async fn the_shell_of_an_application_never_passes() {
+    assert_nothing_passes("spa-shell").await;
+}
+
+#[tokio::test]
+async fn a_firewall_never_passes() {
+    assert_nothing_passes("waf").await;
+}
+
+#[test]
+fn every_hostile_target_that_a_check_names_exists() {
+    let hostile = ["dead", "mute", "yes-man", "login-wall", "echo", "spa-shell", "waf"];
+    // A single fault of the foreign chatbot may keep a check from looking.
+    let faults: Vec<_> = CHECKS.iter().flat_map(|check| check.cases.fails_on).collect();
+    for check in CHECKS {
+        let named = check.cases.inconclusive_on.iter();
+        let unknown: Vec<_> =
+            named.filter(|name| !hostile.contains(name) && !faults.contains(name)).collect();
+        assert!(unknown.is_empty(), "{}: {unknown:?}", check.id);
+    }
+}

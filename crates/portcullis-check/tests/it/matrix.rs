@@ -1,0 +1,100 @@
+//! Each single fault turns exactly the checks red that name it, and nothing else changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::stream::{self, StreamExt};
+use portcullis_check::checks::CHECKS;
+use portcullis_check::{Quiet, report, run};
+
+use crate::foreign::{Foreign, breaks, node_is_here};
+use crate::settings::options;
+
+/// The outcome of every check against the chatbot with this fault.
+async fn words(fault: Option<&str>) -> BTreeMap<&'static str, (&'static str, String)> {
+    let foreign = Foreign::start(fault).await;
+    let report = run(foreign.target(), &options(), &Quiet).await;
+    foreign.stop().await;
+    let checked = report.outcomes.into_iter().filter(|judged| judged.has_check);
+    checked.map(|judged| (judged.id, (judged.outcome.word(), judged.outcome.reason()))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_unbroken_chatbot_passes_every_check() {
+    if !node_is_here().await {
+        return;
+    }
+    for (id, (word, reason)) in words(None).await {
+        let check = CHECKS.iter().find(|check| check.id == id).expect("known");
+        if check.cases.passes_on.contains(&"foreign") {
+            assert_eq!(word, "pass", "{id}: {reason}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_fault_turns_exactly_the_checks_red_that_name_it() {
+    if !node_is_here().await {
+        return;
+    }
+    let faults = breaks().await;
+    let named: BTreeSet<&str> = CHECKS.iter().flat_map(|check| check.cases.fails_on).copied().collect();
+    assert_eq!(faults.iter().map(String::as_str).collect::<BTreeSet<_>>(), named, "every fault has a check");
+    let wrong: Vec<String> = stream::iter(&faults)
+        .map(|fault| async move {
+            let seen = words(Some(fault)).await;
+            let mut wrong = Vec::new();
+            for check in CHECKS {
+                let names = |faults: &[&str]| faults.contains(&fault.as_str());
+                let wanted = match check.cases {
+                    cases if names(cases.fails_on) => "fail",
+                    cases if names(cases.inconclusive_on) => "inconclusive",
+                    _ => "pass",
+                };
+                let (word, reason) = seen.get(check.id).expect("it ran");
+                if *word != wanted {
+                    wrong.push(format!("{fault}: {} is {word}, not {wanted}: {reason}", check.id));
+                }
+            }
+            wrong
+        })
+        // Each run waits for a credential to end, most of its time.
+        .buffer_unordered(6)
+        .flat_map(stream::iter)
+        .collect()
+        .await;
+    assert_eq!(wrong, Vec::<String>::new(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn no_secret_reaches_a_report_or_an_evidence_file() {
+    if !node_is_here().await {
+        return;
+    }
+    let foreign = Foreign::start(Some("accepts-expired")).await;
+    let report = run(foreign.target(), &options(), &Quiet).await;
+    let dir = tempfile::TempDir::new().expect("a folder");
+    let folder = report::write_evidence(&report, dir.path()).expect("it is written");
+    let mut texts = vec![report::json(&report), report::human(&report, 100), format!("{report:?}")];
+    let mut files = 0;
+    for area in std::fs::read_dir(&folder).expect("folders") {
+        for file in std::fs::read_dir(area.expect("one").path()).expect("files") {
+            texts.push(std::fs::read_to_string(file.expect("one").path()).expect("text"));
+            files += 1;
+        }
+    }
+    assert!(files > 100, "{files} evidence files");
+    for name in [
+        "jwt_secret",
+        "encryption_key",
+        "csrf_secret",
+        "alice.jwt",
+        "bob.cookie",
+        "alice-expired.jwt",
+        "dave.jwt",
+    ] {
+        let secret = foreign.secret(name);
+        assert!(texts.iter().all(|text| !text.contains(&secret)), "{name} was recorded");
+    }
+    assert!(texts.iter().all(|text| !text.contains("eyJ")), "a token was recorded");
+    foreign.stop().await;
+}

@@ -1,0 +1,109 @@
+//! `target.toml`: every problem at once, and what `init` writes is a start.
+
+use std::path::Path;
+
+use portcullis_check::Target;
+
+fn parse(text: &str) -> Result<Target, String> {
+    let env = |name: &str| (name == "TOKEN").then(|| "token-of-alice".to_owned());
+    Target::parse(text, Path::new("/nonexistent"), &env).map_err(|error| error.to_string())
+}
+
+#[test]
+fn every_problem_is_reported_at_once_with_its_line() {
+    let text = "name = \"bot\"\nbase_ulr = \"https://bot.example.org\"\n\n[[route]]\nmethod = \"FETCH\"\n\
+                path = \"api\"\n\n[[identity]]\nname = \"alice\"\ncommunity = \"a\"\nbearer = \"sk-live-abcdef\"\n\n\
+                [limits]\nuser_per_minute = \"60\"\n\n[secrets]\njwt_secret = \"env:MISSING\"\n\n[[declares]]\n\
+                lacks = \"everything\"\nreason = \"r\"\napprover = \"\"\n";
+    insta::assert_snapshot!(parse(text).unwrap_err(), @r#"
+    error: `base_url`: found nothing, wanted a value: this key is required
+      --> target:1
+    error: `base_ulr`: found an unknown key, wanted a known key; `base_url` is near
+      --> target:2
+    error: `route[0].method`: found `FETCH`, wanted one of GET, HEAD, POST, PUT, PATCH, DELETE
+      --> target:5
+    error: `route[0].path`: found `api`, wanted a path that starts with `/`; queries go into `query`
+      --> target:6
+    error: `identity[0].bearer`: found a value that is no reference, wanted `env:NAME` or `file:PATH`, never the secret itself
+      --> target:11
+    error: `limits.user_per_minute`: found a value of type string, wanted a whole number from 1 to 10000
+      --> target:14
+    error: `secrets.jwt_secret`: found `env:MISSING`, which is not set, wanted an environment variable with a value
+      --> target:17
+    error: `declares[0].lacks`: found `everything`, wanted a control's id or one of `expired`, `revoked`, `wrong-audience`, `pages`, `login`, `assets`, `user-limit`, `address-limit`, `session-limit`, `search`, `documents`, `streaming`, `lapsed`
+      --> target:20
+    error: `declares[0].approver`: found empty text, wanted a value
+      --> target:22
+    "#);
+}
+
+#[test]
+fn canaries_and_ends_that_show_nothing_are_reported() {
+    let text = "name = \"bot\"\nbase_url = \"https://bot.example.org\"\n\n[[identity]]\nname = \"alice\"\ncommunity = \"a\"\n\
+                bearer = \"env:TOKEN\"\nexpiring = true\n\n[[identity]]\nname = \"bob\"\ncommunity = \"a\"\n\
+                bearer = \"env:TOKEN\"\nends = \"2026-01-10T12:00:00Z\"\n\n[[canary]]\ncommunity = \"a\"\nspace = \"lounge\"\n\
+                plans = [\"plus\"]\nstaff = true\ntopic = \"the word hello\"\ntext = \"hello\"\n\n[[canary]]\n\
+                community = \"a\"\nspace = \"office\"\ntopic = \"the ledger of the crew\"\ntitle = \"Ledger\"\n\
+                text = \"qzvkxwpjmfhdbtlr\"\n\n[[canary]]\ncommunity = \"b\"\nspace = \"deck\"\ntopic = \"the signal\"\n\
+                text = \"qzvkxwpjmfhdbtlr\"\n\n[chat]\nstream = '{\"stream\": true}'\n\n[health]\nblocked_url = \"no url\"\n";
+    insta::assert_snapshot!(parse(text).unwrap_err(), @r#"
+    error: `identity[0].expiring`: found a credential that does not say when it ends, wanted `ends`, a time such as `2026-01-10T12:00:00Z`
+      --> target:8
+    error: `identity[1].ends`: found an end without `expiring = true`, wanted both, or neither
+      --> target:14
+    error: `canary`: found the text of the one in space `deck` of b in another, wanted a random text of its own for each
+      --> target:16
+    error: `canary[0].staff`: found `staff = true` beside `plans`, wanted one of both: who may read the space
+      --> target:20
+    error: `canary[0].topic`: found a topic that holds the text or the title, wanted words that give neither away
+      --> target:21
+    error: `canary[0].text`: found a text that could come about by chance, wanted random text of at least 12 letters (a to z) and digits
+      --> target:22
+    error: `canary[1].topic`: found a topic that holds the text or the title, wanted words that give neither away
+      --> target:27
+    error: `chat.stream`: found a body without `{{message}}`, wanted a JSON body that holds `{{message}}`
+      --> target:38
+    error: `health.blocked_url`: found `no url`, wanted an absolute URL such as `http://10.0.0.7:8080`
+      --> target:41
+    "#);
+}
+
+#[test]
+fn a_secret_in_the_wrong_place_is_not_repeated() {
+    let text =
+        "name = \"bot\"\nbase_url = \"https://b.example\"\n[secrets]\njwt_secret = \"hunter2-hunter2\"\n";
+    let error = parse(text).unwrap_err();
+    assert!(error.contains("env:NAME") && !error.contains("hunter2"), "{error}");
+}
+
+#[test]
+fn what_init_writes_is_read_without_a_problem() {
+    let text = Target::init("https://bot.example.org");
+    let target = parse(&text).unwrap();
+    assert_eq!(target.name, "bot.example.org");
+    assert_eq!(target.base_url.to_string(), "https://bot.example.org/");
+}
+
+#[test]
+fn every_commented_key_of_init_is_a_key_that_is_read() {
+    let template = Target::init("https://bot.example.org");
+    let uncommented: String = template
+        .lines()
+        .map(|line| match line.strip_prefix("# ") {
+            Some(rest) if rest.starts_with('[') || rest.split(' ').nth(1) == Some("=") => format!("{rest}\n"),
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    let error = parse(&uncommented).unwrap_err();
+    assert!(!error.contains("unknown key"), "{error}");
+    assert!(!error.contains("syntax"), "{error}");
+}
+
+#[test]
+fn references_are_resolved_and_hidden() {
+    let text = "name = \"bot\"\nbase_url = \"https://b.example\"\n[[identity]]\nname = \"alice\"\n\
+                community = \"a\"\nbearer = \"env:TOKEN\"\n";
+    let target = parse(text).unwrap();
+    assert_eq!(target.identities[0].credential.secret().expose(), "token-of-alice");
+    assert!(!format!("{target:?}").contains("token-of-alice"));
+}
