@@ -1,0 +1,181 @@
+//! `demo`: three small communities, guarded and judged, with nothing prepared.
+//!
+//! It goes the way a user goes: `init` in a temporary folder, communities and content through the stores and the
+//! importer, `serve` on a real socket, `check` against it. The folder is removed when the demo ends.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use portcullis_check::Options;
+use portcullis_config::{Config, Environment, Flags};
+use portcullis_core::{AbilitySet, KeyAbility, Secret, Tier};
+use portcullis_store::{Entitlement, KeyActor, NewCommunity, NewMember, NewSpace, Plan, SpaceAccess};
+
+use super::{check, import, serve};
+use crate::args::{DemoArgs, Format};
+use crate::instance::{Instance, Kept};
+use crate::out;
+
+/// A text of the demo: its path within the community's folder, and what it says.
+type Text = (&'static str, &'static str);
+
+/// A community of the demo. Its first folder is open to members, its second one to the plan `plus`.
+struct Demo {
+    slug: &'static str,
+    name: &'static str,
+    folders: [&'static str; 2],
+    texts: &'static [Text],
+    /// Something that the texts of the first folder answer, and something that only the second does.
+    questions: [&'static str; 2],
+}
+
+macro_rules! texts {
+    ($community:literal: $($path:literal),+ $(,)?) => {
+        &[$(($path, include_str!(concat!("../../demo/", $community, "/", $path)))),+]
+    };
+}
+
+const DEMOS: [Demo; 3] = [
+    Demo {
+        slug: "harbour-sailors",
+        name: "The Harbour Sailors",
+        folders: ["harbour", "skippers"],
+        texts: texts!("harbour-sailors": "harbour/mooring.md", "harbour/checklist.md", "skippers/night-passage.md"),
+        questions: ["How do I pick up a mooring when the tide is strong?", "How do I plan a night passage?"],
+    },
+    Demo {
+        slug: "sourdough-circle",
+        name: "The Sourdough Circle",
+        folders: ["starters", "bakers-table"],
+        texts: texts!("sourdough-circle": "starters/first-starter.md", "starters/hooch.md", "bakers-table/crumb.md"),
+        questions: ["Why is there a grey liquid on my starter?", "What does a dense line in the crumb mean?"],
+    },
+    Demo {
+        slug: "night-sky",
+        name: "Night Sky",
+        folders: ["first-nights", "deep-sky"],
+        texts: texts!("night-sky": "first-nights/finding-polaris.md", "first-nights/dark-eyes.md", "deep-sky/stacking.md"),
+        questions: ["How do I find Polaris?", "How many frames should I stack?"],
+    },
+];
+
+/// The two people of each community whose keys are shown.
+struct People {
+    demo: &'static Demo,
+    member: Secret<String>,
+    payer: Secret<String>,
+}
+
+pub(super) async fn run(args: DemoArgs) -> Result<ExitCode> {
+    let folder =
+        tempfile::Builder::new().prefix("portcullis-demo-").tempdir().context("no temporary folder")?;
+    let config = configure(folder.path(), args.listen)?;
+    let instance = Instance::open(&config)?;
+    let mut people = Vec::new();
+    for demo in &DEMOS {
+        people.push(settle(&instance.kept, folder.path(), demo).await?);
+    }
+    let serving = serve::start(&instance, &config).await?;
+    if args.format == Format::Human {
+        out::line(format_args!("Three communities are guarded on http://{}.", serving.address));
+        out::line("Now the checks run against them; this takes a moment.\n");
+    }
+    let mut options = Options::new(Arc::clone(&instance.kept.clock));
+    options.allow = check::everything();
+    let report = check::judge_self(&instance.kept, &config, serving.address, &options, args.format).await?;
+    check::print(&report, args.format);
+    let judged = ExitCode::from(u8::from(report.summary().fail > 0));
+    if args.once {
+        serve::stop(instance, serving).await?;
+        return Ok(judged);
+    }
+    if args.format == Format::Human {
+        out::print(how_to_try(serving.address, &people));
+    }
+    serve::asked_to_stop().await?;
+    serve::stop(instance, serving).await?;
+    Ok(judged)
+}
+
+fn configure(folder: &Path, listen: SocketAddr) -> Result<Config> {
+    let made = portcullis_config::init(folder)?;
+    // Somebody else may be listening there already; any other port does as well for a demo.
+    let free = std::net::TcpListener::bind(listen).is_ok();
+    let listen = if free { listen } else { SocketAddr::new(listen.ip(), 0) };
+    let flags = Flags::none().with("--listen", "listen.member", listen.to_string());
+    let loaded = portcullis_config::load(&made.config, &Environment::of::<&str, &str>([]), &flags)
+        .map_err(|problems| anyhow::anyhow!("{problems}"))
+        .context("the demo's own configuration is not valid")?;
+    Ok(loaded.config)
+}
+
+async fn settle(kept: &Kept, folder: &Path, demo: &'static Demo) -> Result<People> {
+    let stores = &kept.stores;
+    let new = NewCommunity {
+        slug: demo.slug.to_owned(),
+        name: demo.name.to_owned(),
+        host: None,
+        tier: Tier::Standard,
+    };
+    let community = stores.directory.create(new).await?;
+    kept.record(&community, "community.created", vec![community.id.into()], None).await?;
+    let scope = Kept::operator(&community);
+    let plus = Plan { slug: "plus".to_owned(), name: "Plus".to_owned() };
+    stores.spaces.create_plan(&scope, plus).await?;
+    let [open, paid] = demo.folders;
+    for (slug, access) in [(open, SpaceAccess::Members), (paid, SpaceAccess::Plans(vec!["plus".to_owned()]))]
+    {
+        let new = NewSpace { slug: slug.to_owned(), name: slug.to_owned(), access };
+        stores.spaces.create(&scope, new).await?;
+    }
+    let texts = folder.join("content").join(demo.slug);
+    for (path, text) in demo.texts {
+        let file = texts.join(path);
+        if let Some(dir) = file.parent() {
+            std::fs::create_dir_all(dir)?;
+        }
+        std::fs::write(file, text)?;
+    }
+    import::into_community(kept, &community, &texts).await?;
+
+    let mut keys = Vec::new();
+    for (name, plan) in [("Mia", None), ("Paul", Some("plus"))] {
+        let new = NewMember { name: name.to_owned(), email: None, role: None };
+        let member = stores.members.add(&scope, new).await?.id;
+        if let Some(plan) = plan {
+            let entitlement = Entitlement { plan: plan.to_owned(), until: None };
+            stores.members.entitle(&scope, member, entitlement).await?;
+        }
+        let abilities: AbilitySet =
+            [KeyAbility::Chat, KeyAbility::Search, KeyAbility::Personal].into_iter().collect();
+        let (text, _) = kept.issue_key(&community, "demo", KeyActor::Member(member), abilities, None).await?;
+        keys.push(text);
+    }
+    let payer = keys.pop().context("two keys were made")?;
+    let member = keys.pop().context("two keys were made")?;
+    Ok(People { demo, member, payer })
+}
+
+fn how_to_try(address: SocketAddr, people: &[People]) -> String {
+    let mut text = String::from("\nTry it with any OpenAI client, or with curl. Stop with Ctrl-C.\n");
+    for person in people {
+        let [open, paid] = person.demo.questions;
+        text.push_str(&format!(
+            "\n{}\n  a member:              {}\n  a member who pays:     {}\n  both get an answer to: {open}\n  only the second does:  {paid}\n",
+            person.demo.name,
+            person.member.expose(),
+            person.payer.expose(),
+        ));
+    }
+    if let Some(person) = people.first() {
+        let [_, paid] = person.demo.questions;
+        text.push_str(&format!(
+            "\ncurl http://{address}/v1/chat/completions \\\n  -H 'Authorization: Bearer {}' \\\n  -H 'Content-Type: application/json' \\\n  -d '{{\"model\":\"extracts\",\"messages\":[{{\"role\":\"user\",\"content\":\"{paid}\"}}]}}'\n",
+            person.payer.expose(),
+        ));
+    }
+    text
+}

@@ -1,0 +1,121 @@
+//! `explain` and `controls`: what the documents say, on the command line, from the same source.
+
+use std::process::ExitCode;
+
+use anyhow::{Result, anyhow};
+use portcullis_check::catalogue::CONTROLS;
+use portcullis_check::checks::CHECKS;
+use portcullis_core::{Action, Role};
+use portcullis_guard::pipeline;
+use portcullis_http::{Access, ROUTES, stack};
+use serde_json::json;
+
+use crate::args::Format;
+use crate::out;
+
+pub(super) fn run(what: &str) -> Result<ExitCode> {
+    let text = match what {
+        "pipeline" => pipeline(),
+        "routes" => routes(),
+        "roles" => roles(),
+        _ => {
+            let code = what.to_uppercase();
+            portcullis_check::explain(&code).or_else(|| portcullis_config::explain(&code)).ok_or_else(|| {
+                anyhow!("nothing is known of `{what}`; ask for a control such as TEN-05, a code such as CFG-012, pipeline, routes or roles")
+            })?
+        }
+    };
+    out::print(text);
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn controls(format: Format) -> Result<ExitCode> {
+    let checked = |id: &str| CHECKS.iter().any(|check| check.id == id);
+    match format {
+        Format::Human => {
+            for control in CONTROLS {
+                let mark = if checked(control.id) { "check" } else { "-" };
+                out::line(format_args!(
+                    "{:<9} {mark:<6} {:<9} {}",
+                    control.id,
+                    control.severity.to_string(),
+                    control.title
+                ));
+            }
+        }
+        Format::Json => {
+            let rows: Vec<_> = CONTROLS
+                .iter()
+                .map(|control| {
+                    json!({
+                        "id": control.id,
+                        "title": control.title,
+                        "severity": control.severity.to_string(),
+                        "check": checked(control.id),
+                    })
+                })
+                .collect();
+            out::line(serde_json::to_string_pretty(&rows)?);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The order of guards.
+pub(super) fn pipeline() -> String {
+    pipeline::explain(stack::LAYERS)
+}
+
+/// Every route and what it needs.
+pub(super) fn routes() -> String {
+    let mut text = String::new();
+    for route in ROUTES {
+        let access = match route.access {
+            Access::Public => "public",
+            Access::Needs(action) => action.name(),
+        };
+        text.push_str(&format!(
+            "{:<6} {:<28} {access:<16} {}\n",
+            route.method.as_str(),
+            route.path,
+            route.summary
+        ));
+    }
+    text
+}
+
+/// Roles × actions.
+pub(super) fn roles() -> String {
+    let mut text = format!("{:<26}", "");
+    for role in Role::ALL {
+        text.push_str(&format!("{:<11}", role.name()));
+    }
+    text = format!("{}\n", text.trim_end());
+    for action in Action::ALL {
+        let mut line = format!("{:<26}", action.name());
+        for role in Role::ALL {
+            line.push_str(&format!("{:<11}", if role.allows(action) { "yes" } else { "-" }));
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_table_of_roles_and_actions() {
+        insta::assert_snapshot!(super::roles());
+    }
+
+    #[test]
+    fn the_order_of_guards() {
+        insta::assert_snapshot!(super::pipeline());
+    }
+
+    #[test]
+    fn the_list_of_routes() {
+        insta::assert_snapshot!(super::routes());
+    }
+}

@@ -1,0 +1,57 @@
+//! What one member of each community has of their own: a conversation and a memory, made once and used by every
+//! run.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use portcullis_core::{
+    AbilitySet, Actor, ConversationId, Grant, KeyAbility, MemberId, MemoryId, Role, Scope,
+};
+
+use super::ground::Ground;
+use crate::instance::Kept;
+
+/// The ids by which a member's own things are asked for.
+pub(super) struct Belongings {
+    pub(super) conversation: ConversationId,
+    pub(super) memory: MemoryId,
+}
+
+/// Finds or makes them.
+pub(super) async fn prepare(kept: &Kept, ground: &Ground, member: MemberId) -> Result<Belongings> {
+    let scope = scope(ground, member);
+    let own = format!("a member of {}", ground.plot.name);
+    let conversations = &kept.stores.conversations;
+    let conversation = match conversations.list(&scope, None, 1).await?.first() {
+        Some(conversation) => conversation.id,
+        None => {
+            let id = ConversationId::new(&*kept.clock);
+            conversations.begin(&scope, id, &format!("What {own} asked for a check")).await?.id
+        }
+    };
+    let memories = &kept.stores.memories;
+    let memory = match memories.list(&scope).await?.first() {
+        Some(memory) => memory.id,
+        None => {
+            let id = MemoryId::new(&*kept.clock);
+            memories.add(&scope, id, &format!("Something that {own} wants kept for a check.")).await?.id
+        }
+    };
+    Ok(Belongings { conversation, memory })
+}
+
+/// The member's own reach: what is theirs is kept under it.
+fn scope(ground: &Ground, member: MemberId) -> Scope {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a member of the checks' own community, made by the checks"
+    )]
+    Scope::grant(Grant {
+        community: ground.community.id,
+        actor: Actor::Member(member),
+        role: Role::Member,
+        abilities: [KeyAbility::Chat, KeyAbility::Personal].into_iter().collect::<AbilitySet>(),
+        spaces: Arc::from([]),
+        tier: ground.community.tier,
+    })
+}

@@ -1,0 +1,189 @@
+//! The two communities of the checks: spaces of every kind, and a canary in each.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result};
+use portcullis_check::target::{Audience, Canary};
+use portcullis_core::secret::random_bytes;
+use portcullis_core::{Scope, SpaceId, Tier};
+use portcullis_store::{
+    Chunk, Community, CommunityRef, DocumentText, NewCommunity, NewDocument, NewSpace, Plan, SpaceAccess,
+};
+
+use crate::instance::Kept;
+
+/// The plan that opens the paid space.
+pub(super) const PLAN: &str = "plus";
+/// The spaces: for every member, for those who pay, for staff.
+pub(super) const SPACES: [&str; 3] = ["commons", "lounge", "office"];
+const SOURCE: &str = "portcullis-check";
+
+/// What a document of the checks is about. The words of the topic stand in no other document.
+struct Topic {
+    topic: &'static str,
+    title: &'static str,
+    /// What the document says before its canary.
+    says: &'static str,
+}
+
+/// A community of the checks, with a topic for each of its spaces.
+pub(super) struct Plot {
+    pub(super) slug: &'static str,
+    /// What reports call its members after.
+    pub(super) name: &'static str,
+    topics: [Topic; 3],
+}
+
+/// What is asked where any question will do: both communities answer it, each in its own way.
+pub(super) const QUESTION: &str = "What stands on the first page?";
+
+pub(super) const PLOTS: [Plot; 2] = [
+    Plot {
+        slug: "portcullis-check-a",
+        name: "A",
+        topics: [
+            Topic {
+                topic: "the Tarnwick ledger",
+                title: "Kept in the boathouse",
+                says: "On its first page the Tarnwick ledger says",
+            },
+            Topic {
+                topic: "the Osprey signal",
+                title: "For crews who pay",
+                says: "The Osprey signal, hoisted twice, reads",
+            },
+            Topic {
+                topic: "the Bramble protocol",
+                title: "For the harbour office alone",
+                says: "The Bramble protocol begins with",
+            },
+        ],
+    },
+    Plot {
+        slug: "portcullis-check-b",
+        name: "B",
+        topics: [
+            Topic {
+                topic: "the Quince almanac",
+                title: "Kept in the press house",
+                says: "On its first page the Quince almanac says",
+            },
+            Topic {
+                topic: "the Medlar recipe",
+                title: "For growers who pay",
+                says: "The Medlar recipe asks for a spoon of",
+            },
+            Topic {
+                topic: "the Damson codicil",
+                title: "For the steward's office alone",
+                says: "The Damson codicil was signed by",
+            },
+        ],
+    },
+];
+
+/// One of the two communities of the checks.
+pub(super) struct Ground {
+    pub(super) plot: &'static Plot,
+    pub(super) community: Community,
+    pub(super) scope: Scope,
+    /// One for each space, the open one first.
+    pub(super) canaries: Vec<Canary>,
+}
+
+/// Finds or makes the community, and puts a new canary into each of its spaces.
+pub(super) async fn prepare(kept: &Kept, plot: &'static Plot) -> Result<Ground> {
+    let community = community(kept, plot.slug).await?;
+    let scope = Kept::operator(&community);
+    let spaces = spaces(kept, &scope).await?;
+    let mut canaries = Vec::new();
+    let mut documents = Vec::new();
+    for (slug, topic) in SPACES.iter().zip(&plot.topics) {
+        let space =
+            *spaces.get(*slug).with_context(|| format!("the space `{slug}` was made and is not there"))?;
+        let text = canary();
+        documents.push(document(space, slug, topic, &text));
+        let audience = match *slug {
+            "commons" => Audience::Members,
+            "lounge" => Audience::Plans(vec![PLAN.to_owned()]),
+            _ => Audience::Staff,
+        };
+        canaries.push(Canary::new(plot.slug, slug, topic.topic, &text).for_audience(audience));
+    }
+    kept.stores.content.put(&scope, documents).await?;
+    let stored = kept.stores.content.source(&scope, SOURCE).await?;
+    let mut placed = Vec::new();
+    for (canary, topic) in canaries.into_iter().zip(&plot.topics) {
+        let entry =
+            stored.get(&canary.space).context("a document of the checks was stored and is not there")?;
+        placed.push(canary.in_document(&entry.document.to_string(), topic.title));
+    }
+    Ok(Ground { plot, community, scope, canaries: placed })
+}
+
+async fn community(kept: &Kept, slug: &str) -> Result<Community> {
+    if let Some(community) = kept.stores.directory.find(CommunityRef::Slug(slug)).await? {
+        return Ok(community);
+    }
+    let new = NewCommunity {
+        slug: slug.to_owned(),
+        name: "For checks only".to_owned(),
+        host: None,
+        tier: Tier::Standard,
+    };
+    let made = kept.stores.directory.create(new).await?;
+    kept.record(&made, "community.created", vec![made.id.into()], None).await?;
+    Ok(made)
+}
+
+/// The ids of the spaces; those that are missing are made, as is the plan.
+async fn spaces(kept: &Kept, scope: &Scope) -> Result<BTreeMap<String, SpaceId>> {
+    let store = &kept.stores.spaces;
+    if !store.plans(scope).await?.iter().any(|plan| plan.slug == PLAN) {
+        store.create_plan(scope, Plan { slug: PLAN.to_owned(), name: "Plus".to_owned() }).await?;
+    }
+    let mut spaces: BTreeMap<String, SpaceId> =
+        store.list(scope).await?.into_iter().map(|space| (space.slug, space.id)).collect();
+    for slug in SPACES {
+        let access = match slug {
+            "commons" => SpaceAccess::Members,
+            "lounge" => SpaceAccess::Plans(vec![PLAN.to_owned()]),
+            _ => SpaceAccess::Staff,
+        };
+        match spaces.get(slug) {
+            // Somebody may have opened it since: the checks are about what it should be.
+            Some(space) => store.set_access(scope, *space, access).await?,
+            None => {
+                let new = NewSpace { slug: slug.to_owned(), name: slug.to_owned(), access };
+                spaces.insert(slug.to_owned(), store.create(scope, new).await?.id);
+            }
+        }
+    }
+    Ok(spaces)
+}
+
+/// A word that nobody has written before: letters only, so that full text finds it as one word or not at all.
+fn canary() -> String {
+    random_bytes::<20>().into_iter().map(|byte| char::from(b'a' + byte % 26)).collect()
+}
+
+fn document(space: SpaceId, key: &str, topic: &Topic, text: &str) -> NewDocument {
+    NewDocument {
+        space,
+        source: SOURCE.to_owned(),
+        source_key: key.to_owned(),
+        fingerprint: random_bytes(),
+        title: topic.title.to_owned(),
+        url: None,
+        author: None,
+        written: None,
+        text: DocumentText {
+            chunks: vec![Chunk {
+                heading: String::new(),
+                author: None,
+                text: format!("{} {text}.", topic.says),
+            }],
+        },
+        links: Vec::new(),
+    }
+}

@@ -1,0 +1,160 @@
+//! The people of the checks: members of every kind, and keys that work, have ended, end soon or were revoked.
+
+use anyhow::Result;
+use jiff::{Timestamp, ToSpan as _};
+use portcullis_check::target::{Credential, Identity, State};
+use portcullis_config::Config;
+use portcullis_core::{AbilitySet, KeyAbility, KeyId, MemberId, Role};
+use portcullis_store::{Community, Entitlement, KeyActor, NewMember};
+
+use super::ground::{Ground, PLAN, SPACES};
+use crate::instance::Kept;
+
+/// How many of each kind a community has: checks that ask hundreds of questions spread them over all who may ask, so that
+/// nobody reaches their own limit.
+const MEMBERS: usize = 8;
+const PAYERS: usize = 2;
+const STAFF: usize = 2;
+/// How long the key lasts that ends during the run.
+const SHORT_SECONDS: i64 = 6;
+
+/// Everyone that one run needs.
+pub(super) struct People<'k> {
+    kept: &'k Kept,
+    hour: Timestamp,
+    identities: Vec<Identity>,
+    keys: Vec<(Community, KeyId)>,
+}
+
+impl<'k> People<'k> {
+    pub(super) fn new(kept: &'k Kept) -> Result<Self> {
+        let hour = kept.clock.now().checked_add(1.hour())?;
+        Ok(Self { kept, hour, identities: Vec::new(), keys: Vec::new() })
+    }
+
+    /// The identities, and the keys to take back after the run.
+    pub(super) fn into_parts(self) -> (Vec<Identity>, Vec<(Community, KeyId)>) {
+        (self.identities, self.keys)
+    }
+
+    /// Members of a community: some who pay nothing, some who pay, one whose payment has ended, some of the staff. The id
+    /// of the one who has something of their own comes back.
+    pub(super) async fn settle(&mut self, ground: &Ground) -> Result<MemberId> {
+        let of = ground.plot.name;
+        for number in 1..=MEMBERS {
+            let name = format!("member {number} of {of}");
+            let member = self.member(ground, &name, Role::Member).await?;
+            let identity = self.identity(ground, &name, member, self.hour).await?;
+            self.identities.push(identity);
+        }
+        for number in 1..=PAYERS {
+            let name = format!("payer {number} of {of}");
+            let payer = self.member(ground, &name, Role::Member).await?;
+            self.entitle(ground, payer, self.hour).await?;
+            let identity = self.identity(ground, &name, payer, self.hour).await?;
+            self.identities.push(identity.plans(&[PLAN]));
+        }
+        for number in 1..=STAFF {
+            let name = format!("moderator {number} of {of}");
+            let moderator = self.member(ground, &name, Role::Moderator).await?;
+            let identity = self.identity(ground, &name, moderator, self.hour).await?;
+            self.identities.push(identity.role("moderator").spaces(&SPACES));
+        }
+        let name = format!("former payer of {of}");
+        let former = self.member(ground, &name, Role::Member).await?;
+        self.entitle(ground, former, self.kept.clock.now()).await?;
+        let identity = self.identity(ground, &name, former, self.hour).await?;
+        self.identities.push(identity.plans(&[PLAN]).state(State::Lapsed));
+
+        let name = keeper(ground);
+        let keeper = self.member(ground, &name, Role::Member).await?;
+        let identity = self.identity(ground, &name, keeper, self.hour).await?;
+        // Checks that compare two communities take the first member of the second: there must be something to compare.
+        let first = self.identities.iter().position(|identity| identity.community == ground.community.slug);
+        let is_second = self.identities.iter().any(|identity| identity.community != ground.community.slug);
+        self.identities.insert(first.filter(|_| is_second).unwrap_or(self.identities.len()), identity);
+        Ok(keeper)
+    }
+
+    /// Members whose limits are driven to the end: people of their own, so that no other check is counted against them.
+    pub(super) async fn for_limits(&mut self, ground: &Ground, config: &Config) -> Result<()> {
+        let of = ground.plot.name;
+        // Two keys of one member are that member's two sessions.
+        let user = format!("busy member of {of}");
+        let busy = self.member(ground, &user, Role::Member).await?;
+        for name in [user.clone(), format!("{user}, second key")] {
+            let identity = self.identity(ground, &name, busy, self.hour).await?;
+            self.identities.push(identity.session_of(&user).for_limits());
+        }
+        for number in 1..=limit_users(config) {
+            let name = format!("other member {number} of {of}");
+            let other = self.member(ground, &name, Role::Member).await?;
+            let identity = self.identity(ground, &name, other, self.hour).await?;
+            self.identities.push(identity.for_limits());
+        }
+        Ok(())
+    }
+
+    /// Keys that must not work, and one that stops working during the run. Comes last: that one's time runs.
+    pub(super) async fn with_ends(&mut self, ground: &Ground) -> Result<()> {
+        let leaver =
+            self.member(ground, &format!("former member of {}", ground.plot.name), Role::Member).await?;
+        let expired = self.identity(ground, "expired key", leaver, self.kept.clock.now()).await?;
+        self.identities.push(expired.state(State::Expired));
+        let revoked = self.identity(ground, "revoked key", leaver, self.hour).await?;
+        if let Some((_, id)) = self.keys.last() {
+            self.kept.stores.keys.revoke(&ground.scope, *id).await?;
+        }
+        self.identities.push(revoked.state(State::Revoked));
+        let ends = self.kept.clock.now().checked_add(SHORT_SECONDS.seconds())?;
+        // Of the member who has something of their own, so that it opens that too until then.
+        let user = keeper(ground);
+        let member = self.member(ground, &user, Role::Member).await?;
+        let short = self.identity(ground, "key that ends", member, ends).await?;
+        self.identities.push(short.session_of(&user).expiring(ends));
+        Ok(())
+    }
+
+    async fn member(&self, ground: &Ground, name: &str, role: Role) -> Result<MemberId> {
+        let members = self.kept.stores.members.list(&ground.scope).await?;
+        if let Some(member) = members.into_iter().find(|member| member.name == name) {
+            return Ok(member.id);
+        }
+        let new = NewMember { name: name.to_owned(), email: None, role: Some(role) };
+        Ok(self.kept.stores.members.add(&ground.scope, new).await?.id)
+    }
+
+    async fn entitle(&self, ground: &Ground, member: MemberId, until: Timestamp) -> Result<()> {
+        let entitlement = Entitlement { plan: PLAN.to_owned(), until: Some(until) };
+        Ok(self.kept.stores.members.entitle(&ground.scope, member, entitlement).await?)
+    }
+
+    async fn identity(
+        &mut self,
+        ground: &Ground,
+        name: &str,
+        member: MemberId,
+        expires: Timestamp,
+    ) -> Result<Identity> {
+        let abilities: AbilitySet =
+            [KeyAbility::Chat, KeyAbility::Search, KeyAbility::Personal].into_iter().collect();
+        let (community, actor) = (&ground.community, KeyActor::Member(member));
+        let (text, id) = self.kept.issue_key(community, "check run", actor, abilities, Some(expires)).await?;
+        self.keys.push((community.clone(), id));
+        let credential = Credential::bearer(text.expose().clone());
+        Ok(Identity::new(name, &ground.community.slug, credential))
+    }
+}
+
+/// What the member of a community is called who has something of their own.
+pub(super) fn keeper(ground: &Ground) -> String {
+    format!("keeper of {}", ground.plot.name)
+}
+
+/// How many members it takes to reach the limit of one address without any of them reaching their own.
+fn limit_users(config: &Config) -> u32 {
+    let (address, user) =
+        (config.limits.per_address_per_minute.get(), config.limits.per_key_per_minute.get());
+    // A fifth above the limit is sent, and nobody sends more than half of their own.
+    (address.saturating_mul(12) / 10).div_ceil((user / 2).max(1)).clamp(1, 50)
+}

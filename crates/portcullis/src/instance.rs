@@ -1,0 +1,366 @@
+//! Puts the parts of an instance together from a valid configuration.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow};
+use jiff::Timestamp;
+use portcullis_audit::{Event, Journal, Record, Signer, Target, Use};
+use portcullis_chat::{Places, Service, ServiceParts};
+use portcullis_config::{Cidr, Config, Diagnostics, Flags, IssuerKeys, Loaded, PublicKeyAlgorithm};
+use portcullis_core::{
+    AbilitySet, Actor, Clock, Grant, KeyAbility, KeyId, Role, Scope, Secret, SystemClock, Tasks, Token,
+    TokenKind,
+};
+use portcullis_guard::jwt::{self, Algorithm, Issuer, IssuerFault, IssuerKey, Issuers, KeyMaterial};
+use portcullis_guard::switches::SWITCHABLE;
+use portcullis_guard::{Budget, Gate, GateParts, Limits, Switches};
+use portcullis_http::{App, AppParts, ServerLimits, Settings, TrustedProxies};
+use portcullis_model::{Model, OpenAi, OpenAiOptions, Timeouts};
+use portcullis_store::{Community, CommunityRef, KeyActor, NewKey, Stores};
+use portcullis_store_sqlite::SqliteStores;
+
+use crate::args::Configured;
+
+/// How many passages one question is answered from.
+const PASSAGES: usize = 6;
+/// How often a stream asks whether its access still holds.
+const WATCH: Duration = Duration::from_secs(1);
+/// How long a stop waits for running requests.
+pub(crate) const DRAIN: Duration = Duration::from_secs(25);
+/// The most memory that rate-limit counters take.
+const LIMITER_MEMORY: usize = 64 << 20;
+
+/// Reads and judges the configuration. Every problem is shown at once.
+pub(crate) fn configuration(configured: &Configured) -> Result<Config> {
+    let loaded = loaded(configured).map_err(|problems| {
+        crate::out::note(&problems);
+        anyhow!("the configuration cannot be used; nothing was started")
+    })?;
+    if !loaded.warnings.is_empty() {
+        crate::out::note(&loaded.warnings);
+    }
+    Ok(loaded.config)
+}
+
+/// The configuration with the origin of every value.
+pub(crate) fn loaded(configured: &Configured) -> Result<Loaded, Diagnostics> {
+    let environment = portcullis_config::Environment::from_process();
+    let flags = configured.set.iter().fold(Flags::none(), |flags, argument| flags.with_set(argument));
+    let loaded = portcullis_config::load(&configured.config, &environment, &flags)?;
+    loaded.check_guard_names(SWITCHABLE)?;
+    Ok(loaded)
+}
+
+/// What every command that touches data works with.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) stores: Stores,
+    pub(crate) journal: Arc<Journal>,
+    engine: SqliteStores,
+}
+
+impl Kept {
+    /// Opens stores and journal.
+    pub(crate) fn open(config: &Config, used_for: Use) -> Result<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let dir = &config.data_dir;
+        let engine = SqliteStores::open(portcullis_store_sqlite::Options::new(
+            dir.clone(),
+            Secret::new(config.secrets.encryption_key.expose().to_vec()),
+            Arc::clone(&clock),
+        ))
+        .with_context(|| format!("the stores in {} cannot be opened", dir.display()))?;
+        let (journal, recovery) = journal(config, used_for, &clock).with_context(|| {
+            format!("the audit journal in {} cannot be opened", dir.join("audit").display())
+        })?;
+        if recovery.unfinished_bytes > 0 || !recovery.interrupted.is_empty() {
+            tracing::warn!(
+                unfinished_bytes = recovery.unfinished_bytes,
+                interrupted_turns = recovery.interrupted.len(),
+                "the last run did not end in order; the journal was put right"
+            );
+        }
+        Ok(Self { clock, stores: engine.stores(), journal: Arc::new(journal), engine })
+    }
+
+    /// The community of that short name.
+    pub(crate) async fn community(&self, slug: &str) -> Result<Community> {
+        let found = self.stores.directory.find(CommunityRef::Slug(slug)).await?;
+        found.ok_or_else(|| {
+            anyhow!("there is no community `{slug}`; `portcullis community list` shows those there are")
+        })
+    }
+
+    /// The operator's scope in a community.
+    pub(crate) fn operator(community: &Community) -> Scope {
+        #[expect(clippy::disallowed_methods, reason = "the operator's own command line")]
+        Scope::grant(Grant {
+            community: community.id,
+            actor: Actor::Operator,
+            role: Role::Owner,
+            abilities: KeyAbility::ALL.into_iter().collect::<AbilitySet>(),
+            spaces: Arc::from([]),
+            tier: community.tier,
+        })
+    }
+
+    /// Makes a key. Its text is to be shown once and kept nowhere.
+    pub(crate) async fn issue_key(
+        &self,
+        community: &Community,
+        name: &str,
+        actor: KeyActor,
+        abilities: AbilitySet,
+        expires: Option<Timestamp>,
+    ) -> Result<(Secret<String>, KeyId)> {
+        let (text, token) = Token::issue(TokenKind::ApiKey, &community.locator);
+        let (hash, hint) = (token.hash(), token.hint());
+        let new = NewKey { name: name.to_owned(), actor, abilities, expires, hash, hint };
+        let made = self.stores.keys.create(&Self::operator(community), new).await?;
+        self.record(community, "key.created", vec![made.id.into()], None).await?;
+        Ok((text, made.id))
+    }
+
+    /// Records what the operator changed.
+    pub(crate) async fn record(
+        &self,
+        community: &Community,
+        action: &'static str,
+        targets: Vec<Target>,
+        detail: Option<&'static str>,
+    ) -> Result<()> {
+        self.note(
+            community,
+            Event::Administered { action: action.into(), targets, detail: detail.map(Into::into) },
+        )
+        .await
+    }
+
+    /// Records an event of a community.
+    pub(crate) async fn note(&self, community: &Community, event: Event) -> Result<()> {
+        let record = Record { community: Some(community.id), actor: Actor::Operator.into(), event };
+        self.journal
+            .append(record)
+            .await
+            .context("the change was made, but the audit journal could not record it")?;
+        Ok(())
+    }
+
+    /// Ends in order: everything durable, a checkpoint signed.
+    pub(crate) async fn close(self) -> Result<()> {
+        self.journal.close().await.context("the audit journal could not be closed")?;
+        self.engine.close().await;
+        Ok(())
+    }
+}
+
+/// The key pair that signs the journal's checkpoints.
+pub(crate) fn signer(config: &Config) -> Result<Signer> {
+    Ok(Signer::new("portcullis.audit", &config.secrets.audit_key)?)
+}
+
+/// Where the journal is.
+pub(crate) fn journal_dir(config: &Config) -> PathBuf {
+    config.data_dir.join("audit")
+}
+
+fn journal(
+    config: &Config,
+    used_for: Use,
+    clock: &Arc<dyn Clock>,
+) -> Result<(Journal, portcullis_audit::Recovery)> {
+    let options = portcullis_audit::Options {
+        checkpoint_records: config.audit.checkpoint_records.get().into(),
+        checkpoint_interval: config.audit.checkpoint_interval,
+        ..portcullis_audit::Options::new(used_for)
+    };
+    Ok(Journal::open(&journal_dir(config), options, signer(config)?, Arc::clone(clock))?)
+}
+
+/// A gate that is ready to serve.
+#[derive(Debug)]
+pub(crate) struct Instance {
+    pub(crate) kept: Kept,
+    pub(crate) app: Arc<App>,
+    pub(crate) tasks: Tasks,
+}
+
+impl Instance {
+    /// Opens everything that `serve` needs.
+    pub(crate) fn open(config: &Config) -> Result<Self> {
+        let model = model(config)?;
+        Self::with_model(config, model)
+    }
+
+    fn with_model(config: &Config, model: Option<Arc<dyn Model>>) -> Result<Self> {
+        let kept = Kept::open(config, Use::Serving)?;
+        let tasks = Tasks::new();
+        let limits = &config.limits;
+        let gate = Arc::new(Gate::new(GateParts {
+            stores: kept.stores.clone(),
+            issuers: issuers(config)?,
+            journal: Arc::clone(&kept.journal),
+            clock: Arc::clone(&kept.clock),
+            tasks: tasks.clone(),
+            limits: Limits {
+                per_actor: Budget::per_minute(limits.per_key_per_minute),
+                per_address: Budget::per_minute(limits.per_address_per_minute),
+                refused_per_address: Budget::per_minute(limits.unauthenticated_per_address_per_minute),
+                memory: LIMITER_MEMORY,
+            },
+            models: match &config.model {
+                Some(model) => models(model),
+                None => vec!["extracts".to_owned()],
+            },
+            switches: switches(config)?,
+        }));
+        let places = config.model.as_ref().map_or_else(
+            || Places::new(1, 0, Duration::ZERO),
+            |model| Places::new(model.max_concurrent.get() as usize, model.queue, model.queue_timeout),
+        );
+        let chat = Service::new(ServiceParts {
+            gate: Arc::clone(&gate),
+            stores: kept.stores.clone(),
+            model,
+            places,
+            settings: portcullis_chat::Settings {
+                system: config
+                    .model
+                    .as_ref()
+                    .and_then(|model| model.system.as_ref())
+                    .map(|text| text.as_str().to_owned()),
+                max_tokens: config.model.as_ref().map_or(2_048, |model| model.max_tokens.get()),
+                passages: PASSAGES,
+                watch: WATCH,
+            },
+        });
+        let app = App::new(AppParts {
+            gate,
+            chat,
+            stores: kept.stores.clone(),
+            settings: Settings {
+                proxies: TrustedProxies::new(config.proxies.trusted.iter().map(Cidr::network)),
+                https: config.public_url.is_https(),
+                body_bytes: limits.body_bytes,
+                request_timeout: limits.request_timeout,
+                idempotency_entries: limits.idempotency_entries.get() as usize,
+                idempotency_ttl: limits.idempotency_ttl,
+            },
+        });
+        Ok(Self { kept, app, tasks })
+    }
+
+    /// The bounds of its connections.
+    pub(crate) fn server_limits(config: &Config) -> ServerLimits {
+        ServerLimits {
+            connections: config.limits.max_connections.get() as usize,
+            header_timeout: config.limits.header_timeout,
+            header_bytes: config.limits.header_bytes,
+            drain: DRAIN,
+        }
+    }
+
+    /// Stops in order: requests end, then everything is made durable.
+    pub(crate) async fn close(self) -> Result<()> {
+        let Self { kept, app, tasks } = self;
+        let left = tasks.close(DRAIN + Duration::from_secs(5)).await;
+        if left > 0 {
+            tracing::warn!(left, "tasks were still running when the time to stop was over");
+        }
+        drop(app);
+        kept.close().await
+    }
+}
+
+#[cfg(feature = "guard-off")]
+fn switches(config: &Config) -> Result<Switches> {
+    let names: Vec<&str> = config.danger.guards_off.iter().map(|name| name.as_str()).collect();
+    Ok(Switches::without(&names)?)
+}
+
+#[cfg(not(feature = "guard-off"))]
+fn switches(config: &Config) -> Result<Switches> {
+    if config.danger.guards_off.is_empty() {
+        Ok(Switches::all_on())
+    } else {
+        anyhow::bail!("this build cannot switch guards off")
+    }
+}
+
+fn models(model: &portcullis_config::Model) -> Vec<String> {
+    // The default first; `allow` holds it too.
+    let others = model.allow.iter().filter(|name| **name != model.name);
+    std::iter::once(&model.name).chain(others).map(|name| name.as_str().to_owned()).collect()
+}
+
+fn model(config: &Config) -> Result<Option<Arc<dyn Model>>> {
+    let Some(model) = &config.model else { return Ok(None) };
+    let client = OpenAi::new(OpenAiOptions {
+        timeouts: Timeouts {
+            connect: model.connect_timeout,
+            first_byte: model.first_byte_timeout,
+            idle: model.idle_timeout,
+            total: model.total_timeout,
+        },
+        key: model.api_key.clone(),
+        ..OpenAiOptions::new(model.url.as_str())
+    })
+    .map_err(|problem| anyhow!("`model.url`: {problem}"))?;
+    Ok(Some(Arc::new(client)))
+}
+
+/// The host applications of the configuration, as the identify phase verifies them.
+fn issuers(config: &Config) -> Result<Issuers> {
+    let convert = |issuer: &portcullis_config::Issuer| -> Result<Issuer> {
+        let algorithm = |configured: PublicKeyAlgorithm| match configured {
+            PublicKeyAlgorithm::Rs256 => Algorithm::Rs256,
+            PublicKeyAlgorithm::Es256 => Algorithm::Es256,
+        };
+        let id = |name: &Option<portcullis_config::Name>| name.as_ref().map(|name| name.as_str().to_owned());
+        let keys = match &issuer.keys {
+            IssuerKeys::Secret { id: key, secret } => vec![IssuerKey {
+                id: id(key),
+                algorithm: Algorithm::Hs256,
+                key: KeyMaterial::Secret(Secret::new(secret.expose().as_bytes().to_vec())),
+            }],
+            IssuerKeys::Pem { algorithm: configured, id: key, pem } => {
+                vec![IssuerKey {
+                    id: id(key),
+                    algorithm: algorithm(*configured),
+                    key: KeyMaterial::Pem(pem.clone()),
+                }]
+            }
+            IssuerKeys::KeySet { algorithm: configured, document } => {
+                jwt::read_key_set(document, algorithm(*configured))
+                    .map_err(|problem| issuer.refused(&problem))?
+            }
+            _ => {
+                return Err(anyhow!(
+                    "the issuer `{}` has keys of a kind that is not known here",
+                    issuer.name.as_str()
+                ));
+            }
+        };
+        let converted = Issuer {
+            name: issuer.name.as_str().to_owned(),
+            audience: issuer.audience.as_str().to_owned(),
+            communities: issuer.communities.iter().map(|community| community.as_str().to_owned()).collect(),
+            keys,
+            grants_entitlements: issuer.grants_entitlements,
+            provisions_members: issuer.provisions_members,
+            leeway: issuer.leeway,
+            longest_life: issuer.longest_life,
+        };
+        // One at a time first, so that a key that cannot be used is told at its line.
+        Issuers::new(vec![converted.clone()]).map_err(|problem| match problem.fault {
+            IssuerFault::Key(key) => issuer.refused(&key),
+            other => issuer.refused(&other),
+        })?;
+        Ok(converted)
+    };
+    let issuers = config.issuers.iter().map(convert).collect::<Result<Vec<_>>>()?;
+    Ok(Issuers::new(issuers)?)
+}

@@ -1,0 +1,27 @@
+//! `portcullis`: the gate for an AI chatbot in a paid membership community.
+//!
+//! The only crate that prints, ends the process or reads its arguments. [`args`] is the command line, `cmd/` holds one
+//! file a command, [`instance`] puts the parts of a running gate together.
+
+mod args;
+mod cmd;
+mod instance;
+mod out;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::Cli;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cmd::run(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            out::error(&error);
+            // 1 is a check that failed; everything that kept a command from its work is 2.
+            ExitCode::from(2)
+        }
+    }
+}

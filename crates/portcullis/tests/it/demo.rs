@@ -1,0 +1,31 @@
+//! The first thing a newcomer runs.
+
+use serde_json::Value;
+
+use crate::program::{Program, text};
+
+#[test]
+fn the_demo_guards_judges_and_fails_nothing() {
+    let program = Program::new();
+    let output = program.run(&["demo", "--once", "--format", "json", "--listen", "127.0.0.1:0"]);
+    let report: Value = serde_json::from_str(&text(&output.stdout))
+        .unwrap_or_else(|error| panic!("{error}: {}\n{}", text(&output.stdout), text(&output.stderr)));
+    let outcomes = report["outcomes"].as_array().expect("outcomes");
+    let judged = |wanted: &str| -> Vec<String> {
+        let of = |outcome: &&Value| outcome["outcome"] == wanted;
+        outcomes
+            .iter()
+            .filter(of)
+            .map(|outcome| outcome["id"].as_str().unwrap_or_default().to_owned())
+            .collect()
+    };
+    assert_eq!(judged("fail"), Vec::<String>::new(), "{outcomes:#?}");
+    assert_eq!(judged("broken"), Vec::<String>::new());
+    let shown = [
+        "AUTH-01", "AUTH-02", "AUTH-05", "DPL-07", "EDGE-07", "RL-01", "SEC-08", "SEC-09", "SEC-10",
+        "TEN-01", "TEN-02", "TEN-05", "TEN-07",
+    ];
+    assert_eq!(judged("pass"), shown, "{outcomes:#?}");
+    assert_eq!(report["launch_ready"].as_array().map(Vec::len), Some(10));
+    assert_eq!(output.status.code(), Some(0));
+}

@@ -1,0 +1,17 @@
+//! The program as its users meet it.
+
+#[cfg(test)]
+mod cli;
+#[cfg(test)]
+mod clients;
+#[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod demo;
+#[cfg(test)]
+mod exports;
+#[cfg(feature = "guard-off")]
+#[cfg(test)]
+mod matrix;
+#[cfg(test)]
+mod program;

@@ -1,0 +1,101 @@
+//! The guard matrix: with one guard off, exactly its checks turn red.
+//!
+//! `docs/guard-matrix.md` is the snapshot. A guard that no check notices, or a check that no guard can turn red, is a gap
+//! that the table shows.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use portcullis_guard::switches::SWITCHABLE;
+use serde_json::Value;
+
+use crate::program::{Program, text};
+
+type Outcomes = BTreeMap<String, String>;
+
+/// The outcome of every check that exists, with these guards off.
+async fn judged(off: &[&str]) -> Outcomes {
+    let program = Program::new();
+    let set = format!("danger.danger_guards_off={}", off.join(","));
+    if off.contains(&"secret-strength") {
+        std::fs::write(program.path().join("secrets/jwt_secret"), "changeme-changeme-changeme-changeme")
+            .expect("a file");
+        std::fs::write(program.path().join("secrets/csrf_secret"), "a".repeat(40)).expect("a file");
+    }
+    let off: &[&str] = if off.is_empty() { &[] } else { &["--set", &set] };
+    let serving = program.serve(off).await;
+    let at = Program::at(&serving);
+    let check = ["check", "--format", "json", "--allow", "writes,load", "--set", &at];
+    let args: Vec<String> = check.iter().chain(off).map(|arg| (*arg).to_owned()).collect();
+    let (program, output) = tokio::task::spawn_blocking(move || {
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let output = program.run(&args);
+        (program, output)
+    })
+    .await
+    .expect("the check ran");
+    let report: Value = serde_json::from_str(&text(&output.stdout)).unwrap_or_else(|error| {
+        panic!("{error}: {}{}\n{}", text(&output.stdout), text(&output.stderr), program.log())
+    });
+    serving.stop();
+    let known: BTreeSet<&str> = portcullis_check::checks::CHECKS.iter().map(|check| check.id).collect();
+    report["outcomes"]
+        .as_array()
+        .expect("outcomes")
+        .iter()
+        .map(|outcome| {
+            (outcome["id"].as_str().unwrap_or_default(), outcome["outcome"].as_str().unwrap_or_default())
+        })
+        .filter(|(id, _)| known.contains(id))
+        .map(|(id, outcome)| (id.to_owned(), outcome.to_owned()))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn each_guard_switched_off_turns_exactly_its_checks_red() {
+    let whole = judged(&[]).await;
+    assert!(whole.values().all(|outcome| outcome == "pass"), "with every guard on: {whole:?}");
+
+    let mut red: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    // A few at a time: each run sends hundreds of requests, and a machine that is too busy makes limits untestable.
+    for group in SWITCHABLE.chunks(4) {
+        let runs = group.iter().map(async |guard| (*guard, judged(std::slice::from_ref(guard)).await));
+        for (guard, outcomes) in futures_util::future::join_all(runs).await {
+            let failed = outcomes.into_iter().filter(|(_, outcome)| outcome == "fail").map(|(id, _)| id);
+            red.insert(guard, failed.collect());
+        }
+    }
+    let table = table(&red);
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guard-matrix.md");
+    if portcullis_config::Environment::from_process().text("INSTA_UPDATE") == Some("always") {
+        std::fs::write(&file, &table).expect("the matrix is written");
+    }
+    let known = std::fs::read_to_string(&file).unwrap_or_default();
+    assert_eq!(table, known, "the matrix changed; read the change, then `cargo xtask bless`");
+}
+
+fn table(red: &BTreeMap<&str, BTreeSet<String>>) -> String {
+    let mut text = String::from(
+        "# Guard matrix\n\nWith one guard switched off, these checks turn red. A test makes this table by running each \
+         such gate and judging it.\n\n| guard off | checks that fail |\n|---|---|\n",
+    );
+    for guard in SWITCHABLE {
+        let checks =
+            red.get(guard).map(|ids| ids.iter().cloned().collect::<Vec<_>>().join(", ")).unwrap_or_default();
+        let checks = if checks.is_empty() { "none yet".to_owned() } else { checks };
+        text.push_str(&format!("| `{guard}` | {checks} |\n"));
+    }
+    let noticed: BTreeSet<&String> = red.values().flatten().collect();
+    let unmoved: Vec<&str> = portcullis_check::checks::CHECKS
+        .iter()
+        .map(|check| check.id)
+        .filter(|id| !noticed.iter().any(|seen| seen.as_str() == *id))
+        .collect();
+    if !unmoved.is_empty() {
+        text.push_str(&format!(
+            "\nNo guard of this list turns these red; each is proven on a chatbot with single faults: {}.\n",
+            unmoved.join(", ")
+        ));
+    }
+    text
+}

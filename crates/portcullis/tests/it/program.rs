@@ -1,0 +1,170 @@
+//! The program itself, in a folder of its own, for tests.
+
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{Method, Request, StatusCode};
+use portcullis_egress::{AddressPolicy, Client, Options};
+use serde_json::Value;
+
+/// A folder with a configuration and keys, as `init` makes it.
+pub(crate) struct Program {
+    folder: tempfile::TempDir,
+}
+
+/// A running `serve`. Dropped, it is killed.
+pub(crate) struct Serving {
+    child: Child,
+    pub(crate) url: String,
+    client: Client,
+}
+
+impl Program {
+    pub(crate) fn new() -> Self {
+        let program = Self { folder: tempfile::tempdir().expect("a temporary folder") };
+        program.ok(&["init"]);
+        program
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        // A clean environment: what is set for the tests is no setting of the program.
+        command.args(args).current_dir(self.path()).env_clear().stdin(Stdio::null());
+        command
+    }
+
+    pub(crate) fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().expect("the program runs")
+    }
+
+    /// Runs a command that must succeed and returns what it printed.
+    pub(crate) fn ok(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        assert!(output.status.success(), "{args:?}: {}\n{out}\n{err}", output.status);
+        out
+    }
+
+    /// Starts `serve` on a free port.
+    pub(crate) async fn serve(&self, more: &[&str]) -> Serving {
+        let port =
+            std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
+        let listen = format!("listen.member=127.0.0.1:{port}");
+        let log = std::fs::File::create(self.path().join("serve.log")).expect("a log file");
+        let child = self
+            .command(&[&["serve", "--set", &listen], more].concat())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("the program starts");
+        let client = Client::new(Options::new(AddressPolicy::Any)).expect("a client");
+        let mut serving = Serving { child, url: format!("http://127.0.0.1:{port}"), client };
+        let started = Instant::now();
+        while !serving.is_live().await {
+            if let Some(status) = serving.child.try_wait().expect("a child") {
+                panic!("serve ended with {status}: {}", self.log());
+            }
+            assert!(started.elapsed() < Duration::from_secs(30), "serve never answered: {}", self.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        serving
+    }
+
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.path().join("serve.log")).unwrap_or_default()
+    }
+
+    /// `check` and `serve` must agree on the port.
+    #[cfg(feature = "guard-off")]
+    pub(crate) fn at(serving: &Serving) -> String {
+        let address = serving.url.trim_start_matches("http://");
+        format!("listen.member={address}")
+    }
+}
+
+impl Serving {
+    async fn is_live(&self) -> bool {
+        let request = Request::get(format!("{}/healthz", self.url)).body(Bytes::new()).expect("a request");
+        self.client.send(request).await.is_ok_and(|response| response.status() == StatusCode::OK)
+    }
+
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        key: &str,
+        body: Option<Value>,
+    ) -> (StatusCode, String) {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.url))
+            .header("authorization", format!("Bearer {key}"))
+            .header("content-type", "application/json");
+        let body = body.map(|body| body.to_string()).unwrap_or_default();
+        let response =
+            self.client.send(request.body(Bytes::from(body)).expect("a request")).await.expect("an answer");
+        let status = response.status();
+        let body = response.into_body().collect(16 << 20, Duration::from_secs(60)).await.expect("a body");
+        (status, text(&body))
+    }
+
+    pub(crate) async fn ask(&self, key: &str, question: &str) -> (StatusCode, String) {
+        let body =
+            serde_json::json!({ "model": "extracts", "messages": [{ "role": "user", "content": question }] });
+        self.send(Method::POST, "/v1/chat/completions", key, Some(body)).await
+    }
+
+    /// Asks like [`Serving::ask`]; `None` once the server is gone.
+    pub(crate) async fn try_ask(&self, key: &str, question: &str) -> Option<(StatusCode, String)> {
+        let body =
+            serde_json::json!({ "model": "extracts", "messages": [{ "role": "user", "content": question }] });
+        let request = Request::post(format!("{}/v1/chat/completions", self.url))
+            .header("authorization", format!("Bearer {key}"))
+            .body(Bytes::from(body.to_string()))
+            .expect("a request");
+        let response = self.client.send(request).await.ok()?;
+        let status = response.status();
+        let body = response.into_body().collect(1 << 20, Duration::from_secs(10)).await.ok()?;
+        Some((status, text(&body)))
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Asks it to stop and waits until it has. Returns its exit code.
+    pub(crate) fn stop(mut self) -> Option<i32> {
+        signal(self.child.id(), "TERM");
+        self.child.wait().expect("a child").code()
+    }
+
+    /// Ends it as a power cut would.
+    pub(crate) fn kill(mut self) {
+        signal(self.child.id(), "KILL");
+        self.child.wait().expect("a child");
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Sends a signal to a process that this test started.
+pub(crate) fn signal(pid: u32, name: &str) {
+    let sent =
+        Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status().expect("kill runs");
+    assert!(sent.success());
+}
+
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
