@@ -1,0 +1,306 @@
+//! `bench serve`: nginx, the gate and the full turn in front of the same scripted upstream, in one run.
+//!
+//! The flows take turns, round after round, so that whatever else the machine does meets all of them; what is printed is
+//! the median of the rounds. How much other processes used meanwhile is printed too.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+
+use super::instance::{self, Instance};
+use super::nginx::{self, Nginx};
+use super::open_loop::{self, Pace};
+use super::proc::{self, Tick};
+use super::program::Program;
+use super::promises;
+use super::report::{Findings, Latency, Paced, Setting, Throughput};
+use super::runs::{self, Closed, Flow, Meter, Mode, Target};
+use super::starts;
+use super::{content, disk};
+use crate::process;
+use crate::test;
+use crate::workspace::Workspace;
+
+/// Requests a second of the open loop: one at which a small machine idles, and the promised one.
+const PACES: [u32; 2] = [100, promises::PACE];
+/// What the upstream says: a hundred frames of four characters.
+const SENTENCE: &str = "A mooring is picked up bow to tide. ";
+const CHARACTERS: usize = 400;
+/// Between two frames of a paced stream, about as fast as a quick model writes.
+const PAUSE_MS: u64 = 5;
+/// Connections of the closed loop, and of the paced streams.
+const CONNECTIONS: u32 = 32;
+const STREAMS: u32 = 64;
+/// Different questions of members.
+const QUESTIONS: usize = 64;
+/// The communities of an instance such as the demo's.
+const FEW: usize = 3;
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Measure this program instead of building a release
+    #[arg(long, value_name = "FILE")]
+    binary: Option<PathBuf>,
+    /// How often each flow takes its turn
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=20))]
+    rounds: u32,
+    /// How long one run of a flow is, in seconds
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=120))]
+    seconds: u64,
+    /// Documents in the community that full turns are answered from
+    #[arg(long, default_value_t = 4_000, value_parser = clap::value_parser!(u32).range(100..=100_000))]
+    documents: u32,
+    /// Communities of the large instance
+    #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(20..=50_000))]
+    communities: u32,
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Human,
+    Json,
+}
+
+/// Everything that is running for the main part.
+#[derive(Debug)]
+struct Stand {
+    upstream: (Program, SocketAddr),
+    nginx: Nginx,
+    serve: (Program, SocketAddr),
+    keys: Keys,
+    questions: Vec<String>,
+}
+
+#[derive(Debug, Clone)]
+struct Keys {
+    backend: String,
+    member: String,
+}
+
+pub(super) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    let began = Instant::now();
+    test::components::bring(workspace, &["nginx", "wrk"])?;
+    let binary = match &options.binary {
+        Some(binary) => std::path::absolute(binary)?,
+        None => release(workspace)?,
+    };
+    // Beneath the target folder, because a system's temporary folder may be memory, where nothing is ever durable.
+    let target = &workspace.metadata.target_directory;
+    let folder = tempfile::Builder::new()
+        .prefix("bench-")
+        .tempdir_in(target)
+        .with_context(|| format!("no temporary folder in `{}`", target.display()))?;
+    let findings = measure(&binary, folder.path(), options, began)?;
+    match options.format {
+        Format::Human => print!("{findings}"),
+        Format::Json => println!("{}", serde_json::to_string_pretty(&findings.with_promises())?),
+    }
+    Ok(())
+}
+
+/// Builds what is shipped.
+fn release(workspace: &Workspace) -> Result<PathBuf> {
+    eprintln!("bench: building the release");
+    let mut build = process::cargo(workspace.root());
+    let status = build.args(["build", "--release", "--package", "portcullis"]).status()?;
+    if !status.success() {
+        bail!("the release could not be built ({status})");
+    }
+    Ok(workspace.metadata.target_directory.join("release").join("portcullis"))
+}
+
+fn measure(binary: &Path, folder: &Path, options: &Options, began: Instant) -> Result<Findings> {
+    let tick = Tick::of_this_machine()?;
+    let documents = usize::try_from(options.documents).unwrap_or(usize::MAX);
+    let text: String = SENTENCE.chars().cycle().take(CHARACTERS).collect();
+
+    eprintln!("bench: importing {documents} documents");
+    let instance = Instance::init(binary, folder.join("busy"))?;
+    instance.create(&["bench".to_owned()])?;
+    let texts = folder.join("texts");
+    content::write(&texts, documents)?;
+    let importing = Instant::now();
+    instance.import("bench", &texts, documents)?;
+    let import_seconds = importing.elapsed().as_secs_f64();
+    let keys = Keys { backend: instance.backend_key("bench")?, member: instance.member_key("bench")? };
+
+    let stand = Stand::start(binary, folder, &instance, &keys, &text, 0)?;
+    let throughput = throughput(&stand, folder, options, tick, &text)?;
+    let (latency, disk) = latency(&stand, instance.folder(), options)?;
+    let upstream = stand.stop_but_upstream()?;
+
+    eprintln!("bench: starts");
+    let few = starts::measure(binary, folder, upstream.1, FEW)?;
+    let many = usize::try_from(options.communities).unwrap_or(usize::MAX);
+    eprintln!("bench: creating {many} communities");
+    let many = starts::measure(binary, folder, upstream.1, many)?;
+    upstream.0.stop()?;
+
+    let stand = Stand::start(binary, folder, &instance, &keys, &text, PAUSE_MS)?;
+    let paced = paced(&stand, folder, options, tick, &text)?;
+    stand.stop_but_upstream()?.0.stop()?;
+
+    let bytes = std::fs::metadata(binary).context("the program is gone")?.len();
+    Ok(Findings {
+        setting: Setting {
+            machine: proc::machine(),
+            nginx: nginx::version()?,
+            program: instance.run(&["--version"])?.trim().to_owned(),
+            program_mb: u32::try_from(bytes / 1_000).map_or(f64::INFINITY, |kb| f64::from(kb) / 1e3),
+            rounds: options.rounds,
+            seconds: options.seconds,
+            connections: CONNECTIONS,
+            documents,
+            import_seconds,
+            minutes: began.elapsed().as_secs_f64() / 60.0,
+        },
+        throughput,
+        disk,
+        latency,
+        paced,
+        starts: vec![few, many],
+    })
+}
+
+impl Stand {
+    fn start(
+        binary: &Path,
+        folder: &Path,
+        instance: &Instance,
+        keys: &Keys,
+        text: &str,
+        pause_ms: u64,
+    ) -> Result<Self> {
+        let upstream = instance::upstream(binary, folder, text, pause_ms)?;
+        let nginx = Nginx::start(&folder.join(format!("nginx-{pause_ms}")), upstream.1)?;
+        let serve = instance.serve(upstream.1)?;
+        let questions = content::questions(QUESTIONS);
+        Ok(Self { upstream, nginx, serve, keys: keys.clone(), questions })
+    }
+
+    fn target(&self, flow: Flow, mode: Mode) -> Result<Target> {
+        let plain = || nginx::BUFFERED.to_owned();
+        let own = || vec![runs::own_request(mode)];
+        let backend = || self.keys.backend.clone();
+        Ok(match flow {
+            Flow::Upstream => Target {
+                flow,
+                address: self.upstream.1,
+                path: plain(),
+                key: backend(),
+                bodies: own(),
+                processes: Vec::new(),
+            },
+            Flow::Nginx => Target {
+                flow,
+                address: self.nginx.address,
+                path: match mode {
+                    Mode::Whole => plain(),
+                    Mode::Stream => nginx::UNBUFFERED.to_owned(),
+                },
+                key: backend(),
+                bodies: own(),
+                processes: self.nginx.processes()?,
+            },
+            Flow::Gate => Target {
+                flow,
+                address: self.serve.1,
+                path: plain(),
+                key: backend(),
+                bodies: own(),
+                processes: vec![self.serve.0.id()],
+            },
+            Flow::Full => Target {
+                flow,
+                address: self.serve.1,
+                path: plain(),
+                key: self.keys.member.clone(),
+                bodies: self.questions.iter().map(|text| runs::question(mode, text)).collect(),
+                processes: vec![self.serve.0.id()],
+            },
+        })
+    }
+
+    fn stop_but_upstream(self) -> Result<(Program, SocketAddr)> {
+        self.serve.0.stop()?;
+        self.nginx.stop()?;
+        Ok(self.upstream)
+    }
+}
+
+/// As many requests as each flow can take, all of them in turn.
+fn throughput(
+    stand: &Stand,
+    folder: &Path,
+    options: &Options,
+    tick: Tick,
+    text: &str,
+) -> Result<Vec<Throughput>> {
+    let meter = Meter { tick, upstream: stand.upstream.0.id() };
+    let mut targets = Vec::new();
+    for mode in Mode::ALL {
+        for flow in Flow::ALL {
+            let target = stand.target(flow, mode)?;
+            target.prove(mode, text)?;
+            meter.closed(folder, &target, CONNECTIONS, Duration::from_secs(1))?;
+            targets.push((mode, target, Vec::<Closed>::new()));
+        }
+    }
+    for round in 1..=options.rounds {
+        for (mode, target, runs) in &mut targets {
+            eprintln!("bench: round {round} of {}: {}, {}", options.rounds, target.flow.name(), mode.name());
+            runs.push(meter.closed(folder, target, CONNECTIONS, Duration::from_secs(options.seconds))?);
+        }
+    }
+    Ok(targets.iter().map(|(mode, target, runs)| Throughput::of(target.flow, *mode, runs)).collect())
+}
+
+/// The time that each flow takes at a fixed pace, beside the disk's own.
+fn latency(stand: &Stand, data: &Path, options: &Options) -> Result<(Vec<Latency>, Latency)> {
+    let mut flows = Vec::new();
+    for due in PACES {
+        for flow in Flow::ALL {
+            flows.push((due, stand.target(flow, Mode::Whole)?, Vec::new()));
+        }
+    }
+    let mut disk = Vec::new();
+    for round in 1..=options.rounds {
+        disk.push(disk::fdatasync(data)?);
+        for (due, target, runs) in &mut flows {
+            eprintln!("bench: round {round} of {}: {} at {due} a second", options.rounds, target.flow.name());
+            let pace = Pace {
+                per_second: *due,
+                warm_up: Duration::from_secs(1),
+                time: Duration::from_secs(options.seconds),
+            };
+            let paced = open_loop::run(target, pace)?;
+            runs.push((paced.times, paced.per_second));
+        }
+    }
+    let latency = flows.into_iter().map(|(due, target, runs)| Latency::at(due, target.flow, runs)).collect();
+    Ok((latency, Latency::of("fdatasync of 4 KiB", &disk)))
+}
+
+/// Streams whose frames come one by one, as a model writes them.
+fn paced(stand: &Stand, folder: &Path, options: &Options, tick: Tick, text: &str) -> Result<Vec<Paced>> {
+    let meter = Meter { tick, upstream: stand.upstream.0.id() };
+    let frames = stand.target(Flow::Upstream, Mode::Stream)?.prove(Mode::Stream, text)?;
+    let mut targets = Vec::new();
+    for flow in [Flow::Nginx, Flow::Gate, Flow::Full] {
+        let target = stand.target(flow, Mode::Stream)?;
+        target.prove(Mode::Stream, text)?;
+        targets.push((target, Vec::new()));
+    }
+    for round in 1..=options.rounds {
+        for (target, runs) in &mut targets {
+            eprintln!("bench: round {round} of {}: {}, paced streams", options.rounds, target.flow.name());
+            runs.push(meter.closed(folder, target, STREAMS, Duration::from_secs(options.seconds))?);
+        }
+    }
+    Ok(targets.iter().map(|(target, runs)| Paced::of(target.flow, frames, runs)).collect())
+}
