@@ -12,14 +12,13 @@ use lettre::message::header::{
 };
 use lettre::message::{Body, Mailbox};
 use lettre::{Address, Message as Letter};
+use portcullis_core::mail_address::{is_host_name, is_mail_address};
 use portcullis_core::secret::random_bytes;
 use ring::hmac;
 
 use crate::error::Error;
 use crate::message::Message;
 
-/// RFC 5321 section 4.5.3.1.3: a path has at most 256 octets, two of them the brackets.
-const LONGEST_ADDRESS: usize = 254;
 /// Subjects are one short line; RFC 5322 section 2.1.1 allows 998 octets.
 const LONGEST_SUBJECT: usize = 200;
 /// No text that is sent from here comes near it.
@@ -66,7 +65,7 @@ impl Sender {
             // RFC 5321 section 4.1.3: an address stands in brackets, the newer kind with its name.
             Ok(IpAddr::V4(v4)) => format!("[{v4}]"),
             Ok(IpAddr::V6(v6)) => format!("[IPv6:{v6}]"),
-            Err(_) if is_host(host) => host.to_owned(),
+            Err(_) if is_host_name(host) => host.to_owned(),
             Err(_) => return Err(SenderFault::Host),
         };
         let number = hmac::Key::new(hmac::HMAC_SHA256, &random_bytes::<32>());
@@ -127,24 +126,8 @@ impl fmt::Debug for Sender {
     }
 }
 
-/// An address as people have them: a dotted local part and a host name. Quoted local parts, comments and addresses of
-/// machines are allowed by RFC 5321 and used by those who try what a parser lets through.
 fn parse_address(text: &str) -> Option<Address> {
-    let (local, host) = text.rsplit_once('@')?;
-    let is_atom = |c: char| c.is_alphanumeric() || "!#$%&'*+-/=?^_`{|}~.".contains(c);
-    let plain = text.len() <= LONGEST_ADDRESS && local.chars().all(is_atom) && is_host(host);
-    if plain { text.parse().ok() } else { None }
-}
-
-fn is_host(text: &str) -> bool {
-    let label = |label: &str| {
-        !label.is_empty()
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label.chars().all(|c| c.is_alphanumeric() || c == '-')
-    };
-    text.split('.').all(label)
-        && text.rsplit('.').next().is_some_and(|last| !last.bytes().all(|b| b.is_ascii_digit()))
+    if is_mail_address(text) { text.parse().ok() } else { None }
 }
 
 /// Whether a text is one line: no control character, among them CR, LF and NEL, and neither of the separators that
