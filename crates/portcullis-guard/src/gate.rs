@@ -7,6 +7,7 @@ use portcullis_core::{Clock, Scope, SessionId, Tasks};
 use portcullis_store::Stores;
 
 use crate::guards::csrf::CsrfKey;
+use crate::guards::identify::{self, Known};
 use crate::jwt::Issuers;
 use crate::limit::{Allowance, Limiter, Limits, Subject};
 use crate::switches::Switches;
@@ -64,6 +65,17 @@ impl Gate {
     /// The token that our pages of that session send with every write.
     pub fn csrf_token(&self, session: SessionId) -> String {
         self.parts.csrf.token(session)
+    }
+
+    /// Ends the session that a cookie stands for, if it does: somebody signs in where somebody was signed in.
+    pub async fn end_session(&self, cookie: &str) {
+        let Ok(Known { scope, session: Some(session) }) = identify::by_session(self, cookie).await else {
+            return;
+        };
+        // It may have ended by itself just now, and its cookie is replaced whatever becomes of this.
+        if let Err(error) = self.parts.stores.sessions.end(&scope, session).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a replaced session could not be ended");
+        }
     }
 
     /// The journal.

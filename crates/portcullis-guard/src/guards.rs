@@ -9,3 +9,4 @@ pub mod identify;
 pub mod meter;
 pub mod role_action;
 pub mod screen;
+pub mod sign_in;

@@ -31,6 +31,11 @@ impl Budget {
     pub const fn per_minute(requests: NonZeroU32) -> Self {
         Self { requests, window: Duration::from_secs(60) }
     }
+
+    /// So many an hour.
+    pub const fn per_hour(requests: NonZeroU32) -> Self {
+        Self { requests, window: Duration::from_secs(3_600) }
+    }
 }
 
 /// The budgets of an instance.
@@ -42,6 +47,10 @@ pub struct Limits {
     pub per_address: Budget,
     /// For requests from one address whose credential was missing or refused.
     pub refused_per_address: Budget,
+    /// For sign-in links that one client asks for one address.
+    pub links_per_address: Budget,
+    /// For sign-in links that one client asks for.
+    pub links_per_client: Budget,
     /// The most memory that counters may take, in bytes.
     pub memory: usize,
 }
@@ -55,6 +64,12 @@ pub enum Subject {
     Address(Network),
     /// Refused credentials from an address.
     Refused(Network),
+    /// Sign-in links that an address asked for.
+    Asking(Network),
+    /// Sign-in links that an address asked for a mailbox of a community, by what stands for it.
+    AskingFor(CommunityId, u128, Network),
+    /// Sign-in links for a mailbox of a community, whoever asked.
+    Mailed(CommunityId, u128),
     /// Everything that found no room for a counter of its own: strict, never unlimited.
     Overflow,
 }

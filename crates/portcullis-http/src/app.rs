@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use portcullis_chat::Service;
 use portcullis_guard::Gate;
+use portcullis_mail::Mail;
 use portcullis_store::{Community, Stores};
 
 use crate::address::TrustedProxies;
@@ -20,6 +21,8 @@ pub struct AppParts {
     pub chat: Service,
     /// The stores.
     pub stores: Stores,
+    /// What sends sign-in links; without it nobody signs in by mail.
+    pub mail: Option<Arc<dyn Mail>>,
     /// The limits and facts of the HTTP surface.
     pub settings: Settings,
 }
@@ -39,6 +42,21 @@ pub struct Settings {
     pub idempotency_entries: usize,
     /// How long an answer is kept for a client that retries.
     pub idempotency_ttl: Duration,
+    /// How people sign in.
+    pub sign_in: SignInSettings,
+}
+
+/// How people sign in.
+#[derive(Debug, Clone)]
+pub struct SignInSettings {
+    /// How long a mailed link works.
+    pub link_life: Duration,
+    /// How long a session lasts, however it is used.
+    pub session_life: Duration,
+    /// How long it may lie unused.
+    pub session_idle: Duration,
+    /// The communities, by slug, that strangers may join by signing in.
+    pub open: Vec<String>,
 }
 
 /// One running instance's HTTP surface, shared by all requests.
@@ -71,6 +89,11 @@ impl App {
         &self.parts.stores
     }
 
+    /// What sends sign-in links.
+    pub fn mail(&self) -> Option<&Arc<dyn Mail>> {
+        self.parts.mail.as_ref()
+    }
+
     /// The limits and facts of the HTTP surface.
     pub fn settings(&self) -> &Settings {
         &self.parts.settings
@@ -78,7 +101,7 @@ impl App {
 
     /// The cookies that browsers get here.
     pub fn cookies(&self) -> Cookies {
-        if self.parts.settings.origin.starts_with("https:") { Cookies::Secure } else { Cookies::Plain }
+        Cookies::under(&self.parts.settings.origin)
     }
 
     /// What the community's members type: its own host under `public_url`'s scheme and port, else `public_url`.

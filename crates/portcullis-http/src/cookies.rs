@@ -19,6 +19,11 @@ pub enum Cookies {
 }
 
 impl Cookies {
+    /// The cookies under an origin such as `https://chat.example.org`.
+    pub fn under(origin: &str) -> Self {
+        if origin.starts_with("https:") { Self::Secure } else { Self::Plain }
+    }
+
     /// The name of the session's cookie.
     pub const fn session(self) -> &'static str {
         match self {

@@ -15,7 +15,7 @@ use portcullis_guard::{Arrival, Code, Credentials, Provenance, Refusal, pipeline
 
 use crate::app::App;
 use crate::problem::{Problem, Shape};
-use crate::routes::{Access, Answer, Call, Handler, OpenCall, PublicCall, ROUTES, Route};
+use crate::routes::{Access, Answer, Call, Handler, OpenCall, PublicCall, ROUTES, Route, sign_in};
 use crate::stack::{Context, stack};
 
 const CSRF_TOKEN: HeaderName = HeaderName::from_static("x-csrf-token");
@@ -48,15 +48,29 @@ fn serve(route: Route) -> MethodRouter<Arc<App>> {
     let route = Arc::new(route);
     on(filter, move |State(app): State<Arc<App>>, path: RawPathParams, request: Request| async move {
         let context = request.extensions().get::<Context>().copied();
+        let asked = request.headers().clone();
         let answer = match route.handler {
-            Handler::Public(handler) => handler(PublicCall { app }).await,
-            Handler::Open(handler) => greeted(app, &path, request, handler).await,
-            Handler::Closed(handler) => admitted(app, &route, &path, request, handler).await,
+            Handler::Public(handler) => {
+                let query = request.uri().query().unwrap_or_default().to_owned();
+                handler(PublicCall { app: Arc::clone(&app), query, headers: asked.clone() }).await
+            }
+            Handler::Open(handler) => greeted(Arc::clone(&app), &path, request, handler).await,
+            Handler::Closed(handler) => admitted(Arc::clone(&app), &route, &path, request, handler).await,
         };
-        answer.unwrap_or_else(|refusal| {
-            let request = context.map(|context| context.request);
-            Problem { refusal, shape: route.shape, request }.into_response()
-        })
+        let refusal = match answer {
+            Ok(response) => return response,
+            Err(refusal) => refusal,
+        };
+        // Who opens a page in a browser and is not signed in is shown where to sign in.
+        let stranger = matches!(refusal.code, Code::CredentialMissing | Code::CredentialInvalid);
+        if stranger
+            && route.shape == Shape::Page
+            && let Ok(page) = sign_in::stranger(&app, &asked).await
+        {
+            return page;
+        }
+        let request = context.map(|context| context.request);
+        Problem { refusal, shape: route.shape, request }.into_response()
     })
 }
 
@@ -82,7 +96,7 @@ fn context(request: &Request) -> Result<Context, Refusal> {
 }
 
 /// What the request says of the page that made it. A header that is no text is as good as a wrong one.
-fn provenance(method: &Method, headers: &HeaderMap) -> Provenance {
+pub(crate) fn provenance(method: &Method, headers: &HeaderMap) -> Provenance {
     let text =
         |name: &HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default().to_owned());
     Provenance {

@@ -16,7 +16,7 @@ pub mod server;
 pub mod stack;
 
 pub use address::TrustedProxies;
-pub use app::{App, AppParts, Settings};
+pub use app::{App, AppParts, Settings, SignInSettings};
 pub use cookies::Cookies;
 pub use dispatch::router;
 pub use problem::Problem;

@@ -19,6 +19,7 @@ pub fn document() -> Value {
         let errors = match route.shape {
             Shape::OpenAi => "application/json",
             Shape::Problem => "application/problem+json",
+            Shape::Page => "text/html",
         };
         let refused = |description: &str| json!({ "description": description, "content": { errors: {} } });
         let mut operation = json!({

@@ -7,7 +7,13 @@ use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use portcullis_core::RequestId;
 use portcullis_guard::{Code, Refusal};
+use portcullis_pages::{Frame, Refused, Way};
 use serde_json::{Value, json};
+
+use crate::routes::sign_in::html;
+
+/// What RFC 9110 section 15.5.2 wants beside a 401.
+pub(crate) const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"portcullis\"");
 
 /// Which shape the errors of a route have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +22,8 @@ pub enum Shape {
     Problem,
     /// `{"error": {"message", "type", "param", "code"}}`, as OpenAI clients read it.
     OpenAi,
+    /// A page for people.
+    Page,
 }
 
 /// A refusal with the shape its route answers in.
@@ -93,7 +101,7 @@ impl Problem {
                 "param": refusal.param,
                 "code": refusal.code.name(),
             }}),
-            Shape::Problem => {
+            Shape::Problem | Shape::Page => {
                 let mut body = json!({
                     "type": format!("urn:portcullis:error:{}", refusal.code.name()),
                     "title": title,
@@ -114,6 +122,20 @@ impl Problem {
         }
     }
 
+    /// The page for somebody who reads it in a browser.
+    fn page(&self) -> String {
+        let (status, title) = status(self.refusal.code);
+        let way = if status.is_server_error() { Way::Nowhere } else { Way::Chat };
+        let request = self.request.map(|request| request.to_string()).unwrap_or_default();
+        portcullis_pages::refused(&Refused {
+            frame: Frame { community: "", base: "", notice: None },
+            title,
+            sentence: &self.refusal.detail,
+            request: &request,
+            way,
+        })
+    }
+
     /// The event that ends a stream which has already begun: the same content, and no `[DONE]` after it.
     pub fn event(&self) -> Bytes {
         Bytes::from(format!("data: {}\n\n", self.body()))
@@ -123,12 +145,13 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let (status, _) = status(self.refusal.code);
-        let content_type = match self.shape {
-            Shape::Problem => "application/problem+json",
-            Shape::OpenAi => "application/json",
+        let content =
+            |kind: &'static str, body: String| (status, [(header::CONTENT_TYPE, kind)], body).into_response();
+        let mut response = match self.shape {
+            Shape::Problem => content("application/problem+json", self.body().to_string()),
+            Shape::OpenAi => content("application/json", self.body().to_string()),
+            Shape::Page => html(status, &self.page()),
         };
-        let body = self.body().to_string();
-        let mut response = (status, [(header::CONTENT_TYPE, content_type)], body).into_response();
         let headers = response.headers_mut();
         if let Some(wait) = self.refusal.retry_after {
             // Whole seconds, rounded up: a client that waits so long is not refused for the same reason again.
@@ -136,7 +159,7 @@ impl IntoResponse for Problem {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }
         if status == StatusCode::UNAUTHORIZED {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"portcullis\""));
+            headers.insert(header::WWW_AUTHENTICATE, CHALLENGE);
         }
         response
     }

@@ -11,8 +11,10 @@ mod health;
 mod me;
 mod memories;
 mod models;
+mod pages;
 mod search;
 mod sessions;
+pub(crate) mod sign_in;
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -44,6 +46,10 @@ pub enum Access {
 pub struct PublicCall {
     /// The instance.
     pub app: Arc<App>,
+    /// The query, as it was sent.
+    pub query: String,
+    /// The request's headers.
+    pub headers: HeaderMap,
 }
 
 /// What an open route works with.
@@ -166,6 +172,20 @@ macro_rules! closed {
     };
 }
 
+/// A row of the table whose route is for everybody, so often an hour.
+macro_rules! open {
+    ($name:literal: $method:ident $path:literal, $handler:path, $summary:literal) => {
+        route(
+            $name,
+            Method::$method,
+            $path,
+            Access::Open,
+            Handler::Open(|call| Box::pin($handler(call))),
+            $summary,
+        )
+    };
+}
+
 /// A row of the table whose route is for everybody.
 macro_rules! public {
     ($name:literal: $method:ident $path:literal, $handler:path, $summary:literal) => {
@@ -183,6 +203,11 @@ macro_rules! public {
 impl Route {
     const fn openai(mut self) -> Self {
         self.shape = Shape::OpenAi;
+        self
+    }
+
+    const fn page(mut self) -> Self {
+        self.shape = Shape::Page;
         self
     }
 
@@ -269,6 +294,34 @@ pub const ROUTES: &[Route] = &[
     closed!("roles": GET "/admin/roles" needs ReadMembers, admin::roles::read,
         "Which role may do what, and what each route asks for"),
 
+    open!("sign-in-page": GET "/login", sign_in::page, "The page that asks for an address").page(),
+    open!("ask-for-link": POST "/login", sign_in::ask, "Ask for a sign-in link by mail").page(),
+    open!("community-sign-in-page": GET "/c/{community}/login", sign_in::page,
+        "The same for a community on a shared host").page(),
+    open!("ask-for-community-link": POST "/c/{community}/login", sign_in::ask,
+        "Ask a community on a shared host for a sign-in link").page(),
+    open!("link-page": GET "/login/link", sign_in::link, "The page that a mailed link opens").page(),
+    open!("use-link": POST "/login/link", sign_in::redeem, "Use a link up and begin a session").page(),
+    open!("join-page": GET "/join", sign_in::join, "The page that an invitation opens").page(),
+    open!("choose-page": GET "/c", sign_in::choose, "The page that asks for a community").page(),
+
+    closed!("chat-page": GET "/" needs ReadOwnConversations, pages::chat, "The chat").page(),
+    closed!("conversation-page": GET "/chat/{conversation}" needs ReadOwnConversations, pages::conversation,
+        "The chat with an earlier conversation").page(),
+    closed!("last-answer": GET "/chat/{conversation}/last" needs ReadOwnConversations, pages::last,
+        "The last answer of a conversation, as a piece of a page").page(),
+    closed!("history-page": GET "/history" needs ReadOwnConversations, pages::history,
+        "One's own conversations").page(),
+    closed!("memories-page": GET "/memories" needs ReadOwnMemories, pages::memories,
+        "What is remembered for the member").page(),
+    closed!("account-page": GET "/account" needs ReadSelf, pages::account,
+        "The member's plans and sessions").page(),
+    closed!("document-page": GET "/documents/{document}" needs ReadDocument, pages::document,
+        "One document that an answer relies on").page(),
+    public!("style": GET "/assets/portcullis.css", pages::style, "How the pages look"),
+    public!("script": GET "/assets/portcullis.js", pages::script, "What the pages do"),
+    public!("mark": GET "/assets/portcullis.svg", pages::mark, "The mark in the browser's tab"),
+
     public!("live": GET "/healthz", health::live, "Whether the process runs"),
     public!("ready": GET "/readyz", health::ready, "Whether everything it needs answers"),
     public!("openapi": GET "/openapi.json", health::openapi, "This interface, as an OpenAPI document"),
@@ -281,11 +334,25 @@ mod tests {
     use super::{Access, ROUTES};
 
     #[test]
-    fn every_route_is_in_the_table_once_and_only_these_are_public() {
+    fn every_route_is_in_the_table_once_and_only_these_want_no_credential() {
         let names: BTreeSet<_> = ROUTES.iter().map(|route| route.name).collect();
         assert_eq!(names.len(), ROUTES.len());
-        let public: Vec<_> =
-            ROUTES.iter().filter(|route| route.access == Access::Public).map(|route| route.path).collect();
-        assert_eq!(public, ["/healthz", "/readyz", "/openapi.json"]);
+        let with = |access| -> Vec<_> {
+            ROUTES.iter().filter(|route| route.access == access).map(|route| route.path).collect()
+        };
+        assert_eq!(
+            with(Access::Public),
+            [
+                "/assets/portcullis.css",
+                "/assets/portcullis.js",
+                "/assets/portcullis.svg",
+                "/healthz",
+                "/readyz",
+                "/openapi.json"
+            ]
+        );
+        let open: BTreeSet<_> = with(Access::Open).into_iter().collect();
+        let wanted = BTreeSet::from(["/login", "/c/{community}/login", "/login/link", "/join", "/c"]);
+        assert_eq!(open, wanted);
     }
 }

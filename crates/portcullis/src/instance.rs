@@ -16,12 +16,14 @@ use portcullis_core::{
 use portcullis_guard::jwt::{self, Algorithm, Issuer, IssuerFault, IssuerKey, Issuers, KeyMaterial};
 use portcullis_guard::switches::SWITCHABLE;
 use portcullis_guard::{Budget, CsrfKey, Gate, GateParts, Limits, Switches};
-use portcullis_http::{App, AppParts, ServerLimits, Settings, TrustedProxies};
+use portcullis_http::{App, AppParts, ServerLimits, Settings, SignInSettings, TrustedProxies};
+use portcullis_mail::{Mail, Postman, PostmanOptions};
 use portcullis_model::{Model, OpenAi, OpenAiOptions, Timeouts};
 use portcullis_store::{Community, CommunityRef, KeyActor, NewKey, Stores};
 use portcullis_store_sqlite::SqliteStores;
 
 use crate::args::Configured;
+use crate::mail;
 
 /// How many passages one question is answered from.
 const PASSAGES: usize = 6;
@@ -191,13 +193,22 @@ pub(crate) struct Instance {
 impl Instance {
     /// Opens everything that `serve` needs.
     pub(crate) fn open(config: &Config) -> Result<Self> {
-        let model = model(config)?;
-        Self::with_model(config, model)
+        Self::with_mail(config, |way| way)
     }
 
-    fn with_model(config: &Config, model: Option<Arc<dyn Model>>) -> Result<Self> {
+    /// The same, with what `watched` makes of the way that mail goes.
+    pub(crate) fn with_mail(
+        config: &Config,
+        watched: impl FnOnce(Arc<dyn Mail>) -> Arc<dyn Mail>,
+    ) -> Result<Self> {
+        let model = model(config)?;
         let kept = Kept::open(config, Use::Serving)?;
         let tasks = Tasks::new();
+        let sign_in = &config.sign_in;
+        let mail = mail::way(config, Arc::clone(&kept.clock))?.map(|way| -> Arc<dyn Mail> {
+            let options = PostmanOptions { life: sign_in.link_life, ..PostmanOptions::default() };
+            Arc::new(Postman::start(watched(way), &tasks, options))
+        });
         let limits = &config.limits;
         let gate = Arc::new(Gate::new(GateParts {
             stores: kept.stores.clone(),
@@ -211,6 +222,8 @@ impl Instance {
                 per_actor: Budget::per_minute(limits.per_key_per_minute),
                 per_address: Budget::per_minute(limits.per_address_per_minute),
                 refused_per_address: Budget::per_minute(limits.unauthenticated_per_address_per_minute),
+                links_per_address: Budget::per_hour(sign_in.links_per_address_per_hour),
+                links_per_client: Budget::per_hour(sign_in.links_per_client_per_hour),
                 memory: LIMITER_MEMORY,
             },
             models: match &config.model {
@@ -243,6 +256,7 @@ impl Instance {
             gate,
             chat,
             stores: kept.stores.clone(),
+            mail,
             settings: Settings {
                 proxies: TrustedProxies::new(config.proxies.trusted.iter().map(Cidr::network)),
                 origin: config.public_url.url().origin(),
@@ -250,6 +264,12 @@ impl Instance {
                 request_timeout: limits.request_timeout,
                 idempotency_entries: limits.idempotency_entries.get() as usize,
                 idempotency_ttl: limits.idempotency_ttl,
+                sign_in: SignInSettings {
+                    link_life: sign_in.link_life,
+                    session_life: sign_in.session_life,
+                    session_idle: sign_in.session_idle,
+                    open: sign_in.open.iter().map(|slug| slug.as_str().to_owned()).collect(),
+                },
             },
         });
         Ok(Self { kept, app, tasks })

@@ -21,7 +21,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("check", &["core", "egress"]),
     ("guard", &["core", "store", "audit"]),
     ("chat", &["core", "store", "audit", "guard", "model"]),
-    ("http", &["core", "store", "audit", "guard", "model", "chat"]),
+    ("http", &["core", "store", "audit", "guard", "model", "chat", "mail", "pages"]),
     (
         "portcullis",
         &[

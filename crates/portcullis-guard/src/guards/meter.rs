@@ -85,6 +85,9 @@ fn too_many(reached: &Reached) -> Ruling {
         Subject::Actor(..) => "too many requests with this credential",
         Subject::Address(_) | Subject::Overflow => "too many requests from this address",
         Subject::Refused(_) => "too many refused credentials from this address",
+        Subject::Asking(_) | Subject::AskingFor(..) | Subject::Mailed(..) => {
+            "too many sign-in links were asked for"
+        }
     };
     Ruling::Refuse(Refusal::new(Code::RateLimited, detail).retry_after(reached.allowance.resets_in))
 }

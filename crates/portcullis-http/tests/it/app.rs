@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,7 +17,8 @@ use portcullis_core::{
 use portcullis_egress::Client;
 use portcullis_guard::jwt::Issuers;
 use portcullis_guard::{Budget, CsrfKey, Gate, GateParts, Limits, Switches};
-use portcullis_http::{App, AppParts, Server, ServerLimits, Settings, TrustedProxies};
+use portcullis_http::{App, AppParts, Server, ServerLimits, Settings, SignInSettings, TrustedProxies};
+use portcullis_mail::{Error, Mail, Message};
 use portcullis_model::Model;
 use portcullis_store::{
     Chunk, Community, DocumentText, Entitlement, KeyActor, NewCommunity, NewDocument, NewKey, NewMember,
@@ -37,6 +38,7 @@ pub(crate) struct Setup {
     pub(crate) places: (usize, usize),
     pub(crate) issuers: Issuers,
     pub(crate) origin: String,
+    pub(crate) links: u32,
 }
 
 impl Default for Setup {
@@ -51,6 +53,7 @@ impl Default for Setup {
             places: (64, 64),
             issuers: Issuers::new(Vec::new()).expect("no issuers"),
             origin: "http://127.0.0.1".to_owned(),
+            links: 1_000,
         }
     }
 }
@@ -63,6 +66,29 @@ pub(crate) struct World {
     pub(crate) paid: SpaceId,
     pub(crate) open_document: DocumentId,
     pub(crate) paid_document: DocumentId,
+}
+
+/// Keeps what is sent, as a mail server would.
+#[derive(Debug, Default)]
+pub(crate) struct Mailbox(Mutex<Vec<Message>>);
+
+#[async_trait::async_trait]
+impl Mail for Mailbox {
+    async fn send(&self, message: Message) -> Result<(), Error> {
+        self.0.lock().expect("not poisoned").push(message);
+        Ok(())
+    }
+
+    async fn ping(&self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+impl Mailbox {
+    /// Takes out what was sent so far.
+    pub(crate) fn take(&self) -> Vec<Message> {
+        std::mem::take(&mut *self.0.lock().expect("not poisoned"))
+    }
 }
 
 /// Somebody signed in.
@@ -93,6 +119,7 @@ pub(crate) struct TestApp {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) journal: Arc<Journal>,
     pub(crate) tasks: Tasks,
+    pub(crate) mailbox: Arc<Mailbox>,
     client: Client,
     engine: SqliteStores,
     folder: tempfile::TempDir,
@@ -136,11 +163,14 @@ impl TestApp {
                 per_actor: budget(setup.per_actor),
                 per_address: budget(setup.per_address),
                 refused_per_address: budget(setup.refused_per_address),
+                links_per_address: Budget::per_hour(NonZeroU32::new(setup.links).expect("not zero")),
+                links_per_client: Budget::per_hour(NonZeroU32::new(setup.links).expect("not zero")),
                 memory: 1 << 20,
             },
             models: vec!["test-model".to_owned(), "other-model".to_owned()],
             switches: Switches::all_on(),
         }));
+        let mailbox = Arc::new(Mailbox::default());
         let (places, queue) = setup.places;
         let chat = Service::new(ServiceParts {
             gate: Arc::clone(&gate),
@@ -158,6 +188,7 @@ impl TestApp {
             gate,
             chat,
             stores: stores.clone(),
+            mail: Some(Arc::clone(&mailbox) as Arc<dyn Mail>),
             settings: Settings {
                 proxies: TrustedProxies::default(),
                 origin: setup.origin.clone(),
@@ -165,6 +196,12 @@ impl TestApp {
                 request_timeout: setup.request_timeout,
                 idempotency_entries: 100,
                 idempotency_ttl: Duration::from_secs(60),
+                sign_in: SignInSettings {
+                    link_life: Duration::from_secs(900),
+                    session_life: Duration::from_secs(3_600),
+                    session_idle: Duration::from_secs(600),
+                    open: vec!["two".to_owned()],
+                },
             },
         });
         let limits = ServerLimits {
@@ -179,7 +216,7 @@ impl TestApp {
         tasks.spawn(server.serve(portcullis_http::router(&app), tasks.clone()));
         let client = Client::new(portcullis_egress::Options::new(portcullis_egress::AddressPolicy::Any))
             .expect("a client");
-        Self { address, stores, clock, journal, tasks, client, engine, folder }
+        Self { address, stores, clock, journal, tasks, mailbox, client, engine, folder }
     }
 
     pub(crate) async fn world(&self, slug: &str) -> World {

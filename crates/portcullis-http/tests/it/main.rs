@@ -11,4 +11,6 @@ mod personal;
 #[cfg(test)]
 mod routes;
 #[cfg(test)]
+mod sign_in;
+#[cfg(test)]
 mod storm;

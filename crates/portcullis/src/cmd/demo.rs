@@ -9,9 +9,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
+use async_trait::async_trait;
 use portcullis_check::Options;
 use portcullis_config::{Config, Environment, Flags};
-use portcullis_core::{AbilitySet, KeyAbility, Secret, Tier};
+use portcullis_core::{AbilitySet, KeyAbility, Role, Secret, Tier};
+use portcullis_mail::{Mail, Message};
 use portcullis_store::{Entitlement, KeyActor, NewCommunity, NewMember, NewSpace, Plan, SpaceAccess};
 
 use super::{check, import, serve};
@@ -73,7 +75,9 @@ pub(super) async fn run(args: DemoArgs) -> Result<ExitCode> {
     let folder =
         tempfile::Builder::new().prefix("portcullis-demo-").tempdir().context("no temporary folder")?;
     let config = configure(folder.path(), args.listen)?;
-    let instance = Instance::open(&config)?;
+    let shown = args.format == Format::Human && !args.once;
+    let instance =
+        Instance::with_mail(&config, |outbox| if shown { Arc::new(Announced(outbox)) } else { outbox })?;
     let mut people = Vec::new();
     for demo in &DEMOS {
         people.push(settle(&instance.kept, folder.path(), demo).await?);
@@ -102,14 +106,47 @@ pub(super) async fn run(args: DemoArgs) -> Result<ExitCode> {
 
 fn configure(folder: &Path, listen: SocketAddr) -> Result<Config> {
     let made = portcullis_config::init(folder)?;
-    // Somebody else may be listening there already; any other port does as well for a demo.
-    let free = std::net::TcpListener::bind(listen).is_ok();
-    let listen = if free { listen } else { SocketAddr::new(listen.ip(), 0) };
-    let flags = Flags::none().with("--listen", "listen.member", listen.to_string());
+    let listen = free(listen)?;
+    let flags = Flags::none()
+        .with("--listen", "listen.member", listen.to_string())
+        .with("--listen", "public_url", format!("http://{listen}"))
+        .with("demo", "mail.kind", "outbox")
+        .with("demo", "mail.outbox", "outbox")
+        .with("demo", "mail.from", "no-reply@demo.example")
+        .with("demo", "sign_in.open", DEMOS.iter().map(|demo| demo.slug).take(1).collect::<String>());
     let loaded = portcullis_config::load(&made.config, &Environment::of::<&str, &str>([]), &flags)
         .map_err(|problems| anyhow::anyhow!("{problems}"))
         .context("the demo's own configuration is not valid")?;
     Ok(loaded.config)
+}
+
+/// The address, or one with a free port: somebody else may be listening there already, and any other does as well.
+/// The port is known before anything listens, since links are made from it.
+fn free(listen: SocketAddr) -> Result<SocketAddr> {
+    let bound = std::net::TcpListener::bind(listen)
+        .or_else(|_| std::net::TcpListener::bind(SocketAddr::new(listen.ip(), 0)));
+    Ok(bound.with_context(|| format!("cannot listen on {}", listen.ip()))?.local_addr()?)
+}
+
+/// Shows each mail's link where the demo was started, since its members' mailboxes do not exist.
+#[derive(Debug)]
+struct Announced(Arc<dyn Mail>);
+
+#[async_trait]
+impl Mail for Announced {
+    async fn send(&self, message: Message) -> Result<(), portcullis_mail::Error> {
+        let link = message.text.split_whitespace().find(|word| word.starts_with("http")).map(str::to_owned);
+        let to = message.to.clone();
+        self.0.send(message).await?;
+        if let Some(link) = link {
+            out::line(format_args!("\nA mail for {to}. Open its link in the browser that asked:\n  {link}"));
+        }
+        Ok(())
+    }
+
+    async fn ping(&self) -> Result<(), portcullis_mail::Error> {
+        self.0.ping().await
+    }
 }
 
 async fn settle(kept: &Kept, folder: &Path, demo: &'static Demo) -> Result<People> {
@@ -142,8 +179,11 @@ async fn settle(kept: &Kept, folder: &Path, demo: &'static Demo) -> Result<Peopl
     import::into_community(kept, &community, &texts).await?;
 
     let mut keys = Vec::new();
-    for (name, plan) in [("Mia", None), ("Paul", Some("plus"))] {
-        let new = NewMember { name: name.to_owned(), email: None, role: None };
+    let people =
+        [("Mia", Role::Member, None), ("Paul", Role::Member, Some("plus")), ("Olga", Role::Owner, None)];
+    for (name, role, plan) in people {
+        let email = Some(address(name, demo));
+        let new = NewMember { name: name.to_owned(), email, role: Some(role) };
         let member = stores.members.add(&scope, new).await?.id;
         if let Some(plan) = plan {
             let entitlement = Entitlement { plan: plan.to_owned(), until: None };
@@ -154,20 +194,39 @@ async fn settle(kept: &Kept, folder: &Path, demo: &'static Demo) -> Result<Peopl
         let (text, _) = kept.issue_key(&community, "demo", KeyActor::Member(member), abilities, None).await?;
         keys.push(text);
     }
-    let payer = keys.pop().context("two keys were made")?;
-    let member = keys.pop().context("two keys were made")?;
+    let [member, payer, _] = <[Secret<String>; 3]>::try_from(keys).ok().context("three keys were made")?;
     Ok(People { demo, member, payer })
 }
 
+/// Where the demo's people would get their mail.
+fn address(name: &str, demo: &Demo) -> String {
+    format!("{}@{}.example", name.to_lowercase(), demo.slug)
+}
+
 fn how_to_try(address: SocketAddr, people: &[People]) -> String {
-    let mut text = String::from("\nTry it with any OpenAI client, or with curl. Stop with Ctrl-C.\n");
+    let mut text = String::from(
+        "\nTry it in a browser: sign in with an address below, and its link is shown here.\n\
+         Try it with any OpenAI client, or with curl: the keys below are theirs. Stop with Ctrl-C.\n",
+    );
     for person in people {
         let [open, paid] = person.demo.questions;
+        let demo = person.demo;
         text.push_str(&format!(
-            "\n{}\n  a member:              {}\n  a member who pays:     {}\n  both get an answer to: {open}\n  only the second does:  {paid}\n",
-            person.demo.name,
+            "\n{name}: http://{address}/c/{slug}/login\n  \
+             a member               {mia}\n  {:23}{}\n  \
+             a member who pays      {paul}\n  {:23}{}\n  \
+             the owner              {olga}\n  \
+             both get an answer to  {open}\n  \
+             only who pays does to  {paid}\n",
+            "",
             person.member.expose(),
+            "",
             person.payer.expose(),
+            name = demo.name,
+            slug = demo.slug,
+            mia = self::address("Mia", demo),
+            paul = self::address("Paul", demo),
+            olga = self::address("Olga", demo),
         ));
     }
     if let Some(person) = people.first() {

@@ -20,7 +20,8 @@ use portcullis_check::target::{
 };
 use portcullis_config::Config;
 use portcullis_core::KeyId;
-use portcullis_http::{Access, ROUTES};
+use portcullis_http::problem::Shape;
+use portcullis_http::{Access, Cookies, ROUTES};
 use portcullis_store::Community;
 use serde_json::json;
 
@@ -32,6 +33,8 @@ use crate::instance::Kept;
 
 /// Who answers for what this product says about itself.
 const APPROVER: &str = "the Portcullis project";
+/// The community whose sign-in page is asked for.
+const DOOR: &str = PLOTS[0].slug;
 /// The id of nothing.
 const MISSING: &str = "00000000-0000-7000-8000-000000000000";
 
@@ -62,7 +65,7 @@ impl SelfTarget {
         promises(&mut target, config);
         target.tenancy.question = ground::QUESTION.to_owned();
 
-        let mut people = People::new(kept)?;
+        let mut people = People::new(kept, cookies(config))?;
         let mut grounds = Vec::new();
         for plot in &PLOTS {
             let ground = ground::prepare(kept, plot).await?;
@@ -72,7 +75,7 @@ impl SelfTarget {
             grounds.push(ground);
         }
         if let Some(first) = grounds.first() {
-            let routes = routes(&people::keeper(first));
+            let routes = routes(&people::keeper(first), &people::in_browser(first));
             target.inventory = Inventory::generated(routes, "the route table that the router is built from");
             target.inventory.openapi = Some(OpenApi::OnTarget("/openapi.json".to_owned()));
             people.for_limits(first, config).await?;
@@ -115,9 +118,6 @@ fn promises(target: &mut Target, config: &Config) {
     target.declarations = vec![
         Declaration::new("wrong-audience", "API keys are opaque and have no audience", APPROVER),
         Declaration::new("session-limit", "all keys of a member share the member's limit", APPROVER),
-        Declaration::new("pages", "this instance serves no pages", APPROVER),
-        Declaration::new("login", "this instance has no sign-in page", APPROVER),
-        Declaration::new("assets", "this instance serves no assets", APPROVER),
     ];
 }
 
@@ -146,16 +146,26 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     }
 }
 
+/// What browsers get, as the running instance decides it.
+fn cookies(config: &Config) -> Cookies {
+    Cookies::under(&config.public_url.url().origin())
+}
+
 /// The route table, with what the checks ask for: what reads one's own things, or the community's administration, is
-/// asked as `keeper`, and what changes them is asked for a thing that is not there.
-fn routes(keeper: &str) -> Vec<Route> {
+/// asked as `keeper`, pages as their `browser`, and what changes anything is asked for a thing that is not there.
+fn routes(keeper: &str, browser: &str) -> Vec<Route> {
     let to_probed = |route: &portcullis_http::Route| {
         let mut probed = Route::new(route.method.clone(), route.path);
-        if route.access == Access::Public {
+        if !matches!(route.access, Access::Needs(_)) {
             probed = probed.public();
         }
         if route.path.starts_with("/admin/") {
             probed = probed.only_for(keeper);
+        }
+        match (route.shape, route.access) {
+            (Shape::Page, Access::Needs(_)) => return page(probed, route).only_for(browser),
+            (Shape::Page, _) => return door(probed, route),
+            _ => {}
         }
         match route.name {
             // Alike for everybody who may read them, in every community.
@@ -166,6 +176,7 @@ fn routes(keeper: &str) -> Vec<Route> {
             "memory" => probed.param("memory", "{{memory}}").only_for(keeper),
             "member" => probed.param("member", "{{member}}"),
             "conversations" | "memories" => probed.only_for(keeper),
+            "style" | "script" | "mark" => probed.kind(RouteKind::Asset),
             "live" => probed.kind(RouteKind::Live),
             "ready" => probed.kind(RouteKind::Ready),
             _ if !route.method.is_safe() => harmless(probed, route),
@@ -173,6 +184,31 @@ fn routes(keeper: &str) -> Vec<Route> {
         }
     };
     ROUTES.iter().map(to_probed).collect()
+}
+
+/// A page of somebody signed in.
+fn page(probed: Route, route: &portcullis_http::Route) -> Route {
+    let probed = match route.name {
+        // A piece of a page, for a conversation in which nothing was answered yet.
+        "last-answer" => probed.param("conversation", MISSING).succeeds_with(404),
+        "document-page" => probed.param("document", DOCUMENT),
+        _ => route.parameters().fold(probed, |probed, name| probed.param(name, &format!("{{{{{name}}}}}"))),
+    };
+    probed.kind(RouteKind::Page)
+}
+
+/// A page on the way in.
+fn door(probed: Route, route: &portcullis_http::Route) -> Route {
+    let probed = probed.kind(RouteKind::Login);
+    let probed = route.parameters().fold(probed, |probed, name| probed.param(name, DOOR));
+    match (route.method.is_safe(), route.name) {
+        (true, "join-page") => probed.succeeds_with(404),
+        (true, "link-page") => probed.succeeds_with(403),
+        (true, _) => probed,
+        // Nothing is asked for and nothing is used up.
+        (false, "use-link") => probed.succeeds_with(403),
+        (false, _) => probed.succeeds_with(400),
+    }
 }
 
 /// A change that changes nothing: of a thing that is not there, or with a body that every right caller is told is wrong.

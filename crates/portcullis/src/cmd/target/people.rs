@@ -1,11 +1,14 @@
 //! The people of the checks: members of every kind, and keys that work, have ended, end soon or were revoked.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use jiff::{Timestamp, ToSpan as _};
 use portcullis_check::target::{Credential, Identity, State};
 use portcullis_config::Config;
-use portcullis_core::{AbilitySet, KeyAbility, KeyId, MemberId, Role};
-use portcullis_store::{Community, Entitlement, KeyActor, NewMember};
+use portcullis_core::{AbilitySet, KeyAbility, KeyId, MemberId, Role, Secret, Token, TokenKind};
+use portcullis_http::Cookies;
+use portcullis_store::{Community, Entitlement, KeyActor, NewMember, NewSession, NewSignIn, Strangers};
 
 use super::ground::{Ground, PLAN, SPACES};
 use crate::instance::Kept;
@@ -16,20 +19,21 @@ const MEMBERS: usize = 8;
 const PAYERS: usize = 2;
 const STAFF: usize = 2;
 /// How long the key lasts that ends during the run.
-const SHORT_SECONDS: i64 = 6;
+const SHORT_SECONDS: i64 = 12;
 
 /// Everyone that one run needs.
 pub(super) struct People<'k> {
     kept: &'k Kept,
+    cookies: Cookies,
     hour: Timestamp,
     identities: Vec<Identity>,
     keys: Vec<(Community, KeyId)>,
 }
 
 impl<'k> People<'k> {
-    pub(super) fn new(kept: &'k Kept) -> Result<Self> {
+    pub(super) fn new(kept: &'k Kept, cookies: Cookies) -> Result<Self> {
         let hour = kept.clock.now().checked_add(1.hour())?;
-        Ok(Self { kept, hour, identities: Vec::new(), keys: Vec::new() })
+        Ok(Self { kept, cookies, hour, identities: Vec::new(), keys: Vec::new() })
     }
 
     /// The identities, and the keys to take back after the run.
@@ -73,6 +77,8 @@ impl<'k> People<'k> {
         let first = self.identities.iter().position(|identity| identity.community == ground.community.slug);
         let is_second = self.identities.iter().any(|identity| identity.community != ground.community.slug);
         self.identities.insert(first.filter(|_| is_second).unwrap_or(self.identities.len()), identity);
+        let session = self.session(ground, &in_browser(ground), keeper, self.hour).await?;
+        self.identities.push(session.session_of(&name));
         Ok(keeper)
     }
 
@@ -112,6 +118,9 @@ impl<'k> People<'k> {
         let member = self.member(ground, &user, Role::Owner).await?;
         let short = self.keeper_identity(ground, "key that ends", member, ends).await?;
         self.identities.push(short.session_of(&user).expiring(ends));
+        // Pages take sessions only.
+        let short = self.session(ground, "session that ends", member, ends).await?;
+        self.identities.push(short.session_of(&user).expiring(ends));
         Ok(())
     }
 
@@ -120,7 +129,9 @@ impl<'k> People<'k> {
         if let Some(member) = members.into_iter().find(|member| member.name == name) {
             return Ok(member.id);
         }
-        let new = NewMember { name: name.to_owned(), email: None, role: Some(role) };
+        // Mail never reaches it: `.invalid` is nobody's (RFC 2606), and nothing is sent.
+        let email = (name == keeper(ground)).then(|| mailbox(ground));
+        let new = NewMember { name: name.to_owned(), email, role: Some(role) };
         Ok(self.kept.stores.members.add(&ground.scope, new).await?.id)
     }
 
@@ -138,6 +149,32 @@ impl<'k> People<'k> {
     ) -> Result<Identity> {
         let abilities = [KeyAbility::Chat, KeyAbility::Search, KeyAbility::Personal].into_iter().collect();
         self.able(ground, name, member, expires, abilities).await
+    }
+
+    /// A browser of the one who manages the community, signed in without the mail. It ends by itself.
+    async fn session(
+        &self,
+        ground: &Ground,
+        name: &str,
+        member: MemberId,
+        expires: Timestamp,
+    ) -> Result<Identity> {
+        let Community { id, locator, slug, .. } = &ground.community;
+        let [(_, link), (_, browser), (text, session)] =
+            [TokenKind::SignIn, TokenKind::Browser, TokenKind::Session]
+                .map(|kind| Token::issue(kind, locator));
+        let email = mailbox(ground);
+        let asked = NewSignIn { token: link.hash(), browser: browser.hash(), email, expires };
+        let sessions = &self.kept.stores.sessions;
+        sessions.ask(*id, asked, Strangers::Refuse, None).await?;
+        let idle = Duration::from_secs(3_600);
+        let new = NewSession { token: session.hash(), expires, idle };
+        let now = self.kept.clock.now();
+        let begun = sessions.redeem(*id, link.hash(), browser.hash(), new, now).await?;
+        anyhow::ensure!(begun.is_some_and(|begun| begun.member == member), "a session could not be begun");
+        let value = Secret::new(text.expose().clone());
+        let credential = Credential::Cookie { name: self.cookies.session().to_owned(), value };
+        Ok(Identity::new(name, slug, credential).role("owner").spaces(&SPACES))
     }
 
     /// A key for everything that the one may do who manages the community and has something of their own, but owning the
@@ -171,6 +208,15 @@ impl<'k> People<'k> {
 /// What the member of a community is called who manages it and has something of their own.
 pub(super) fn keeper(ground: &Ground) -> String {
     format!("keeper of {}", ground.plot.name)
+}
+
+/// What their signed-in browser is called.
+pub(super) fn in_browser(ground: &Ground) -> String {
+    format!("{}, signed in", keeper(ground))
+}
+
+fn mailbox(ground: &Ground) -> String {
+    format!("keeper@{}.invalid", ground.community.slug)
 }
 
 /// How many members it takes to reach the limit of one address without any of them reaching their own.

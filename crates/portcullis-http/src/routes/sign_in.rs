@@ -1,0 +1,334 @@
+//! Signing in by a link that is mailed.
+//!
+//! The page asks for an address, the link opens a page with a button, the button begins a session. The link works once,
+//! for some minutes, and only in the browser that asked, which a cookie tells. Every answer is the same whether an
+//! address is known or not; the mail is handed over without waiting for it.
+
+use axum::response::{Html, IntoResponse, Response};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use portcullis_audit::{ActorRef, Event, Record};
+use portcullis_core::{MemberId, Secret, Token, TokenKind};
+use portcullis_guard::credential::cookie;
+use portcullis_guard::guards::sign_in::{may_ask, own_form};
+use portcullis_guard::refusal::causes;
+use portcullis_guard::{Code, Refusal};
+use portcullis_mail::{Mail, Message};
+use portcullis_pages::{
+    Choose, ChooseProblem, Confirm, Frame, LinkRefused, LinkSent, Notice, SignIn, SignInProblem,
+};
+use portcullis_store::{Community, CommunityRef, NewSession, NewSignIn, SignedIn, Strangers};
+
+use super::OpenCall;
+use crate::app::App;
+use crate::cookies::Cookies;
+use crate::dispatch::provenance;
+use crate::problem::CHALLENGE;
+
+/// The longest form field that is looked at, in bytes.
+const LONGEST_FIELD: usize = 320;
+
+/// Where a sign-in page stands, and so whose it is.
+struct Door {
+    community: Community,
+    /// `""`, or `/c/SLUG` where the host is shared.
+    base: String,
+}
+
+impl Door {
+    fn frame(&self, app: &App) -> Frame<'_> {
+        Frame { community: &self.community.name, base: &self.base, notice: notice(app) }
+    }
+
+    fn action(&self) -> String {
+        format!("{}/login", self.base)
+    }
+}
+
+/// The page that asks for an address.
+pub(super) async fn page(call: OpenCall) -> Result<Response, Refusal> {
+    match door(&call.app, &call.headers, call.path.first()).await? {
+        Some(door) => Ok(html(StatusCode::OK, &asking(&call.app, &door, None, None))),
+        None => Ok(html(StatusCode::OK, &choosing(&call.app, None))),
+    }
+}
+
+/// What somebody sees who is not signed in and opens a page that wants it.
+pub(crate) async fn stranger(app: &App, headers: &HeaderMap) -> Result<Response, Refusal> {
+    let page = match door(app, headers, None).await? {
+        Some(door) => asking(app, &door, None, None),
+        None => choosing(app, None),
+    };
+    let mut response = html(StatusCode::UNAUTHORIZED, &page);
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, CHALLENGE);
+    Ok(response)
+}
+
+/// Sends those who typed a community's short name to its sign-in page, whether there is such a community or not.
+pub(super) async fn choose(call: OpenCall) -> Result<Response, Refusal> {
+    let Some(slug) = field(call.query.as_bytes(), "community") else {
+        return Ok(html(StatusCode::OK, &choosing(&call.app, None)));
+    };
+    let slug = slug.trim().to_lowercase();
+    let well_formed = (2..=40).contains(&slug.len())
+        && slug.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    if !well_formed {
+        return Ok(html(StatusCode::BAD_REQUEST, &choosing(&call.app, Some(ChooseProblem::Malformed))));
+    }
+    Ok(see_other(&format!("/c/{slug}/login")))
+}
+
+/// The page that an invitation leads to.
+pub(super) async fn join(call: OpenCall) -> Result<Response, Refusal> {
+    let token = field(call.query.as_bytes(), "token").unwrap_or_default();
+    let refused = || Refusal::new(Code::NotFound, "this invitation does not work here");
+    let invitation = Token::parse(TokenKind::Invitation, &token).map_err(|_| refused())?;
+    let found = call.app.stores().directory.find(CommunityRef::Locator(invitation.locator())).await?;
+    let door = door_of(&call.app, found.ok_or_else(refused)?);
+    Ok(html(StatusCode::OK, &asking(&call.app, &door, Some(&token), None)))
+}
+
+/// Takes an address and, if a link is to be sent to it, sends one.
+pub(super) async fn ask(call: OpenCall) -> Result<Response, Refusal> {
+    let app = &call.app;
+    let Some(door) = door(app, &call.headers, call.path.first()).await? else {
+        return Ok(html(StatusCode::BAD_REQUEST, &choosing(app, None)));
+    };
+    let community = &door.community;
+    from_our_page(&call, community)?;
+    let Some(mail) = app.mail() else {
+        return Err(Refusal::new(Code::NotFound, "signing in by mail is not set up here"));
+    };
+    let email = field(&call.body, "email").unwrap_or_default().trim().to_owned();
+    let invitation = field(&call.body, "invitation").filter(|text| !text.is_empty());
+    let again = |status, problem| html(status, &asking(app, &door, invitation.as_deref(), Some(problem)));
+    if email.is_empty() || email.len() > LONGEST_FIELD {
+        return Ok(again(StatusCode::BAD_REQUEST, SignInProblem::MalformedAddress));
+    }
+    if let Err(refusal) = may_ask(app.gate(), community.id, call.client, &email) {
+        let mut page = again(StatusCode::TOO_MANY_REQUESTS, SignInProblem::TooOften);
+        let wait = refusal.retry_after.unwrap_or_default().as_secs().max(1);
+        page.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait));
+        return Ok(page);
+    }
+    let invited_by = invitation.as_deref().and_then(|text| Token::parse(TokenKind::Invitation, text).ok());
+    // Another community's invitation opens nothing here.
+    let invited_by = invited_by.filter(|token| *token.locator() == community.locator);
+
+    let cookies = app.cookies();
+    let life = app.settings().sign_in.link_life;
+    let (browser_text, browser) = browser(&call.headers, cookies, community);
+    let (text, link) = Token::issue(TokenKind::SignIn, &community.locator);
+    let expires = app.gate().clock().now().checked_add(life);
+    let expires = expires.map_err(|_| Refusal::new(Code::Internal, "the clock is out of its range"))?;
+    let open = app.settings().sign_in.open.contains(&community.slug);
+    let strangers = if open { Strangers::Join } else { Strangers::Refuse };
+    let new = NewSignIn { token: link.hash(), browser: browser.hash(), email: email.clone(), expires };
+    let invitation_hash = invited_by.as_ref().map(Token::hash);
+    match app.stores().sessions.ask(community.id, new, strangers, invitation_hash).await {
+        Ok(true) => send(&**mail, app, community, &email, text.expose()).await,
+        Ok(false) => {}
+        Err(error) if error.kind() == portcullis_store::Kind::Invalid => {
+            return Ok(again(StatusCode::BAD_REQUEST, SignInProblem::MalformedAddress));
+        }
+        Err(error) => return Err(error.into()),
+    }
+    let page = portcullis_pages::link_sent(&LinkSent {
+        frame: door.frame(app),
+        minutes: life.as_secs().div_ceil(60),
+    });
+    let mark = cookies.mark_browser(&browser_text, life);
+    Ok(([(header::SET_COOKIE, mark)], html(StatusCode::OK, &page)).into_response())
+}
+
+/// The page that a mailed link opens. It looks nothing up and uses nothing up: mail scanners open links too.
+pub(super) async fn link(call: OpenCall) -> Result<Response, Refusal> {
+    let text = field(call.query.as_bytes(), "token").unwrap_or_default();
+    let token = Token::parse(TokenKind::SignIn, &text).ok();
+    let found = match &token {
+        Some(token) => call.app.stores().directory.find(CommunityRef::Locator(token.locator())).await?,
+        None => None,
+    };
+    let asked_here = cookie(&call.headers, call.app.cookies().browser()).is_some();
+    let Some(community) = found else { return refused_link(&call).await };
+    let door = door_of(&call.app, community);
+    if !asked_here {
+        return Ok(not_here(&call.app, &door));
+    }
+    let page = portcullis_pages::confirm(&Confirm {
+        frame: door.frame(&call.app),
+        action: "/login/link",
+        token: &text,
+    });
+    Ok(html(StatusCode::OK, &page))
+}
+
+/// Uses a link up and begins a session.
+pub(super) async fn redeem(call: OpenCall) -> Result<Response, Refusal> {
+    let app = &call.app;
+    let text = field(&call.body, "token").unwrap_or_default();
+    let browser = cookie(&call.headers, app.cookies().browser());
+    let browser = browser.and_then(|text| Token::parse(TokenKind::Browser, text).ok());
+    let Ok(link) = Token::parse(TokenKind::SignIn, &text) else { return refused_link(&call).await };
+    let found = app.stores().directory.find(CommunityRef::Locator(link.locator())).await?;
+    let Some(community) = found else { return refused_link(&call).await };
+    from_our_page(&call, &community)?;
+    if app.gate().journal().failure().is_some() {
+        return Err(Refusal::new(
+            Code::AuditUnavailable,
+            "the audit journal cannot be written, so nobody is signed in",
+        ));
+    }
+    let settings = &app.settings().sign_in;
+    let (session_text, session) = Token::issue(TokenKind::Session, &community.locator);
+    let now = app.gate().clock().now();
+    let expires = now.checked_add(settings.session_life);
+    let expires = expires.map_err(|_| Refusal::new(Code::Internal, "the clock is out of its range"))?;
+    let new = NewSession { token: session.hash(), expires, idle: settings.session_idle };
+    let begun = match browser {
+        Some(browser) => {
+            app.stores().sessions.redeem(community.id, link.hash(), browser.hash(), new, now).await?
+        }
+        None => None,
+    };
+    let Some(SignedIn { session, member, joined }) = begun else {
+        let door = door_of(app, community);
+        return Ok(not_here(app, &door));
+    };
+    record(app, &community, member, Event::SignedIn { session }).await?;
+    if joined {
+        let event = Event::Administered {
+            action: "member.joined".into(),
+            targets: vec![member.into()],
+            detail: None,
+        };
+        record(app, &community, member, event).await?;
+    }
+    let cookies = app.cookies();
+    // Whoever was signed in here before is so no longer: their cookie is replaced, and what it stood for ends.
+    if let Some(before) = cookie(&call.headers, cookies.session()) {
+        app.gate().end_session(before).await;
+    }
+    let mut response = see_other("/");
+    let headers = response.headers_mut();
+    headers.append(header::SET_COOKIE, cookies.begin_session(&session_text, settings.session_life));
+    headers.append(header::SET_COOKIE, cookies.unmark_browser());
+    Ok(response)
+}
+
+async fn send(mail: &dyn Mail, app: &App, community: &Community, email: &str, token: &str) {
+    let link = format!("{}/login/link?token={token}", app.origin_of(community));
+    let minutes = app.settings().sign_in.link_life.as_secs().div_ceil(60);
+    let text = format!(
+        "To sign in to {name}, open this link in the browser in which you asked for it:\n\n{link}\n\n\
+         It works once, within {minutes} minutes. Did you not ask for it? Then do nothing: it works in no other\n\
+         browser than the one that asked.\n",
+        name = community.name
+    );
+    let subject = format!("Sign in to {}", community.name);
+    // The answer must not tell whether there was a mail to send, so it does not tell that sending failed either.
+    if let Err(error) = mail.send(Message { to: email.to_owned(), subject, text }).await {
+        tracing::error!(error = %causes(&error), "a sign-in link could not be sent");
+    }
+}
+
+async fn record(app: &App, community: &Community, member: MemberId, event: Event) -> Result<(), Refusal> {
+    let record = Record { community: Some(community.id), actor: ActorRef::Member(member), event };
+    app.gate().journal().append(record).await.map(|_| ()).map_err(|error| {
+        tracing::error!(error = %causes(&error), "the audit journal cannot be written");
+        Refusal::new(Code::AuditUnavailable, "the audit journal cannot be written, so nobody is signed in")
+    })
+}
+
+/// The mark of the browser: what it has already, so that a link asked for a moment ago goes on working, or a new one.
+fn browser(headers: &HeaderMap, cookies: Cookies, community: &Community) -> (Secret<String>, Token) {
+    let kept = cookie(headers, cookies.browser()).and_then(|text| {
+        let token = Token::parse(TokenKind::Browser, text).ok()?;
+        (*token.locator() == community.locator).then(|| (Secret::new(text.to_owned()), token))
+    });
+    kept.unwrap_or_else(|| Token::issue(TokenKind::Browser, &community.locator))
+}
+
+fn from_our_page(call: &OpenCall, community: &Community) -> Result<(), Refusal> {
+    let own = call.app.origin_of(community);
+    let ours = [own.as_str(), call.app.settings().origin.as_str()];
+    own_form(&provenance(&http::Method::POST, &call.headers), &ours)
+}
+
+/// Whose page this is: the community that the path names, or whose own host was asked, or the only one there is. The host
+/// decides nothing else.
+async fn door(app: &App, headers: &HeaderMap, slug: Option<&String>) -> Result<Option<Door>, Refusal> {
+    let directory = &app.stores().directory;
+    if let Some(slug) = slug {
+        let found = directory.find(CommunityRef::Slug(slug)).await?;
+        let community = found.ok_or_else(|| Refusal::new(Code::NotFound, "there is no such page here"))?;
+        let base = format!("/c/{}", community.slug);
+        return Ok(Some(Door { community, base }));
+    }
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let host = host.rsplit_once(':').map_or(host, |(host, _)| host).to_lowercase();
+    if let Some(community) = directory.find(CommunityRef::Host(&host)).await? {
+        return Ok(Some(Door { community, base: String::new() }));
+    }
+    let mut all = directory.list().await?;
+    Ok(match (all.pop(), all.is_empty()) {
+        (Some(community), true) => Some(Door { community, base: String::new() }),
+        _ => None,
+    })
+}
+
+/// The sign-in page of a community that is known otherwise.
+fn door_of(app: &App, community: Community) -> Door {
+    let own_host = app.origin_of(&community) != app.settings().origin;
+    let base = if own_host { String::new() } else { format!("/c/{}", community.slug) };
+    Door { community, base }
+}
+
+/// A link of which nothing is known, not even whose it would be.
+async fn refused_link(call: &OpenCall) -> Result<Response, Refusal> {
+    match door(&call.app, &call.headers, None).await? {
+        Some(door) => Ok(not_here(&call.app, &door)),
+        None => Ok(html(StatusCode::FORBIDDEN, &choosing(&call.app, None))),
+    }
+}
+
+fn not_here(app: &App, door: &Door) -> Response {
+    let page = portcullis_pages::link_refused(&LinkRefused { frame: door.frame(app) });
+    html(StatusCode::FORBIDDEN, &page)
+}
+
+fn asking(app: &App, door: &Door, invitation: Option<&str>, problem: Option<SignInProblem>) -> String {
+    portcullis_pages::sign_in(&SignIn {
+        frame: door.frame(app),
+        action: &door.action(),
+        invitation,
+        problem,
+        open: app.settings().sign_in.open.contains(&door.community.slug),
+    })
+}
+
+fn choosing(app: &App, problem: Option<ChooseProblem>) -> String {
+    portcullis_pages::choose(&Choose { problem, notice: notice(app) })
+}
+
+/// What a reader should know about the address.
+pub(crate) fn notice(app: &App) -> Option<Notice> {
+    (app.cookies() == Cookies::Plain).then_some(Notice::Insecure)
+}
+
+/// A page under the pages' own policy.
+pub(crate) fn html(status: StatusCode, page: &str) -> Response {
+    let policy = HeaderValue::from_static(portcullis_pages::POLICY);
+    (status, [(header::CONTENT_SECURITY_POLICY, policy)], Html(page.to_owned())).into_response()
+}
+
+fn see_other(path: &str) -> Response {
+    let location = HeaderValue::from_str(path).unwrap_or(HeaderValue::from_static("/"));
+    (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response()
+}
+
+/// A field of a form or query. One that is there twice is not there: two readers could disagree on which counts.
+fn field(form: &[u8], name: &str) -> Option<String> {
+    let mut found = form_urlencoded::parse(form).filter(|(key, _)| key == name);
+    let (_, value) = found.next()?;
+    found.next().is_none().then(|| value.into_owned())
+}
