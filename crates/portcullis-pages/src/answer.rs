@@ -373,3 +373,51 @@ const fn lower(level: HeadingLevel) -> HeadingLevel {
         HeadingLevel::H4 | HeadingLevel::H5 | HeadingLevel::H6 => HeadingLevel::H6,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{REL, SANITISER};
+
+    /// The second barrier alone: what it does when the first has let everything through.
+    #[test]
+    fn the_sanitiser_needs_no_help() {
+        for (html, clean) in [
+            ("<script>alert(1)</script>a", "a"),
+            ("<style>a{}</style><p style=\"x\" class=\"y\" id=\"z\" onclick=\"w\">a</p>", "<p>a</p>"),
+            ("<img src=\"https://evil.example/?q=secret\" onerror=\"x\">a", "a"),
+            ("<form action=\"https://evil.example\"><input name=\"a\"><button>b</button></form>", "b"),
+            (
+                "<iframe srcdoc=\"<script>x</script>\">a</iframe><object data=\"x\"></object><embed src=\"x\">",
+                "",
+            ),
+            ("<svg><a xlink:href=\"javascript:x\"><text>a</text></a></svg>", ""),
+            ("<math><mtext><table><mglyph><style><!--</style><img title=\"--><img src=1 onerror=x>\">", ""),
+            (
+                "<meta http-equiv=\"refresh\" content=\"0\"><base href=\"//evil.example\"><link href=\"x\">a",
+                "a",
+            ),
+            ("<!-- <b>a</b> -->b<?php c ?>", "b"),
+            (
+                "<a href=\"javascript:x\" target=\"_blank\" ping=\"//evil.example\">a</a>",
+                "<a rel=\"REL\">a</a>",
+            ),
+            ("<a href=\"data:text/html,x\">a</a>", "<a rel=\"REL\">a</a>"),
+            ("<a href=\"//evil.example\">a</a>", "<a rel=\"REL\">a</a>"),
+            ("<a href=\"https://a.example@evil.example/\">a</a>", "<a rel=\"REL\">a</a>"),
+            ("<a href=\"/login\">a</a>", "<a rel=\"REL\">a</a>"),
+            ("<a href=\"/documents/../login\">a</a>", "<a rel=\"REL\">a</a>"),
+            (
+                "<a href=\"/c/harbour/documents/1-a\">a</a>",
+                "<a href=\"/c/harbour/documents/1-a\" rel=\"REL\">a</a>",
+            ),
+            (
+                "<a href=\"https://a.example/\" rel=\"opener\">a</a>",
+                "<a href=\"https://a.example/\" rel=\"REL\">a</a>",
+            ),
+            ("<ol start=\"7\" type=\"a\"><li value=\"3\">a</li></ol>", "<ol start=\"7\"><li>a</li></ol>"),
+            ("<ol start=\"-7\"><li>a</li></ol>", "<ol><li>a</li></ol>"),
+        ] {
+            assert_eq!(SANITISER.clean(html).to_string(), clean.replace("REL", REL), "{html}");
+        }
+    }
+}

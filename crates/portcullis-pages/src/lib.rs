@@ -7,6 +7,13 @@
 //! sanitised ([`answer`]); links are built here and lead to this site, or to `http` and `https` with the true host
 //! beside them ([`link`]). No page has an inline script, style or handler, so [`POLICY`] allows none.
 //!
+//! The script asks for `POST /v1/chat/completions` (streaming, with `Idempotency-Key` and with `X-Conversation-Id`, which
+//! is `new` for the first question), `BASE/chat/ID/last` for the [`answer_fragment`] of the last stored answer, and the
+//! changing methods of `/v1/conversations/ID`, `/v1/memories`, `/v1/memories/ID`, `/v1/sessions`, `/v1/sessions/ID` and
+//! `/v1/session`. Each changing request carries `X-CSRF-Token`. The forms of the sign-in pages are posted without a
+//! script and so without that header; pages set the referrer policy `same-origin`, because browsers send `Origin: null`
+//! with a form under `no-referrer`.
+//!
 //! Start with [`view`] for what a page shows, and `templates/` for how.
 
 mod answer;

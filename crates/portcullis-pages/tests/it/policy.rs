@@ -144,6 +144,56 @@ fn the_assets_are_small_and_load_nothing_from_elsewhere() {
     }
 }
 
+/// The relative luminance and the contrast of WCAG 2.2.
+fn contrast(one: &str, other: &str) -> f64 {
+    let luminance = |colour: &str| {
+        let channel = |at: usize| {
+            let value = u8::from_str_radix(colour.get(at..at + 2).unwrap(), 16).unwrap();
+            let value = f64::from(value) / 255.0;
+            if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+        };
+        0.2126 * channel(1) + 0.7152 * channel(3) + 0.0722 * channel(5)
+    };
+    let (one, other) = (luminance(one), luminance(other));
+    (one.max(other) + 0.05) / (one.min(other) + 0.05)
+}
+
+#[test]
+fn colours_can_be_told_apart_by_day_and_by_night() {
+    assert!((contrast("#000000", "#ffffff") - 21.0).abs() < 0.01);
+    let css = std::str::from_utf8(assets()[0].body).unwrap();
+    let schemes: Vec<&str> =
+        css.split(":root {").skip(1).map(|rest| rest.split('}').next().unwrap()).collect();
+    assert_eq!(schemes.len(), 2);
+    for scheme in schemes {
+        let colour =
+            |name: &str| scheme.split(&format!("--{name}: ")).nth(1).unwrap().split(';').next().unwrap();
+        for (text, ground, least) in [
+            ("ink", "paper", 7.0),
+            ("ink", "sheet", 7.0),
+            ("ink", "tint", 7.0),
+            ("faint", "paper", 4.5),
+            ("faint", "sheet", 4.5),
+            ("faint", "tint", 4.5),
+            ("gate", "paper", 4.5),
+            ("gate", "sheet", 4.5),
+            ("gate", "tint", 4.5),
+            ("gate-deep", "paper", 4.5),
+            ("on-gate", "gate", 4.5),
+            ("on-gate", "gate-deep", 4.5),
+            ("warn", "paper", 4.5),
+            ("warn", "sheet", 4.5),
+            ("warn", "warn-tint", 4.5),
+            // The edges of what can be filled in or pressed.
+            ("edge", "paper", 3.0),
+            ("edge", "sheet", 3.0),
+        ] {
+            let seen = contrast(colour(text), colour(ground));
+            assert!(seen >= least, "{text} on {ground}: {seen:.2}");
+        }
+    }
+}
+
 #[test]
 fn only_sanitised_answers_are_printed_without_escaping() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
