@@ -162,3 +162,22 @@ impl Call {
         format!("{} {}", self.method, self.path)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Call, Certificates};
+    use crate::target::Credential;
+
+    #[test]
+    fn no_credential_goes_to_a_chosen_address() {
+        let base = "http://bot.example".parse().unwrap();
+        let address = "192.0.2.7".parse().unwrap();
+        let alice = Credential::bearer("tok-alice-42");
+        let plain = || Call::new(http::Method::GET, "/");
+        let before = plain().with(&alice, "alice").there(&base, address, Certificates::Any);
+        let after = plain().there(&base, address, Certificates::Valid).with(&alice, "alice");
+        for call in [before, after] {
+            assert!(call.credential.is_none() && call.label == "nobody");
+        }
+    }
+}

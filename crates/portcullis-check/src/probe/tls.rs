@@ -380,3 +380,47 @@ async fn rehearse(server: Old, old: Old, longest: Duration) -> io::Result<Answer
     let (served, found) = timeout(longest, async { tokio::join!(serve, ask) }).await?;
     served.and(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use portcullis_egress::Kind;
+    use tokio::net::TcpListener;
+
+    use super::{Answered, Peer, open, rehearse, say_hello};
+    use crate::probe::Old;
+    use crate::target::Protocol;
+
+    const SOON: Duration = Duration::from_secs(5);
+
+    #[tokio::test]
+    async fn the_rehearsal_tells_old_servers_from_those_that_refuse() {
+        for server in Old::REFUSED {
+            for old in Old::REFUSED {
+                let found = rehearse(server, old, SOON).await.unwrap();
+                assert_eq!(matches!(found, Answered::Agrees(_)), old == server, "{found:?}");
+                assert_eq!(matches!(found, Answered::Refuses(_)), old != server, "{found:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn silence_and_a_closed_port_are_errors_and_no_refusals() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let peer = |protocol| Peer { name: None, address, protocol };
+        let moment = Duration::from_millis(50);
+        for protocol in [Protocol::Postgres, Protocol::SmtpStartTls] {
+            let error = open(&peer(protocol), SOON, moment).await.err().unwrap();
+            assert!(matches!(error.kind(), Kind::TimedOut(_)), "{error}");
+        }
+        let Ok(super::Opened::Ready(stream)) = open(&peer(Protocol::Tls), SOON, moment).await else {
+            panic!("it takes connections")
+        };
+        let error = say_hello(stream, &peer(Protocol::Tls), Old::Tls10, moment).await.err().unwrap();
+        assert!(matches!(error.kind(), Kind::TimedOut(_)), "{error}");
+        drop(listener);
+        assert_eq!(open(&peer(Protocol::Tls), SOON, moment).await.err().unwrap().kind(), Kind::Refused);
+    }
+}
