@@ -144,6 +144,8 @@ pub enum Need {
     Expiring,
     /// Routes that say whether the service runs and is ready.
     Health,
+    /// A place where TLS can be looked at.
+    Edge,
 }
 
 impl Need {
@@ -201,6 +203,11 @@ impl Need {
             Self::Expiring => (
                 target.identities.iter().any(|identity| identity.state == State::Expiring),
                 "needs a credential that ends during the run: add an [[identity]] with `expiring = true` to target.toml",
+            ),
+            Self::Edge => (
+                !target.is_plain_on_loopback(),
+                "served on loopback without TLS: set [tls] and check the public address, or name it in [edge] of \
+                 target.toml",
             ),
             Self::Health => {
                 let kinds = [RouteKind::Live, RouteKind::Ready];

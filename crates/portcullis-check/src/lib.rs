@@ -5,6 +5,7 @@
 //! positive control and evidence in hand ([`outcome::Verdict`]): an unreachable, silent or indifferent target never
 //! passes. This crate never prints, never exits and reads no environment. Start with [`checks::CHECKS`], the list.
 
+mod certificate;
 mod check;
 mod classify;
 mod jwt;

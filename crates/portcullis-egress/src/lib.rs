@@ -5,7 +5,7 @@
 //! may have seen. Which addresses may be connected to is decided in one place, [`AddressPolicy`], on the very
 //! addresses that are then dialled: a name is looked up once per connection, so no second answer can differ.
 //!
-//! Start with [`Client::send`]; [`Kind`] lists what can go wrong.
+//! Start with [`Client::send`]; [`Kind`] lists what can go wrong. [`handshake`] looks at what servers present.
 
 mod address;
 mod body;
@@ -13,6 +13,8 @@ mod client;
 mod connect;
 mod error;
 mod tls;
+
+pub mod handshake;
 
 pub use address::AddressPolicy;
 pub use body::{Body, Prefix};

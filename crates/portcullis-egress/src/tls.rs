@@ -23,15 +23,16 @@ pub(crate) fn connector(options: &Options) -> Result<TlsConnector, Error> {
             .with_custom_certificate_verifier(Arc::new(AnyCertificate::new(&provider)))
             .with_no_client_auth()
     } else {
-        versions.with_root_certificates(roots(options)?).with_no_client_auth()
+        versions.with_root_certificates(root_store(options.extra_roots_pem.as_deref())?).with_no_client_auth()
     };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(TlsConnector::from(Arc::new(config)))
 }
 
-fn roots(options: &Options) -> Result<RootCertStore, Error> {
+/// The public web roots, and those of a PEM text.
+pub(crate) fn root_store(extra_roots_pem: Option<&[u8]>) -> Result<RootCertStore, Error> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    if let Some(pem) = &options.extra_roots_pem {
+    if let Some(pem) = extra_roots_pem {
         let mut found = 0_usize;
         for certificate in CertificateDer::pem_slice_iter(pem) {
             let certificate = certificate

@@ -1,7 +1,7 @@
 //! A request as a check writes it.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use http::header::{ACCEPT, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Uri};
@@ -9,6 +9,15 @@ use serde_json::Value;
 
 use crate::outcome::Inconclusive;
 use crate::target::{Credential, Identity, Route, RouteKind, Target, encode};
+
+/// Which certificates a request takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Certificates {
+    /// Valid ones only.
+    Valid,
+    /// Any: for seeing whether something answers. No credential may go this way.
+    Any,
+}
 
 /// A request to send.
 #[derive(Debug, Clone)]
@@ -25,6 +34,7 @@ pub struct Call {
     pub(super) label: String,
     pub(super) source: Option<Ipv4Addr>,
     pub(super) base: Option<Uri>,
+    pub(super) there: Option<(String, IpAddr, Certificates)>,
 }
 
 impl Call {
@@ -39,6 +49,7 @@ impl Call {
             label: "nobody".to_owned(),
             source: None,
             base: None,
+            there: None,
         }
     }
 
@@ -81,9 +92,24 @@ impl Call {
         self
     }
 
+    /// Sends it to a host at one of its addresses, over a connection of its own and without any credential.
+    #[must_use]
+    pub fn there(mut self, base: &Uri, address: IpAddr, certificates: Certificates) -> Self {
+        let host = base.host().unwrap_or_default().trim_matches(['[', ']']).to_lowercase();
+        self.base = Some(base.clone());
+        self.there = Some((host, address, certificates));
+        self.credential = None;
+        "nobody".clone_into(&mut self.label);
+        self
+    }
+
     /// Sends this credential; `label` names it in records.
     #[must_use]
     pub fn with(mut self, credential: &Credential, label: &str) -> Self {
+        // Neither over plain HTTP nor to whoever holds an invalid certificate.
+        if self.there.is_some() {
+            return self;
+        }
         self.credential = Some(credential.clone());
         label.clone_into(&mut self.label);
         self
@@ -134,5 +160,24 @@ impl Call {
     /// Method and path without the query, for messages.
     pub fn line(&self) -> String {
         format!("{} {}", self.method, self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Call, Certificates};
+    use crate::target::Credential;
+
+    #[test]
+    fn no_credential_goes_to_a_chosen_address() {
+        let base = "http://bot.example".parse().unwrap();
+        let address = "192.0.2.7".parse().unwrap();
+        let alice = Credential::bearer("tok-alice-42");
+        let plain = || Call::new(http::Method::GET, "/");
+        let before = plain().with(&alice, "alice").there(&base, address, Certificates::Any);
+        let after = plain().there(&base, address, Certificates::Valid).with(&alice, "alice");
+        for call in [before, after] {
+            assert!(call.credential.is_none() && call.label == "nobody");
+        }
     }
 }

@@ -7,7 +7,9 @@
 
 mod call;
 mod evidence;
+mod hello;
 mod redact;
+mod tls;
 mod traffic;
 
 use std::collections::BTreeMap;
@@ -22,11 +24,14 @@ use futures_util::stream;
 use http::header::{CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER};
 use http::{Request, StatusCode};
 use portcullis_core::Clock;
-use portcullis_egress::{AddressPolicy, Client, Options as ClientOptions};
+use portcullis_egress::{AddressPolicy, Client, Options as ClientOptions, Pin};
 
 pub use call::Call;
+pub use call::Certificates;
 pub use evidence::{Evidence, Exchange, Seen};
+pub use hello::Old;
 use redact::Redactor;
+pub use tls::{Answered, Attempt, Peer, Taken};
 pub(crate) use traffic::Traffic;
 
 use crate::target::{Identity, Target};
@@ -112,7 +117,7 @@ pub struct Probe {
     target: Arc<Target>,
     clock: Arc<dyn Clock>,
     budget: Budget,
-    clients: BTreeMap<Option<Ipv4Addr>, Client>,
+    clients: BTreeMap<Way, Client>,
     redactor: Redactor,
     log: Vec<Exchange>,
     sources: Sources,
@@ -314,18 +319,25 @@ impl Probe {
         Duration::from_secs(seconds.unwrap_or(1)).min(self.budget.longest_wait)
     }
 
-    fn client(&mut self, source: Option<Ipv4Addr>) -> Result<Client, ProbeError> {
-        if let Some(client) = self.clients.get(&source) {
+    fn client(&mut self, way: Way) -> Result<Client, ProbeError> {
+        if let Some(client) = self.clients.get(&way) {
             return Ok(client.clone());
         }
         let mut options = ClientOptions::new(AddressPolicy::Any);
         options.connect_timeout = self.budget.connect_timeout;
         options.head_timeout = self.budget.answer_timeout;
-        options.source = source.map(IpAddr::V4);
+        options.source = way.source.map(IpAddr::V4);
+        if let Some((host, address, certificates)) = &way.there {
+            options.pins = vec![Pin { host: host.clone(), addresses: vec![*address] }];
+            options.pool_idle_per_host = 0;
+            options.danger_accept_invalid_certificates = *certificates == Certificates::Any;
+            let ca = self.target.edge.as_ref().and_then(|edge| edge.ca.as_ref());
+            options.extra_roots_pem = ca.map(|file| file.pem.clone().into_bytes());
+        }
         options.user_agent =
             Some(HeaderValue::from_static(concat!("portcullis-check/", env!("CARGO_PKG_VERSION"))));
         let client = Client::new(options).map_err(ProbeError::Client)?;
-        self.clients.insert(source, client.clone());
+        self.clients.insert(way, client.clone());
         Ok(client)
     }
 
@@ -353,7 +365,8 @@ impl Probe {
         *request.method_mut() = call.method.clone();
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
-        let client = self.client(source)?;
+        let there = call.there.clone();
+        let client = self.client(Way { source, there })?;
         self.traffic.note(&call.label, self.clock.monotonic());
         Ok(Prepared { call, source, request, client, timeout: self.budget.answer_timeout })
     }
@@ -398,6 +411,13 @@ impl Probe {
         self.log.push(exchange);
         Ok(seen)
     }
+}
+
+/// How requests get there: one client for each way.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Way {
+    source: Option<Ipv4Addr>,
+    there: Option<(String, IpAddr, Certificates)>,
 }
 
 /// A request that is ready to go.

@@ -11,6 +11,7 @@ use portcullis_core::Secret;
 use serde_json::Value;
 use toml::de::DeTable;
 
+use super::edge_file::read_edge;
 use super::read::{Reader, Section};
 use super::{
     Audience, Auth, Canary, Chat, Confirmation, Credential, Declaration, Effect, Held, HeldSecret, Identity,
@@ -21,7 +22,7 @@ use crate::catalogue;
 use crate::jwt::Jwt;
 
 /// Where secrets and files are looked up.
-struct Sources<'s> {
+pub(super) struct Sources<'s> {
     dir: &'s Path,
     env: &'s dyn Fn(&str) -> Option<String>,
 }
@@ -117,6 +118,7 @@ fn read_target(root: &Section<'_, '_>, sources: &Sources<'_>) -> Option<Target> 
         section.finish();
         url
     });
+    let edge = root.section("edge").map(|section| read_edge(&section, sources));
     let declarations = root.sections("declares").iter().filter_map(read_declaration).collect();
     let mut target = base?;
     target.chat = chat.unwrap_or_else(|| target.chat.clone());
@@ -128,6 +130,7 @@ fn read_target(root: &Section<'_, '_>, sources: &Sources<'_>) -> Option<Target> 
         tenancy,
         canaries,
         blocked,
+        edge,
         declarations,
         ..target
     })
@@ -427,7 +430,7 @@ fn read_credential(section: &Section<'_, '_>, sources: &Sources<'_>) -> Option<C
 }
 
 /// What a reference stands for. A text that is no reference is not repeated: it may be the secret itself.
-fn resolve(
+pub(super) fn resolve(
     section: &Section<'_, '_>,
     key: &'static str,
     reference: &str,

@@ -4,6 +4,8 @@
 //! It holds credentials as [`Secret`]s and sends nothing: only the probe does.
 
 mod canary;
+mod edge;
+mod edge_file;
 mod file;
 mod identity;
 mod inventory;
@@ -18,6 +20,7 @@ use http::{Method, Uri};
 use portcullis_core::Secret;
 
 pub use canary::{Audience, Canary, SHORTEST_CANARY};
+pub use edge::{CertificateFile, Edge, Listener, Place, Protocol};
 pub use identity::{Credential, Identity, Purpose, State};
 pub use inventory::{Confirmation, Inventory, OpenApi};
 pub use problem::{Problem, TargetError};
@@ -59,6 +62,8 @@ pub struct Target {
     /// Another instance of the same build, one of whose dependencies cannot be reached: scheme, host and port. What its
     /// readiness says shows whether readiness tells the truth.
     pub blocked: Option<Uri>,
+    /// Where it meets the network; only the base URL is known when there is none.
+    pub edge: Option<Edge>,
     /// What it says that it does not have.
     pub declarations: Vec<Declaration>,
 }
@@ -88,6 +93,7 @@ impl Target {
             tenancy: Tenancy::default(),
             canaries: Vec::new(),
             blocked: None,
+            edge: None,
             declarations: Vec::new(),
         })
     }

@@ -117,6 +117,22 @@ base_url = @URL@
 # [health]
 # blocked_url = "http://127.0.0.1:8089"
 
+# Where it meets the network. `portcullis check` looks at every address of every host, from this machine.
+# [edge]
+# hosts = ["bot.example.org", "www.bot.example.org"]   # beside the host of base_url
+# http_port = 80
+# https_port = 443
+# origins = ["10.0.0.7:8443"]         # servers behind a CDN or a balancer, which answer for the same hosts
+# certificate_files = ["file:certs/next.pem"]   # certificates that are not served yet
+# ca = "file:private-root.pem"        # roots that are trusted beside the public ones; reports say so
+# resolve = { "bot.example.org" = "192.0.2.7, 2001:db8::7" }   # instead of what DNS says; reports say so
+# complete_by = "name, date"          # who answers for it that no host, origin, listener or file is missing here
+
+# Everything else that listens: databases, caches, mail.
+# [[edge.listener]]
+# at = "10.0.0.8:5432"
+# protocol = "postgres"               # or "smtp-starttls"; "tls" for what speaks TLS from the first byte
+
 # What it does not have. Each needs a reason and someone who says so.
 # [[declares]]
 # lacks = "wrong-audience"            # or a control's id

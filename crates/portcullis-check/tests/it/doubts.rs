@@ -167,6 +167,95 @@ const CASES: &[Case] = &[
         says: "no pages to look at",
     },
     Case {
+        what: "nothing is known but a plain address on this machine",
+        change: |target| target.edge = None,
+        id: "EDGE-01",
+        word: "inconclusive",
+        says: "served on loopback without TLS",
+    },
+    Case {
+        what: "the plain port is closed, and HTTPS answers",
+        change: |target| edge(target).http_port = Some(1),
+        id: "EDGE-01",
+        word: "pass",
+        says: "plain requests to 3 addresses",
+    },
+    Case {
+        what: "the plain port is closed, and so is HTTPS",
+        change: |target| (edge(target).http_port, edge(target).https_port) = (Some(1), Some(2)),
+        id: "EDGE-01",
+        word: "inconclusive",
+        says: "no connection could be made",
+    },
+    Case {
+        what: "nothing listens at one of the addresses",
+        change: |target| {
+            let addresses = edge(target).resolve.get_mut("bot.foreign.example").expect("it is there");
+            addresses.push("127.0.0.3".parse().expect("an address"));
+        },
+        id: "EDGE-02",
+        word: "inconclusive",
+        says: "no connection could be made",
+    },
+    Case {
+        what: "a host has no address",
+        change: |target| edge(target).hosts.push("no-such-host.invalid".to_owned()),
+        id: "EDGE-02",
+        word: "inconclusive",
+        says: "addresses of no-such-host.invalid",
+    },
+    Case {
+        what: "the private root is not named",
+        change: |target| edge(target).ca = None,
+        id: "EDGE-02",
+        word: "fail",
+        says: "issued by `CN=Foreign Root`, which was not sent",
+    },
+    Case {
+        what: "no public route is known",
+        change: |target| {
+            target.inventory.openapi = None;
+            for route in &mut target.inventory.routes {
+                route.auth = portcullis_check::target::Auth::Required;
+            }
+        },
+        id: "EDGE-02",
+        word: "inconclusive",
+        says: "no public route is known",
+    },
+    Case {
+        what: "nobody confirms what listens",
+        change: |target| edge(target).complete_by = None,
+        id: "EDGE-03",
+        word: "inconclusive",
+        says: "nobody confirms",
+    },
+    Case {
+        what: "nobody confirms what listens",
+        change: |target| edge(target).complete_by = None,
+        id: "EDGE-04",
+        word: "inconclusive",
+        says: "nobody confirms",
+    },
+    Case {
+        what: "an origin is down",
+        change: |target| edge(target).origins.iter_mut().for_each(|origin| origin.port = 1),
+        id: "EDGE-03",
+        word: "inconclusive",
+        says: "no connection could be made",
+    },
+    Case {
+        what: "a listener is said to speak another protocol",
+        change: |target| {
+            for listener in &mut edge(target).listeners {
+                listener.protocol = portcullis_check::target::Protocol::Tls;
+            }
+        },
+        id: "EDGE-04",
+        word: "inconclusive",
+        says: "does not speak TLS",
+    },
+    Case {
         what: "a user has one session only",
         change: |target| target.identities.retain(|identity| identity.name != "carol-2"),
         id: "RL-01",
@@ -336,6 +425,11 @@ const CASES: &[Case] = &[
         says: "where a dependency is blocked",
     },
 ];
+
+/// Where the chatbot meets the network.
+fn edge(target: &mut Target) -> &mut portcullis_check::target::Edge {
+    target.edge.as_mut().expect("it has an edge")
+}
 
 #[tokio::test]
 async fn what_a_target_file_leaves_out_never_turns_into_a_pass() {

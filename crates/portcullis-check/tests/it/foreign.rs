@@ -9,6 +9,8 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
+use crate::certificates;
+
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
@@ -36,19 +38,31 @@ pub(crate) async fn breaks() -> Vec<String> {
     String::from_utf8(output.stdout).expect("names").lines().map(str::to_owned).collect()
 }
 
+/// What it says about its ports, and what the target file says.
+const PORTS: [(&str, &str); 7] = [
+    ("LISTENING", "8088"),
+    ("BLOCKED", "8089"),
+    ("HTTP", "8480"),
+    ("HTTPS", "8443"),
+    ("ORIGIN", "8444"),
+    ("MAIL", "8425"),
+    ("DATABASE", "8432"),
+];
+
 /// A running chatbot; it ends with this value.
 pub(crate) struct Foreign {
     child: Child,
     state: TempDir,
-    /// The chatbot's, and that of the instance which cannot reach its documents.
-    ports: [u16; 2],
+    /// In the order in which it says them, each with the port that the target file names.
+    ports: Vec<(&'static str, u16)>,
 }
 
 impl Foreign {
     pub(crate) async fn start(fault: Option<&str>) -> Self {
         let state = TempDir::new().expect("a folder");
         let mut command = Command::new("node");
-        command.arg(script()).arg("--state").arg(state.path());
+        certificates::write(state.path(), fault);
+        command.arg(script()).arg("--edge").arg("--state").arg(state.path());
         command.args(fault.map(|name| format!("--break={name}")));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().expect("node starts");
@@ -59,26 +73,28 @@ impl Foreign {
             .expect("its output is text")
             .expect("it says where it listens");
         let words: Vec<&str> = line.split(' ').collect();
-        let ["LISTENING", port, "BLOCKED", blocked] = words.as_slice() else {
-            panic!("`{line}` names no ports")
-        };
-        let ports = [port, blocked].map(|port| port.parse().expect("a port"));
+        let ports = PORTS.iter().enumerate().map(|(index, (name, in_file))| {
+            assert_eq!(words.get(2 * index), Some(name), "`{line}`");
+            (*in_file, words[2 * index + 1].parse().expect("a port"))
+        });
+        let ports = ports.collect();
         Self { child, state, ports }
     }
 
     pub(crate) fn target(&self) -> Target {
         let text =
             std::fs::read_to_string(root().join("fixtures/targets/foreign-chatbot.toml")).expect("the file");
-        let [port, blocked] = self.ports;
-        let text = text.replace("127.0.0.1:8088", &format!("127.0.0.1:{port}"));
-        let text = text.replace("127.0.0.1:8089", &format!("127.0.0.1:{blocked}"));
+        let text = self.ports.iter().fold(text, |text, (in_file, port)| {
+            text.replace(&format!(":{in_file}"), &format!(":{port}"))
+                .replace(&format!("_port = {in_file}"), &format!("_port = {port}"))
+        });
         let file = self.state.path().join("target.toml");
         std::fs::write(&file, text).expect("it is written");
         Target::load(&file, &|_| None).unwrap_or_else(|error| panic!("{error}"))
     }
 
-    pub(crate) const fn port(&self) -> u16 {
-        self.ports[0]
+    pub(crate) fn port(&self) -> u16 {
+        self.ports[0].1
     }
 
     pub(crate) fn secret(&self, name: &str) -> String {

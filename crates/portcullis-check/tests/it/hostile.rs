@@ -14,8 +14,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use portcullis_check::checks::CHECKS;
 use portcullis_check::target::{
-    Audience, Canary, Chat, Confirmation, Credential, DOCUMENT, HeldSecret, Identity, Inventory, Limits,
-    QUERY, Route, RouteKind, State,
+    Audience, Canary, Chat, Confirmation, Credential, DOCUMENT, Edge, HeldSecret, Identity, Inventory,
+    Limits, Listener, Place, Protocol, QUERY, Route, RouteKind, State,
 };
 use portcullis_check::{Quiet, Report, Target, run};
 use portcullis_core::secret::random_bytes;
@@ -165,6 +165,20 @@ fn complete_target(address: SocketAddr) -> Target {
         target.tenancy.values.insert(community.to_owned(), values);
     }
     target.blocked = Some(format!("http://{address}").parse().expect("a URL"));
+    let listener =
+        |protocol| Listener { place: Place { host: "127.0.0.1".to_owned(), port: address.port() }, protocol };
+    target.edge = Some(Edge {
+        hosts: vec!["127.0.0.1".to_owned()],
+        http_port: Some(address.port()),
+        https_port: Some(address.port()),
+        listeners: vec![
+            listener(Protocol::Tls),
+            listener(Protocol::Postgres),
+            listener(Protocol::SmtpStartTls),
+        ],
+        complete_by: Some("the test".to_owned()),
+        ..Edge::default()
+    });
     target.limits = Limits {
         user_per_minute: Some(12),
         address_per_minute: Some(24),

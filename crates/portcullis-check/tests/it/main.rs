@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod catalogue;
 #[cfg(test)]
+mod certificates;
+#[cfg(test)]
 mod doubts;
 #[cfg(test)]
 mod foreign;
@@ -16,3 +18,5 @@ mod reports;
 mod settings;
 #[cfg(test)]
 mod target_file;
+#[cfg(test)]
+mod wires;

@@ -69,6 +69,49 @@ fn canaries_and_ends_that_show_nothing_are_reported() {
 }
 
 #[test]
+fn what_cannot_be_looked_at_in_an_edge_is_reported() {
+    let dir = tempfile::TempDir::new().expect("a folder");
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let root = rcgen::CertificateParams::new(Vec::new()).expect("a root");
+    let issuer = rcgen::Issuer::new(root, rcgen::KeyPair::generate().expect("a key"));
+    let mut issued = rcgen::CertificateParams::new(vec!["bot.example.org".to_owned()]).expect("names");
+    issued.distinguished_name.push(rcgen::DnType::CommonName, "issued");
+    let issued = issued.signed_by(&key, &issuer).expect("a certificate").pem();
+    std::fs::write(dir.path().join("issued.pem"), issued).expect("it is written");
+    std::fs::write(dir.path().join("key.pem"), key.serialize_pem()).expect("it is written");
+    let text = "name = \"bot\"\nbase_url = \"https://bot.example.org\"\n\n[edge]\nhosts = [\"https://bot.example.org\"]\n\
+                http_port = 0\nhttps_port = 70000\norigins = [\"10.0.0.7\"]\n\
+                certificate_files = [\"file:key.pem\", \"next.pem\"]\nca = \"file:issued.pem\"\n\
+                resolve = { \"bot.example.org\" = \"localhost\" }\ncomplete_by = \"\"\n\n[[edge.listener]]\n\
+                at = \"db\"\nprotocol = \"redis\"\n";
+    let error = Target::parse(text, dir.path(), &|_| None).unwrap_err().to_string();
+    insta::assert_snapshot!(error, @r#"
+    error: `edge.hosts`: found `https://bot.example.org`, wanted names such as `bot.example.org`, without scheme and port
+      --> target:5
+    error: `edge.http_port`: found 0, wanted a whole number from 1 to 65535
+      --> target:6
+    error: `edge.https_port`: found 70000, wanted a whole number from 1 to 65535
+      --> target:7
+    error: `edge.origins`: found `10.0.0.7`, wanted a host and a port such as `10.0.0.7:8443` or `[2001:db8::7]:8443`
+      --> target:8
+    error: `edge.certificate_files`: found `file:key.pem`: no certificate, wanted certificates in PEM
+      --> target:9
+    error: `edge.certificate_files`: found a value that is no reference, wanted `env:NAME` or `file:PATH`, never the secret itself
+      --> target:9
+    error: `edge.ca`: found `file:issued.pem`, which holds `CN=issued`, issued by `CN=rcgen self signed cert`, wanted root certificates only
+      --> target:10
+    error: `edge.resolve`: found `localhost` for `bot.example.org`, wanted addresses, with commas between them, such as `192.0.2.7, 2001:db8::7`
+      --> target:11
+    error: `edge.complete_by`: found empty text, wanted who answers for it that nothing is missing here, and when
+      --> target:12
+    error: `edge.listener[0].at`: found `db`, wanted a host and a port such as `10.0.0.7:8443` or `[2001:db8::7]:8443`
+      --> target:15
+    error: `edge.listener[0].protocol`: found `redis`, wanted `tls`, `postgres` or `smtp-starttls`; `tls` is for everything that speaks TLS from the first byte, such as Redis, Qdrant, Vault, Neo4j and HTTPS
+      --> target:16
+    "#);
+}
+
+#[test]
 fn a_secret_in_the_wrong_place_is_not_repeated() {
     let text =
         "name = \"bot\"\nbase_url = \"https://b.example\"\n[secrets]\njwt_secret = \"hunter2-hunter2\"\n";

@@ -5,6 +5,8 @@ mod addresses;
 #[cfg(test)]
 mod exchange;
 #[cfg(test)]
+mod handshakes;
+#[cfg(test)]
 mod raw;
 #[cfg(test)]
 mod secure;

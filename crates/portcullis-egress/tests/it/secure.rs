@@ -13,13 +13,13 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::raw::{Listener, Then, client, get, ok, read_request};
 
-struct SecureServer {
-    port: u16,
-    root_pem: Vec<u8>,
+pub(crate) struct SecureServer {
+    pub(crate) port: u16,
+    pub(crate) root_pem: Vec<u8>,
     _tasks: Tasks,
 }
 
-async fn secure_server(name: &str) -> SecureServer {
+pub(crate) async fn secure_server(name: &str) -> SecureServer {
     let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
     let config =

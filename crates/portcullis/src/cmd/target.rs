@@ -16,7 +16,8 @@ use anyhow::Result;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use portcullis_check::target::{
-    DOCUMENT, Declaration, HeldSecret, Inventory, Limits, MESSAGE, OpenApi, QUERY, Route, RouteKind, Target,
+    DOCUMENT, Declaration, Edge, HeldSecret, Inventory, Limits, MESSAGE, OpenApi, QUERY, Route, RouteKind,
+    Target,
 };
 use portcullis_config::Config;
 use portcullis_core::KeyId;
@@ -63,6 +64,7 @@ impl SelfTarget {
         target.chat.route.body = Some(json!({ "model": model, "messages": message }));
         target.chat.stream = Some(json!({ "model": model, "messages": message, "stream": true }));
         promises(&mut target, config);
+        target.edge = public_edge(config);
         target.tenancy.question = ground::QUESTION.to_owned();
 
         let mut people = People::new(kept, cookies(config))?;
@@ -119,6 +121,17 @@ fn promises(target: &mut Target, config: &Config) {
         Declaration::new("wrong-audience", "API keys are opaque and have no audience", APPROVER),
         Declaration::new("session-limit", "all keys of a member share the member's limit", APPROVER),
     ];
+}
+
+/// Where members come in, when that is a public address: what stands there is looked at from this machine, whatever this
+/// listener speaks. None when the instance is served on loopback only.
+fn public_edge(config: &Config) -> Option<Edge> {
+    let url = config.public_url.url();
+    config.public_url.is_https().then(|| Edge {
+        hosts: vec![url.host().to_string().trim_matches(['[', ']']).to_owned()],
+        https_port: Some(url.port()),
+        ..Edge::default()
+    })
 }
 
 /// What the target file of a community would say.

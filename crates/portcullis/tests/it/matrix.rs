@@ -11,6 +11,9 @@ use serde_json::Value;
 
 use crate::program::{Program, text};
 
+/// Cannot be judged where an instance is served in plain on loopback.
+const NEED_TLS: [&str; 4] = ["EDGE-01", "EDGE-02", "EDGE-03", "EDGE-04"];
+
 type Outcomes = BTreeMap<String, String>;
 
 /// The outcome of every check that exists, with these guards off.
@@ -54,7 +57,9 @@ async fn judged(off: &[&str]) -> Outcomes {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn each_guard_switched_off_turns_exactly_its_checks_red() {
     let whole = judged(&[]).await;
-    assert!(whole.values().all(|outcome| outcome == "pass"), "with every guard on: {whole:?}");
+    let right =
+        |id: &str, outcome: &str| outcome == if NEED_TLS.contains(&id) { "inconclusive" } else { "pass" };
+    assert!(whole.iter().all(|(id, outcome)| right(id, outcome)), "with every guard on: {whole:?}");
 
     let mut red: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     // A few at a time: each run sends hundreds of requests, and a machine that is too busy makes limits untestable.

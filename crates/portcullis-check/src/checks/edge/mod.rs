@@ -1,5 +1,12 @@
 //! Transport, headers and what stands in front.
 
+mod chain;
 mod headers;
+mod hops;
+mod places;
 
+pub(super) mod edge_01_https_is_forced_everywhere;
+pub(super) mod edge_02_certificates_are_valid;
+pub(super) mod edge_03_certificates_last_three_more_weeks;
+pub(super) mod edge_04_tls_1_3_is_spoken_everywhere;
 pub(super) mod edge_07_security_headers_are_in_place;
