@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use portcullis_store::Passage;
 
+use crate::prompt::numbered;
+
 /// How much of a passage is quoted, in characters.
 const LONGEST: usize = 420;
 
@@ -17,14 +19,13 @@ pub(crate) fn answer(passages: &[Passage]) -> String {
     let mut text = String::from(
         "No model is configured, so these are extracts from the community's content and not an answer.\n",
     );
-    for (number, passage) in passages.iter().enumerate() {
+    for (number, passage) in numbered(passages) {
         let heading =
             if passage.heading.is_empty() { String::new() } else { format!(", {}", plain(&passage.heading)) };
         let _ = write!(
             text,
-            "\n**{}**{heading} [{}]\n\n> {}\n",
+            "\n**{}**{heading} [{number}]\n\n> {}\n",
             plain(&passage.title),
-            number + 1,
             quote(&passage.text)
         );
     }

@@ -70,9 +70,8 @@ pub(crate) async fn keep(
         text,
         sources,
     };
-    let mut sources: Vec<_> = turn.passages().iter().map(|passage| passage.document).collect();
-    sources.sort_unstable();
-    sources.dedup();
+    // In the order of their numbers; the store keeps each once.
+    let sources = turn.passages().iter().map(|passage| passage.document).collect();
     let messages = vec![
         message(Author::Member, turn.question().text.clone(), Vec::new()),
         message(Author::Assistant, answer, sources),

@@ -25,13 +25,29 @@ pub(crate) fn memories(memories: &[String]) -> String {
     text
 }
 
-/// The message that holds the passages, numbered from 1.
+/// The number under which each passage is cited: that of its document, from 1 in the order in which they come. Two
+/// passages of one document have one number, so that a number means the same in a stored answer, which keeps documents.
+pub(crate) fn numbered(passages: &[Passage]) -> Vec<(usize, &Passage)> {
+    let mut documents = Vec::new();
+    let mut numbered = Vec::with_capacity(passages.len());
+    for passage in passages {
+        let place = documents.iter().position(|document| *document == passage.document);
+        let place = place.unwrap_or_else(|| {
+            documents.push(passage.document);
+            documents.len() - 1
+        });
+        numbered.push((place + 1, passage));
+    }
+    numbered
+}
+
+/// The message that holds the passages with their numbers.
 pub(crate) fn passages(passages: &[Passage]) -> String {
     let word = u64::from_be_bytes(random_bytes());
     let mut text = format!("PASSAGES {word:016x}\n");
-    for (number, passage) in passages.iter().enumerate() {
+    for (number, passage) in numbered(passages) {
         let shown = serde_json::json!({
-            "passage": number + 1,
+            "passage": number,
             "title": passage.title,
             "heading": passage.heading,
             "author": passage.author,

@@ -11,6 +11,8 @@ use portcullis_model::{Completion, Kind, ModelError};
 use portcullis_store::Passage;
 use serde::Serialize;
 
+use crate::prompt::numbered;
+
 /// Whose system text and content the model is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ContextOf {
@@ -80,8 +82,8 @@ pub(crate) fn fence_for(
 ) -> Option<CitationFence> {
     let ours = context == ContextOf::Community;
     ours.then(|| {
-        let passages = if switches.on(citation_fence::NAME) { turn.passages().len() } else { usize::MAX };
-        CitationFence::new(passages)
+        let last = numbered(turn.passages()).into_iter().map(|(number, _)| number).max().unwrap_or(0);
+        CitationFence::new(if switches.on(citation_fence::NAME) { last } else { usize::MAX })
     })
 }
 
@@ -90,14 +92,19 @@ pub(crate) fn text_of(whole: &Whole) -> String {
     whole.completion.choices.first().and_then(|choice| choice.message.content.clone()).unwrap_or_default()
 }
 
-/// The documents behind the cited passages; behind all that were given, if the answer marks none.
+/// The cited documents; all that were given, if the answer marks none. `cited` counts from 0.
 pub(crate) fn citations(passages: &[Passage], cited: &BTreeSet<usize>) -> Vec<Citation> {
-    passages
-        .iter()
-        .enumerate()
-        .filter(|(index, _)| cited.is_empty() || cited.contains(index))
-        .map(|(index, passage)| Citation {
-            number: index + 1,
+    let mut listed = 0;
+    numbered(passages)
+        .into_iter()
+        .filter(|(number, _)| {
+            // The first passage of a document stands for it.
+            let first = *number > listed;
+            listed = listed.max(*number);
+            first && (cited.is_empty() || cited.contains(&(number - 1)))
+        })
+        .map(|(number, passage)| Citation {
+            number,
             document: passage.document,
             title: passage.title.clone(),
             url: passage.url.clone(),

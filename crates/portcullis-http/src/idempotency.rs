@@ -1,6 +1,7 @@
 //! `Idempotency-Key`: a client that sends the same request again gets the same answer, and is charged once.
 //!
-//! A key belongs to the actor who sent it. While the first request runs, a second one is told so; with another body it
+//! A key belongs to the actor who sent it, as far as they reach at that moment: once they reach less or more, the same
+//! key asks anew, so that nobody is sent again what they may no longer read. While the first request runs, a second one is told so; with another body it
 //! is refused; an answer that failed is forgotten, so that the retry runs.
 
 use std::num::NonZeroUsize;
@@ -11,7 +12,7 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderValue;
 use lru::LruCache;
 use parking_lot::Mutex;
-use portcullis_core::Scope;
+use portcullis_core::{ConversationId, Scope};
 use portcullis_guard::{Code, Refusal};
 use ring::digest::{Context, SHA256};
 
@@ -31,6 +32,8 @@ enum Entry {
 pub struct Kept {
     /// Its content type.
     pub content_type: HeaderValue,
+    /// The conversation it was kept in.
+    pub conversation: Option<ConversationId>,
     /// Its body, whole.
     pub body: Bytes,
 }
@@ -58,12 +61,14 @@ impl Idempotency {
         Self { entries: Mutex::new(LruCache::new(most)), ttl }
     }
 
-    /// Looks a key up. `now` is the clock's monotonic time.
+    /// Looks a key up. `now` is the clock's monotonic time, `wanted` what the request says besides its body of where its
+    /// answer belongs.
     pub fn start(
         self: &Arc<Self>,
         now: Duration,
         scope: &Scope,
         key: &HeaderValue,
+        wanted: &[u8],
         body: &[u8],
     ) -> Result<Start, Refusal> {
         let text = key.as_bytes();
@@ -74,9 +79,10 @@ impl Idempotency {
             )
             .param("Idempotency-Key"));
         }
-        let owner = format!("{}/{:?}", scope.community(), scope.actor());
+        let (role, spaces) = (scope.role(), scope.spaces());
+        let owner = format!("{}/{:?}/{role:?}/{spaces:?}", scope.community(), scope.actor());
         let name = digest(&[owner.as_bytes(), text]);
-        let request = digest(&[body]);
+        let request = digest(&[wanted, body]);
         let mut entries = self.entries.lock();
         match entries.get(&name) {
             Some(Entry::InFlight { request: first } | Entry::Done { request: first, .. })
@@ -137,9 +143,9 @@ impl Ticket {
     }
 
     /// The answer is complete: keep it for clients that retry.
-    pub fn keep(mut self, now: Duration, content_type: HeaderValue) {
+    pub fn keep(mut self, now: Duration, content_type: HeaderValue, conversation: Option<ConversationId>) {
         if let Some(state) = self.state.take().filter(|state| !state.too_long) {
-            let kept = Kept { content_type, body: state.body.freeze() };
+            let kept = Kept { content_type, conversation, body: state.body.freeze() };
             let entry = Entry::Done { request: self.request, kept, until: now + self.owner.ttl };
             self.owner.entries.lock().put(self.name, entry);
         } else {
@@ -173,26 +179,27 @@ mod tests {
     use std::time::Duration;
 
     use http::HeaderValue;
-    use portcullis_core::{AbilitySet, Actor, CommunityId, Grant, KeyId, Role, Scope, Tier};
+    use portcullis_core::{AbilitySet, Actor, CommunityId, Grant, KeyId, Role, Scope, SpaceId, Tier};
     use portcullis_guard::Code;
 
     use super::{Idempotency, Start};
 
     #[expect(clippy::disallowed_methods, reason = "a test's own scope")]
-    fn scope(key: u8) -> Scope {
+    fn scope(key: u8, spaces: &[SpaceId]) -> Scope {
         Scope::grant(Grant {
             community: CommunityId::from_bytes([1; 16]),
             actor: Actor::Key(KeyId::from_bytes([key; 16])),
             role: Role::Member,
             abilities: AbilitySet::NONE,
-            spaces: Arc::from([]),
+            spaces: spaces.into(),
             tier: Tier::Standard,
         })
     }
 
     fn start(store: &Arc<Idempotency>, seconds: u64, actor: u8, body: &[u8]) -> Result<Start, Code> {
         let key = HeaderValue::from_static("k-1");
-        store.start(Duration::from_secs(seconds), &scope(actor), &key, body).map_err(|refusal| refusal.code)
+        let now = Duration::from_secs(seconds);
+        store.start(now, &scope(actor, &[]), &key, b"", body).map_err(|refusal| refusal.code)
     }
 
     #[test]
@@ -203,13 +210,36 @@ mod tests {
         assert!(matches!(start(&store, 1, 1, b"b"), Err(Code::IdempotencyMismatch)));
         assert!(matches!(start(&store, 1, 2, b"a"), Ok(Start::Run(_))), "another actor's key is another key");
         ticket.record(b"answer");
-        ticket.keep(Duration::from_secs(1), HeaderValue::from_static("text/plain"));
+        ticket.keep(Duration::from_secs(1), HeaderValue::from_static("text/plain"), None);
         assert!(matches!(start(&store, 2, 1, b"a"), Ok(Start::Replay(kept)) if kept.body == "answer"));
         assert!(matches!(start(&store, 2, 1, b"b"), Err(Code::IdempotencyMismatch)));
         assert!(
             matches!(start(&store, 61, 1, b"a"), Ok(Start::Run(_))),
             "an old answer is not kept for ever"
         );
+    }
+
+    #[test]
+    fn what_was_answered_before_access_ended_is_not_sent_again() {
+        let store = Arc::new(Idempotency::new(10, Duration::from_secs(60)));
+        let key = HeaderValue::from_static("k-1");
+        let (paid, lapsed) = (scope(1, &[SpaceId::from_bytes([9; 16])]), scope(1, &[]));
+        let now = Duration::from_secs(1);
+        let Ok(Start::Run(mut ticket)) = store.start(now, &paid, &key, b"", b"a") else { panic!("it runs") };
+        ticket.record(b"what is paid for");
+        ticket.keep(now, HeaderValue::from_static("text/plain"), None);
+        assert!(matches!(store.start(now, &paid, &key, b"", b"a"), Ok(Start::Replay(_))));
+        assert!(matches!(store.start(now, &lapsed, &key, b"", b"a"), Ok(Start::Run(_))));
+    }
+
+    #[test]
+    fn a_retry_in_another_conversation_is_another_request() {
+        let store = Arc::new(Idempotency::new(10, Duration::from_secs(60)));
+        let key = HeaderValue::from_static("k-1");
+        let now = Duration::from_secs(1);
+        let _ticket = store.start(now, &scope(1, &[]), &key, b"one", b"a");
+        let other = store.start(now, &scope(1, &[]), &key, b"on", b"ea").map_err(|refusal| refusal.code);
+        assert!(matches!(other, Err(Code::IdempotencyMismatch)), "{other:?}");
     }
 
     #[test]

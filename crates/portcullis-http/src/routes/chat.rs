@@ -46,27 +46,33 @@ pub(super) async fn complete(call: Call) -> Result<Response, Refusal> {
         None => None,
         Some(key) => {
             let now = app.gate().clock().monotonic();
-            match app.idempotency().start(now, visit.scope(), key, &body)? {
+            let wanted = headers.get(CONVERSATION).map(HeaderValue::as_bytes).unwrap_or_default();
+            match app.idempotency().start(now, visit.scope(), key, wanted, &body)? {
                 Start::Run(ticket) => Some(ticket),
                 Start::Replay(kept) => {
                     let replayed =
                         (HeaderName::from_static("idempotency-replayed"), HeaderValue::from_static("true"));
-                    return Ok(
-                        ([(header::CONTENT_TYPE, kept.content_type), replayed], kept.body).into_response()
-                    );
+                    let content_type = (header::CONTENT_TYPE, kept.content_type);
+                    let response = ([content_type, replayed], kept.body).into_response();
+                    return Ok(in_conversation(response, kept.conversation));
                 }
             }
         }
     };
     let turn = pipeline::screen(app.gate(), visit, question).await?;
-    let mut response = match app.chat().ask(turn, request, conversation).await? {
-        Answer::Whole(whole) => json_answer(&app, whole, ticket),
-        Answer::Stream(frames) => event_answer(app, frames, ticket),
+    let response = match app.chat().ask(turn, request, conversation).await? {
+        Answer::Whole(whole) => json_answer(&app, whole, ticket, conversation),
+        Answer::Stream(frames) => event_answer(app, frames, ticket, conversation),
     };
+    Ok(in_conversation(response, conversation))
+}
+
+/// Tells in which conversation the answer was kept.
+fn in_conversation(mut response: Response, conversation: Option<ConversationId>) -> Response {
     if let Some(value) = conversation.and_then(|id| HeaderValue::from_str(&id.to_string()).ok()) {
         response.headers_mut().insert(CONVERSATION, value);
     }
-    Ok(response)
+    response
 }
 
 /// The conversation that a question belongs to: none, a new one, or the one of that id. A member's OpenAI client is
@@ -88,7 +94,12 @@ fn conversation(app: &App, headers: &HeaderMap) -> Result<Option<ConversationId>
     }
 }
 
-fn json_answer(app: &App, whole: Whole, ticket: Option<Ticket>) -> Response {
+fn json_answer(
+    app: &App,
+    whole: Whole,
+    ticket: Option<Ticket>,
+    conversation: Option<ConversationId>,
+) -> Response {
     let Whole { completion, citations } = whole;
     let mut body = serde_json::to_value(&completion).unwrap_or_default();
     if let (Some(citations), Some(object)) = (citations, body.as_object_mut()) {
@@ -97,13 +108,18 @@ fn json_answer(app: &App, whole: Whole, ticket: Option<Ticket>) -> Response {
     let body = body.to_string();
     if let Some(mut ticket) = ticket {
         ticket.record(body.as_bytes());
-        ticket.keep(app.gate().clock().monotonic(), JSON);
+        ticket.keep(app.gate().clock().monotonic(), JSON, conversation);
     }
     (StatusCode::OK, [(header::CONTENT_TYPE, JSON)], body).into_response()
 }
 
-fn event_answer(app: Arc<App>, frames: Frames, ticket: Option<Ticket>) -> Response {
-    let body = Body::from_stream(events(app, frames, ticket));
+fn event_answer(
+    app: Arc<App>,
+    frames: Frames,
+    ticket: Option<Ticket>,
+    conversation: Option<ConversationId>,
+) -> Response {
+    let body = Body::from_stream(events(app, frames, ticket, conversation));
     // Proxies that buffer would hold an answer back until it is complete.
     let unbuffered = (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     (StatusCode::OK, [(header::CONTENT_TYPE, EVENTS), unbuffered], body).into_response()
@@ -114,6 +130,7 @@ fn events(
     app: Arc<App>,
     mut frames: Frames,
     mut ticket: Option<Ticket>,
+    conversation: Option<ConversationId>,
 ) -> impl Stream<Item = Result<Bytes, std::convert::Infallible>> + Send {
     let mut ended = false;
     stream::poll_fn(move |cx| {
@@ -132,7 +149,7 @@ fn events(
                     ticket.record(&piece);
                 }
                 if let (true, Some(ticket)) = (ended, ticket.take_if(|_| ended)) {
-                    ticket.keep(app.gate().clock().monotonic(), EVENTS);
+                    ticket.keep(app.gate().clock().monotonic(), EVENTS, conversation);
                 }
                 Some(Ok(piece))
             }

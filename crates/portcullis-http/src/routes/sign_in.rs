@@ -315,10 +315,14 @@ pub(crate) fn notice(app: &App) -> Option<Notice> {
     (app.cookies() == Cookies::Plain).then_some(Notice::Insecure)
 }
 
-/// A page under the pages' own policy.
+/// A page under the pages' own policy. It names itself to this site only: without a referrer at all browsers would send
+/// its forms with the origin `null`.
 pub(crate) fn html(status: StatusCode, page: &str) -> Response {
-    let policy = HeaderValue::from_static(portcullis_pages::POLICY);
-    (status, [(header::CONTENT_SECURITY_POLICY, policy)], Html(page.to_owned())).into_response()
+    let headers = [
+        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(portcullis_pages::POLICY)),
+        (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
+    ];
+    (status, headers, Html(page.to_owned())).into_response()
 }
 
 fn see_other(path: &str) -> Response {
