@@ -28,17 +28,16 @@ struct Reader {
 }
 
 impl Reader {
-    /// Pages are for people in browsers: a key or a token has no session, and so no token for the page's writes.
+    /// A key or a token may read a page too, but has no session, and so no token for what the page changes.
     async fn of(call: &Call) -> Result<Self, Refusal> {
         let (stores, scope) = (call.app.stores(), call.visit.scope());
-        let nobody =
-            || Refusal::new(Code::NotAllowed, "pages are for people who are signed in; use /v1/ with a key");
-        let session = call.visit.session().ok_or_else(nobody)?;
+        let nobody = || Refusal::new(Code::NotAllowed, "pages are for members; this key acts for none");
         let member = scope.member().ok_or_else(nobody)?;
         let found = stores.directory.find(CommunityRef::Id(scope.community())).await?;
         let community = found.ok_or_else(|| Refusal::new(Code::NotFound, "there is no such thing here"))?;
         let member = stores.members.get(scope, member).await?;
-        Ok(Self { community, member, csrf: call.app.gate().csrf_token(session) })
+        let csrf = call.visit.session().map(|session| call.app.gate().csrf_token(session));
+        Ok(Self { community, member, csrf: csrf.unwrap_or_default() })
     }
 
     fn frame(&self, call: &Call) -> Frame<'_> {

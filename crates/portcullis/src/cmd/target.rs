@@ -22,13 +22,13 @@ use portcullis_check::target::{
 use portcullis_config::Config;
 use portcullis_core::KeyId;
 use portcullis_http::problem::Shape;
-use portcullis_http::{Access, Cookies, ROUTES};
+use portcullis_http::{Access, ROUTES};
 use portcullis_store::Community;
 use serde_json::json;
 
 use self::belongings::Belongings;
 use self::ground::{Ground, PLOTS};
-use self::people::People;
+use self::people::{People, STEWARDS};
 use self::twin::Twin;
 use crate::instance::Kept;
 
@@ -67,7 +67,7 @@ impl SelfTarget {
         target.edge = public_edge(config);
         target.tenancy.question = ground::QUESTION.to_owned();
 
-        let mut people = People::new(kept, cookies(config))?;
+        let mut people = People::new(kept)?;
         let mut grounds = Vec::new();
         for plot in &PLOTS {
             let ground = ground::prepare(kept, plot).await?;
@@ -77,7 +77,7 @@ impl SelfTarget {
             grounds.push(ground);
         }
         if let Some(first) = grounds.first() {
-            let routes = routes(&people::keeper(first), &people::in_browser(first));
+            let routes = routes(first);
             target.inventory = Inventory::generated(routes, "the route table that the router is built from");
             target.inventory.openapi = Some(OpenApi::OnTarget("/openapi.json".to_owned()));
             people.for_limits(first, config).await?;
@@ -159,24 +159,20 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     }
 }
 
-/// What browsers get, as the running instance decides it.
-fn cookies(config: &Config) -> Cookies {
-    Cookies::under(&config.public_url.url().origin())
-}
-
 /// The route table, with what the checks ask for: what reads one's own things, or the community's administration, is
-/// asked as `keeper`, pages as their `browser`, and what changes anything is asked for a thing that is not there.
-fn routes(keeper: &str, browser: &str) -> Vec<Route> {
-    let to_probed = |route: &portcullis_http::Route| {
+/// asked as those who may, and what changes anything is asked for a thing that is not there.
+fn routes(ground: &Ground) -> Vec<Route> {
+    let keeper = &people::keeper(ground);
+    let to_probed = |(number, route): (usize, &portcullis_http::Route)| {
         let mut probed = Route::new(route.method.clone(), route.path);
         if !matches!(route.access, Access::Needs(_)) {
             probed = probed.public();
         }
         if route.path.starts_with("/admin/") {
-            probed = probed.only_for(keeper);
+            probed = probed.only_for(&people::steward(ground, number % STEWARDS));
         }
         match (route.shape, route.access) {
-            (Shape::Page, Access::Needs(_)) => return page(probed, route).only_for(browser),
+            (Shape::Page, Access::Needs(_)) => return page(probed, route, keeper),
             (Shape::Page, _) => return door(probed, route),
             _ => {}
         }
@@ -196,16 +192,19 @@ fn routes(keeper: &str, browser: &str) -> Vec<Route> {
             _ => probed,
         }
     };
-    ROUTES.iter().map(to_probed).collect()
+    ROUTES.iter().enumerate().map(to_probed).collect()
 }
 
 /// A page of somebody signed in.
-fn page(probed: Route, route: &portcullis_http::Route) -> Route {
+fn page(probed: Route, route: &portcullis_http::Route, keeper: &str) -> Route {
     let probed = match route.name {
         // A piece of a page, for a conversation in which nothing was answered yet.
         "last-answer" => probed.param("conversation", MISSING).succeeds_with(404),
         "document-page" => probed.param("document", DOCUMENT),
-        _ => route.parameters().fold(probed, |probed, name| probed.param(name, &format!("{{{{{name}}}}}"))),
+        _ => {
+            let own = |probed: Route, name| probed.param(name, &format!("{{{{{name}}}}}"));
+            route.parameters().fold(probed, own).only_for(keeper)
+        }
     };
     probed.kind(RouteKind::Page)
 }

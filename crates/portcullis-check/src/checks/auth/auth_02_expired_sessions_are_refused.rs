@@ -167,6 +167,9 @@ async fn before<'a>(
         return Err(Inconclusive::because(doubt));
     }
     let mut why = Inconclusive::because(format!("no credential that ends may use {}", route.line()));
+    // Those of the one whom the route is for come first: everyone has a limit of their own.
+    let mut expiring: Vec<_> = expiring.iter().collect();
+    expiring.sort_by_key(|(identity, _)| !belongs(route, identity));
     for (identity, ends) in expiring {
         let seen = probe.send(Call::by(target, route, identity)?).await?;
         if probe.clock().now() >= *ends {
@@ -183,6 +186,12 @@ async fn before<'a>(
         }
     }
     Err(why)
+}
+
+/// Whether it is a credential of the one whom the route is for.
+fn belongs(route: &Route, identity: &Identity) -> bool {
+    let names = [Some(&identity.name), identity.session_of.as_ref()];
+    route.only_for.as_ref().is_some_and(|name| names.contains(&Some(name)))
 }
 
 async fn wait_for_the_end(probe: &mut Probe, pairs: &[Pair<'_>]) -> Result<(), Inconclusive> {

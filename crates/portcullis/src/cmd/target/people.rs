@@ -1,14 +1,11 @@
 //! The people of the checks: members of every kind, and keys that work, have ended, end soon or were revoked.
 
-use std::time::Duration;
-
 use anyhow::Result;
 use jiff::{Timestamp, ToSpan as _};
 use portcullis_check::target::{Credential, Identity, State};
 use portcullis_config::Config;
-use portcullis_core::{AbilitySet, KeyAbility, KeyId, MemberId, Role, Secret, Token, TokenKind};
-use portcullis_http::Cookies;
-use portcullis_store::{Community, Entitlement, KeyActor, NewMember, NewSession, NewSignIn, Strangers};
+use portcullis_core::{AbilitySet, KeyAbility, KeyId, MemberId, Role};
+use portcullis_store::{Community, Entitlement, KeyActor, NewMember};
 
 use super::ground::{Ground, PLAN, SPACES};
 use crate::instance::Kept;
@@ -18,22 +15,23 @@ use crate::instance::Kept;
 const MEMBERS: usize = 8;
 const PAYERS: usize = 2;
 const STAFF: usize = 2;
+/// How many share the work of asking the administration's routes.
+pub(super) const STEWARDS: usize = 4;
 /// How long the key lasts that ends during the run.
 const SHORT_SECONDS: i64 = 12;
 
 /// Everyone that one run needs.
 pub(super) struct People<'k> {
     kept: &'k Kept,
-    cookies: Cookies,
     hour: Timestamp,
     identities: Vec<Identity>,
     keys: Vec<(Community, KeyId)>,
 }
 
 impl<'k> People<'k> {
-    pub(super) fn new(kept: &'k Kept, cookies: Cookies) -> Result<Self> {
+    pub(super) fn new(kept: &'k Kept) -> Result<Self> {
         let hour = kept.clock.now().checked_add(1.hour())?;
-        Ok(Self { kept, cookies, hour, identities: Vec::new(), keys: Vec::new() })
+        Ok(Self { kept, hour, identities: Vec::new(), keys: Vec::new() })
     }
 
     /// The identities, and the keys to take back after the run.
@@ -64,6 +62,12 @@ impl<'k> People<'k> {
             let identity = self.identity(ground, &name, moderator, self.hour).await?;
             self.identities.push(identity.role("moderator").spaces(&SPACES));
         }
+        for number in 0..STEWARDS {
+            let name = steward(ground, number);
+            let steward = self.member(ground, &name, Role::Owner).await?;
+            let identity = self.manager(ground, &name, steward, self.hour).await?;
+            self.identities.push(identity);
+        }
         let name = format!("former payer of {of}");
         let former = self.member(ground, &name, Role::Member).await?;
         self.entitle(ground, former, self.kept.clock.now()).await?;
@@ -72,13 +76,11 @@ impl<'k> People<'k> {
 
         let name = keeper(ground);
         let keeper = self.member(ground, &name, Role::Owner).await?;
-        let identity = self.keeper_identity(ground, &name, keeper, self.hour).await?;
+        let identity = self.manager(ground, &name, keeper, self.hour).await?;
         // Checks that compare two communities take the first member of the second: there must be something to compare.
         let first = self.identities.iter().position(|identity| identity.community == ground.community.slug);
         let is_second = self.identities.iter().any(|identity| identity.community != ground.community.slug);
         self.identities.insert(first.filter(|_| is_second).unwrap_or(self.identities.len()), identity);
-        let session = self.session(ground, &in_browser(ground), keeper, self.hour).await?;
-        self.identities.push(session.session_of(&name));
         Ok(keeper)
     }
 
@@ -113,14 +115,13 @@ impl<'k> People<'k> {
         }
         self.identities.push(revoked.state(State::Revoked));
         let ends = self.kept.clock.now().checked_add(SHORT_SECONDS.seconds())?;
-        // Of the member who has something of their own, so that it opens that too until then.
-        let user = keeper(ground);
-        let member = self.member(ground, &user, Role::Owner).await?;
-        let short = self.keeper_identity(ground, "key that ends", member, ends).await?;
-        self.identities.push(short.session_of(&user).expiring(ends));
-        // Pages take sessions only.
-        let short = self.session(ground, "session that ends", member, ends).await?;
-        self.identities.push(short.session_of(&user).expiring(ends));
+        // Of those for whom some routes are alone, so that it opens those too until then.
+        let users = std::iter::once(keeper(ground)).chain((0..STEWARDS).map(|number| steward(ground, number)));
+        for user in users {
+            let member = self.member(ground, &user, Role::Owner).await?;
+            let short = self.manager(ground, &format!("key that ends of {user}"), member, ends).await?;
+            self.identities.push(short.session_of(&user).expiring(ends));
+        }
         Ok(())
     }
 
@@ -129,9 +130,7 @@ impl<'k> People<'k> {
         if let Some(member) = members.into_iter().find(|member| member.name == name) {
             return Ok(member.id);
         }
-        // Mail never reaches it: `.invalid` is nobody's (RFC 2606), and nothing is sent.
-        let email = (name == keeper(ground)).then(|| mailbox(ground));
-        let new = NewMember { name: name.to_owned(), email, role: Some(role) };
+        let new = NewMember { name: name.to_owned(), email: None, role: Some(role) };
         Ok(self.kept.stores.members.add(&ground.scope, new).await?.id)
     }
 
@@ -151,35 +150,9 @@ impl<'k> People<'k> {
         self.able(ground, name, member, expires, abilities).await
     }
 
-    /// A browser of the one who manages the community, signed in without the mail. It ends by itself.
-    async fn session(
-        &self,
-        ground: &Ground,
-        name: &str,
-        member: MemberId,
-        expires: Timestamp,
-    ) -> Result<Identity> {
-        let Community { id, locator, slug, .. } = &ground.community;
-        let [(_, link), (_, browser), (text, session)] =
-            [TokenKind::SignIn, TokenKind::Browser, TokenKind::Session]
-                .map(|kind| Token::issue(kind, locator));
-        let email = mailbox(ground);
-        let asked = NewSignIn { token: link.hash(), browser: browser.hash(), email, expires };
-        let sessions = &self.kept.stores.sessions;
-        sessions.ask(*id, asked, Strangers::Refuse, None).await?;
-        let idle = Duration::from_secs(3_600);
-        let new = NewSession { token: session.hash(), expires, idle };
-        let now = self.kept.clock.now();
-        let begun = sessions.redeem(*id, link.hash(), browser.hash(), new, now).await?;
-        anyhow::ensure!(begun.is_some_and(|begun| begun.member == member), "a session could not be begun");
-        let value = Secret::new(text.expose().clone());
-        let credential = Credential::Cookie { name: self.cookies.session().to_owned(), value };
-        Ok(Identity::new(name, slug, credential).role("owner").spaces(&SPACES))
-    }
-
-    /// A key for everything that the one may do who manages the community and has something of their own, but owning the
-    /// whole request: the checks want the community's answers, not the model's.
-    async fn keeper_identity(
+    /// A key for everything that one may do who manages the community, but owning the whole request: the checks want the
+    /// community's answers, not the model's.
+    async fn manager(
         &mut self,
         ground: &Ground,
         name: &str,
@@ -210,13 +183,9 @@ pub(super) fn keeper(ground: &Ground) -> String {
     format!("keeper of {}", ground.plot.name)
 }
 
-/// What their signed-in browser is called.
-pub(super) fn in_browser(ground: &Ground) -> String {
-    format!("{}, signed in", keeper(ground))
-}
-
-fn mailbox(ground: &Ground) -> String {
-    format!("keeper@{}.invalid", ground.community.slug)
+/// What the stewards are called.
+pub(super) fn steward(ground: &Ground, number: usize) -> String {
+    format!("steward {} of {}", number + 1, ground.plot.name)
 }
 
 /// How many members it takes to reach the limit of one address without any of them reaching their own.
