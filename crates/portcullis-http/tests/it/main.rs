@@ -7,8 +7,14 @@ mod chat;
 #[cfg(test)]
 mod isolation;
 #[cfg(test)]
+mod pairs;
+#[cfg(test)]
 mod personal;
+#[cfg(test)]
+mod redirect;
 #[cfg(test)]
 mod routes;
 #[cfg(test)]
 mod storm;
+#[cfg(test)]
+mod tls;
