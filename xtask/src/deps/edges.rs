@@ -9,6 +9,7 @@ use crate::workspace::{Metadata, Use};
 const EDGES: &[(&str, &[&str])] = &[
     ("core", &[]),
     ("egress", &[]),
+    ("pages", &[]),
     ("xtask", &[]),
     ("audit", &["core"]),
     ("config", &["core"]),
