@@ -264,7 +264,8 @@ keys! {
     LISTEN_OPERATOR: Address = "listen.operator", Preset::Text("127.0.0.1:8081"), Address;
 
     /// Address of a listener that speaks plain HTTP and only sends members on to `public_url`; usually port 80. Without
-    /// this key there is none. It answers every request for the host of `public_url` with 308, for another with 421.
+    /// this key there is none. It answers requests for the host of `public_url`, or of a community, with 308 and all others
+    /// with 421.
     LISTEN_REDIRECT: Address = "listen.redirect", Preset::Unset("\"0.0.0.0:80\""), Address;
 
     /// File with the certificate chain in PEM, the listener's own certificate first, relative to the folder of this file. It is

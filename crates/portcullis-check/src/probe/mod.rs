@@ -22,7 +22,7 @@ use futures_util::stream;
 use http::header::{CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER};
 use http::{Request, StatusCode};
 use portcullis_core::Clock;
-use portcullis_egress::{AddressPolicy, Client, Options as ClientOptions};
+use portcullis_egress::{AddressPolicy, Client, Options as ClientOptions, Pin};
 
 pub use call::Call;
 pub use evidence::{Evidence, Exchange, Seen};
@@ -322,6 +322,11 @@ impl Probe {
         options.connect_timeout = self.budget.connect_timeout;
         options.head_timeout = self.budget.answer_timeout;
         options.source = source.map(IpAddr::V4);
+        if let Some(reached) = &self.target.reached {
+            let host = self.target.base_url.host().unwrap_or_default().to_owned();
+            options.pins = vec![Pin { host, addresses: vec![reached.address] }];
+            options.extra_roots_pem = Some(reached.roots_pem.clone());
+        }
         options.user_agent =
             Some(HeaderValue::from_static(concat!("portcullis-check/", env!("CARGO_PKG_VERSION"))));
         let client = Client::new(options).map_err(ProbeError::Client)?;

@@ -93,6 +93,8 @@ pub(crate) struct TestApp {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) journal: Arc<Journal>,
     pub(crate) tasks: Tasks,
+    /// What the listener serves, for those who serve it otherwise.
+    pub(crate) served: Arc<App>,
     client: Client,
     engine: SqliteStores,
     folder: tempfile::TempDir,
@@ -179,7 +181,7 @@ impl TestApp {
         tasks.spawn(server.serve(portcullis_http::router(&app), tasks.clone()));
         let client = Client::new(portcullis_egress::Options::new(portcullis_egress::AddressPolicy::Any))
             .expect("a client");
-        Self { address, stores, clock, journal, tasks, client, engine, folder }
+        Self { address, stores, clock, journal, tasks, served: app, client, engine, folder }
     }
 
     pub(crate) async fn world(&self, slug: &str) -> World {

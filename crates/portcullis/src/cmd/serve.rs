@@ -78,7 +78,7 @@ pub(super) async fn start(instance: &Instance, config: &Config) -> Result<Servin
         reason = "awaited by name in `stop`, before the tracked tasks are closed"
     )]
     let task = tokio::spawn(server.serve(router, instance.tasks.clone()));
-    let router = portcullis_http::redirect(&config.public_url.url().origin());
+    let router = portcullis_http::redirect(&instance.app);
     #[expect(clippy::disallowed_methods, reason = "as above")]
     let redirect = redirect.map(|server| tokio::spawn(server.serve(router, instance.tasks.clone())));
     Ok(Serving { address, task, redirect })

@@ -71,6 +71,13 @@ async fn members_are_served_over_tls_and_led_there_from_http() {
     let tls_port: u16 = serving.url.rsplit(':').next().expect("a port").parse().expect("a port");
     assert!(!say(tls_port, request).contains("HTTP/"), "plain HTTP on the port of TLS");
 
+    // It judges itself over TLS, with the certificate that it has.
+    let listen = format!("listen.member=127.0.0.1:{tls_port}");
+    let check = ["check", "--only", "EDGE-07,DPL-07", "--format", "json", "--set", &listen];
+    let judged = program.run(&[&check, TLS].concat());
+    let report: serde_json::Value = serde_json::from_slice(&judged.stdout).expect("a report");
+    assert_eq!(judged.status.code(), Some(0), "{report:#}");
+
     // As many files as the system allows.
     let limits = fs::read_to_string(format!("/proc/{}/limits", serving.id())).expect("limits");
     let files = limits.lines().find_map(|line| line.strip_prefix("Max open files")).expect("a line");
