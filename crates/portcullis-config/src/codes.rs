@@ -194,6 +194,10 @@ codes! {
     /// warning, since a test of the whole may want it.
     MailGoesNowhere = 38, "mail reaches nobody";
 
+    /// `tls.min_version` lets clients speak TLS 1.2. Only a warning: what is spoken of it has forward secrecy and
+    /// authenticated encryption. The deployment checklist asks for 1.3.
+    OldTls = 39, "an old version of TLS is spoken";
+
     /// An option that weakens safety is set, and this build has no such switch. Released builds have none; test builds
     /// have the cargo feature `guard-off`.
     NoSwitch = 40, "this build has no such switch";

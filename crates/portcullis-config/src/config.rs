@@ -66,6 +66,8 @@ pub struct Listen {
     pub member: SocketAddr,
     /// The operator's listener.
     pub operator: SocketAddr,
+    /// The listener that only sends members on to the public address.
+    pub redirect: Option<SocketAddr>,
 }
 
 /// The listeners' certificate.
@@ -76,6 +78,21 @@ pub struct Tls {
     pub certificate: PathBuf,
     /// The private key in PEM; the file is the owner's alone.
     pub key: PathBuf,
+    /// The oldest version that is spoken.
+    pub min_version: TlsVersion,
+}
+
+/// A version of TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// RFC 5246.
+    Tls12,
+    /// RFC 8446.
+    Tls13,
+}
+
+impl TlsVersion {
+    pub(crate) const WORDS: &[(&str, Self)] = &[("1.3", Self::Tls13), ("1.2", Self::Tls12)];
 }
 
 /// Proxies in front of the program.
@@ -283,7 +300,8 @@ pub(crate) fn build(
     let public_url = r.required(&keys::PUBLIC_URL);
     let listen = all!(Listen {
         member: r.required(&keys::LISTEN_MEMBER),
-        operator: r.required(&keys::LISTEN_OPERATOR)
+        operator: r.required(&keys::LISTEN_OPERATOR),
+        redirect: r.optional(&keys::LISTEN_REDIRECT),
     });
     let tls = tls(r);
     let proxies = all!(Proxies { trusted: r.required(&keys::PROXIES_TRUSTED) });
@@ -358,10 +376,15 @@ fn danger(r: &mut Reader<'_>) -> Option<Danger> {
 fn tls(r: &mut Reader<'_>) -> Option<Option<Tls>> {
     let certificate = r.optional(&keys::TLS_CERTIFICATE);
     let key = r.optional(&keys::TLS_KEY);
+    let min_version = r.required(&keys::TLS_MIN_VERSION);
     let table = r.resolved.section("tls").cloned();
     match (certificate?, key?, table) {
         (Some(certificate), Some(key), _) => {
-            let tls = Tls { certificate: r.base.join(certificate), key: r.base.join(key) };
+            let tls = Tls {
+                certificate: r.base.join(certificate),
+                key: r.base.join(key),
+                min_version: min_version?,
+            };
             rules::tls_files(r, &tls);
             Some(Some(tls))
         }

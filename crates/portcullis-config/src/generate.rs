@@ -26,7 +26,12 @@ pub fn example_toml() -> String {
             let last = key.name().rsplit('.').next().unwrap_or_default();
             let value = key.preset().toml().or_else(|| key.preset().example().map(str::to_owned));
             // A key that stands in the place of another is a remark: both together would be wrong.
-            let mark = if matches!(key.preset(), Preset::Instead(_)) { "# " } else { mark };
+            let mark = match key.preset() {
+                Preset::Instead(_) => "# ",
+                // A key without a default is set by those who want it.
+                Preset::Unset(_) => "#",
+                _ => mark,
+            };
             text.push('\n');
             comment(&mut text, &key.doc());
             comment(&mut text, &accepts(key));

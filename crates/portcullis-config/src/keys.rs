@@ -7,7 +7,7 @@
 use std::fmt;
 
 use crate::codes::paragraphs;
-use crate::config::{LogFormat, LogLevel};
+use crate::config::{LogFormat, LogLevel, TlsVersion};
 use crate::diagnostic::Origin;
 use crate::issuers::IssuerAlgorithm;
 use crate::mail::{MailKind, MailSecurity, OneHost, OneMailAddress};
@@ -263,11 +263,22 @@ keys! {
     /// Address of the operator's listener, which wants a credential on loopback too. The same rule holds for it.
     LISTEN_OPERATOR: Address = "listen.operator", Preset::Text("127.0.0.1:8081"), Address;
 
-    /// File with the certificate chain in PEM, the listener's own certificate first, relative to the folder of this file.
+    /// Address of a listener that speaks plain HTTP and only sends members on to `public_url`; usually port 80. Without
+    /// this key there is none. It answers requests for the host of `public_url`, or of a community, with 308 and all others
+    /// with 421.
+    LISTEN_REDIRECT: Address = "listen.redirect", Preset::Unset("\"0.0.0.0:80\""), Address;
+
+    /// File with the certificate chain in PEM, the listener's own certificate first, relative to the folder of this file. It is
+    /// for the host of `public_url`. It and the key are read again every half minute, and at once on SIGHUP; a pair that
+    /// cannot be used is logged and the one before it kept.
     TLS_CERTIFICATE: FilePath = "tls.certificate", Preset::Unset("\"tls/chain.pem\""), FilePath;
 
     /// File with the private key in PEM, readable by this account only.
     TLS_KEY: FilePath = "tls.key", Preset::Unset("\"tls/key.pem\""), FilePath;
+
+    /// The oldest version of TLS that is spoken. `1.2` is for clients of before 2018; of its cipher suites only those
+    /// with forward secrecy and authenticated encryption are.
+    TLS_MIN_VERSION: Choice<TlsVersion> = "tls.min_version", Preset::Text("1.3"), Choice { words: TlsVersion::WORDS };
 
     /// Networks whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed. Name the proxies' own addresses and nothing wider:
     /// whoever is in these networks can claim any client address.

@@ -34,7 +34,8 @@ use std::sync::Arc;
 
 pub use codes::{Code, errors_markdown, explain};
 pub use config::{
-    Audit, Config, Danger, Limits, Listen, Log, LogFormat, LogLevel, Model, Proxies, SignIn, Tls, WeakSecrets,
+    Audit, Config, Danger, Limits, Listen, Log, LogFormat, LogLevel, Model, Proxies, SignIn, Tls, TlsVersion,
+    WeakSecrets,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Origin, Severity};
 pub use environment::{Environment, Flags};

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::codes::Code;
-use crate::config::{Limits, Listen, Model, Proxies, Reader, SignIn, Tls};
+use crate::config::{Limits, Listen, Model, Proxies, Reader, SignIn, Tls, TlsVersion};
 use crate::diagnostic::Severity;
 use crate::keys;
 use crate::mail::{Mail, MailRoute, MailSecurity};
@@ -45,6 +45,31 @@ pub(crate) fn listeners(
         )
         .found(shown(&listen.operator.to_string()));
         r.report(keys::LISTEN_OPERATOR.name, fault, Severity::Error);
+    }
+    if let Some(redirect) = listen.redirect {
+        for (other, name) in
+            [(listen.member, keys::LISTEN_MEMBER.name), (listen.operator, keys::LISTEN_OPERATOR.name)]
+        {
+            if overlap(redirect, other) {
+                let fault = Fault::new(
+                    Code::SharedListener,
+                    format!("must have another port than `{name}` ({other})"),
+                )
+                .found(shown(&redirect.to_string()));
+                r.report(keys::LISTEN_REDIRECT.name, fault, Severity::Error);
+            }
+        }
+        if !public_url.is_https() {
+            let fault = Fault::new(Code::PlainPublicUrl, "must be https where `listen.redirect` is set")
+                .found(shown(&public_url.to_string()));
+            r.report(keys::PUBLIC_URL.name, fault, Severity::Error);
+        }
+    }
+    if tls.is_some_and(|tls| tls.min_version == TlsVersion::Tls12) {
+        let fault = Fault::new(Code::OldTls, "lets clients speak a version that TLS 1.3 has replaced")
+            .found("`1.2`")
+            .help("remove the key, unless members are known to need it");
+        r.report(keys::TLS_MIN_VERSION.name, fault, Severity::Warning);
     }
     if tls.is_some() && !public_url.is_https() {
         let fault = Fault::new(Code::PlainPublicUrl, "must be https where `[tls]` is set")

@@ -11,14 +11,18 @@ mod dispatch;
 pub mod idempotency;
 pub mod openapi;
 pub mod problem;
+mod redirect;
 pub mod routes;
 pub mod server;
 pub mod stack;
+pub mod tls;
 
 pub use address::TrustedProxies;
 pub use app::{App, AppParts, Settings, SignInSettings};
 pub use cookies::Cookies;
 pub use dispatch::router;
 pub use problem::Problem;
+pub use redirect::redirect;
 pub use routes::{Access, ROUTES, Route};
 pub use server::{Server, ServerLimits};
+pub use tls::{Looked, OldestTls, Tls, TlsFault, TlsOptions};

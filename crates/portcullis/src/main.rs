@@ -5,9 +5,11 @@
 
 mod args;
 mod cmd;
+mod descriptors;
 mod instance;
 mod mail;
 mod out;
+mod tls;
 
 use std::process::ExitCode;
 

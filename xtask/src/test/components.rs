@@ -93,6 +93,11 @@ const COMPONENTS: &[Component] = &[
         needed: Needed::By(&["smtp"]),
     },
     Component {
+        name: "openssl",
+        origin: Origin::Debian { probe: ("openssl", &["version"]), packages: &["openssl"] },
+        needed: Needed::By(&["tls"]),
+    },
+    Component {
         name: "nginx",
         origin: Origin::Debian { probe: ("nginx", &["-v"]), packages: &["nginx-light"] },
         needed: Needed::By(&["nginx"]),

@@ -333,6 +333,10 @@ impl Probe {
             options.danger_accept_invalid_certificates = *certificates == Certificates::Any;
             let ca = self.target.edge.as_ref().and_then(|edge| edge.ca.as_ref());
             options.extra_roots_pem = ca.map(|file| file.pem.clone().into_bytes());
+        } else if let Some(reached) = &self.target.reached {
+            let host = self.target.base_url.host().unwrap_or_default().to_owned();
+            options.pins = vec![Pin { host, addresses: vec![reached.address] }];
+            options.extra_roots_pem = Some(reached.roots_pem.clone());
         }
         options.user_agent =
             Some(HeaderValue::from_static(concat!("portcullis-check/", env!("CARGO_PKG_VERSION"))));

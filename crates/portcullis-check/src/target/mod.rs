@@ -15,6 +15,7 @@ mod route;
 mod template;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use http::{Method, Uri};
 use portcullis_core::Secret;
@@ -45,6 +46,8 @@ pub struct Target {
     pub name: String,
     /// Scheme, host and port, and a path prefix if it has one; without a trailing slash.
     pub base_url: Uri,
+    /// How it is reached, where the world's names and authorities do not know it.
+    pub reached: Option<Reached>,
     /// How a question is asked.
     pub chat: Chat,
     /// What it offers over HTTP.
@@ -68,6 +71,15 @@ pub struct Target {
     pub declarations: Vec<Declaration>,
 }
 
+/// Where the host of a deployment is, whatever DNS says, and whom its certificate may come from.
+#[derive(Debug, Clone)]
+pub struct Reached {
+    /// The address behind the host of the base URL.
+    pub address: IpAddr,
+    /// Certificates in PEM that are trusted there beside the roots of the web.
+    pub roots_pem: Vec<u8>,
+}
+
 impl Target {
     /// A target at `base_url` with an OpenAI-compatible chat and nothing else known.
     ///
@@ -85,6 +97,7 @@ impl Target {
         Ok(Self {
             name: name.into(),
             base_url: uri,
+            reached: None,
             chat: Chat::openai(),
             inventory: Inventory::default(),
             identities: Vec::new(),
@@ -159,6 +172,9 @@ impl Target {
 
     /// Whether it runs on this machine, where a check may choose its own client address.
     pub fn is_on_loopback(&self) -> bool {
+        if let Some(reached) = &self.reached {
+            return reached.address.is_loopback();
+        }
         let host = self.base_url.host().unwrap_or_default();
         host == "localhost" || host.parse::<std::net::Ipv4Addr>().is_ok_and(|ip| ip.is_loopback())
     }

@@ -1,7 +1,7 @@
 //! What is wrong is said, all of it, with its place.
 
 use insta::assert_snapshot;
-use portcullis_config::{Code, Origin};
+use portcullis_config::{Code, Origin, TlsVersion};
 
 use crate::site::{Site, codes, problems};
 
@@ -179,6 +179,9 @@ const BAD: &[(&str, &str, Code)] = &[
     ("public_url", "\"https://example.org/bot\"", Code::BadUrl),
     ("listen.member", "\"8080\"", Code::Malformed),
     ("listen.operator", "\"127.0.0.1\"", Code::Malformed),
+    ("listen.redirect", "80", Code::WrongType),
+    ("tls.min_version", "1.2", Code::WrongType),
+    ("tls.min_version", "\"1.1\"", Code::NotAChoice),
     ("tls.certificate", "5", Code::WrongType),
     ("tls.key", "[\"a\"]", Code::WrongType),
     ("proxies.trusted", "\"10.0.0.0/8\"", Code::WrongType),
@@ -337,6 +340,32 @@ fn tls_wants_both_files_a_private_key_and_an_https_address() {
     )
     .unwrap();
     assert_eq!(codes(&site.problems()), [Code::PlainPublicUrl]);
+}
+
+#[test]
+fn an_old_version_of_tls_is_a_warning() {
+    let text = "public_url = \"https://chat.example.org\"\n[tls]\ncertificate = \"chain.pem\"\nkey = \"key.pem\"\nmin_version = \"1.2\"\n";
+    let site = Site::with(text);
+    site.file("chain.pem", "-", 0o644);
+    site.file("key.pem", "-", 0o600);
+    let loaded = site.loaded();
+    assert_eq!(codes(&loaded.warnings), [Code::OldTls]);
+    assert_eq!(loaded.config.tls.expect("TLS is set").min_version, TlsVersion::Tls12);
+    std::fs::write(site.path("portcullis.toml"), text.replace("1.2", "1.3")).unwrap();
+    assert!(site.loaded().warnings.is_empty());
+}
+
+#[test]
+fn a_redirect_leads_to_https_from_a_port_of_its_own() {
+    let redirect = "[listen]\nredirect = \"0.0.0.0:8080\"\n";
+    let refused = |text: String| codes(&Site::with(&text).problems());
+    assert_eq!(refused(redirect.to_owned()), [Code::SharedListener, Code::PlainPublicUrl]);
+    let https = "public_url = \"https://chat.example.org\"\n";
+    assert_eq!(refused(format!("{https}{redirect}").replace("8080", "8081")), [Code::SharedListener]);
+    let loaded = Site::with(&format!("{https}{redirect}").replace("8080", "80")).loaded();
+    assert!(loaded.warnings.is_empty(), "it carries nothing, so others may reach it");
+    assert_eq!(loaded.config.listen.redirect, Some("0.0.0.0:80".parse().unwrap()));
+    assert_eq!(Site::with("").loaded().config.listen.redirect, None);
 }
 
 #[test]

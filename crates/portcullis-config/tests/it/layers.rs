@@ -53,8 +53,10 @@ fn every_value_is_shown_with_its_origin_and_no_secret() {
     public_url                                    = "https://chat.example.org"         # portcullis.toml:1:14
     listen.member                                 = "127.0.0.1:8080"                   # default
     listen.operator                               = "127.0.0.1:8081"                   # default
+    listen.redirect                               = (none)                             # not set
     tls.certificate                               = (none)                             # not set
     tls.key                                       = (none)                             # not set
+    tls.min_version                               = "1.3"                              # default
     proxies.trusted                               = ["10.0.0.1/32", "10.2.0.0/16"]     # environment variable PORTCULLIS_PROXIES__TRUSTED
     secrets.jwt_secret                            = *** (file:secrets/jwt_secret)      # default
     secrets.encryption_key                        = *** (file:secrets/encryption_key)  # default

@@ -120,6 +120,8 @@ pub(crate) struct TestApp {
     pub(crate) journal: Arc<Journal>,
     pub(crate) tasks: Tasks,
     pub(crate) mailbox: Arc<Mailbox>,
+    /// What the listener serves, for those who serve it otherwise.
+    pub(crate) served: Arc<App>,
     client: Client,
     engine: SqliteStores,
     folder: tempfile::TempDir,
@@ -216,7 +218,7 @@ impl TestApp {
         tasks.spawn(server.serve(portcullis_http::router(&app), tasks.clone()));
         let client = Client::new(portcullis_egress::Options::new(portcullis_egress::AddressPolicy::Any))
             .expect("a client");
-        Self { address, stores, clock, journal, tasks, mailbox, client, engine, folder }
+        Self { address, stores, clock, journal, tasks, mailbox, served: app, client, engine, folder }
     }
 
     pub(crate) async fn world(&self, slug: &str) -> World {

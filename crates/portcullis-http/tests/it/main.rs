@@ -7,10 +7,16 @@ mod chat;
 #[cfg(test)]
 mod isolation;
 #[cfg(test)]
+mod pairs;
+#[cfg(test)]
 mod personal;
+#[cfg(test)]
+mod redirect;
 #[cfg(test)]
 mod routes;
 #[cfg(test)]
 mod sign_in;
 #[cfg(test)]
 mod storm;
+#[cfg(test)]
+mod tls;

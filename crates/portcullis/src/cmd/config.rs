@@ -3,9 +3,10 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
+use portcullis_core::{Clock as _, SystemClock};
 
 use crate::args::{ConfigCommand, Configured};
-use crate::{instance, out};
+use crate::{instance, out, tls};
 
 pub(super) fn run(configured: &Configured, command: &ConfigCommand) -> Result<ExitCode> {
     match instance::loaded(configured) {
@@ -15,6 +16,7 @@ pub(super) fn run(configured: &Configured, command: &ConfigCommand) -> Result<Ex
             }
             match command {
                 ConfigCommand::Check => {
+                    tls::open(&loaded.config, SystemClock::new().now())?;
                     for danger in loaded.config.dangers() {
                         out::line(format_args!("weakened: {danger}"));
                     }

@@ -1,26 +1,33 @@
 //! `serve`: the gate.
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use portcullis_audit::{ActorRef, Event, Record};
 use portcullis_config::{Config, LogFormat};
-use portcullis_http::Server;
+use portcullis_http::{Server, ServerLimits};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::Configured;
 use crate::instance::{self, Instance};
-use crate::out;
+use crate::{descriptors, out, tls};
+
+/// Connections that are only sent elsewhere, each for one short answer.
+const REDIRECT_CONNECTIONS: usize = 1_000;
 
 pub(super) async fn run(path: &Configured) -> Result<ExitCode> {
     let config = instance::configuration(path)?;
     log(&config);
+    descriptors::raise(config.limits.max_connections.get());
     let instance = Instance::open(&config)?;
     for danger in config.dangers() {
         tracing::warn!("{danger}");
     }
     let serving = start(&instance, &config).await?;
-    out::note(format_args!("portcullis serves on http://{}", serving.address));
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    out::note(format_args!("portcullis serves on {scheme}://{}", serving.address));
     asked_to_stop().await?;
     tracing::info!("stopping: running requests may end");
     stop(instance, serving).await?;
@@ -30,17 +37,30 @@ pub(super) async fn run(path: &Configured) -> Result<ExitCode> {
 /// A listener that is being served.
 #[derive(Debug)]
 pub(super) struct Serving {
-    pub(super) address: std::net::SocketAddr,
+    pub(super) address: SocketAddr,
     task: tokio::task::JoinHandle<()>,
+    redirect: Option<tokio::task::JoinHandle<()>>,
 }
 
 /// Listens and serves, and records that it does.
 pub(super) async fn start(instance: &Instance, config: &Config) -> Result<Serving> {
-    let wanted = config.listen.member;
-    let server = Server::bind(wanted, Instance::server_limits(config))
-        .await
-        .with_context(|| format!("cannot listen on {wanted} (`listen.member`)"))?;
+    let clock = &instance.kept.clock;
+    // First, so that a certificate that cannot be used is told before anything listens.
+    let tls = tls::open(config, clock.now())?.map(Arc::new);
+    let limits = Instance::server_limits(config);
+    let mut server = listen(config.listen.member, "listen.member", limits).await?;
     let address = server.address().context("the listener has no address")?;
+    let redirect = match config.listen.redirect {
+        Some(wanted) => {
+            let connections = limits.connections.min(REDIRECT_CONNECTIONS);
+            Some(listen(wanted, "listen.redirect", ServerLimits { connections, ..limits }).await?)
+        }
+        None => None,
+    };
+    if let Some(tls) = tls {
+        server = server.with_tls(Arc::clone(&tls));
+        instance.tasks.spawn(tls::watch(tls, Arc::clone(clock), instance.tasks.closing()));
+    }
     instance
         .kept
         .journal
@@ -58,7 +78,14 @@ pub(super) async fn start(instance: &Instance, config: &Config) -> Result<Servin
         reason = "awaited by name in `stop`, before the tracked tasks are closed"
     )]
     let task = tokio::spawn(server.serve(router, instance.tasks.clone()));
-    Ok(Serving { address, task })
+    let router = portcullis_http::redirect(&instance.app);
+    #[expect(clippy::disallowed_methods, reason = "as above")]
+    let redirect = redirect.map(|server| tokio::spawn(server.serve(router, instance.tasks.clone())));
+    Ok(Serving { address, task, redirect })
+}
+
+async fn listen(wanted: SocketAddr, key: &str, limits: ServerLimits) -> Result<Server> {
+    Server::bind(wanted, limits).await.with_context(|| format!("cannot listen on {wanted} (`{key}`)"))
 }
 
 /// Drains and closes everything.
@@ -66,6 +93,9 @@ pub(super) async fn stop(instance: Instance, serving: Serving) -> Result<()> {
     let tasks = instance.tasks.clone();
     let (_, served) = tokio::join!(tasks.close(instance::DRAIN), serving.task);
     served.context("the listener ended badly")?;
+    if let Some(redirect) = serving.redirect {
+        redirect.await.context("the redirecting listener ended badly")?;
+    }
     let stopped = Record { community: None, actor: ActorRef::Instance, event: Event::ServeStopped };
     instance.kept.journal.append(stopped).await.context("the audit journal cannot be written")?;
     instance.close().await

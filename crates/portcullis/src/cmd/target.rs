@@ -12,12 +12,12 @@ mod twin;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use portcullis_check::target::{
-    DOCUMENT, Declaration, Edge, HeldSecret, Inventory, Limits, MESSAGE, OpenApi, QUERY, Route, RouteKind,
-    Target,
+    DOCUMENT, Declaration, Edge, HeldSecret, Inventory, Limits, MESSAGE, OpenApi, QUERY, Reached, Route,
+    RouteKind, Target,
 };
 use portcullis_config::Config;
 use portcullis_core::KeyId;
@@ -56,7 +56,7 @@ pub(super) struct Made {
 impl SelfTarget {
     /// Makes identities and content for one run against the instance that listens on `address`.
     pub(super) async fn prepare(kept: &Kept, config: &Config, address: SocketAddr) -> Result<Self> {
-        let mut target = Target::new("this instance", &format!("http://{}", reachable(address)))?;
+        let mut target = at(config, reachable(address))?;
         let twin = Twin::start().await?;
         target.blocked = Some(format!("http://{}", twin.address()).parse()?);
         let model = config.model.as_ref().map_or("extracts", |model| model.name.as_str());
@@ -148,6 +148,17 @@ fn place(target: &mut Target, ground: &Ground, own: &Belongings) {
     let values = values.into_iter().map(|(name, id)| (name.to_owned(), id)).collect();
     target.tenancy.values.insert(slug.clone(), values);
     target.canaries.extend(ground.canaries.iter().cloned());
+}
+
+/// This instance at that address: over plain HTTP, or over TLS under its public host, with the certificate that it has.
+fn at(config: &Config, address: SocketAddr) -> Result<Target> {
+    const NAME: &str = "this instance";
+    let Some(tls) = &config.tls else { return Ok(Target::new(NAME, &format!("http://{address}"))?) };
+    let host = config.public_url.url().host();
+    let mut target = Target::new(NAME, &format!("https://{host}:{}", address.port()))?;
+    let roots_pem = std::fs::read(&tls.certificate).context("the certificate of `[tls]` cannot be read")?;
+    target.reached = Some(Reached { address: address.ip(), roots_pem });
+    Ok(target)
 }
 
 /// A listener on all addresses is reached on this machine's own.

@@ -17,3 +17,5 @@ mod mail;
 mod matrix;
 #[cfg(test)]
 mod program;
+#[cfg(test)]
+mod tls;

@@ -53,8 +53,12 @@ impl Program {
 
     /// Starts `serve` on a free port.
     pub(crate) async fn serve(&self, more: &[&str]) -> Serving {
-        let port =
-            std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
+        self.serve_to(Options::new(AddressPolicy::Any), "http://127.0.0.1", more).await
+    }
+
+    /// Starts `serve` on a free port, for a client with these options at this origin.
+    pub(crate) async fn serve_to(&self, options: Options, origin: &str, more: &[&str]) -> Serving {
+        let port = free_port();
         let listen = format!("listen.member=127.0.0.1:{port}");
         let log = std::fs::File::create(self.path().join("serve.log")).expect("a log file");
         let child = self
@@ -63,8 +67,8 @@ impl Program {
             .stderr(log)
             .spawn()
             .expect("the program starts");
-        let client = Client::new(Options::new(AddressPolicy::Any)).expect("a client");
-        let mut serving = Serving { child, url: format!("http://127.0.0.1:{port}"), client };
+        let client = Client::new(options).expect("a client");
+        let mut serving = Serving { child, url: format!("{origin}:{port}"), client };
         let started = Instant::now();
         while !serving.is_live().await {
             if let Some(status) = serving.child.try_wait().expect("a child") {
@@ -156,6 +160,10 @@ impl Drop for Serving {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+pub(crate) fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port()
 }
 
 /// Sends a signal to a process that this test started.

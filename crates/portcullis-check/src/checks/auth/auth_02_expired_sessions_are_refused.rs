@@ -190,8 +190,7 @@ async fn before<'a>(
 
 /// Whether it is a credential of the one whom the route is for.
 fn belongs(route: &Route, identity: &Identity) -> bool {
-    let names = [Some(&identity.name), identity.session_of.as_ref()];
-    route.only_for.as_ref().is_some_and(|name| names.contains(&Some(name)))
+    route.identity.as_ref().is_some_and(|name| [&identity.name, &identity.user].contains(&name))
 }
 
 async fn wait_for_the_end(probe: &mut Probe, pairs: &[Pair<'_>]) -> Result<(), Inconclusive> {

@@ -116,7 +116,8 @@ impl<'k> People<'k> {
         self.identities.push(revoked.state(State::Revoked));
         let ends = self.kept.clock.now().checked_add(SHORT_SECONDS.seconds())?;
         // Of those for whom some routes are alone, so that it opens those too until then.
-        let users = std::iter::once(keeper(ground)).chain((0..STEWARDS).map(|number| steward(ground, number)));
+        let users =
+            std::iter::once(keeper(ground)).chain((0..STEWARDS).map(|number| steward(ground, number)));
         for user in users {
             let member = self.member(ground, &user, Role::Owner).await?;
             let short = self.manager(ground, &format!("key that ends of {user}"), member, ends).await?;
