@@ -58,7 +58,11 @@ impl Program {
 
     /// Starts `serve` on a free port, for a client with these options at this origin.
     pub(crate) async fn serve_to(&self, options: Options, origin: &str, more: &[&str]) -> Serving {
-        let port = free_port();
+        self.serve_at(free_port(), options, origin, more).await
+    }
+
+    /// The same on this port.
+    pub(crate) async fn serve_at(&self, port: u16, options: Options, origin: &str, more: &[&str]) -> Serving {
         let listen = format!("listen.member=127.0.0.1:{port}");
         let log = std::fs::File::create(self.path().join("serve.log")).expect("a log file");
         let child = self
