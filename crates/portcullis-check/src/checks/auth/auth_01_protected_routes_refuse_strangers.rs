@@ -154,6 +154,9 @@ async fn judge_route(
             return;
         }
     };
+    // Strangers of every route come from an address of their own: refused credentials are counted by address, and what is
+    // refused for their number says nothing of the route.
+    let source = probe.fresh_source();
     for stranger in strangers {
         let call = match Call::to(target, route, protected::home(target, route)) {
             Ok(call) => call,
@@ -163,7 +166,7 @@ async fn judge_route(
             Some(credential) => call.with(credential, &stranger.label),
             None => call,
         };
-        match probe.send(call).await {
+        match probe.send(call.from(source)).await {
             Ok(seen) => judge_answer(target, route, stranger, &rightful, &seen, tally),
             Err(why) => {
                 tally.silent += 1;

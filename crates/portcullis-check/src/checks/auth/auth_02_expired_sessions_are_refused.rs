@@ -234,7 +234,9 @@ async fn after<'p, 'a>(
 async fn judge(probe: &mut Probe, target: &Target, pair: &Pair<'_>) -> Result<After, Inconclusive> {
     let call = Call::to(target, pair.route, &pair.identity.community)?;
     let label = format!("{}, after its end", pair.identity.name);
-    let seen = probe.send(call.with(&pair.identity.credential, &label)).await?;
+    // Each from an address of its own: refused credentials are counted by address.
+    let call = call.with(&pair.identity.credential, &label).from(probe.fresh_source());
+    let seen = probe.send(call).await?;
     let by_the_application = seen.kind() != Kind::Firewall && !seen.status.is_server_error();
     if !by_the_application {
         let why = format!(
