@@ -3,6 +3,8 @@
 //! Secrets are references (`env:NAME`, `file:PATH`), never values; the environment is passed in. Every problem is
 //! reported at once.
 
+mod people;
+
 use std::path::Path;
 
 use http::Method;
@@ -118,6 +120,10 @@ fn read_target(root: &Section<'_, '_>, sources: &Sources<'_>) -> Option<Target> 
         url
     });
     let declarations = root.sections("declares").iter().filter_map(read_declaration).collect();
+    let (roles, accounts) = people::read_roles_and_accounts(root, sources);
+    let owned = people::read_owned(root);
+    let sign_ups = people::read_sign_ups(root, sources);
+    people::check_askers(root, &identities, &roles, &accounts, &sign_ups);
     let mut target = base?;
     target.chat = chat.unwrap_or_else(|| target.chat.clone());
     Some(Target {
@@ -128,6 +134,10 @@ fn read_target(root: &Section<'_, '_>, sources: &Sources<'_>) -> Option<Target> 
         tenancy,
         canaries,
         blocked,
+        roles,
+        accounts,
+        owned,
+        sign_ups,
         declarations,
         ..target
     })
@@ -247,6 +257,13 @@ fn word<T: Copy>(section: &Section<'_, '_>, name: &'static str, words: &[(&str, 
 }
 
 fn read_route(section: &Section<'_, '_>) -> Option<Route> {
+    let route = read_request(section);
+    section.finish();
+    route
+}
+
+/// A request, in a table that may hold more than that.
+fn read_request(section: &Section<'_, '_>) -> Option<Route> {
     let _ = (section.required("method"), section.required("path"));
     let (method, path) = (read_method(section), read_path(section));
     let kinds = [
@@ -271,6 +288,8 @@ fn read_route(section: &Section<'_, '_>) -> Option<Route> {
     let route = Route {
         params: section.text_map("params"),
         query: section.text_map("query"),
+        headers: section.text_map("headers"),
+        permission: section.text("permission").map(str::to_owned),
         body: read_json(section, "body"),
         identity: section.text("as").map(str::to_owned),
         succeeds_with: succeeds_with.and_then(|status| u16::try_from(status).ok()),
@@ -281,7 +300,6 @@ fn read_route(section: &Section<'_, '_>) -> Option<Route> {
         kind,
         effect,
     };
-    section.finish();
     (method.is_some() && path.is_some()).then_some(route)
 }
 
@@ -491,6 +509,7 @@ fn read_inventory(section: &Section<'_, '_>, sources: &Sources<'_>, inventory: &
     {
         inventory.confirmations.push(Confirmation::AccessLog { origin: reference.to_owned(), text });
     }
+    inventory.permission_key = section.text("permission_key").map(str::to_owned);
     if let Some(who) = section.text("complete_by") {
         if who.trim().is_empty() {
             section.wrong("complete_by", "empty text", "who answers for the list of routes, and when");

@@ -7,9 +7,12 @@ mod canary;
 mod file;
 mod identity;
 mod inventory;
+mod owned;
 mod problem;
 mod read;
+mod roles;
 mod route;
+mod sign_up;
 mod template;
 
 use std::collections::BTreeMap;
@@ -20,10 +23,17 @@ use portcullis_core::Secret;
 pub use canary::{Audience, Canary, SHORTEST_CANARY};
 pub use identity::{Credential, Identity, Purpose, State};
 pub use inventory::{Confirmation, Inventory, OpenApi};
+pub(crate) use owned::{cookies, query_of, text_at};
+pub use owned::{ID, MARKER, Owned, OwnedKind, Place};
 pub use problem::{Problem, TargetError};
+pub use roles::{
+    AccountKind, AccountList, Accounts, Declared, Exercise, Matrix, OwnStanding, Roles, SystemMatrix,
+};
 pub(crate) use route::encode;
 use route::substitute;
 pub use route::{Auth, Effect, Route, RouteKind};
+pub(crate) use sign_up::{filled, placeholders};
+pub use sign_up::{Act, NewCredential, SignUp, SignUpBy, Step};
 
 /// Stands for the asker's community's id in a route's parameters and body. Further names stand for what
 /// [`Tenancy::values`] says: `{{document}}` for a document of the asker's community.
@@ -59,6 +69,14 @@ pub struct Target {
     /// Another instance of the same build, one of whose dependencies cannot be reached: scheme, host and port. What its
     /// readiness says shows whether readiness tells the truth.
     pub blocked: Option<Uri>,
+    /// Its roles, and what each may do.
+    pub roles: Roles,
+    /// Where its accounts are listed.
+    pub accounts: Accounts,
+    /// What belongs to one member.
+    pub owned: Vec<Owned>,
+    /// The ways in which somebody new gets an account.
+    pub sign_ups: Vec<SignUp>,
     /// What it says that it does not have.
     pub declarations: Vec<Declaration>,
 }
@@ -88,6 +106,10 @@ impl Target {
             tenancy: Tenancy::default(),
             canaries: Vec::new(),
             blocked: None,
+            roles: Roles::default(),
+            accounts: Accounts::default(),
+            owned: Vec::new(),
+            sign_ups: Vec::new(),
             declarations: Vec::new(),
         })
     }
@@ -321,6 +343,12 @@ impl Declaration {
         "documents",
         "streaming",
         "lapsed",
+        "conversations",
+        "memories",
+        "uploads",
+        "service-keys",
+        "self-sign-up",
+        "staff-sign-up",
     ];
 
     /// A declaration.

@@ -72,6 +72,9 @@ impl Foreign {
         let [port, blocked] = self.ports;
         let text = text.replace("127.0.0.1:8088", &format!("127.0.0.1:{port}"));
         let text = text.replace("127.0.0.1:8089", &format!("127.0.0.1:{blocked}"));
+        let roles = "foreign-chatbot.roles.toml";
+        std::fs::copy(root().join("fixtures/targets").join(roles), self.state.path().join(roles))
+            .expect("the signed matrix");
         let file = self.state.path().join("target.toml");
         std::fs::write(&file, text).expect("it is written");
         Target::load(&file, &|_| None).unwrap_or_else(|error| panic!("{error}"))

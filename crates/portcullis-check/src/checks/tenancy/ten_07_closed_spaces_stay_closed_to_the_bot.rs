@@ -126,7 +126,7 @@ fn requests<'t>(
             tag: tag.clone(),
             route: target.chat.asking(&prompt.text),
             values: None,
-            askers: askers.clone(),
+            askers: askers.clone(), call: None,
         })
         .collect();
     for way in ways {
@@ -148,7 +148,7 @@ fn afterwards<'t>(target: &'t Target, closed: &[&'t Canary]) -> Vec<Errand<'t, L
         }
         for route in canary::plain_routes(target, identity) {
             let tag = Look::Outside(shut.clone());
-            errands.push(Errand { tag, route, values: None, askers: vec![identity] });
+            errands.push(Errand { tag, route, values: None, askers: vec![identity], call: None });
         }
     }
     errands
