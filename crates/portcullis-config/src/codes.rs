@@ -170,8 +170,9 @@ codes! {
     /// in the clear. Only a warning, because a private network may carry it.
     PlainModelUrl = 33, "the model is asked in the clear";
 
-    /// Two settings of an `[[issuer]]` exclude each other: `HS256` takes `key`; `RS256` and `ES256` take either `public_key` or
-    /// `jwks`; and the keys of a JWK Set bring their own ids, so `key_id` does not stand beside it.
+    /// Two settings exclude each other. In an `[[issuer]]`, `HS256` takes `key`; `RS256` and `ES256` take either `public_key` or
+    /// `jwks`; and the keys of a JWK Set bring their own ids, so `key_id` does not stand beside it. In `[mail]`, a mail
+    /// server (`smtp`) and a folder (`outbox`) each take their own settings.
     Excluded = 34, "two settings exclude each other";
 
     /// Other accounts of the machine can write the file of a public key. Whoever can replace the key can sign tokens
@@ -184,6 +185,14 @@ codes! {
     /// `openssl pkey -in private.pem -pubout` and `openssl x509 -in certificate.pem -pubkey -noout` print a public key. A
     /// private key that stood here has left its host and counts as known: make a new pair.
     WrongKey = 36, "not the kind of key that is wanted";
+
+    /// Mail would cross a network in the clear: sign-in links, which sign in whoever reads them, and the password of
+    /// the mail server. `security = "none"` is for a server on a loopback address of this machine.
+    PlainMail = 37, "mail would be sent in the clear";
+
+    /// Mail is written into a folder while members reach this instance over https: nobody gets the links. Only a
+    /// warning, since a test of the whole may want it.
+    MailGoesNowhere = 38, "mail reaches nobody";
 
     /// An option that weakens safety is set, and this build has no such switch. Released builds have none; test builds
     /// have the cargo feature `guard-off`.

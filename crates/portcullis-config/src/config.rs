@@ -14,6 +14,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Origin, Severity};
 use crate::environment::Environment;
 use crate::issuers::{self, Issuer};
 use crate::keys::{self, Key};
+use crate::mail::{self, Mail};
 use crate::network::Cidr;
 use crate::resolve::Resolved;
 use crate::rules;
@@ -43,6 +44,10 @@ pub struct Config {
     pub model: Option<Model>,
     /// The host applications whose tokens are accepted, in the order of the file.
     pub issuers: Vec<Issuer>,
+    /// How mail is sent; without it nobody can sign in by mail.
+    pub mail: Option<Mail>,
+    /// Signing in by mail.
+    pub sign_in: SignIn,
     /// How much one caller may use.
     pub limits: Limits,
     /// The audit journal.
@@ -111,6 +116,24 @@ pub struct Model {
     pub max_tokens: NonZeroU32,
     /// The system text of members' chats.
     pub system: Option<SystemText>,
+}
+
+/// Signing in by a link that is sent by mail, and the sessions that begin so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SignIn {
+    /// How long a link works.
+    pub link_life: Duration,
+    /// How long a session lasts however it is used.
+    pub session_life: Duration,
+    /// How long a session may lie unused; never longer than it lasts.
+    pub session_idle: Duration,
+    /// The communities that strangers may join by signing in, by short name.
+    pub open: Vec<Name>,
+    /// How many links one mail address is sent within an hour.
+    pub links_per_address_per_hour: NonZeroU32,
+    /// How many links one client address may ask for within an hour.
+    pub links_per_client_per_hour: NonZeroU32,
 }
 
 /// How much one caller may use.
@@ -265,6 +288,7 @@ pub(crate) fn build(
     let tls = tls(r);
     let proxies = all!(Proxies { trusted: r.required(&keys::PROXIES_TRUSTED) });
     let model = model(r);
+    let sign_in = sign_in(r);
     let limits = limits(r);
     let audit = all!(Audit {
         checkpoint_records: r.required(&keys::AUDIT_CHECKPOINT_RECORDS),
@@ -275,10 +299,14 @@ pub(crate) fn build(
     let (named, secrets) = secrets(r, weak);
     let model_key = model.iter().flatten().find_map(|model| model.api_key.as_ref());
     let issuers = issuers::read(r, weak, &named, model_key);
+    let mail = mail::read(r, &named);
 
     if let (Some(listen), Some(public_url), Some(tls), Some(proxies)) = (&listen, &public_url, &tls, &proxies)
     {
         rules::listeners(r, *listen, public_url, tls.as_ref(), proxies);
+    }
+    if let (Some(Some(mail)), Some(public_url)) = (&mail, &public_url) {
+        rules::mail(r, mail, public_url);
     }
     if let (Some(Some(model)), Some(limits)) = (&model, &limits) {
         rules::model(r, model, limits);
@@ -292,6 +320,8 @@ pub(crate) fn build(
         secrets: secrets?,
         model: model?,
         issuers: issuers?,
+        mail: mail?,
+        sign_in: sign_in?,
         limits: limits?,
         audit: audit?,
         log: log?,
@@ -394,6 +424,22 @@ fn model(r: &mut Reader<'_>) -> Option<Option<Model>> {
     })
 }
 
+fn sign_in(r: &mut Reader<'_>) -> Option<SignIn> {
+    let sign_in = all!(SignIn {
+        link_life: r.required(&keys::SIGN_IN_LINK),
+        session_life: r.required(&keys::SIGN_IN_SESSION),
+        session_idle: r.required(&keys::SIGN_IN_IDLE),
+        open: r.required(&keys::SIGN_IN_OPEN),
+        links_per_address_per_hour: r.required(&keys::SIGN_IN_PER_ADDRESS),
+        links_per_client_per_hour: r.required(&keys::SIGN_IN_PER_CLIENT),
+    });
+    sign_in.map(|mut sign_in| {
+        rules::sessions(r, &sign_in);
+        sign_in.session_idle = sign_in.session_idle.min(sign_in.session_life);
+        sign_in
+    })
+}
+
 fn limits(r: &mut Reader<'_>) -> Option<Limits> {
     all!(Limits {
         per_key_per_minute: r.required(&keys::LIMITS_KEY),
@@ -443,7 +489,7 @@ pub(crate) struct Reader<'a> {
 
 impl Reader<'_> {
     /// The value of a key that has a default; none if a fault was reported.
-    fn required<S: Shape>(&mut self, key: &Key<S>) -> Option<S::Value> {
+    pub(crate) fn required<S: Shape>(&mut self, key: &Key<S>) -> Option<S::Value> {
         let value = self.optional(key)?;
         if value.is_none() {
             let fault = Diagnostic::error(Code::Missing, Origin::Default, "is missing");
@@ -458,7 +504,7 @@ impl Reader<'_> {
         clippy::option_option,
         reason = "the outer says whether it can be read, the inner whether it is set"
     )]
-    fn optional<S: Shape>(&mut self, key: &Key<S>) -> Option<Option<S::Value>> {
+    pub(crate) fn optional<S: Shape>(&mut self, key: &Key<S>) -> Option<Option<S::Value>> {
         let resolved = self.resolved;
         self.last_of(key, resolved.layers(key.name))
     }
@@ -500,7 +546,7 @@ impl Reader<'_> {
         self.diagnostics.push(Diagnostic { found: fault.found, help, ..diagnostic });
     }
 
-    fn require_in_table<T, S>(&mut self, value: &Option<Option<T>>, key: &Key<S>) {
+    pub(crate) fn require_in_table<T, S>(&mut self, value: &Option<Option<T>>, key: &Key<S>) {
         if let Some(None) = value {
             let section = keys::section_of(key.name);
             let origin = self.resolved.section(section).cloned().unwrap_or(Origin::Default);
@@ -513,7 +559,7 @@ impl Reader<'_> {
         }
     }
 
-    fn fetch(&mut self, key: &str, reference: &SecretRef) -> Option<Secret<String>> {
+    pub(crate) fn fetch(&mut self, key: &str, reference: &SecretRef) -> Option<Secret<String>> {
         let fetched = reference.fetch(self.base, self.environment);
         fetched.map_err(|fault| self.report(key, fault, Severity::Error)).ok()
     }

@@ -325,7 +325,7 @@ impl Table<'_, '_> {
 
 /// Reads a file that everybody may read and nobody else may write. A name that leads to no file is not shown: it may be a
 /// key that stands where its file's name belongs.
-fn read_public(path: &Path) -> Result<String, Fault> {
+pub(crate) fn read_public(path: &Path) -> Result<String, Fault> {
     let bad = |why: &str| {
         Fault::new(Code::BadPath, format!("names a file that {why}"))
             .help("give its path, relative to the folder of this file")
@@ -343,7 +343,8 @@ fn read_public(path: &Path) -> Result<String, Fault> {
     if mode & 0o022 != 0 {
         let fault = Fault::new(Code::WritableKey, "must be a file that only its owner can write")
             .found(format!("mode {:04o}", mode & 0o7777));
-        let help = format!("run `chmod go-w '{}'`, and compare the key with the host's", path.display());
+        let help =
+            format!("run `chmod go-w '{}'`, and compare its content with its origin's", path.display());
         return Err(fault.help(help));
     }
     let mut bytes = Vec::new();

@@ -10,9 +10,10 @@ use crate::codes::paragraphs;
 use crate::config::{LogFormat, LogLevel};
 use crate::diagnostic::Origin;
 use crate::issuers::IssuerAlgorithm;
+use crate::mail::{MailKind, MailSecurity, OneHost, OneMailAddress};
 use crate::shape::{
-    Address, Choice, Count, FilePath, MemberUrl, Millis, Names, Networks, OneName, Prose, Reference, Seconds,
-    Shape, Size, Slugs, Switch, Url,
+    Address, Choice, Count, Days, FilePath, Least, MemberUrl, Millis, Minutes, Names, Networks, OneName,
+    Prose, Reference, Seconds, Shape, Size, Slugs, Switch, Url,
 };
 use crate::value::{Given, Value, quote};
 
@@ -184,6 +185,17 @@ pub(crate) static SECTIONS: &[Section] = &[
               the content, and say so.",
         in_example: InExample::Commented,
     },
+    Section {
+        name: "mail",
+        doc: "How mail is sent: through a mail server, or into a folder for trying things out. Without this table nobody can \
+              sign in by mail.",
+        in_example: InExample::Commented,
+    },
+    Section {
+        name: "sign_in",
+        doc: "Signing in by a link that is sent by mail, and the sessions that begin so.",
+        in_example: InExample::Header,
+    },
     Section { name: "limits", doc: "How much one caller may use.", in_example: InExample::Header },
     Section {
         name: "audit",
@@ -313,6 +325,65 @@ keys! {
     MODEL_SYSTEM: Prose = "model.system", Preset::Unset("\"Answer briefly, from the community's content only.\""),
         Prose { max_chars: 16_384 };
 
+    /// Where mail goes: `smtp` to a mail server, `outbox` into a folder, one file a message. Required in this table.
+    MAIL_KIND: Choice<MailKind> = "mail.kind", Preset::Unset("\"smtp\""), Choice { words: MailKind::WORDS };
+
+    /// The address that mail comes from. Required in this table. The mail server must be allowed to send for it
+    /// (SPF, DKIM), or what it sends is taken for forged.
+    MAIL_FROM: OneMailAddress = "mail.from", Preset::Unset("\"no-reply@example.org\""), OneMailAddress;
+
+    /// The name that mail programs show beside it.
+    MAIL_FROM_NAME: OneName = "mail.from_name", Preset::Unset("\"The Bakers' Club\""), OneName;
+
+    /// The mail server, by name or address. Its certificate must be for this name. Required for `smtp`.
+    MAIL_HOST: OneHost = "mail.host", Preset::Unset("\"smtp.example.org\""), OneHost;
+
+    /// Its port; without this key 587 for `starttls`, 465 for `tls` and 25 for `none`.
+    MAIL_PORT: Size = "mail.port", Preset::Unset("587"), Size { min: 1, max: 65_535 };
+
+    /// How the connection is protected: `starttls` begins in the clear and turns to TLS before anything is said, and
+    /// ends if the server does not offer it; `tls` is TLS from the first byte; `none` is for a server on this machine's
+    /// loopback address only.
+    MAIL_SECURITY: Choice<MailSecurity> = "mail.security", Preset::Text("starttls"),
+        Choice { words: MailSecurity::WORDS };
+
+    /// The name of the login at the mail server, if it wants one.
+    MAIL_USERNAME: OneName = "mail.username", Preset::Unset("\"portcullis\""), OneName;
+
+    /// The password of that login, as a reference.
+    MAIL_PASSWORD: Reference = "mail.password", Preset::Unset("\"env:MAIL_PASSWORD\""), Reference;
+
+    /// File with root certificates in PEM that are trusted beside those of the web, for a mail server with a certificate
+    /// of one's own; no other account can write it. Relative to the folder of this file.
+    MAIL_CA_FILE: FilePath = "mail.ca_file", Preset::Unset("\"tls/mail-ca.pem\""), FilePath;
+
+    /// The longest time for one message, from the connection to the server's receipt. What took longer is tried again.
+    MAIL_TIMEOUT: Millis = "mail.timeout_ms", Preset::Number(30_000), Millis { max: 5 * MINUTE_MS };
+
+    /// The folder of `outbox`, relative to the folder of this file. It is made with mode 0700: whoever reads a link in it
+    /// can sign in with it.
+    MAIL_OUTBOX: FilePath = "mail.outbox", Preset::Instead("\"outbox\""), FilePath;
+
+    /// How long a link works. It works once, in the browser that asked for it.
+    SIGN_IN_LINK: Minutes = "sign_in.link_minutes", Preset::Number(15), Minutes { min: 1, max: 60 };
+
+    /// How long a session lasts however it is used. NIST SP 800-63B-3 section 4.1.3 wants a new sign-in at least every 30
+    /// days.
+    SIGN_IN_SESSION: Days = "sign_in.session_days", Preset::Number(30), Days { min: 1, max: 30 };
+
+    /// How long a session may lie unused before it ends; by default 7 days. OWASP ASVS 5.0 (7.3.1) wants such an end.
+    SIGN_IN_IDLE: Minutes = "sign_in.session_idle_minutes", Preset::Number(10_080), Minutes { min: 5, max: 43_200 };
+
+    /// The communities that strangers may join by signing in, by short name. In all others only those sign in who are
+    /// members already or were invited.
+    SIGN_IN_OPEN: Slugs = "sign_in.open", Preset::Nothing, Slugs { least: Least::None };
+
+    /// How many links one mail address is sent within an hour. More are not sent, and nobody is told.
+    SIGN_IN_PER_ADDRESS: Count = "sign_in.links_per_address_per_hour", Preset::Number(5), Count { max: 1_000 };
+
+    /// How many links one client address may ask for within an hour.
+    SIGN_IN_PER_CLIENT: Count = "sign_in.links_per_client_per_hour", Preset::Number(20), Count { max: 100_000 };
+
     /// Requests a minute with one API key or session.
     LIMITS_KEY: Count = "limits.per_key_per_minute", Preset::Number(60), Count { max: 1_000_000 };
 
@@ -374,7 +445,7 @@ keys! {
     ISSUER_AUDIENCE: OneName = "issuer.audience", Preset::Unset("\"portcullis\""), OneName;
 
     /// The communities that it may speak for, by short name. Required.
-    ISSUER_COMMUNITIES: Slugs = "issuer.communities", Preset::Unset("[\"bakers\"]"), Slugs;
+    ISSUER_COMMUNITIES: Slugs = "issuer.communities", Preset::Unset("[\"bakers\"]"), Slugs { least: Least::One };
 
     /// How it signs: with a shared secret (`HS256`), or with a private key of RSA (`RS256`) or on the curve P-256 (`ES256`),
     /// whose public key stands here. Required; a token cannot choose another.

@@ -15,6 +15,7 @@ mod generate;
 mod init;
 mod issuers;
 mod keys;
+mod mail;
 mod near;
 mod network;
 mod raw;
@@ -33,13 +34,14 @@ use std::sync::Arc;
 
 pub use codes::{Code, errors_markdown, explain};
 pub use config::{
-    Audit, Config, Danger, Limits, Listen, Log, LogFormat, LogLevel, Model, Proxies, Tls, WeakSecrets,
+    Audit, Config, Danger, Limits, Listen, Log, LogFormat, LogLevel, Model, Proxies, SignIn, Tls, WeakSecrets,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Origin, Severity};
 pub use environment::{Environment, Flags};
 pub use generate::{example_toml, reference_markdown};
 pub use init::{InitError, Initialised, init};
 pub use issuers::{Issuer, IssuerKeys, PublicKeyAlgorithm};
+pub use mail::{Mail, MailAddress, MailLogin, MailRoute, MailSecurity, MailServer};
 pub use network::{Cidr, CidrFault};
 pub use resolve::Resolved;
 pub use secrets::{SecretReport, Secrets};

@@ -5,9 +5,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::codes::Code;
-use crate::config::{Limits, Listen, Model, Proxies, Reader, Tls};
+use crate::config::{Limits, Listen, Model, Proxies, Reader, SignIn, Tls};
 use crate::diagnostic::Severity;
 use crate::keys;
+use crate::mail::{Mail, MailRoute, MailSecurity};
 use crate::secrets::require_private;
 use crate::shape::Fault;
 use crate::url::{PublicUrl, Scheme};
@@ -78,6 +79,49 @@ pub(crate) fn tls_files(r: &mut Reader<'_>, tls: &Tls) {
         plain_file(&tls.key).and_then(|metadata| require_private(&tls.key, metadata.permissions().mode()));
     if let Err(fault) = key {
         r.report(keys::TLS_KEY.name, fault, Severity::Error);
+    }
+}
+
+/// Nothing that signs somebody in crosses a network in the clear, and links reach those who asked for them.
+pub(crate) fn mail(r: &mut Reader<'_>, mail: &Mail, public_url: &PublicUrl) {
+    match &mail.route {
+        MailRoute::Smtp(server) => {
+            if server.security == MailSecurity::None && !server.host.is_loopback() {
+                let fault = Fault::new(
+                    Code::PlainMail,
+                    "must be `starttls` or `tls` for a server that is not on a loopback address of this machine",
+                )
+                .found("`none`")
+                .help("remove the key to use the default (\"starttls\")");
+                r.report(keys::MAIL_SECURITY.name, fault, Severity::Error);
+            }
+        }
+        MailRoute::Outbox { .. } => {
+            if !public_url.url().is_loopback() {
+                let fault = Fault::new(
+                    Code::MailGoesNowhere,
+                    "keeps mail in a folder, so no member gets a link to sign in with",
+                )
+                .found("`outbox`")
+                .help("set `mail.kind = \"smtp\"` and a mail server before members come");
+                r.report(keys::MAIL_KIND.name, fault, Severity::Warning);
+            }
+        }
+    }
+}
+
+/// A session ends for one reason or the other, and both can take effect.
+pub(crate) fn sessions(r: &mut Reader<'_>, sign_in: &SignIn) {
+    if sign_in.session_idle > sign_in.session_life {
+        let key = keys::SIGN_IN_SESSION.name;
+        let wanted =
+            format!("never takes effect: `{key}` ends after {} minutes", sign_in.session_life.as_secs() / 60);
+        let found = format!("{} minutes", sign_in.session_idle.as_secs() / 60);
+        r.report(
+            keys::SIGN_IN_IDLE.name,
+            Fault::new(Code::HiddenTimeout, wanted).found(found),
+            Severity::Warning,
+        );
     }
 }
 

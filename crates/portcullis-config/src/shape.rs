@@ -3,11 +3,12 @@
 //! The shapes know nothing of files, layers and other keys. Their faults never hold a given value of another type
 //! than the shape's, because it may be a secret in the wrong place.
 
+mod time;
+
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use crate::codes::Code;
 use crate::diagnostic::Origin;
@@ -16,6 +17,8 @@ use crate::secrets::SecretRef;
 use crate::text::{Name, SystemText};
 use crate::url::{BaseUrl, PublicUrl, PublicUrlFault, UrlFault};
 use crate::value::{Value, quote, shown};
+
+pub(crate) use self::time::{Days, Millis, Minutes, Seconds};
 
 /// Turns a given value into a typed one.
 pub(crate) trait Shape: Sync {
@@ -89,7 +92,7 @@ fn integer(value: &Value, min: u64, max: u64) -> Result<u64, Vec<Fault>> {
     Err(vec![Fault::new(Code::OutOfRange, wanted).found(found)])
 }
 
-fn text<'a>(value: &'a Value, wanted: &str) -> Result<&'a str, Vec<Fault>> {
+pub(crate) fn text<'a>(value: &'a Value, wanted: &str) -> Result<&'a str, Vec<Fault>> {
     value.text().ok_or_else(|| Fault::wrong_type(wanted, value))
 }
 
@@ -187,59 +190,6 @@ impl Shape for Size {
 
     fn kind(&self) -> &'static str {
         "whole number"
-    }
-
-    fn range(&self) -> String {
-        format!("{} to {}", self.min, self.max)
-    }
-}
-
-/// A time in milliseconds.
-#[derive(Debug)]
-pub(crate) struct Millis {
-    pub(crate) max: u64,
-}
-
-impl Shape for Millis {
-    type Value = Duration;
-
-    fn read(&self, value: &Value) -> Result<Self::Value, Vec<Fault>> {
-        integer(value, 1, self.max).map(Duration::from_millis)
-    }
-
-    fn show(&self, value: &Self::Value) -> String {
-        value.as_millis().to_string()
-    }
-
-    fn kind(&self) -> &'static str {
-        "milliseconds"
-    }
-
-    fn range(&self) -> String {
-        format!("1 to {}", self.max)
-    }
-}
-
-/// A time in seconds.
-#[derive(Debug)]
-pub(crate) struct Seconds {
-    pub(crate) min: u64,
-    pub(crate) max: u64,
-}
-
-impl Shape for Seconds {
-    type Value = Duration;
-
-    fn read(&self, value: &Value) -> Result<Self::Value, Vec<Fault>> {
-        integer(value, self.min, self.max).map(Duration::from_secs)
-    }
-
-    fn show(&self, value: &Self::Value) -> String {
-        value.as_secs().to_string()
-    }
-
-    fn kind(&self) -> &'static str {
-        "seconds"
     }
 
     fn range(&self) -> String {
@@ -488,16 +438,25 @@ impl Shape for Names {
     }
 }
 
-/// A list of short names, with at least one element.
+/// A list of short names.
 #[derive(Debug)]
-pub(crate) struct Slugs;
+pub(crate) struct Slugs {
+    pub(crate) least: Least,
+}
+
+/// Whether a list may be empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Least {
+    None,
+    One,
+}
 
 impl Shape for Slugs {
     type Value = Vec<Name>;
 
     fn read(&self, value: &Value) -> Result<Self::Value, Vec<Fault>> {
         let slugs = list(value, "a list of short names in quotes", Name::parse_slug)?;
-        if slugs.is_empty() {
+        if slugs.is_empty() && self.least == Least::One {
             return Err(vec![Fault::new(Code::Malformed, "must name at least one").found("none")]);
         }
         Ok(slugs)
@@ -512,7 +471,11 @@ impl Shape for Slugs {
     }
 
     fn range(&self) -> String {
-        "at least one; each 2 to 40 characters of `a-z`, `0-9` and `-`".to_owned()
+        let each = "each 2 to 40 characters of `a-z`, `0-9` and `-`";
+        match self.least {
+            Least::One => format!("at least one; {each}"),
+            Least::None => each.to_owned(),
+        }
     }
 }
 

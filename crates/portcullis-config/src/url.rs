@@ -142,10 +142,22 @@ impl BaseUrl {
 
     /// Whether the host is this machine by its address or by the name `localhost`.
     pub fn is_loopback(&self) -> bool {
-        match &self.host {
+        self.host.is_loopback()
+    }
+}
+
+impl Host {
+    /// Parses a DNS name or an address, the newer kind in brackets.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        host(text)
+    }
+
+    /// Whether it is this machine by its address or by the name `localhost`.
+    pub fn is_loopback(&self) -> bool {
+        match self {
             // RFC 6761 section 6.3 keeps `localhost` and everything below it for loopback.
-            Host::Name(name) => name == "localhost" || name.ends_with(".localhost"),
-            Host::Address(address) => address.to_canonical().is_loopback(),
+            Self::Name(name) => name == "localhost" || name.ends_with(".localhost"),
+            Self::Address(address) => address.to_canonical().is_loopback(),
         }
     }
 }

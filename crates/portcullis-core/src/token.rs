@@ -25,13 +25,15 @@ pub enum TokenKind {
     Session,
     /// A one-time sign-in link.
     SignIn,
+    /// The cookie of a browser that asked for a sign-in link.
+    Browser,
     /// An invitation link.
     Invitation,
 }
 
 impl TokenKind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::ApiKey, Self::Session, Self::SignIn, Self::Invitation];
+    pub const ALL: [Self; 5] = [Self::ApiKey, Self::Session, Self::SignIn, Self::Browser, Self::Invitation];
 
     /// The text before the first underscore.
     pub const fn prefix(self) -> &'static str {
@@ -39,6 +41,7 @@ impl TokenKind {
             Self::ApiKey => "pcl",
             Self::Session => "pcs",
             Self::SignIn => "pcm",
+            Self::Browser => "pcb",
             Self::Invitation => "pci",
         }
     }

@@ -1,13 +1,18 @@
 //! Finding the one credential of a request in its headers.
 
-use http::header::{AUTHORIZATION, HeaderMap};
+use http::header::{AUTHORIZATION, COOKIE, HeaderMap};
 use portcullis_core::Secret;
+
+/// The longest credential that is read, in bytes.
+const LONGEST: usize = 8_192;
 
 /// A credential as it was presented; nothing about it is verified yet.
 #[derive(Debug, Clone)]
 pub enum Presented {
     /// `Authorization: Bearer …`: an API key or a token.
     Bearer(Secret<String>),
+    /// The session cookie of a signed-in browser.
+    Session(Secret<String>),
     /// An `Authorization` header that is not a bearer token.
     Unreadable,
 }
@@ -24,16 +29,44 @@ pub enum Credentials {
 }
 
 impl Credentials {
-    /// Reads the credentials of a request. Only headers count: a token in a path, query or body is not a credential.
-    pub fn read(headers: &HeaderMap) -> Self {
-        let mut values = headers.get_all(AUTHORIZATION).iter();
-        let (first, second) = (values.next(), values.next());
-        match (first, second) {
+    /// Reads the credentials of a request. Only `Authorization` and the cookie of that name count: a token in a path,
+    /// query, body or another header is not a credential.
+    pub fn read(headers: &HeaderMap, session_cookie: &str) -> Self {
+        let authorizations = headers
+            .get_all(AUTHORIZATION)
+            .iter()
+            .map(|value| bearer(value.as_bytes()).unwrap_or(Presented::Unreadable));
+        let sessions =
+            cookies(headers, session_cookie).map(|value| Presented::Session(Secret::new(value.to_owned())));
+        let mut all = authorizations.chain(sessions);
+        match (all.next(), all.next()) {
             (None, _) => Self::Missing,
             (Some(_), Some(_)) => Self::Ambiguous,
-            (Some(value), None) => Self::One(bearer(value.as_bytes()).unwrap_or(Presented::Unreadable)),
+            (Some(only), None) => Self::One(only),
         }
     }
+}
+
+/// The value of the cookie of that name, if the request carries exactly one such cookie.
+pub fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    let mut found = cookies(headers, name);
+    let value = found.next()?;
+    found.next().is_none().then_some(value)
+}
+
+/// Every cookie of that name: RFC 6265 section 4.2.1. A value that is not text counts as an empty one, so that it is
+/// refused and not overlooked.
+fn cookies<'h>(headers: &'h HeaderMap, name: &str) -> impl Iterator<Item = &'h str> {
+    let lists = headers.get_all(COOKIE).iter().map(|value| std::str::from_utf8(value.as_bytes()));
+    lists.flat_map(move |list| match list {
+        Ok(list) => list
+            .split(';')
+            .filter_map(|pair| pair.split_once('='))
+            .filter(|(found, _)| found.trim() == name)
+            .map(|(_, value)| value.trim())
+            .collect::<Vec<_>>(),
+        Err(_) => vec![""],
+    })
 }
 
 fn bearer(value: &[u8]) -> Option<Presented> {
@@ -42,7 +75,7 @@ fn bearer(value: &[u8]) -> Option<Presented> {
     let token = token.trim_start_matches(' ');
     // RFC 6750 section 2.1 gives the characters of a token; a comma or a space would let two readers see two tokens.
     let readable = !token.is_empty()
-        && token.len() <= 8_192
+        && token.len() <= LONGEST
         && token.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~+/=".contains(&b));
     (scheme.eq_ignore_ascii_case("bearer") && readable)
         .then(|| Presented::Bearer(Secret::new(token.to_owned())))
@@ -50,16 +83,61 @@ fn bearer(value: &[u8]) -> Option<Presented> {
 
 #[cfg(test)]
 mod tests {
-    use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+    use http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderValue};
 
-    use super::{Credentials, Presented};
+    use super::{Credentials, Presented, cookie};
 
     fn read(values: &[&[u8]]) -> Credentials {
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append(AUTHORIZATION, HeaderValue::from_bytes(value).expect("a header value"));
         }
-        Credentials::read(&headers)
+        Credentials::read(&headers, "session")
+    }
+
+    fn with_cookies(bearer: Option<&str>, lists: &[&[u8]]) -> Credentials {
+        let mut headers = HeaderMap::new();
+        for list in lists {
+            headers.append(COOKIE, HeaderValue::from_bytes(list).expect("a header value"));
+        }
+        if let Some(bearer) = bearer {
+            headers.insert(AUTHORIZATION, HeaderValue::from_str(bearer).expect("a header value"));
+        }
+        Credentials::read(&headers, "session")
+    }
+
+    #[test]
+    fn the_session_cookie_is_read_among_others() {
+        for list in
+            [&b"session=abc"[..], b"a=b; session=abc; c=d", b"x; session = abc ;", b"Session=x; session=abc"]
+        {
+            let read = with_cookies(None, &[list]);
+            assert!(
+                matches!(&read, Credentials::One(Presented::Session(t)) if t.expose() == "abc"),
+                "{read:?}"
+            );
+        }
+        assert!(matches!(with_cookies(None, &[b"other=abc; xsession=1"]), Credentials::Missing));
+    }
+
+    #[test]
+    fn a_cookie_beside_another_credential_is_ambiguous() {
+        let lists: [&[&[u8]]; 3] =
+            [&[b"session=a; session=a"], &[b"session=a", b"session=b"], &[b"session=a; x=y", b"\xff"]];
+        for list in lists {
+            assert!(matches!(with_cookies(None, list), Credentials::Ambiguous), "{list:?}");
+        }
+        assert!(matches!(with_cookies(Some("Bearer k"), &[b"session=a"]), Credentials::Ambiguous));
+        assert!(matches!(with_cookies(Some("nonsense"), &[b"session=a"]), Credentials::Ambiguous));
+    }
+
+    #[test]
+    fn a_cookie_that_is_there_twice_has_no_value() {
+        let mut headers = HeaderMap::new();
+        headers.append(COOKIE, HeaderValue::from_static("a=1; b=2"));
+        assert_eq!((cookie(&headers, "a"), cookie(&headers, "c")), (Some("1"), None));
+        headers.append(COOKIE, HeaderValue::from_static("a=1"));
+        assert_eq!(cookie(&headers, "a"), None);
     }
 
     #[test]

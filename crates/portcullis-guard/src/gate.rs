@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use portcullis_audit::Journal;
-use portcullis_core::{Clock, Scope, Tasks};
+use portcullis_core::{Clock, Scope, SessionId, Tasks};
 use portcullis_store::Stores;
 
+use crate::guards::csrf::CsrfKey;
 use crate::jwt::Issuers;
 use crate::limit::{Allowance, Limiter, Limits, Subject};
 use crate::switches::Switches;
@@ -17,6 +18,10 @@ pub struct GateParts {
     pub stores: Stores,
     /// The host applications whose tokens are accepted.
     pub issuers: Issuers,
+    /// Makes and verifies the tokens of writes by session cookie.
+    pub csrf: CsrfKey,
+    /// The origin of `public_url`, as browsers spell it: `https://chat.example.org`.
+    pub origin: String,
     /// Where turns are opened and closed.
     pub journal: Arc<Journal>,
     /// The time.
@@ -54,6 +59,11 @@ impl Gate {
     pub fn allowance(&self, scope: &Scope) -> Allowance {
         let subject = Subject::Actor(scope.community(), scope.actor());
         self.limiter.peek(self.clock().monotonic(), subject, self.parts.limits.per_actor)
+    }
+
+    /// The token that our pages of that session send with every write.
+    pub fn csrf_token(&self, session: SessionId) -> String {
+        self.parts.csrf.token(session)
     }
 
     /// The journal.

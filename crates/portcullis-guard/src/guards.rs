@@ -1,6 +1,7 @@
 //! The guards, one file each, by phase. Their order is in [`crate::pipeline`].
 
 pub mod citation_fence;
+pub mod csrf;
 #[cfg(feature = "guard-off")]
 pub mod holes;
 mod host_token;

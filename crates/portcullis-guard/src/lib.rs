@@ -17,6 +17,7 @@ pub mod visit;
 pub use credential::{Credentials, Presented};
 pub use gate::{Gate, GateParts};
 pub use guard::{Guard, Ruling};
+pub use guards::csrf::{CsrfKey, Provenance};
 pub use limit::{Allowance, Budget, Limiter, Limits};
 pub use refusal::{Code, Refusal};
 pub use switches::{Switches, UnknownGuard};

@@ -4,6 +4,7 @@
 //! one state of a request to the next.
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,10 +14,12 @@ use portcullis_store::Passage;
 
 use crate::gate::Gate;
 use crate::guard::{Guard, Ruling};
+use crate::guards::csrf::Csrf;
+use crate::guards::identify::Known;
 use crate::guards::meter::{PreMeter, RateLimit, count_refused};
 use crate::guards::role_action::RoleAction;
 use crate::guards::screen::{ModelAllowed, RequestOwner};
-use crate::guards::{citation_fence, identify};
+use crate::guards::{citation_fence, identify, meter};
 use crate::refusal::{Code, Refusal, causes};
 use crate::visit::{
     Arrival, Arrived, Asked, Authorised, Grounded, Identified, Opened, Question, Screened, Turn, Visit,
@@ -24,7 +27,9 @@ use crate::visit::{
 
 /// Before anything is looked up: cheap, and the only cost that a stranger can cause.
 pub const ARRIVE: &[&dyn Guard<Visit<Arrived>>] = &[&PreMeter];
-/// Who asks is known: may they ask so often?
+/// Who asks is known: do they know that they ask?
+pub const INTEND: &[&dyn Guard<Visit<Identified>>] = &[&Csrf];
+/// May they ask so often?
 pub const METER: &[&dyn Guard<Visit<Identified>>] = &[&RateLimit];
 /// May they do what the route does?
 pub const AUTHORISE: &[&dyn Guard<Visit<Identified>>] = &[&RoleAction];
@@ -56,6 +61,7 @@ pub fn order(http: &[(&'static str, &'static str)]) -> Vec<Step> {
         .map(|&(guard, about)| Step { phase: "transport", guard, about })
         .chain(steps("arrive", ARRIVE))
         .chain(one("identify", identify::NAME, identify::ABOUT))
+        .chain(steps("identify", INTEND))
         .chain(steps("meter", METER))
         .chain(steps("authorise", AUTHORISE))
         .chain(steps("screen", SCREEN))
@@ -103,7 +109,7 @@ pub fn explain(http: &[(&'static str, &'static str)]) -> String {
 pub async fn admit(gate: &Gate, arrival: Arrival) -> Result<Visit<Authorised>, Refusal> {
     let mut visit = Visit { arrival: Arc::new(arrival), state: Arrived(()) };
     phase(gate, ARRIVE, &mut visit).await?;
-    let scope = identify::identify(gate, &visit.arrival).await.map_err(|refusal| {
+    let Known { scope, session } = identify::identify(gate, &visit.arrival).await.map_err(|refusal| {
         let refused = matches!(
             refusal.code,
             Code::CredentialInvalid | Code::CredentialAmbiguous | Code::CredentialMissing
@@ -113,11 +119,24 @@ pub async fn admit(gate: &Gate, arrival: Arrival) -> Result<Visit<Authorised>, R
         }
         refusal.by(identify::NAME)
     })?;
-    let mut visit = Visit { arrival: visit.arrival, state: Identified { scope, allowance: None } };
+    let mut visit = Visit { arrival: visit.arrival, state: Identified { scope, session, allowance: None } };
+    phase(gate, INTEND, &mut visit).await?;
     phase(gate, METER, &mut visit).await?;
     phase(gate, AUTHORISE, &mut visit).await?;
-    let Identified { scope, allowance } = visit.state;
-    Ok(Visit { arrival: visit.arrival, state: Authorised { scope, allowance } })
+    let Identified { scope, session, allowance } = visit.state;
+    Ok(Visit { arrival: visit.arrival, state: Authorised { scope, session, allowance } })
+}
+
+/// The phase before anybody is known, for the routes that nobody needs to be known for and that cost something: the
+/// pages on which people sign in.
+pub fn greet(gate: &Gate, address: IpAddr) -> Result<(), Refusal> {
+    if !gate.switches().on("pre-meter") {
+        return Ok(());
+    }
+    match meter::arrive(gate, address) {
+        Ruling::Allow => Ok(()),
+        Ruling::Refuse(refusal) => Err(refusal.by("pre-meter")),
+    }
 }
 
 /// Judges a question. A refusal is recorded, since it came from somebody known.
@@ -162,7 +181,7 @@ pub async fn open(gate: &Gate, turn: Turn<Grounded>) -> Result<Turn<Opened>, Ref
 /// Whether the access that a turn began under still holds. Asked again while an answer streams.
 pub async fn still_holds(gate: &Gate, turn: &Turn<Opened>) -> Result<(), Refusal> {
     let now = identify::identify(gate, &turn.arrival).await;
-    let holds = now.is_ok_and(|scope| {
+    let holds = now.is_ok_and(|Known { scope, .. }| {
         let spaces = turn.state.passages.iter().all(|passage| scope.spaces().contains(&passage.space));
         scope.may(turn.arrival.action) && scope.role() == turn.scope.role() && spaces
     });

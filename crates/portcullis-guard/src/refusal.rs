@@ -17,6 +17,8 @@ pub enum Code {
     CredentialInvalid,
     /// More than one credential was presented.
     CredentialAmbiguous,
+    /// A change by session cookie that no page of ours made.
+    ForeignPage,
     /// The role or the credential does not allow the action.
     NotAllowed,
     /// A limit was reached.
@@ -61,10 +63,11 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::CredentialMissing,
         Self::CredentialInvalid,
         Self::CredentialAmbiguous,
+        Self::ForeignPage,
         Self::NotAllowed,
         Self::RateLimited,
         Self::InvalidRequest,
@@ -93,6 +96,7 @@ impl Code {
             Self::CredentialMissing => "credential_missing",
             Self::CredentialInvalid => "credential_invalid",
             Self::CredentialAmbiguous => "credential_ambiguous",
+            Self::ForeignPage => "foreign_page",
             Self::NotAllowed => "not_allowed",
             Self::RateLimited => "rate_limited",
             Self::InvalidRequest => "invalid_request",

@@ -5,6 +5,7 @@ pub const SWITCHABLE: &[&str] = &[
     "pre-meter",
     "identify",
     "credential-community",
+    "csrf",
     "rate-limit",
     "authorise",
     "request-owner",

@@ -35,10 +35,11 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use portcullis_core::{Action, RequestId, Scope, TurnId};
+use portcullis_core::{Action, RequestId, Scope, SessionId, TurnId};
 use portcullis_store::Passage;
 
 use crate::credential::Credentials;
+use crate::guards::csrf::Provenance;
 use crate::limit::Allowance;
 
 /// What is known of a request before anything was decided.
@@ -50,6 +51,8 @@ pub struct Arrival {
     pub address: IpAddr,
     /// The credentials it carries.
     pub credentials: Credentials,
+    /// What it says of the page that made it.
+    pub provenance: Provenance,
     /// What its route does.
     pub action: Action,
     /// Ids of a community that the request itself names, wherever it does. They are never believed.
@@ -72,6 +75,7 @@ pub struct Arrived(pub(crate) ());
 #[derive(Debug)]
 pub struct Identified {
     pub(crate) scope: Scope,
+    pub(crate) session: Option<SessionId>,
     pub(crate) allowance: Option<Allowance>,
 }
 
@@ -79,6 +83,7 @@ pub struct Identified {
 #[derive(Debug)]
 pub struct Authorised {
     pub(crate) scope: Scope,
+    pub(crate) session: Option<SessionId>,
     pub(crate) allowance: Option<Allowance>,
 }
 
@@ -98,6 +103,11 @@ impl Visit<Authorised> {
     /// The proof of who asks, which every store call wants.
     pub fn scope(&self) -> &Scope {
         &self.state.scope
+    }
+
+    /// The session whose cookie authenticated the request, if it was one.
+    pub fn session(&self) -> Option<SessionId> {
+        self.state.session
     }
 
     /// What is left of the tightest limit, for the response's headers.

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use portcullis_chat::Service;
 use portcullis_guard::Gate;
-use portcullis_store::Stores;
+use portcullis_store::{Community, Stores};
 
 use crate::address::TrustedProxies;
+use crate::cookies::Cookies;
 use crate::idempotency::Idempotency;
 
 /// What an [`App`] is made of.
@@ -28,8 +29,8 @@ pub struct AppParts {
 pub struct Settings {
     /// Proxies whose word about the client's address is believed.
     pub proxies: TrustedProxies,
-    /// Whether browsers reach this instance by HTTPS, as `public_url` says.
-    pub https: bool,
+    /// What browsers reach this instance under: `public_url` without a path, `https://chat.example.org`.
+    pub origin: String,
     /// The largest body, in bytes.
     pub body_bytes: usize,
     /// The longest time to the first byte of a response.
@@ -73,6 +74,24 @@ impl App {
     /// The limits and facts of the HTTP surface.
     pub fn settings(&self) -> &Settings {
         &self.parts.settings
+    }
+
+    /// The cookies that browsers get here.
+    pub fn cookies(&self) -> Cookies {
+        if self.parts.settings.origin.starts_with("https:") { Cookies::Secure } else { Cookies::Plain }
+    }
+
+    /// What the community's members type: its own host under `public_url`'s scheme and port, else `public_url`.
+    pub fn origin_of(&self, community: &Community) -> String {
+        let origin = &self.parts.settings.origin;
+        let Some((scheme, rest)) = origin.split_once("://") else { return origin.clone() };
+        match (&community.host, rest.rsplit_once(':')) {
+            (None, _) => origin.clone(),
+            (Some(host), Some((_, port))) if port.bytes().all(|b| b.is_ascii_digit()) => {
+                format!("{scheme}://{host}:{port}")
+            }
+            (Some(host), _) => format!("{scheme}://{host}"),
+        }
     }
 
     /// Answers kept for clients that retry.

@@ -6,6 +6,8 @@
 
 pub mod address;
 pub mod app;
+pub mod cookies;
+mod dispatch;
 pub mod idempotency;
 pub mod openapi;
 pub mod problem;
@@ -15,6 +17,8 @@ pub mod stack;
 
 pub use address::TrustedProxies;
 pub use app::{App, AppParts, Settings};
+pub use cookies::Cookies;
+pub use dispatch::router;
 pub use problem::Problem;
 pub use routes::{Access, ROUTES, Route};
 pub use server::{Server, ServerLimits};

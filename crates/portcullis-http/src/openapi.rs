@@ -37,7 +37,7 @@ pub fn document() -> Value {
                 );
             }
             match route.access {
-                Access::Public => {
+                Access::Public | Access::Open => {
                     object.insert("security".to_owned(), json!([]));
                 }
                 Access::Needs(action) => {

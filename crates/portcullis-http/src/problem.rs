@@ -35,6 +35,7 @@ pub const fn status(code: Code) -> (StatusCode, &'static str) {
         Code::CredentialMissing => (StatusCode::UNAUTHORIZED, "A credential is needed"),
         Code::CredentialInvalid => (StatusCode::UNAUTHORIZED, "The credential is not valid"),
         Code::CredentialAmbiguous => (StatusCode::UNAUTHORIZED, "More than one credential was sent"),
+        Code::ForeignPage => (StatusCode::FORBIDDEN, "The change came from elsewhere"),
         Code::NotAllowed => (StatusCode::FORBIDDEN, "Not allowed"),
         Code::OwnRequestOnly => (StatusCode::FORBIDDEN, "Not allowed with this credential"),
         Code::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "Too many requests"),

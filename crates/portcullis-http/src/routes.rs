@@ -1,8 +1,9 @@
 //! Every route, in one table.
 //!
-//! The router, the OpenAPI document, the printed list and the tests that try every route with every credential are all
-//! made from [`ROUTES`]. A route is closed unless the table says `Public`.
+//! The router (`dispatch.rs`), the OpenAPI document, the printed list and the tests that try every route with every
+//! credential are all made from [`ROUTES`]. A route is closed unless the table says `Public` or `Open`.
 
+mod admin;
 mod chat;
 mod conversations;
 mod documents;
@@ -11,31 +12,29 @@ mod me;
 mod memories;
 mod models;
 mod search;
+mod sessions;
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use axum::Router;
-use axum::body::Body;
-use axum::extract::{RawPathParams, Request, State};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodFilter, MethodRouter, on};
+use axum::response::Response;
 use bytes::Bytes;
-use http::{HeaderMap, Method, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use portcullis_core::Action;
-use portcullis_guard::{Arrival, Authorised, Code, Credentials, Refusal, Visit, pipeline};
+use http::{HeaderMap, Method};
+use portcullis_core::{Action, RequestId};
+use portcullis_guard::{Authorised, Code, Refusal, Visit};
 
 use crate::app::App;
-use crate::problem::{Problem, Shape};
-use crate::stack::{Context, stack};
+use crate::problem::Shape;
 
 /// What a route asks of those who call it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Nothing: it tells nothing that is not public.
+    /// Nothing: it tells nothing that is not public, and costs nothing.
     Public,
+    /// Nothing, but how often an address may call it is limited: the pages on which people sign in.
+    Open,
     /// A credential whose role and abilities allow the action.
     Needs(Action),
 }
@@ -45,6 +44,25 @@ pub enum Access {
 pub struct PublicCall {
     /// The instance.
     pub app: Arc<App>,
+}
+
+/// What an open route works with.
+#[derive(Debug)]
+pub struct OpenCall {
+    /// The instance.
+    pub app: Arc<App>,
+    /// The request's id.
+    pub request: RequestId,
+    /// The client's address, as far as trusted proxies tell it.
+    pub client: IpAddr,
+    /// The path's parameters, in order.
+    pub path: Vec<String>,
+    /// The query, as it was sent.
+    pub query: String,
+    /// The request's headers.
+    pub headers: HeaderMap,
+    /// The body, whole and within the limit.
+    pub body: Bytes,
 }
 
 /// What a closed route works with: it cannot be called without a [`Visit<Authorised>`].
@@ -80,12 +98,13 @@ fn id<T: std::str::FromStr>(call: &Call) -> Result<T, Refusal> {
     found.ok_or_else(|| Refusal::new(Code::NotFound, "there is no such thing here"))
 }
 
-type Answer = Pin<Box<dyn Future<Output = Result<Response, Refusal>> + Send>>;
+pub(crate) type Answer = Pin<Box<dyn Future<Output = Result<Response, Refusal>> + Send>>;
 
 /// The code of a route.
 #[derive(Clone, Copy)]
-enum Handler {
+pub(crate) enum Handler {
     Public(fn(PublicCall) -> Answer),
+    Open(fn(OpenCall) -> Answer),
     Closed(fn(Call) -> Answer),
 }
 
@@ -106,7 +125,7 @@ pub struct Route {
     pub summary: &'static str,
     /// A body that it takes, as JSON, for those that take one.
     pub example: Option<&'static str>,
-    handler: Handler,
+    pub(crate) handler: Handler,
 }
 
 impl Route {
@@ -122,44 +141,43 @@ impl std::fmt::Debug for Route {
     }
 }
 
-const fn closed(
+const fn route(
     name: &'static str,
     method: Method,
     path: &'static str,
-    action: Action,
-    handler: fn(Call) -> Answer,
+    access: Access,
+    handler: Handler,
     summary: &'static str,
 ) -> Route {
-    let handler = Handler::Closed(handler);
-    Route {
-        name,
-        method,
-        path,
-        access: Access::Needs(action),
-        shape: Shape::Problem,
-        summary,
-        example: None,
-        handler,
-    }
+    Route { name, method, path, access, shape: Shape::Problem, summary, example: None, handler }
 }
 
-const fn public(
-    name: &'static str,
-    path: &'static str,
-    handler: fn(PublicCall) -> Answer,
-    summary: &'static str,
-) -> Route {
-    let handler = Handler::Public(handler);
-    Route {
-        name,
-        method: Method::GET,
-        path,
-        access: Access::Public,
-        shape: Shape::Problem,
-        summary,
-        example: None,
-        handler,
-    }
+/// A row of the table whose route wants a credential.
+macro_rules! closed {
+    ($name:literal: $method:ident $path:literal needs $action:ident, $handler:path, $summary:literal) => {
+        route(
+            $name,
+            Method::$method,
+            $path,
+            Access::Needs(Action::$action),
+            Handler::Closed(|call| Box::pin($handler(call))),
+            $summary,
+        )
+    };
+}
+
+/// A row of the table whose route is for everybody.
+macro_rules! public {
+    ($name:literal: $method:ident $path:literal, $handler:path, $summary:literal) => {
+        route(
+            $name,
+            Method::$method,
+            $path,
+            Access::Public,
+            Handler::Public(|call| Box::pin($handler(call))),
+            $summary,
+        )
+    };
 }
 
 impl Route {
@@ -175,258 +193,86 @@ impl Route {
 }
 
 /// The table.
+#[rustfmt::skip]
 pub const ROUTES: &[Route] = &[
-    closed(
-        "chat",
-        Method::POST,
-        "/v1/chat/completions",
-        Action::Ask,
-        |call| Box::pin(chat::complete(call)),
-        "Ask a question; compatible with OpenAI's chat completions, streaming and not",
-    )
-    .openai()
-    .takes(r#"{"messages":[{"role":"user","content":"Where do I start?"}]}"#),
-    closed(
-        "models",
-        Method::GET,
-        "/v1/models",
-        Action::ListModels,
-        |call| Box::pin(models::list(call)),
-        "List the models that can be asked",
-    )
-    .openai(),
-    closed(
-        "search",
-        Method::POST,
-        "/v1/search",
-        Action::Search,
-        |call| Box::pin(search::search(call)),
-        "Search the community's content, as far as the credential reaches",
-    )
-    .takes(r#"{"query":"where to start"}"#),
-    closed(
-        "document",
-        Method::GET,
-        "/v1/documents/{document}",
-        Action::ReadDocument,
-        |call| Box::pin(documents::read(call)),
-        "Read one document that a citation names",
-    ),
-    closed(
-        "me",
-        Method::GET,
-        "/v1/me",
-        Action::ReadSelf,
-        |call| Box::pin(me::read(call)),
-        "Who the credential acts for",
-    ),
-    closed(
-        "conversations",
-        Method::GET,
-        "/v1/conversations",
-        Action::ReadOwnConversations,
-        |call| Box::pin(conversations::list(call)),
-        "One's own conversations, the last used first",
-    ),
-    closed(
-        "conversation",
-        Method::GET,
-        "/v1/conversations/{conversation}",
-        Action::ReadOwnConversations,
-        |call| Box::pin(conversations::read(call)),
-        "One of one's own conversations with its messages",
-    ),
-    closed(
-        "rename-conversation",
-        Method::PATCH,
-        "/v1/conversations/{conversation}",
-        Action::WriteOwnConversations,
-        |call| Box::pin(conversations::rename(call)),
-        "Give a conversation another title",
-    )
-    .takes(r#"{"title":"Where to start"}"#),
-    closed(
-        "remove-conversation",
-        Method::DELETE,
-        "/v1/conversations/{conversation}",
-        Action::WriteOwnConversations,
-        |call| Box::pin(conversations::remove(call)),
-        "Remove a conversation and all its messages",
-    ),
-    closed(
-        "memories",
-        Method::GET,
-        "/v1/memories",
-        Action::ReadOwnMemories,
-        |call| Box::pin(memories::list(call)),
-        "What is remembered for the member who asks",
-    ),
-    closed(
-        "add-memory",
-        Method::POST,
-        "/v1/memories",
-        Action::WriteOwnMemories,
-        |call| Box::pin(memories::add(call)),
-        "Add a memory",
-    )
-    .takes(r#"{"text":"I bake with rye."}"#),
-    closed(
-        "memory",
-        Method::GET,
-        "/v1/memories/{memory}",
-        Action::ReadOwnMemories,
-        |call| Box::pin(memories::read(call)),
-        "One memory",
-    ),
-    closed(
-        "change-memory",
-        Method::PATCH,
-        "/v1/memories/{memory}",
-        Action::WriteOwnMemories,
-        |call| Box::pin(memories::change(call)),
-        "Change what a memory says",
-    )
-    .takes(r#"{"text":"I bake with spelt."}"#),
-    closed(
-        "remove-memory",
-        Method::DELETE,
-        "/v1/memories/{memory}",
-        Action::WriteOwnMemories,
-        |call| Box::pin(memories::remove(call)),
-        "Remove a memory",
-    ),
-    closed(
-        "limits",
-        Method::GET,
-        "/v1/me/limits",
-        Action::ReadSelf,
-        |call| Box::pin(me::limits(call)),
-        "How much of the limits is left",
-    ),
-    public("live", "/healthz", |_| Box::pin(health::live()), "Whether the process runs"),
-    public("ready", "/readyz", |call| Box::pin(health::ready(call)), "Whether everything it needs answers"),
-    public(
-        "openapi",
-        "/openapi.json",
-        |_| Box::pin(health::openapi()),
-        "This interface, as an OpenAPI document",
-    ),
+    closed!("chat": POST "/v1/chat/completions" needs Ask, chat::complete,
+        "Ask a question; compatible with OpenAI's chat completions, streaming and not")
+        .openai().takes(r#"{"messages":[{"role":"user","content":"Where do I start?"}]}"#),
+    closed!("models": GET "/v1/models" needs ListModels, models::list,
+        "List the models that can be asked").openai(),
+    closed!("search": POST "/v1/search" needs Search, search::search,
+        "Search the community's content, as far as the credential reaches")
+        .takes(r#"{"query":"where to start"}"#),
+    closed!("document": GET "/v1/documents/{document}" needs ReadDocument, documents::read,
+        "Read one document that a citation names"),
+
+    closed!("me": GET "/v1/me" needs ReadSelf, me::read, "Who the credential acts for"),
+    closed!("limits": GET "/v1/me/limits" needs ReadSelf, me::limits, "How much of the limits is left"),
+    closed!("session": GET "/v1/session" needs ReadSelf, sessions::current,
+        "The session that asks, and the token that its writes carry"),
+    closed!("sign-out": DELETE "/v1/session" needs WriteSelf, sessions::sign_out, "Sign this browser out"),
+    closed!("sessions": GET "/v1/sessions" needs ReadSelf, sessions::list, "One's own sessions, newest first"),
+    closed!("end-sessions": DELETE "/v1/sessions" needs WriteSelf, sessions::end_all, "Sign out everywhere"),
+    closed!("end-session": DELETE "/v1/sessions/{session}" needs WriteSelf, sessions::end,
+        "End one of one's own sessions"),
+
+    closed!("conversations": GET "/v1/conversations" needs ReadOwnConversations, conversations::list,
+        "One's own conversations, the last used first"),
+    closed!("conversation": GET "/v1/conversations/{conversation}" needs ReadOwnConversations, conversations::read,
+        "One of one's own conversations with its messages"),
+    closed!("rename-conversation": PATCH "/v1/conversations/{conversation}" needs WriteOwnConversations,
+        conversations::rename, "Give a conversation another title").takes(r#"{"title":"Where to start"}"#),
+    closed!("remove-conversation": DELETE "/v1/conversations/{conversation}" needs WriteOwnConversations,
+        conversations::remove, "Remove a conversation and all its messages"),
+
+    closed!("memories": GET "/v1/memories" needs ReadOwnMemories, memories::list,
+        "What is remembered for the member who asks"),
+    closed!("add-memory": POST "/v1/memories" needs WriteOwnMemories, memories::add, "Add a memory")
+        .takes(r#"{"text":"I bake with rye."}"#),
+    closed!("memory": GET "/v1/memories/{memory}" needs ReadOwnMemories, memories::read, "One memory"),
+    closed!("change-memory": PATCH "/v1/memories/{memory}" needs WriteOwnMemories, memories::change,
+        "Change what a memory says").takes(r#"{"text":"I bake with spelt."}"#),
+    closed!("remove-memory": DELETE "/v1/memories/{memory}" needs WriteOwnMemories, memories::remove,
+        "Remove a memory"),
+
+    closed!("members": GET "/admin/members" needs ReadMembers, admin::members::list,
+        "Members, those who joined first first"),
+    closed!("add-member": POST "/admin/members" needs WriteMembers, admin::members::add, "Add a member")
+        .takes(r#"{"name":"Mia"}"#),
+    closed!("member": GET "/admin/members/{member}" needs ReadMembers, admin::members::read, "One member"),
+    closed!("change-member": PATCH "/admin/members/{member}" needs WriteMembers, admin::members::update,
+        "Give a member another role, suspend or restore them; staff's takes an owner")
+        .takes(r#"{"status":"active"}"#),
+    closed!("entitle-member": PUT "/admin/members/{member}/plans/{plan}" needs WriteMembers,
+        admin::members::entitle, "Give a member a plan, without end or until a moment")
+        .takes(r#"{"until":"2031-01-31T00:00:00Z"}"#),
+    closed!("end-member-plan": DELETE "/admin/members/{member}/plans/{plan}" needs WriteMembers,
+        admin::members::end_entitlement, "End a member's plan now"),
+    closed!("end-member-sessions": DELETE "/admin/members/{member}/sessions" needs WriteMembers,
+        admin::members::end_sessions, "Sign a member out everywhere"),
+    closed!("invite": POST "/admin/invitations" needs WriteMembers, admin::invitations::add,
+        "Make an invitation link").takes(r#"{"uses":1,"days":7}"#),
+    closed!("withdraw-invitation": DELETE "/admin/invitations/{invitation}" needs WriteMembers,
+        admin::invitations::withdraw, "Withdraw an invitation"),
+    closed!("spaces": GET "/admin/spaces" needs ReadSpaces, admin::spaces::list, "Spaces and what opens them"),
+    closed!("add-space": POST "/admin/spaces" needs WriteSpaces, admin::spaces::add, "Make a space")
+        .takes(r#"{"slug":"workshops","name":"Workshops","access":"members"}"#),
+    closed!("change-space": PATCH "/admin/spaces/{space}" needs WriteSpaces, admin::spaces::update,
+        "Change what opens a space").takes(r#"{"access":"staff"}"#),
+    closed!("plans": GET "/admin/plans" needs ReadSpaces, admin::spaces::plans, "The plans there are"),
+    closed!("add-plan": POST "/admin/plans" needs WriteSpaces, admin::spaces::add_plan, "Make a plan")
+        .takes(r#"{"slug":"gold","name":"Gold"}"#),
+    closed!("keys": GET "/admin/keys" needs WriteKeys, admin::keys::list, "API keys, without their secrets"),
+    closed!("add-key": POST "/admin/keys" needs WriteKeys, admin::keys::add, "Make an API key; it is shown once")
+        .takes(r#"{"name":"website","role":"member","abilities":["chat"],"days":90}"#),
+    closed!("revoke-key": DELETE "/admin/keys/{key}" needs WriteKeys, admin::keys::revoke, "Revoke an API key"),
+    closed!("roles": GET "/admin/roles" needs ReadMembers, admin::roles::read,
+        "Which role may do what, and what each route asks for"),
+
+    public!("live": GET "/healthz", health::live, "Whether the process runs"),
+    public!("ready": GET "/readyz", health::ready, "Whether everything it needs answers"),
+    public!("openapi": GET "/openapi.json", health::openapi, "This interface, as an OpenAPI document"),
 ];
-
-/// The router of all routes, with the transport layers around it.
-pub fn router(app: &Arc<App>) -> Router {
-    let mut router: Router<Arc<App>> = Router::new();
-    for route in ROUTES {
-        router = router.route(route.path, serve(route.clone()));
-    }
-    router
-        .fallback(|| async { unknown(Code::NotFound, "there is no such route; see /openapi.json") })
-        .method_not_allowed_fallback(|| async {
-            let mut response =
-                unknown(Code::InvalidRequest, "this route does not take that method; see /openapi.json");
-            *response.status_mut() = http::StatusCode::METHOD_NOT_ALLOWED;
-            response
-        })
-        .layer(axum::middleware::from_fn_with_state(Arc::clone(app), stack))
-        .with_state(Arc::clone(app))
-}
-
-fn unknown(code: Code, detail: &'static str) -> Response {
-    Problem::new(Refusal::new(code, detail), Shape::Problem).into_response()
-}
-
-fn serve(route: Route) -> MethodRouter<Arc<App>> {
-    let filter = MethodFilter::try_from(route.method.clone()).unwrap_or(MethodFilter::GET);
-    let route = Arc::new(route);
-    on(filter, move |State(app): State<Arc<App>>, path: RawPathParams, request: Request| async move {
-        let context = request.extensions().get::<Context>().copied();
-        let answer = match route.handler {
-            Handler::Public(handler) => handler(PublicCall { app }).await,
-            Handler::Closed(handler) => admitted(app, &route, &path, request, handler).await,
-        };
-        answer.unwrap_or_else(|refusal| {
-            let request = context.map(|context| context.request);
-            Problem { refusal, shape: route.shape, request }.into_response()
-        })
-    })
-}
-
-/// The one way to a closed route's code.
-async fn admitted(
-    app: Arc<App>,
-    route: &Route,
-    path: &RawPathParams,
-    request: Request,
-    handler: fn(Call) -> Answer,
-) -> Result<Response, Refusal> {
-    let Access::Needs(action) = route.access else {
-        return Err(Refusal::new(Code::Internal, "a closed route names no action"));
-    };
-    let context = *request
-        .extensions()
-        .get::<Context>()
-        .ok_or_else(|| Refusal::new(Code::Internal, "a request came around the transport layers"))?;
-    let (head, body) = request.into_parts();
-    let arrival = Arrival {
-        request: context.request,
-        address: context.client,
-        credentials: Credentials::read(&head.headers),
-        action,
-        #[cfg(feature = "guard-off")]
-        named_community: named_community(&head),
-    };
-    // The guards come before the body: a stranger's upload is not read.
-    let visit = pipeline::admit(app.gate(), arrival).await?;
-    let allowance = visit.allowance().copied();
-    let path = path.iter().map(|(_, value)| value.to_owned()).collect();
-    let query = head.uri.query().unwrap_or_default().to_owned();
-    let body = read(&app, &head.headers, body).await?;
-    let mut response = handler(Call { app, visit, path, query, headers: head.headers, body }).await?;
-    if let Some(allowance) = allowance {
-        crate::stack::limit_headers(&allowance, &mut response);
-    }
-    Ok(response)
-}
-
-async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
-    let most = app.settings().body_bytes;
-    let too_large =
-        || Refusal::new(Code::BodyTooLarge, format!("the body is over the limit of {most} bytes"));
-    let announced =
-        headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > most) {
-        return Err(too_large());
-    }
-    match Limited::new(body, most).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
-        Err(_) => Err(Refusal::new(Code::InvalidRequest, "the body ended before it was complete")),
-    }
-}
-
-/// Where flawed chatbots look for a community's id: headers, query. Read only to prove that TEN-05 notices.
-#[cfg(feature = "guard-off")]
-fn named_community(head: &http::request::Parts) -> Option<String> {
-    const NAMES: &[&str] = &[
-        "x-community",
-        "x-community-id",
-        "x-workspace",
-        "x-workspace-id",
-        "x-tenant",
-        "x-tenant-id",
-        "x-org-id",
-    ];
-    let header = NAMES.iter().find_map(|name| head.headers.get(*name)?.to_str().ok().map(str::to_owned));
-    header.or_else(|| {
-        let query = head.uri.query()?;
-        query.split('&').find_map(|pair| {
-            let (name, value) = pair.split_once('=')?;
-            ["community", "community_id", "workspace", "workspace_id", "tenant", "tenant_id"]
-                .contains(&name)
-                .then(|| value.to_owned())
-        })
-    })
-}
 
 #[cfg(test)]
 mod tests {

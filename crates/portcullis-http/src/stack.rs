@@ -15,6 +15,7 @@ use portcullis_core::RequestId;
 use portcullis_guard::{Allowance, Code, Refusal};
 
 use crate::app::App;
+use crate::cookies::Cookies;
 use crate::problem::{Problem, Shape};
 
 /// The layers, outermost first, as `portcullis explain pipeline` prints them.
@@ -111,7 +112,7 @@ fn security_headers(app: &App, response: &mut Response<Body>) {
     for (name, value) in SECURITY_HEADERS {
         headers.entry(HeaderName::from_static(name)).or_insert(HeaderValue::from_static(value));
     }
-    if app.settings().https {
+    if app.cookies() == Cookies::Secure {
         headers
             .entry(header::STRICT_TRANSPORT_SECURITY)
             .or_insert(HeaderValue::from_static("max-age=63072000; includeSubDomains"));

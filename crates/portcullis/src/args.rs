@@ -70,6 +70,12 @@ pub(crate) enum Command {
     /// Bring content in.
     #[command(subcommand)]
     Import(ImportCommand),
+    /// Send one message the way that members get theirs, to see that mail works.
+    Mail {
+        /// Who gets it, such as you@example.org.
+        #[arg(value_name = "ADDRESS")]
+        to: String,
+    },
     /// The audit journal.
     #[command(subcommand)]
     Audit(AuditCommand),

@@ -9,6 +9,7 @@ mod explain;
 mod generate;
 mod import;
 mod init;
+mod mail;
 mod serve;
 mod target;
 mod upstream;
@@ -39,6 +40,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
         Command::Space(command) => on_runtime(admin::space(config, command)),
         Command::Key(command) => on_runtime(admin::key(config, command)),
         Command::Import(command) => on_runtime(import::run(config, command)),
+        Command::Mail { to } => on_runtime(mail::run(config, to)),
         Command::Audit(command) => on_runtime(audit::run(config, command)),
         Command::Upstream(args) => on_runtime(upstream::run(args)),
         Command::Generate { out } => generate::run(&out),

@@ -15,7 +15,7 @@ use portcullis_core::{
 };
 use portcullis_guard::jwt::{self, Algorithm, Issuer, IssuerFault, IssuerKey, Issuers, KeyMaterial};
 use portcullis_guard::switches::SWITCHABLE;
-use portcullis_guard::{Budget, Gate, GateParts, Limits, Switches};
+use portcullis_guard::{Budget, CsrfKey, Gate, GateParts, Limits, Switches};
 use portcullis_http::{App, AppParts, ServerLimits, Settings, TrustedProxies};
 use portcullis_model::{Model, OpenAi, OpenAiOptions, Timeouts};
 use portcullis_store::{Community, CommunityRef, KeyActor, NewKey, Stores};
@@ -202,6 +202,8 @@ impl Instance {
         let gate = Arc::new(Gate::new(GateParts {
             stores: kept.stores.clone(),
             issuers: issuers(config)?,
+            csrf: CsrfKey::new(config.secrets.csrf_secret.expose().as_bytes()),
+            origin: config.public_url.url().origin(),
             journal: Arc::clone(&kept.journal),
             clock: Arc::clone(&kept.clock),
             tasks: tasks.clone(),
@@ -243,7 +245,7 @@ impl Instance {
             stores: kept.stores.clone(),
             settings: Settings {
                 proxies: TrustedProxies::new(config.proxies.trusted.iter().map(Cidr::network)),
-                https: config.public_url.is_https(),
+                origin: config.public_url.url().origin(),
                 body_bytes: limits.body_bytes,
                 request_timeout: limits.request_timeout,
                 idempotency_entries: limits.idempotency_entries.get() as usize,

@@ -6,6 +6,7 @@
 mod args;
 mod cmd;
 mod instance;
+mod mail;
 mod out;
 
 use std::process::ExitCode;

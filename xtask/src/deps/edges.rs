@@ -9,9 +9,11 @@ use crate::workspace::{Metadata, Use};
 const EDGES: &[(&str, &[&str])] = &[
     ("core", &[]),
     ("egress", &[]),
+    ("pages", &[]),
     ("xtask", &[]),
     ("audit", &["core"]),
     ("config", &["core"]),
+    ("mail", &["core"]),
     ("store", &["core"]),
     ("store-sqlite", &["core", "store"]),
     ("import", &["core", "store"]),
@@ -30,6 +32,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "store",
             "store-sqlite",
             "import",
+            "mail",
             "model",
             "check",
             "guard",
@@ -45,6 +48,7 @@ const TEST_EDGES: &[(&str, &str, &str)] = &[
     ("http", "config", "its tests read the environment through the one crate that may"),
     ("http", "egress", "the client of its tests"),
     ("http", "store-sqlite", "its tests run on real stores"),
+    ("mail", "config", "its tests read the environment through the one crate that may"),
 ];
 
 /// The name without the prefix that all our crates share.

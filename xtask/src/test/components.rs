@@ -75,7 +75,7 @@ const COMPONENTS: &[Component] = &[
             probe: ("python3", &["-c", "import venv, ensurepip"]),
             packages: &["python3", "python3-venv"],
         },
-        needed: Needed::By(&["client"]),
+        needed: Needed::By(&["client", "smtp"]),
     },
     Component {
         name: "openai-python",
@@ -86,6 +86,11 @@ const COMPONENTS: &[Component] = &[
         name: "openai-node",
         origin: Origin::Node { packages: &["openai@6.30.1"], variable: "PORTCULLIS_TEST_NODE_MODULES" },
         needed: Needed::By(&["client"]),
+    },
+    Component {
+        name: "aiosmtpd",
+        origin: Origin::Python { packages: &["aiosmtpd==1.4.6"], variable: "PORTCULLIS_TEST_SMTP_PYTHON" },
+        needed: Needed::By(&["smtp"]),
     },
     Component {
         name: "nginx",

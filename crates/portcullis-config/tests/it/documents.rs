@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use portcullis_config::{Environment, Flags, IssuerKeys, Origin, example_toml, reference_markdown};
+use portcullis_config::{
+    Environment, Flags, IssuerKeys, MailRoute, Origin, example_toml, reference_markdown,
+};
 
 use crate::site::Site;
 
@@ -36,16 +38,28 @@ fn the_example_with_every_comment_removed_still_means_the_defaults() {
     site.file("tls/chain.pem", "-", 0o644);
     site.file("tls/key.pem", "-", 0o600);
     site.file("secrets/bakers_host_key", "Rk2vN8xQ5tZ7mC4wL9pJ3hY6sD1gF0bA", 0o600);
-    let environment = Environment::of([("MODEL_API_KEY", "sk-Qm7xT4vK9cRz2LpW8sYd3HfJ6nBg5AaE")]);
+    site.file("tls/mail-ca.pem", "-----BEGIN CERTIFICATE-----", 0o644);
+    let environment = Environment::of([
+        ("MODEL_API_KEY", "sk-Qm7xT4vK9cRz2LpW8sYd3HfJ6nBg5AaE"),
+        ("MAIL_PASSWORD", "correct horse"),
+    ]);
     let all = site.load(&environment, &Flags::none()).unwrap_or_else(|problems| panic!("{problems}"));
     assert!(all.config.model.is_some() && all.config.tls.is_some());
     assert!(matches!(all.config.issuers[0].keys, IssuerKeys::Secret { .. }) && all.config.issuers.len() == 1);
+    let route = all.config.mail.as_ref().map(|mail| &mail.route);
+    assert!(
+        matches!(route, Some(MailRoute::Smtp(server)) if server.login.is_some() && server.roots.is_some() && server.port == 587)
+    );
+    assert_eq!(all.config.sign_in, defaults.sign_in);
     assert_eq!(format!("{:?}", all.config.limits), format!("{:?}", defaults.limits));
     assert_eq!(all.config.audit, defaults.audit);
     assert_eq!(all.config.log, defaults.log);
     assert_eq!(all.config.danger, defaults.danger);
     assert!(
-        all.resolved.show().lines().all(|line| line.contains("portcullis.toml:")),
+        all.resolved
+            .show()
+            .lines()
+            .all(|line| line.contains("portcullis.toml:") != line.starts_with("mail.outbox ")),
         "{}",
         all.resolved.show()
     );
@@ -83,9 +97,13 @@ fn the_reference_holds_every_key_of_the_example() {
         }
     }
     // Keys that stand in the place of another are remarks in the example.
-    for instead in ["public_key", "jwks"] {
-        assert!(example_toml().contains(&format!("\n# {instead} = \"keys/bakers")), "{instead}");
-        assert!(reference.contains(&format!("### `issuer.{instead}`\n")));
+    for (section, instead, value) in [
+        ("issuer", "public_key", "keys/bakers"),
+        ("issuer", "jwks", "keys/bakers"),
+        ("mail", "outbox", "outbox"),
+    ] {
+        assert!(example_toml().contains(&format!("\n# {instead} = \"{value}")), "{instead}");
+        assert!(reference.contains(&format!("### `{section}.{instead}`\n")));
         keys += 1;
     }
     assert_eq!(keys, reference.matches("\n### `").count());

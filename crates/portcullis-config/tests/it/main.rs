@@ -16,5 +16,6 @@ mod hostile;
 mod initialise;
 mod issuers;
 mod layers;
+mod mail;
 mod secrets;
 mod site;

@@ -1,5 +1,7 @@
 //! Meter: how much one address and one actor may use.
 
+use std::net::IpAddr;
+
 use async_trait::async_trait;
 
 use crate::gate::Gate;
@@ -23,19 +25,24 @@ impl Guard<Visit<Arrived>> for PreMeter {
     }
 
     async fn judge(&self, gate: &Gate, visit: &mut Visit<Arrived>) -> Ruling {
-        let network = Network::from(visit.arrival.address);
-        let limits = gate.parts.limits;
-        let now = gate.clock().monotonic();
-        // Refusals are only read here; a refused credential is counted where it is refused.
-        let refused = Subject::Refused(network);
-        let allowance = gate.limiter.peek(now, refused, limits.refused_per_address);
-        if allowance.remaining == 0 {
-            return too_many(&Reached { subject: refused, allowance });
-        }
-        match gate.limiter.admit(now, &[(Subject::Address(network), limits.per_address)]) {
-            Ok(_) => Ruling::Allow,
-            Err(reached) => too_many(&reached),
-        }
+        arrive(gate, visit.arrival.address)
+    }
+}
+
+/// Counts a request against its address.
+pub(crate) fn arrive(gate: &Gate, address: IpAddr) -> Ruling {
+    let network = Network::from(address);
+    let limits = gate.parts.limits;
+    let now = gate.clock().monotonic();
+    // Refusals are only read here; a refused credential is counted where it is refused.
+    let refused = Subject::Refused(network);
+    let allowance = gate.limiter.peek(now, refused, limits.refused_per_address);
+    if allowance.remaining == 0 {
+        return too_many(&Reached { subject: refused, allowance });
+    }
+    match gate.limiter.admit(now, &[(Subject::Address(network), limits.per_address)]) {
+        Ok(_) => Ruling::Allow,
+        Err(reached) => too_many(&reached),
     }
 }
 

@@ -12,7 +12,7 @@ use super::PublicCall;
 /// How long a dependency may take to answer before it counts as not ready.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-pub(super) async fn live() -> Result<Response, Refusal> {
+pub(super) async fn live(_: PublicCall) -> Result<Response, Refusal> {
     Ok(json(StatusCode::OK, &json!({ "status": "live" })))
 }
 
@@ -34,7 +34,7 @@ pub(super) async fn ready(call: PublicCall) -> Result<Response, Refusal> {
     Ok(json(status, &body))
 }
 
-pub(super) async fn openapi() -> Result<Response, Refusal> {
+pub(super) async fn openapi(_: PublicCall) -> Result<Response, Refusal> {
     Ok(json(StatusCode::OK, &crate::openapi::document()))
 }
 

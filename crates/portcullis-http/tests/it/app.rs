@@ -7,20 +7,21 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
+use jiff::ToSpan as _;
 use portcullis_audit::{Archive, Entry, Filter, Journal, Signer};
 use portcullis_chat::{Places, Service, ServiceParts};
 use portcullis_core::{
-    AbilitySet, Actor, Clock, DocumentId, Grant, KeyAbility, KeyId, MemberId, Role, Scope, Secret, SpaceId,
-    SystemClock, Tasks, Tier, Token, TokenKind,
+    AbilitySet, Actor, Clock, DocumentId, Grant, KeyAbility, KeyId, MemberId, Role, Scope, Secret, SessionId,
+    SpaceId, SystemClock, Tasks, Tier, Token, TokenKind,
 };
 use portcullis_egress::Client;
 use portcullis_guard::jwt::Issuers;
-use portcullis_guard::{Budget, Gate, GateParts, Limits, Switches};
-use portcullis_http::{App, AppParts, Server, ServerLimits, Settings, TrustedProxies, routes};
+use portcullis_guard::{Budget, CsrfKey, Gate, GateParts, Limits, Switches};
+use portcullis_http::{App, AppParts, Server, ServerLimits, Settings, TrustedProxies};
 use portcullis_model::Model;
 use portcullis_store::{
     Chunk, Community, DocumentText, Entitlement, KeyActor, NewCommunity, NewDocument, NewKey, NewMember,
-    NewSpace, Plan, SpaceAccess, Stores,
+    NewSession, NewSignIn, NewSpace, Plan, SpaceAccess, Stores, Strangers,
 };
 use portcullis_store_sqlite::{Options, SqliteStores};
 use serde_json::Value;
@@ -35,6 +36,7 @@ pub(crate) struct Setup {
     pub(crate) request_timeout: Duration,
     pub(crate) places: (usize, usize),
     pub(crate) issuers: Issuers,
+    pub(crate) origin: String,
 }
 
 impl Default for Setup {
@@ -48,6 +50,7 @@ impl Default for Setup {
             request_timeout: Duration::from_secs(30),
             places: (64, 64),
             issuers: Issuers::new(Vec::new()).expect("no issuers"),
+            origin: "http://127.0.0.1".to_owned(),
         }
     }
 }
@@ -61,6 +64,28 @@ pub(crate) struct World {
     pub(crate) open_document: DocumentId,
     pub(crate) paid_document: DocumentId,
 }
+
+/// Somebody signed in.
+pub(crate) struct Person {
+    pub(crate) member: MemberId,
+    pub(crate) session: SessionId,
+    pub(crate) cookie: String,
+    pub(crate) csrf: String,
+}
+
+impl Person {
+    /// What their browser and our page send with a request.
+    pub(crate) fn headers(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("cookie", format!("theme=dark; portcullis-session={}", self.cookie)),
+            ("x-csrf-token", self.csrf.clone()),
+            ("sec-fetch-site", "same-origin".to_owned()),
+        ]
+    }
+}
+
+/// The key that signs the tests' tokens of writes by cookie.
+const CSRF: [u8; 32] = [5; 32];
 
 pub(crate) struct TestApp {
     pub(crate) address: SocketAddr,
@@ -102,6 +127,8 @@ impl TestApp {
         let gate = Arc::new(Gate::new(GateParts {
             stores: stores.clone(),
             issuers: setup.issuers,
+            csrf: CsrfKey::new(&CSRF),
+            origin: setup.origin.clone(),
             journal: Arc::clone(&journal),
             clock: Arc::clone(&clock),
             tasks: tasks.clone(),
@@ -133,7 +160,7 @@ impl TestApp {
             stores: stores.clone(),
             settings: Settings {
                 proxies: TrustedProxies::default(),
-                https: false,
+                origin: setup.origin.clone(),
                 body_bytes: setup.body_bytes,
                 request_timeout: setup.request_timeout,
                 idempotency_entries: 100,
@@ -149,7 +176,7 @@ impl TestApp {
         let server =
             Server::bind("127.0.0.1:0".parse().expect("an address"), limits).await.expect("a free port");
         let address = server.address().expect("an address");
-        tasks.spawn(server.serve(routes::router(&app), tasks.clone()));
+        tasks.spawn(server.serve(portcullis_http::router(&app), tasks.clone()));
         let client = Client::new(portcullis_egress::Options::new(portcullis_egress::AddressPolicy::Any))
             .expect("a client");
         Self { address, stores, clock, journal, tasks, client, engine, folder }
@@ -204,10 +231,51 @@ impl TestApp {
         member
     }
 
+    /// A member without plans whom mail reaches.
+    pub(crate) async fn member_at(&self, world: &World, name: &str, email: &str) -> MemberId {
+        let new = NewMember { name: name.to_owned(), email: Some(email.to_owned()), role: None };
+        self.stores.members.add(&world.operator, new).await.expect("a member").id
+    }
+
     /// A key of a member, for everything a member does.
     pub(crate) async fn key_of(&self, world: &World, member: MemberId) -> (String, KeyId) {
         let abilities = [KeyAbility::Chat, KeyAbility::Search, KeyAbility::Personal].into_iter().collect();
         self.key(world, KeyActor::Member(member), abilities, None).await
+    }
+
+    /// A member with that role, signed in by mail in a browser of their own.
+    pub(crate) async fn person(&self, world: &World, name: &str, role: Role) -> Person {
+        let email = format!("{name}@example.org");
+        let new = NewMember { name: name.to_owned(), email: Some(email.clone()), role: Some(role) };
+        let member = self.stores.members.add(&world.operator, new).await.expect("a member").id;
+        self.sign_in(world, member, &email).await
+    }
+
+    pub(crate) async fn sign_in(&self, world: &World, member: MemberId, email: &str) -> Person {
+        let locator = &world.community.locator;
+        let (_, link) = Token::issue(TokenKind::SignIn, locator);
+        let (_, browser) = Token::issue(TokenKind::Browser, locator);
+        let (cookie, session) = Token::issue(TokenKind::Session, locator);
+        let now = self.clock.now();
+        let new = NewSignIn {
+            token: link.hash(),
+            browser: browser.hash(),
+            email: email.to_owned(),
+            expires: now + 1.hour(),
+        };
+        let sessions = &self.stores.sessions;
+        let sent = sessions.ask(world.community.id, new, Strangers::Refuse, None).await.expect("asked");
+        assert!(sent, "{email} is known");
+        let new =
+            NewSession { token: session.hash(), expires: now + 24.hours(), idle: Duration::from_secs(3_600) };
+        let signed_in = sessions
+            .redeem(world.community.id, link.hash(), browser.hash(), new, now)
+            .await
+            .expect("redeemed")
+            .expect("signed in");
+        assert_eq!(signed_in.member, member);
+        let csrf = CsrfKey::new(&CSRF).token(signed_in.session);
+        Person { member, session: signed_in.session, cookie: cookie.expose().clone(), csrf }
     }
 
     /// A key of a builder's back end, which owns its requests.
@@ -324,5 +392,18 @@ fn operator(community: &Community) -> Scope {
         abilities: KeyAbility::ALL.into_iter().collect(),
         spaces: Arc::from([]),
         tier: community.tier,
+    })
+}
+
+/// What a member's own session opens, to change things around the HTTP surface.
+#[expect(clippy::disallowed_methods, reason = "a test's own member")]
+pub(crate) fn member_scope(world: &World, member: MemberId) -> Scope {
+    Scope::grant(Grant {
+        community: world.community.id,
+        actor: Actor::Member(member),
+        role: Role::Member,
+        abilities: AbilitySet::SESSION,
+        spaces: Arc::from([]),
+        tier: world.community.tier,
     })
 }

@@ -1,26 +1,68 @@
 //! Every route of the table, whoever calls it.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use jiff::ToSpan as _;
-use portcullis_core::{AbilitySet, KeyAbility};
+use portcullis_core::{AbilitySet, KeyAbility, Role, Scope};
 use portcullis_http::{Access, ROUTES, Route};
 use portcullis_store::{KeyActor, Status};
 
-use crate::app::{Answer, Setup, TestApp, World};
+use serde_json::{Value, json};
 
-/// The route's path, with ids of things that are there and that the member whose key this is may reach.
-async fn path(app: &TestApp, route: &Route, world: &World, own: &str) -> String {
+use crate::app::{Answer, Person, Setup, TestApp, World, member_scope, question_body};
+
+/// The route's path, with ids of things that are there and that whoever sends these headers may reach. What is used up
+/// by the call is made anew each time; what only staff reach is made by the community's owner.
+async fn path(app: &TestApp, route: &Route, world: &World, owner: &Person, own: &Person) -> String {
     let mut path = route.path.replace("{document}", &world.open_document.to_string());
-    if path.contains("{conversation}") {
-        let id = app.conversation(own).await;
-        path = path.replace("{conversation}", &id);
-    }
-    if path.contains("{memory}") {
-        let added = app.post("/v1/memories", own, &serde_json::json!({ "text": "canary" })).await;
-        path = path.replace("{memory}", added.json()["id"].as_str().expect("an id"));
+    for parameter in route.parameters() {
+        let id = match parameter {
+            "conversation" => {
+                let body = question_body("hello", false);
+                let mut headers = own.headers();
+                headers.push(("x-conversation-id", "new".to_owned()));
+                let answer = send(app, Method::POST, "/v1/chat/completions", &headers, &body).await;
+                answer.headers["x-conversation-id"].to_str().expect("an id").to_owned()
+            }
+            "memory" => made(app, "/v1/memories", own, &json!({ "text": "canary" })).await,
+            "session" => own.session.to_string(),
+            "member" => made(app, "/admin/members", owner, &json!({ "name": "canary" })).await,
+            "plan" => "plus".to_owned(),
+            "invitation" => made(app, "/admin/invitations", owner, &json!({})).await,
+            "space" => world.paid.to_string(),
+            "key" => {
+                let key = json!({ "name": "canary", "abilities": ["chat"] });
+                made(app, "/admin/keys", owner, &key).await
+            }
+            "document" => continue,
+            other => panic!("the tests do not know how to make a {other}"),
+        };
+        path = path.replace(&format!("{{{parameter}}}"), &id);
     }
     path
+}
+
+/// The id of what a request makes.
+async fn made(app: &TestApp, path: &str, by: &Person, body: &Value) -> String {
+    let answer = send(app, Method::POST, path, &by.headers(), body).await;
+    assert_eq!(answer.status, StatusCode::CREATED, "{path}: {}", answer.text());
+    answer.json()["id"].as_str().expect("an id").to_owned()
+}
+
+async fn send(
+    app: &TestApp,
+    method: Method,
+    path: &str,
+    headers: &[(&'static str, String)],
+    body: &Value,
+) -> Answer {
+    let mut request = app.request(method, path, None);
+    for (name, value) in headers {
+        request = request.header(*name, value);
+    }
+    app.send(request.body(Bytes::from(body.to_string())).expect("a request")).await
 }
 
 async fn call(app: &TestApp, route: &Route, path: &str, headers: &[(&str, String)]) -> Answer {
@@ -30,11 +72,21 @@ async fn call(app: &TestApp, route: &Route, path: &str, headers: &[(&str, String
     }
     let mut body =
         route.example.map(|example| serde_json::from_str::<serde_json::Value>(example).expect("JSON"));
-    if let (Some(body), "chat") = (&mut body, route.name) {
-        body["model"] = "test-model".into();
+    match (&mut body, route.name) {
+        (Some(body), "chat") => body["model"] = "test-model".into(),
+        // Names that are taken are refused, and every call makes one.
+        (Some(body), "add-space" | "add-plan") => {
+            static NEXT: AtomicU32 = AtomicU32::new(0);
+            body["slug"] = format!("new-{}", NEXT.fetch_add(1, Ordering::Relaxed)).into();
+        }
+        _ => {}
     }
     let body = body.map(|body| body.to_string()).unwrap_or_default();
     app.send(request.body(Bytes::from(body)).expect("a request")).await
+}
+
+fn scope_of(world: &World, person: &Person) -> Scope {
+    member_scope(world, person.member)
 }
 
 fn bearer(key: &str) -> [(&'static str, String); 1] {
@@ -46,7 +98,9 @@ async fn every_closed_route_refuses_every_bad_credential_and_takes_a_good_one() 
     let app = TestApp::start(Setup::default()).await;
     let world = app.world("one").await;
     let other = app.world("two").await;
-    let member = app.member(&world, "Ada", None).await;
+    let boss = app.person(&world, "boss", Role::Owner).await;
+    let owner = app.person(&world, "owner", Role::Owner).await;
+    let member = owner.member;
     let (good, _) = app.key_of(&world, member).await;
     let (foreign, _) = app.key_of(&other, app.member(&other, "Bo", None).await).await;
 
@@ -80,8 +134,26 @@ async fn every_closed_route_refuses_every_bad_credential_and_takes_a_good_one() 
         ("basic", vec![("authorization", format!("Basic {good}"))]),
         ("bare", vec![("authorization", good.clone())]),
         ("in another header", vec![("x-api-key", good.clone())]),
-        ("in a cookie", vec![("cookie", format!("session={good}"))]),
+        ("in a cookie", vec![("cookie", format!("portcullis-session={good}"))]),
+        ("a session as a bearer", vec![("authorization", format!("Bearer {}", owner.cookie))]),
+        (
+            "a session in the cookie of https",
+            vec![("cookie", format!("__Host-portcullis-session={}", owner.cookie))],
+        ),
     ];
+    let mut both = owner.headers();
+    both.push(("authorization", format!("Bearer {good}")));
+    bad.push(("a session and a key", both));
+    let mut twice = owner.headers();
+    twice.push(("cookie", format!("portcullis-session={}", owner.cookie)));
+    bad.push(("a session twice", twice));
+    let ended = app.sign_in(&world, member, "owner@example.org").await;
+    app.stores.sessions.end(&scope_of(&world, &ended), ended.session).await.expect("ended");
+    bad.push(("an ended session", ended.headers()));
+    let mut moved_session = owner.headers();
+    let (here, there) = (world.community.locator.as_str(), other.community.locator.as_str());
+    moved_session[0].1 = moved_session[0].1.replacen(here, there, 1);
+    bad.push(("a session moved to another community", moved_session));
     for (name, key) in [
         ("expired", &expired),
         ("revoked", &revoked),
@@ -100,7 +172,9 @@ async fn every_closed_route_refuses_every_bad_credential_and_takes_a_good_one() 
             continue;
         };
         closed += 1;
-        let there = path(&app, route, &world, &good).await;
+        // A session of its own, since the route may be the one that ends it.
+        let asks = app.sign_in(&world, member, "owner@example.org").await;
+        let there = path(&app, route, &world, &boss, &asks).await;
         for (name, headers) in &bad {
             let refused = call(&app, route, &there, headers).await;
             assert_eq!(refused.status, StatusCode::UNAUTHORIZED, "{route:?} with {name}");
@@ -119,7 +193,7 @@ async fn every_closed_route_refuses_every_bad_credential_and_takes_a_good_one() 
         };
         assert_eq!(texts.len(), 1, "{route:?}: {texts:?}");
         // Last, since the route may remove what it names: none of the refused ones did.
-        let positive = call(&app, route, &there, &bearer(&good)).await;
+        let positive = call(&app, route, &there, &asks.headers()).await;
         assert!(positive.status.is_success(), "{route:?}: {} {}", positive.status, positive.text());
     }
     assert!(closed >= 5);
@@ -130,16 +204,21 @@ async fn every_closed_route_refuses_every_bad_credential_and_takes_a_good_one() 
 async fn a_key_does_only_what_it_was_issued_for() {
     let app = TestApp::start(Setup::default()).await;
     let world = app.world("one").await;
-    let member = app.member(&world, "Ada", None).await;
-    let (own, _) = app.key_of(&world, member).await;
+    let owner = app.person(&world, "owner", Role::Owner).await;
     for ability in KeyAbility::ALL {
-        let (key, _) = app.key(&world, KeyActor::Member(member), [ability].into_iter().collect(), None).await;
+        let set: AbilitySet = [ability].into_iter().collect();
+        let (key, _) = app.key(&world, KeyActor::Member(owner.member), set, None).await;
         for route in ROUTES {
             let Access::Needs(action) = route.access else { continue };
-            let covered = [ability].into_iter().collect::<AbilitySet>().covers(action);
-            let there = path(&app, route, &world, &own).await;
+            let own = app.sign_in(&world, owner.member, "owner@example.org").await;
+            let there = path(&app, route, &world, &own, &own).await;
             let status = call(&app, route, &there, &bearer(&key)).await.status;
-            let as_expected = if covered { status.is_success() } else { status == StatusCode::FORBIDDEN };
+            let as_expected = match (set.covers(action), route.name) {
+                // A key is no session, so there is none to end.
+                (true, "sign-out") => status == StatusCode::BAD_REQUEST,
+                (true, _) => status.is_success(),
+                (false, _) => status == StatusCode::FORBIDDEN,
+            };
             assert!(as_expected, "{route:?} with a key for {}: {status}", ability.name());
         }
     }
@@ -147,14 +226,97 @@ async fn a_key_does_only_what_it_was_issued_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_role_does_what_the_table_says_and_nothing_more() {
+    let app = TestApp::start(Setup::default()).await;
+    let world = app.world("one").await;
+    let owner = app.person(&world, "boss", Role::Owner).await;
+    let (mut allowed, mut denied) = (0, 0);
+    for role in Role::ALL {
+        let person = app.person(&world, role.name(), role).await;
+        let email = format!("{}@example.org", role.name());
+        for route in ROUTES {
+            let Access::Needs(action) = route.access else { continue };
+            let own = app.sign_in(&world, person.member, &email).await;
+            let there = path(&app, route, &world, &owner, &own).await;
+            let status = call(&app, route, &there, &own.headers()).await.status;
+            let may = role.allows(action);
+            let as_expected = if may { status.is_success() } else { status == StatusCode::FORBIDDEN };
+            assert!(as_expected, "{route:?} as {}: {status}", role.name());
+            *(if may { &mut allowed } else { &mut denied }) += 1;
+        }
+    }
+    assert!(allowed > 60 && denied > 30, "{allowed} allowed, {denied} denied");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_by_cookie_needs_proof_that_our_own_page_made_it() {
+    let app = TestApp::start(Setup::default()).await;
+    let world = app.world("one").await;
+    let owner = app.person(&world, "owner", Role::Owner).await;
+    let other = app.person(&world, "other", Role::Owner).await;
+    let cookie = || owner.headers().remove(0);
+    let with = |extra: &[(&'static str, &str)]| {
+        let extra = extra.iter().map(|(name, value)| (*name, (*value).to_owned()));
+        std::iter::once(cookie()).chain(extra).collect::<Vec<_>>()
+    };
+    let (token, foreign) = (owner.csrf.as_str(), other.csrf.as_str());
+    let forged = [
+        ("no token", with(&[])),
+        (
+            "no token from our own origin",
+            with(&[("sec-fetch-site", "same-origin"), ("origin", "http://127.0.0.1")]),
+        ),
+        ("another session's token", with(&[("x-csrf-token", foreign)])),
+        ("an empty token", with(&[("x-csrf-token", "")])),
+        (
+            "a token that another site read",
+            with(&[("x-csrf-token", token), ("sec-fetch-site", "cross-site")]),
+        ),
+        ("a sibling host", with(&[("x-csrf-token", token), ("sec-fetch-site", "same-site")])),
+        ("an address bar", with(&[("x-csrf-token", token), ("sec-fetch-site", "none")])),
+        ("another origin", with(&[("x-csrf-token", token), ("origin", "http://evil.example")])),
+        ("a hidden origin", with(&[("x-csrf-token", token), ("origin", "null")])),
+        ("our host, another port", with(&[("x-csrf-token", token), ("origin", "http://127.0.0.1:81")])),
+    ];
+    let mut writes = 0;
+    for route in ROUTES {
+        if route.method.is_safe() || !matches!(route.access, Access::Needs(_)) {
+            continue;
+        }
+        writes += 1;
+        let own = app.sign_in(&world, owner.member, "owner@example.org").await;
+        let there = path(&app, route, &world, &owner, &own).await;
+        for (name, headers) in &forged {
+            let answer = call(&app, route, &there, headers).await;
+            assert_eq!(answer.status, StatusCode::FORBIDDEN, "{route:?} with {name}");
+            assert!(answer.text().contains("foreign_page"), "{route:?} with {name}: {}", answer.text());
+        }
+    }
+    assert!(writes > 15);
+    // The same with everything in its place, from browsers old and new; and reading needs no token.
+    for headers in [
+        with(&[("x-csrf-token", token), ("sec-fetch-site", "same-origin")]),
+        with(&[("x-csrf-token", token), ("origin", "http://127.0.0.1")]),
+        with(&[("x-csrf-token", token)]),
+    ] {
+        let made = send(&app, Method::POST, "/v1/memories", &headers, &json!({ "text": "note" })).await;
+        assert_eq!(made.status, StatusCode::CREATED);
+    }
+    assert_eq!(send(&app, Method::GET, "/v1/me", &with(&[]), &Value::Null).await.status, StatusCode::OK);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_response_carries_the_security_headers_and_an_id() {
     let app = TestApp::start(Setup::default()).await;
     let world = app.world("one").await;
-    let (key, _) = app.key_of(&world, app.member(&world, "Ada", None).await).await;
+    let owner = app.person(&world, "owner", Role::Owner).await;
     let mut answers = Vec::new();
     for route in ROUTES {
-        let there = path(&app, route, &world, &key).await;
-        answers.push(call(&app, route, &there, &bearer(&key)).await);
+        let own = app.sign_in(&world, owner.member, "owner@example.org").await;
+        let there = path(&app, route, &world, &own, &own).await;
+        answers.push(call(&app, route, &there, &own.headers()).await);
         answers.push(call(&app, route, &there, &[]).await);
     }
     for (method, path) in

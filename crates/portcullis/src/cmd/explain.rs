@@ -72,10 +72,11 @@ pub(super) fn routes() -> String {
     for route in ROUTES {
         let access = match route.access {
             Access::Public => "public",
+            Access::Open => "open",
             Access::Needs(action) => action.name(),
         };
         text.push_str(&format!(
-            "{:<6} {:<28} {access:<16} {}\n",
+            "{:<6} {:<38} {access:<24} {}\n",
             route.method.as_str(),
             route.path,
             route.summary

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use portcullis_audit::{ActorRef, Event, Record};
 use portcullis_config::{Config, LogFormat};
-use portcullis_http::{Server, routes};
+use portcullis_http::Server;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::Configured;
@@ -51,7 +51,7 @@ pub(super) async fn start(instance: &Instance, config: &Config) -> Result<Servin
         })
         .await
         .context("the audit journal cannot be written, so nothing is served")?;
-    let router = routes::router(&instance.app);
+    let router = portcullis_http::router(&instance.app);
     // Its own handle and not a counted task: it is what closes the counted ones.
     #[expect(
         clippy::disallowed_methods,

@@ -10,6 +10,8 @@ mod crash;
 mod demo;
 #[cfg(test)]
 mod exports;
+#[cfg(test)]
+mod mail;
 #[cfg(feature = "guard-off")]
 #[cfg(test)]
 mod matrix;

@@ -15,6 +15,7 @@ use crate::instance::Kept;
 pub(super) struct Belongings {
     pub(super) conversation: ConversationId,
     pub(super) memory: MemoryId,
+    pub(super) member: MemberId,
 }
 
 /// Finds or makes them.
@@ -37,7 +38,7 @@ pub(super) async fn prepare(kept: &Kept, ground: &Ground, member: MemberId) -> R
             memories.add(&scope, id, &format!("Something that {own} wants kept for a check.")).await?.id
         }
     };
-    Ok(Belongings { conversation, memory })
+    Ok(Belongings { conversation, memory, member })
 }
 
 /// The member's own reach: what is theirs is kept under it.
@@ -49,7 +50,7 @@ fn scope(ground: &Ground, member: MemberId) -> Scope {
     Scope::grant(Grant {
         community: ground.community.id,
         actor: Actor::Member(member),
-        role: Role::Member,
+        role: Role::Owner,
         abilities: [KeyAbility::Chat, KeyAbility::Personal].into_iter().collect::<AbilitySet>(),
         spaces: Arc::from([]),
         tier: ground.community.tier,

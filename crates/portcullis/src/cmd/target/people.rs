@@ -67,8 +67,8 @@ impl<'k> People<'k> {
         self.identities.push(identity.plans(&[PLAN]).state(State::Lapsed));
 
         let name = keeper(ground);
-        let keeper = self.member(ground, &name, Role::Member).await?;
-        let identity = self.identity(ground, &name, keeper, self.hour).await?;
+        let keeper = self.member(ground, &name, Role::Owner).await?;
+        let identity = self.keeper_identity(ground, &name, keeper, self.hour).await?;
         // Checks that compare two communities take the first member of the second: there must be something to compare.
         let first = self.identities.iter().position(|identity| identity.community == ground.community.slug);
         let is_second = self.identities.iter().any(|identity| identity.community != ground.community.slug);
@@ -109,8 +109,8 @@ impl<'k> People<'k> {
         let ends = self.kept.clock.now().checked_add(SHORT_SECONDS.seconds())?;
         // Of the member who has something of their own, so that it opens that too until then.
         let user = keeper(ground);
-        let member = self.member(ground, &user, Role::Member).await?;
-        let short = self.identity(ground, "key that ends", member, ends).await?;
+        let member = self.member(ground, &user, Role::Owner).await?;
+        let short = self.keeper_identity(ground, "key that ends", member, ends).await?;
         self.identities.push(short.session_of(&user).expiring(ends));
         Ok(())
     }
@@ -136,8 +136,30 @@ impl<'k> People<'k> {
         member: MemberId,
         expires: Timestamp,
     ) -> Result<Identity> {
-        let abilities: AbilitySet =
-            [KeyAbility::Chat, KeyAbility::Search, KeyAbility::Personal].into_iter().collect();
+        let abilities = [KeyAbility::Chat, KeyAbility::Search, KeyAbility::Personal].into_iter().collect();
+        self.able(ground, name, member, expires, abilities).await
+    }
+
+    /// A key for everything that the one may do who manages the community and has something of their own, but owning the
+    /// whole request: the checks want the community's answers, not the model's.
+    async fn keeper_identity(
+        &mut self,
+        ground: &Ground,
+        name: &str,
+        member: MemberId,
+        expires: Timestamp,
+    ) -> Result<Identity> {
+        Ok(self.able(ground, name, member, expires, AbilitySet::SESSION).await?.role("owner").spaces(&SPACES))
+    }
+
+    async fn able(
+        &mut self,
+        ground: &Ground,
+        name: &str,
+        member: MemberId,
+        expires: Timestamp,
+        abilities: AbilitySet,
+    ) -> Result<Identity> {
         let (community, actor) = (&ground.community, KeyActor::Member(member));
         let (text, id) = self.kept.issue_key(community, "check run", actor, abilities, Some(expires)).await?;
         self.keys.push((community.clone(), id));
@@ -146,7 +168,7 @@ impl<'k> People<'k> {
     }
 }
 
-/// What the member of a community is called who has something of their own.
+/// What the member of a community is called who manages it and has something of their own.
 pub(super) fn keeper(ground: &Ground) -> String {
     format!("keeper of {}", ground.plot.name)
 }

@@ -1,0 +1,79 @@
+//! Which texts are mail addresses, the same for whoever types, configures or sends to one.
+
+/// RFC 5321 section 4.5.3.1.3: a path has at most 256 octets, two of them its brackets.
+const LONGEST: usize = 254;
+
+/// Whether a text is an address as people have them: a local part, one `@` and a host name.
+///
+/// Quoted local parts, comments and addresses of machines are allowed by RFC 5321, and used only by those who try what
+/// a parser lets through; they are none. Nothing that passes holds a space, a control character, a bracket, a quote,
+/// a comma or a colon, so it can stand in a header or in a list.
+pub fn is_mail_address(text: &str) -> bool {
+    let Some((local, host)) = text.split_once('@') else { return false };
+    text.len() <= LONGEST && local.split('.').all(is_atom) && is_host_name(host)
+}
+
+/// RFC 5322 section 3.2.3, with letters outside ASCII as in RFC 6532.
+fn is_atom(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c))
+}
+
+/// Whether a text is a host name: labels of letters, digits and inner hyphens, the last not a number. Names in
+/// other scripts count as they are typed.
+pub fn is_host_name(text: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.chars().all(|c| c.is_alphanumeric() || c == '-')
+    };
+    let numeric = text.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
+    text.len() <= 253 && !numeric && text.split('.').all(label)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_mail_address;
+
+    #[test]
+    fn a_plain_address_is_one_and_nothing_else_is() {
+        for text in [
+            "member@example.org",
+            "a.b+c@sub.example.org",
+            "o'neil@example.org",
+            "é@bücher.example",
+            "a@localhost",
+            "a@xn--bcher-kva.example",
+        ] {
+            assert!(is_mail_address(text), "{text}");
+        }
+        for text in [
+            "",
+            "member",
+            "@example.org",
+            "a@",
+            "a@b@example.org",
+            "a b@example.org",
+            "a@example.org\r\nBcc: b@example.org",
+            "a@example.org, b@example.org",
+            "A <a@example.org>",
+            "\"a b\"@example.org",
+            "a@[127.0.0.1]",
+            "a@127.0.0.1",
+            "a(b)@example.org",
+            "a@example..org",
+            "a..b@example.org",
+            ".a@example.org",
+            "a@-example.org",
+            "a@example.org>",
+            "a\0@example.org",
+            "a@example.org.",
+            "a@exa_mple.org:25",
+            "a\u{202e}@example.org",
+        ] {
+            assert!(!is_mail_address(text), "{text:?}");
+        }
+        assert!(!is_mail_address(&format!("{}@example.org", "a".repeat(250))));
+        assert!(!is_mail_address(&format!("a@{}.org", "a".repeat(64))));
+    }
+}

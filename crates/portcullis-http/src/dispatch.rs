@@ -1,0 +1,169 @@
+//! From a request to its route's code: the router, and the one way into a closed route.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{RawPathParams, Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, MethodRouter, on};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, Method, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use portcullis_core::Secret;
+use portcullis_guard::{Arrival, Code, Credentials, Provenance, Refusal, pipeline};
+
+use crate::app::App;
+use crate::problem::{Problem, Shape};
+use crate::routes::{Access, Answer, Call, Handler, OpenCall, PublicCall, ROUTES, Route};
+use crate::stack::{Context, stack};
+
+const CSRF_TOKEN: HeaderName = HeaderName::from_static("x-csrf-token");
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// The router of all routes, with the transport layers around it.
+pub fn router(app: &Arc<App>) -> Router {
+    let mut router: Router<Arc<App>> = Router::new();
+    for route in ROUTES {
+        router = router.route(route.path, serve(route.clone()));
+    }
+    router
+        .fallback(|| async { unknown(Code::NotFound, "there is no such route; see /openapi.json") })
+        .method_not_allowed_fallback(|| async {
+            let mut response =
+                unknown(Code::InvalidRequest, "this route does not take that method; see /openapi.json");
+            *response.status_mut() = http::StatusCode::METHOD_NOT_ALLOWED;
+            response
+        })
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(app), stack))
+        .with_state(Arc::clone(app))
+}
+
+fn unknown(code: Code, detail: &'static str) -> Response {
+    Problem::new(Refusal::new(code, detail), Shape::Problem).into_response()
+}
+
+fn serve(route: Route) -> MethodRouter<Arc<App>> {
+    let filter = MethodFilter::try_from(route.method.clone()).unwrap_or(MethodFilter::GET);
+    let route = Arc::new(route);
+    on(filter, move |State(app): State<Arc<App>>, path: RawPathParams, request: Request| async move {
+        let context = request.extensions().get::<Context>().copied();
+        let answer = match route.handler {
+            Handler::Public(handler) => handler(PublicCall { app }).await,
+            Handler::Open(handler) => greeted(app, &path, request, handler).await,
+            Handler::Closed(handler) => admitted(app, &route, &path, request, handler).await,
+        };
+        answer.unwrap_or_else(|refusal| {
+            let request = context.map(|context| context.request);
+            Problem { refusal, shape: route.shape, request }.into_response()
+        })
+    })
+}
+
+/// The way to an open route's code.
+async fn greeted(
+    app: Arc<App>,
+    path: &RawPathParams,
+    request: Request,
+    handler: fn(OpenCall) -> Answer,
+) -> Result<Response, Refusal> {
+    let Context { request: id, client } = context(&request)?;
+    pipeline::greet(app.gate(), client)?;
+    let (head, body) = request.into_parts();
+    let path = path.iter().map(|(_, value)| value.to_owned()).collect();
+    let query = head.uri.query().unwrap_or_default().to_owned();
+    let body = read(&app, &head.headers, body).await?;
+    handler(OpenCall { app, request: id, client, path, query, headers: head.headers, body }).await
+}
+
+fn context(request: &Request) -> Result<Context, Refusal> {
+    let context = request.extensions().get::<Context>().copied();
+    context.ok_or_else(|| Refusal::new(Code::Internal, "a request came around the transport layers"))
+}
+
+/// What the request says of the page that made it. A header that is no text is as good as a wrong one.
+fn provenance(method: &Method, headers: &HeaderMap) -> Provenance {
+    let text =
+        |name: &HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default().to_owned());
+    Provenance {
+        writes: !method.is_safe(),
+        token: text(&CSRF_TOKEN).map(Secret::new),
+        site: text(&FETCH_SITE),
+        origin: text(&header::ORIGIN),
+    }
+}
+
+/// The one way to a closed route's code.
+async fn admitted(
+    app: Arc<App>,
+    route: &Route,
+    path: &RawPathParams,
+    request: Request,
+    handler: fn(Call) -> Answer,
+) -> Result<Response, Refusal> {
+    let Access::Needs(action) = route.access else {
+        return Err(Refusal::new(Code::Internal, "a closed route names no action"));
+    };
+    let context = context(&request)?;
+    let (head, body) = request.into_parts();
+    let arrival = Arrival {
+        request: context.request,
+        address: context.client,
+        credentials: Credentials::read(&head.headers, app.cookies().session()),
+        provenance: provenance(&head.method, &head.headers),
+        action,
+        #[cfg(feature = "guard-off")]
+        named_community: named_community(&head),
+    };
+    // The guards come before the body: a stranger's upload is not read.
+    let visit = pipeline::admit(app.gate(), arrival).await?;
+    let allowance = visit.allowance().copied();
+    let path = path.iter().map(|(_, value)| value.to_owned()).collect();
+    let query = head.uri.query().unwrap_or_default().to_owned();
+    let body = read(&app, &head.headers, body).await?;
+    let mut response = handler(Call { app, visit, path, query, headers: head.headers, body }).await?;
+    if let Some(allowance) = allowance {
+        crate::stack::limit_headers(&allowance, &mut response);
+    }
+    Ok(response)
+}
+
+async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
+    let most = app.settings().body_bytes;
+    let too_large =
+        || Refusal::new(Code::BodyTooLarge, format!("the body is over the limit of {most} bytes"));
+    let announced =
+        headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > most) {
+        return Err(too_large());
+    }
+    match Limited::new(body, most).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
+        Err(_) => Err(Refusal::new(Code::InvalidRequest, "the body ended before it was complete")),
+    }
+}
+
+/// Where flawed chatbots look for a community's id: headers, query. Read only to prove that TEN-05 notices.
+#[cfg(feature = "guard-off")]
+fn named_community(head: &http::request::Parts) -> Option<String> {
+    const NAMES: &[&str] = &[
+        "x-community",
+        "x-community-id",
+        "x-workspace",
+        "x-workspace-id",
+        "x-tenant",
+        "x-tenant-id",
+        "x-org-id",
+    ];
+    let header = NAMES.iter().find_map(|name| head.headers.get(*name)?.to_str().ok().map(str::to_owned));
+    header.or_else(|| {
+        let query = head.uri.query()?;
+        query.split('&').find_map(|pair| {
+            let (name, value) = pair.split_once('=')?;
+            ["community", "community_id", "workspace", "workspace_id", "tenant", "tenant_id"]
+                .contains(&name)
+                .then(|| value.to_owned())
+        })
+    })
+}

@@ -1,0 +1,77 @@
+//! The community's own administration. Its routes are disjoint from the member's, and every change is recorded.
+
+pub(super) mod invitations;
+pub(super) mod keys;
+pub(super) mod members;
+pub(super) mod roles;
+pub(super) mod spaces;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use portcullis_audit::{Event, Record, Target};
+use portcullis_guard::refusal::causes;
+use portcullis_guard::{Code, Refusal};
+use serde::de::DeserializeOwned;
+
+use super::Call;
+use super::search::unreadable;
+
+/// The longest time that something given by days may last: ten years.
+const MOST_DAYS: u32 = 3_660;
+
+/// The body of a change. With the journal broken nothing is changed: a change that nobody could see later is what an
+/// intruder wants.
+fn change<T: DeserializeOwned>(call: &Call) -> Result<T, Refusal> {
+    ready(call)?;
+    serde_json::from_slice(&call.body).map_err(|error| unreadable(&error))
+}
+
+/// Refuses a change while it could not be recorded.
+fn ready(call: &Call) -> Result<(), Refusal> {
+    if call.app.gate().journal().failure().is_some() {
+        return Err(unrecorded("the audit journal cannot be written, so nothing is changed"));
+    }
+    Ok(())
+}
+
+/// Records a change that was made.
+async fn record(
+    call: &Call,
+    action: &'static str,
+    targets: Vec<Target>,
+    detail: Option<&'static str>,
+) -> Result<(), Refusal> {
+    let event = Event::Administered { action: action.into(), targets, detail: detail.map(Into::into) };
+    note(call, event).await
+}
+
+/// Records what a signed-in person did.
+pub(super) async fn note(call: &Call, event: Event) -> Result<(), Refusal> {
+    let scope = call.visit.scope();
+    let record = Record { community: Some(scope.community()), actor: scope.actor().into(), event };
+    call.app.gate().journal().append(record).await.map(|_| ()).map_err(|error| {
+        tracing::error!(error = %causes(&error), "the audit journal cannot be written");
+        unrecorded("the change was made, but the audit journal could not record it")
+    })
+}
+
+fn unrecorded(detail: &'static str) -> Refusal {
+    Refusal::new(Code::AuditUnavailable, detail).retry_after(Duration::from_secs(30))
+}
+
+/// A value that is none of those that are known.
+fn unknown(param: &'static str, known: &str) -> Refusal {
+    Refusal::new(Code::InvalidRequest, format!("`{param}` must be one of {known}")).param(param)
+}
+
+/// The moment that is so many days away.
+fn in_days(call: &Call, days: u32) -> Result<Timestamp, Refusal> {
+    let wrong =
+        || Refusal::new(Code::InvalidRequest, format!("`days` must be 1 to {MOST_DAYS}")).param("days");
+    if !(1..=MOST_DAYS).contains(&days) {
+        return Err(wrong());
+    }
+    let away = Duration::from_secs(u64::from(days) * 86_400);
+    call.app.gate().clock().now().checked_add(away).map_err(|_| wrong())
+}

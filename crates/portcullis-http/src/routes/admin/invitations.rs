@@ -1,0 +1,69 @@
+//! Invitations: links that let people in.
+
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use jiff::Timestamp;
+use portcullis_core::{InvitationId, Role, Token, TokenKind};
+use portcullis_guard::{Code, Refusal};
+use portcullis_store::{CommunityRef, Entitlement, NewInvitation};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::members::parse_role;
+use super::{change, in_days, ready, record};
+use crate::routes::health::json;
+use crate::routes::{Call, id};
+
+/// How long an invitation lasts where nothing is said.
+const DAYS: u32 = 7;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct New {
+    email: Option<String>,
+    role: Option<String>,
+    #[serde(default)]
+    plans: Vec<Plan>,
+    uses: Option<u32>,
+    days: Option<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Plan {
+    plan: String,
+    until: Option<Timestamp>,
+}
+
+/// Makes an invitation. The answer is the only place where its link ever stands.
+pub(in crate::routes) async fn add(call: Call) -> Result<Response, Refusal> {
+    let New { email, role, plans, uses, days } = change(&call)?;
+    let role = role.as_deref().map_or(Ok(Role::Member), parse_role)?;
+    let expires = in_days(&call, days.unwrap_or(DAYS))?;
+    let (stores, scope) = (call.app.stores(), call.visit.scope());
+    let community = stores
+        .directory
+        .find(CommunityRef::Id(scope.community()))
+        .await?
+        .ok_or_else(|| Refusal::new(Code::NotFound, "there is no such thing here"))?;
+    let (text, token) = Token::issue(TokenKind::Invitation, &community.locator);
+    let entitlements = plans.into_iter().map(|Plan { plan, until }| Entitlement { plan, until }).collect();
+    let new =
+        NewInvitation { token: token.hash(), email, role, entitlements, uses: uses.unwrap_or(1), expires };
+    let made = stores.sessions.invite(scope, new).await?;
+    record(&call, "invitation.made", vec![made.into()], Some(role.name())).await?;
+    let link = format!("{}/join?token={}", call.app.origin_of(&community), text.expose());
+    let mut body = json!({ "id": made, "link": link, "expires": expires });
+    if let Some(object) = body.as_object_mut() {
+        object.insert("role".to_owned(), json!(role.name()));
+    }
+    Ok(json(StatusCode::CREATED, &body))
+}
+
+pub(in crate::routes) async fn withdraw(call: Call) -> Result<Response, Refusal> {
+    let invitation: InvitationId = id(&call)?;
+    ready(&call)?;
+    call.app.stores().sessions.withdraw(call.visit.scope(), invitation).await?;
+    record(&call, "invitation.withdrawn", vec![invitation.into()], None).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}

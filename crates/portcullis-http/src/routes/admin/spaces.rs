@@ -1,0 +1,109 @@
+//! Spaces and plans, for the community's staff.
+
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use portcullis_core::SpaceId;
+use portcullis_guard::Refusal;
+use portcullis_store::{NewSpace, Plan, Space, SpaceAccess};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{change, record, unknown};
+use crate::routes::health::json;
+use crate::routes::{Call, id};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct New {
+    slug: String,
+    name: String,
+    access: Option<String>,
+    #[serde(default)]
+    plans: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Changes {
+    access: Option<String>,
+    #[serde(default)]
+    plans: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewPlan {
+    slug: String,
+    name: String,
+}
+
+pub(in crate::routes) async fn list(call: Call) -> Result<Response, Refusal> {
+    let spaces = call.app.stores().spaces.list(call.visit.scope()).await?;
+    let spaces: Vec<Value> = spaces.iter().map(shown).collect();
+    Ok(json(StatusCode::OK, &json!({ "spaces": spaces })))
+}
+
+/// Makes a space. Without a word on access it is for staff only.
+pub(in crate::routes) async fn add(call: Call) -> Result<Response, Refusal> {
+    let New { slug, name, access, plans } = change(&call)?;
+    let access = parse(access.as_deref(), plans)?;
+    let space = call.app.stores().spaces.create(call.visit.scope(), NewSpace { slug, name, access }).await?;
+    record(&call, "space.created", vec![space.id.into()], Some(access_name(&space.access))).await?;
+    Ok(json(StatusCode::CREATED, &shown(&space)))
+}
+
+pub(in crate::routes) async fn update(call: Call) -> Result<Response, Refusal> {
+    let space: SpaceId = id(&call)?;
+    let Changes { access, plans } = change(&call)?;
+    let access = parse(access.as_deref(), plans)?;
+    let word = access_name(&access);
+    call.app.stores().spaces.set_access(call.visit.scope(), space, access).await?;
+    record(&call, "space.access", vec![space.into()], Some(word)).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+pub(in crate::routes) async fn plans(call: Call) -> Result<Response, Refusal> {
+    let plans = call.app.stores().spaces.plans(call.visit.scope()).await?;
+    let plans: Vec<Value> =
+        plans.iter().map(|plan| json!({ "slug": plan.slug, "name": plan.name })).collect();
+    Ok(json(StatusCode::OK, &json!({ "plans": plans })))
+}
+
+pub(in crate::routes) async fn add_plan(call: Call) -> Result<Response, Refusal> {
+    let NewPlan { slug, name } = change(&call)?;
+    let body = json!({ "slug": slug, "name": name });
+    call.app.stores().spaces.create_plan(call.visit.scope(), Plan { slug, name }).await?;
+    record(&call, "plan.created", Vec::new(), None).await?;
+    Ok(json(StatusCode::CREATED, &body))
+}
+
+fn parse(access: Option<&str>, plans: Vec<String>) -> Result<SpaceAccess, Refusal> {
+    match access {
+        None | Some("staff") if plans.is_empty() => Ok(SpaceAccess::Staff),
+        Some("members") if plans.is_empty() => Ok(SpaceAccess::Members),
+        Some("plans") if !plans.is_empty() => Ok(SpaceAccess::Plans(plans)),
+        _ => Err(unknown("access", "staff, members, or plans with their names in `plans`")),
+    }
+}
+
+const fn access_name(access: &SpaceAccess) -> &'static str {
+    match access {
+        SpaceAccess::Staff => "staff",
+        SpaceAccess::Members => "members",
+        SpaceAccess::Plans(_) => "plans",
+    }
+}
+
+fn shown(space: &Space) -> Value {
+    let plans = match &space.access {
+        SpaceAccess::Plans(plans) => plans.as_slice(),
+        SpaceAccess::Staff | SpaceAccess::Members => &[],
+    };
+    json!({
+        "id": space.id,
+        "slug": space.slug,
+        "name": space.name,
+        "access": access_name(&space.access),
+        "plans": plans,
+    })
+}

@@ -1,0 +1,37 @@
+//! The member's web pages: functions from typed views to HTML, the files they link to, and the policy under which a
+//! browser may show them.
+//!
+//! It reads nothing, waits for nothing and knows no route: who serves the pages looks everything up within the
+//! asker's scope and hands it over. All text in a view is judged as hostile, whoever wrote it. Templates print through
+//! one escaper ([`escape`]) that also takes out what a reader cannot see; an answer's Markdown is rendered, then
+//! sanitised ([`answer`]); links are built here and lead to this site, or to `http` and `https` with the true host
+//! beside them ([`link`]). No page has an inline script, style or handler, so [`POLICY`] allows none.
+//!
+//! Start with [`view`] for what a page shows, and `templates/` for how.
+
+mod answer;
+mod assets;
+mod escape;
+mod link;
+mod page;
+pub mod view;
+mod when;
+
+pub use answer::answer_fragment;
+pub use assets::{Asset, assets, cache_control};
+pub use page::{
+    account, chat, choose, confirm, document, history, link_refused, link_sent, memories, refused, sign_in,
+};
+pub use view::{
+    Account, Allowance, Author, Chat, Choose, ChooseProblem, Confirm, Conversation, Document, Frame, History,
+    LinkRefused, LinkSent, Listed, Memories, Memory, Message, Notice, Part, Plan, Refused, Session, SignIn,
+    SignInProblem, Source, Way,
+};
+
+/// The `Content-Security-Policy` of every page.
+///
+/// Scripts, styles and icons come from this site as files, and nothing else is loaded. The one script makes markup
+/// only through the Trusted Types policy `portcullis`, whose result it copies node by node from an allow-list.
+pub const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+    connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; \
+    require-trusted-types-for 'script'; trusted-types portcullis";
