@@ -32,8 +32,9 @@ pub(super) struct Cast<'t> {
 }
 
 impl<'t> Cast<'t> {
-    /// The first member whose ended credentials are known too, and those who must not see what is theirs.
-    pub(super) fn of(target: &'t Target) -> Result<Self, Inconclusive> {
+    /// The first member whose ended credentials are known too, and those who must not see what is theirs, whoever was
+    /// `used` least first.
+    pub(super) fn of(target: &'t Target, used: impl Fn(&Identity) -> usize) -> Result<Self, Inconclusive> {
         let least = target.roles.least().unwrap_or("member");
         let members: Vec<&Identity> =
             canary::askers(target).into_iter().filter(|identity| identity.role == least).collect();
@@ -43,7 +44,9 @@ impl<'t> Cast<'t> {
         };
         let near_of = |owner: &Identity| -> Vec<&'t Identity> {
             let near = members.iter().filter(|other| other.community == owner.community && other.user != owner.user);
-            near.copied().collect()
+            let mut near: Vec<&Identity> = near.copied().collect();
+            near.sort_by_key(|other| used(other));
+            near
         };
         let owner = members.iter().copied().filter(|owner| !near_of(owner).is_empty());
         // The first of those who have most.
@@ -52,13 +55,14 @@ impl<'t> Cast<'t> {
                 "no two members of one community: add an [[identity]] with another `user` to target.toml",
             )
         })?;
-        let far: Vec<&Identity> =
+        let mut far: Vec<&Identity> =
             members.iter().copied().filter(|other| other.community != owner.community).collect();
         if far.is_empty() {
             return Err(Inconclusive::because(
                 "no member of another community: add an [[identity]] with another `community` to target.toml",
             ));
         }
+        far.sort_by_key(|other| used(other));
         Ok(Self { owner, near: near_of(owner), far })
     }
 }
@@ -225,10 +229,10 @@ mod tests {
         let mut target = Target::new("t", "http://127.0.0.1:9").unwrap();
         target.identities =
             vec![who("a1", "harbour").session_of("a"), who("a2", "harbour").session_of("a"), who("b", "orchard")];
-        assert!(Cast::of(&target).unwrap_err().reason().contains("two members of one community"));
+        assert!(Cast::of(&target, |_| 0).unwrap_err().reason().contains("two members of one community"));
         target.identities.push(who("c", "harbour"));
         target.identities.push(who("old", "harbour").session_of("c").state(State::Expired));
-        let cast = Cast::of(&target).unwrap();
+        let cast = Cast::of(&target, |_| 0).unwrap();
         assert_eq!((cast.owner.name.as_str(), cast.near.len(), cast.far.len()), ("c", 2, 1));
     }
 }

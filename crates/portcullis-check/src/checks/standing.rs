@@ -11,7 +11,7 @@ use super::deployment;
 use crate::classify::Kind;
 use crate::outcome::{Inconclusive, PositiveControl};
 use crate::probe::{Probe, Seen};
-use crate::target::{Exercise, Identity, Route, Target};
+use crate::target::{Exercise, Route, Target};
 
 /// Shorter texts stand in answers by chance.
 const SHORTEST_TEXT: usize = 8;
@@ -147,11 +147,10 @@ pub(super) fn texts(seen: &Seen) -> BTreeSet<String> {
     texts
 }
 
-/// The exercises of a permission for somebody of a role who may do it: what is asked for a thing of somebody else's is
-/// left out.
-pub(super) fn fit(target: &Target, exercise: &Exercise, asker: &Identity) -> bool {
-    let named = exercise.route.identity.as_ref();
-    target.roles.is_admin_path(&exercise.route.path) || named.is_none_or(|name| *name == asker.name)
+/// Whether somebody who may do it can be asked to: what is asked for a thing of somebody else's cannot.
+pub(super) fn is_for_anyone(target: &Target, exercise: &Exercise) -> bool {
+    let route = &exercise.route;
+    route.identity.is_none() || target.roles.is_admin_path(&route.path) || !route.carries_community()
 }
 
 #[cfg(test)]

@@ -324,8 +324,8 @@ fn read_identity(section: &Section<'_, '_>, sources: &Sources<'_>) -> Option<Ide
         );
     }
     let ends = read_end(section, state, credential.as_ref());
-    let purpose =
-        word(section, "purpose", &[("any", Purpose::Any), ("limits", Purpose::Limits)], Purpose::Any);
+    let purposes = [("any", Purpose::Any), ("limits", Purpose::Limits), ("named", Purpose::Named)];
+    let purpose = word(section, "purpose", &purposes, Purpose::Any);
     let identity = name.zip(community).zip(credential).map(|((name, community), credential)| Identity {
         user: section.text("user").unwrap_or(name).to_owned(),
         role: section.text("role").unwrap_or("member").to_owned(),
@@ -548,9 +548,10 @@ fn read_declaration(section: &Section<'_, '_>) -> Option<Declaration> {
         (section.required("lacks"), section.required("reason"), section.required("approver"));
     section.finish();
     let lacks = lacks?;
-    if !Declaration::FEATURES.contains(&lacks) && catalogue::find(lacks).is_none() {
+    let is_permission = lacks.strip_prefix("permission:").is_some_and(|name| !name.is_empty());
+    if !Declaration::FEATURES.contains(&lacks) && !is_permission && catalogue::find(lacks).is_none() {
         let features = Declaration::FEATURES.join("`, `");
-        section.wrong("lacks", format!("`{lacks}`"), &format!("a control's id or one of `{features}`"));
+        section.wrong("lacks", format!("`{lacks}`"), &format!("a control's id, `permission:NAME` or one of `{features}`"));
         return None;
     }
     Some(Declaration::new(lacks, reason?, approver?))

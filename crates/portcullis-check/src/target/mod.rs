@@ -17,7 +17,9 @@ mod template;
 
 use std::collections::BTreeMap;
 
-use http::{Method, Uri};
+/// The method of a route: the `http` crate's.
+pub use http::Method;
+use http::Uri;
 use portcullis_core::Secret;
 
 pub use canary::{Audience, Canary, SHORTEST_CANARY};
@@ -328,7 +330,8 @@ pub struct Declaration {
 }
 
 impl Declaration {
-    /// What can be declared missing, beside whole controls.
+    /// What can be declared missing, beside whole controls and `permission:NAME` for a permission that no request here
+    /// exercises.
     pub const FEATURES: &[&str] = &[
         "expired",
         "revoked",

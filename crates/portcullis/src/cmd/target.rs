@@ -8,6 +8,7 @@
 mod belongings;
 mod ground;
 mod people;
+mod standing;
 mod twin;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -75,9 +76,12 @@ impl SelfTarget {
             let routes = routes(&people::keeper(first));
             target.inventory = Inventory::generated(routes, "the route table that the router is built from");
             target.inventory.openapi = Some(OpenApi::OnTarget("/openapi.json".to_owned()));
+            target.inventory.permission_key = Some("x-action".to_owned());
             people.for_limits(first, config).await?;
+            people.builders(first).await?;
             people.with_ends(first).await?;
         }
+        standing::describe(&mut target, &grounds, config)?;
         let (identities, keys) = people.into_parts();
         target.identities = identities;
         Ok(Self { target, made: Made { keys, twin } })

@@ -44,7 +44,6 @@ cases! {
         "conversations-deletable-by-anyone",
         "conversations-open-to-community",
         "conversations-writable-by-anyone",
-        "files-cached-for-everyone",
         "refusal-quotes-conversation",
     ],
     inconclusive_on: ["dead", "mute", "login-wall", "waf", "yes-man", "echo", "spa-shell", "login-page-200"],
@@ -84,7 +83,7 @@ struct Try {
 async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     let target = probe.target();
     deployment::tells_members_from_strangers(probe).await?;
-    let cast = Cast::of(&target)?;
+    let cast = Cast::of(&target, |identity| probe.sent_lately(identity))?;
     let mut state = State::default();
     belongings::kinds(probe, &target, &mut state.doubts);
     for owned in &target.owned {

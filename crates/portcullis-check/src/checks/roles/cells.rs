@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::checks::canary::Answer;
 use crate::checks::standing::{self, Got};
 use crate::outcome::{Finding, PositiveControl};
+use crate::probe::{Probe, Seen};
 use crate::target::{Effect, Exercise, Matrix, Target};
 
 /// What a request is for.
@@ -31,7 +32,7 @@ pub(super) struct Judged {
 
 impl Judged {
     /// Judges answers to exercises.
-    pub(super) fn take(&mut self, answers: &[(Exercise, Cell, &crate::probe::Seen)]) {
+    pub(super) fn take(&mut self, answers: &[(Exercise, Cell, &Seen)]) {
         let mut wrong: BTreeMap<(String, String, bool), Vec<(usize, String)>> = BTreeMap::new();
         for (exercise, cell, seen) in answers {
             self.asked += 1;
@@ -80,16 +81,38 @@ impl Judged {
     }
 }
 
-/// The exercises of every permission that somebody declared; one without any is a doubt.
+/// The exercises of every permission that somebody declared; one without any is a doubt, unless the target declares that
+/// nothing here needs it and no route names it.
 pub(super) fn exercises(
+    probe: &mut Probe,
+    target: &Target,
+    matrix: &Matrix,
+    doubts: &mut Vec<String>,
+) -> BTreeMap<String, Vec<Exercise>> {
+    let mut elsewhere = Vec::new();
+    let by_permission = exercises_of(target, matrix, probe.may_write(), &mut elsewhere, doubts);
+    for (permission, said) in elsewhere {
+        probe.observe(&format!("requests for `{permission}`"), &said);
+    }
+    by_permission
+}
+
+fn exercises_of(
     target: &Target,
     matrix: &Matrix,
     may_write: bool,
+    elsewhere: &mut Vec<(String, String)>,
     doubts: &mut Vec<String>,
 ) -> BTreeMap<String, Vec<Exercise>> {
     let all = target.exercises();
     let mut by_permission = BTreeMap::new();
     for permission in matrix.permissions() {
+        let lacks = target.lacks(&format!("permission:{permission}"));
+        if let Some(lacks) = lacks.filter(|_| !all.iter().any(|exercise| exercise.permission == permission)) {
+            let said = format!("declared absent by {}: {}", lacks.approver, lacks.reason);
+            elsewhere.push((permission.to_owned(), said));
+            continue;
+        }
         let (held, fit): (Vec<Exercise>, Vec<Exercise>) = all
             .iter()
             .filter(|exercise| exercise.permission == permission)
@@ -120,8 +143,8 @@ pub(super) fn exercises(
 mod tests {
     use http::Method;
 
-    use super::exercises;
-    use crate::target::{Exercise, Matrix, Route, Target};
+    use super::exercises_of;
+    use crate::target::{Declaration, Exercise, Matrix, Route, Target};
 
     #[test]
     fn a_permission_without_a_request_or_with_a_forbidden_one_is_named() {
@@ -135,11 +158,18 @@ mod tests {
         let matrix =
             Matrix::parse("[roles]\nadmin = [\"read\", \"write\", \"remove\", \"dream\"]\n").unwrap();
         let mut doubts = Vec::new();
-        let found = exercises(&target, &matrix, false, &mut doubts);
+        let found = exercises_of(&target, &matrix, false, &mut Vec::new(), &mut doubts);
         assert_eq!((found["read"].len(), found["remove"].len(), found["write"].len()), (1, 1, 0));
         assert_eq!(doubts.len(), 2, "{doubts:?}");
         assert!(doubts[0].contains("`dream`") && doubts[1].contains("`write`"), "{doubts:?}");
         doubts.clear();
-        assert_eq!(exercises(&target, &matrix, true, &mut doubts)["write"].len(), 1);
+        assert_eq!(exercises_of(&target, &matrix, true, &mut Vec::new(), &mut doubts)["write"].len(), 1);
+        // What is declared absent is left out, but not where a route names it all the same.
+        for lacks in ["permission:dream", "permission:read"] {
+            target.declarations.push(Declaration::new(lacks, "no request needs it", "the test"));
+        }
+        let (mut elsewhere, mut doubts) = (Vec::new(), Vec::new());
+        let found = exercises_of(&target, &matrix, true, &mut elsewhere, &mut doubts);
+        assert!(!found.contains_key("dream") && found["read"].len() == 1 && elsewhere.len() == 1);
     }
 }

@@ -51,7 +51,6 @@ cases! {
         "echo",
         "spa-shell",
         "shared-bucket",
-        "rate-limit-too-low",
     ],
 }
 

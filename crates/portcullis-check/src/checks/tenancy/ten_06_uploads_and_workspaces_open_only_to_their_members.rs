@@ -41,11 +41,11 @@ cases! {
     fails_on: [
         "accepts-expired",
         "accepts-revoked",
-        "admin-cache-for-everyone",
+        "admin-data-in-refusal",
+        "admin-open-to-members",
         "cache-by-path-with-suffix",
         "cache-by-path-with-version",
         "conversations-open-to-community",
-        "files-cached-for-everyone",
         "files-say-public-cache",
         "forwarded-host-is-trusted",
         "refusal-quotes-conversation",
@@ -75,7 +75,7 @@ struct Look {
 async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     let target = probe.target();
     deployment::tells_members_from_strangers(probe).await?;
-    let cast = Cast::of(&target)?;
+    let cast = Cast::of(&target, |identity| probe.sent_lately(identity))?;
     let mut tally = Tally::default();
     belongings::kinds(probe, &target, &mut tally.doubts);
     let strangers = strangers(probe, &target, &cast, &mut tally.doubts);
