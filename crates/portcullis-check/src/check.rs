@@ -80,15 +80,8 @@ pub enum Area {
 
 impl Area {
     /// All areas.
-    pub const ALL: [Self; 7] = [
-        Self::Auth,
-        Self::Edge,
-        Self::Limits,
-        Self::Operations,
-        Self::Roles,
-        Self::Secrets,
-        Self::Tenancy,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Auth, Self::Edge, Self::Limits, Self::Operations, Self::Roles, Self::Secrets, Self::Tenancy];
 
     /// The folder of its checks, and the word for `--only`.
     pub const fn word(self) -> &'static str {
@@ -253,10 +246,9 @@ impl Need {
                 !target.accounts.lists.is_empty(),
                 "needs where accounts are listed: add [[accounts.list]] to target.toml",
             ),
-            Self::Owned => (
-                !target.owned.is_empty(),
-                "needs what belongs to one member: add [[owned]] to target.toml",
-            ),
+            Self::Owned => {
+                (!target.owned.is_empty(), "needs what belongs to one member: add [[owned]] to target.toml")
+            }
             Self::SignUp => (
                 !target.sign_ups.is_empty() && target.roles.own.is_some(),
                 "needs the ways to a new account and where somebody is told what they are: add [sign_up.NAME] and \

@@ -43,7 +43,8 @@ impl<'t> Cast<'t> {
             target.identities.iter().filter(|other| other.user == identity.user && ended(other)).count()
         };
         let near_of = |owner: &Identity| -> Vec<&'t Identity> {
-            let near = members.iter().filter(|other| other.community == owner.community && other.user != owner.user);
+            let near =
+                members.iter().filter(|other| other.community == owner.community && other.user != owner.user);
             let mut near: Vec<&Identity> = near.copied().collect();
             near.sort_by_key(|other| used(other));
             near
@@ -227,8 +228,11 @@ mod tests {
     fn two_sessions_of_one_member_are_not_two_members() {
         let who = |name: &str, community: &str| Identity::new(name, community, Credential::bearer("x"));
         let mut target = Target::new("t", "http://127.0.0.1:9").unwrap();
-        target.identities =
-            vec![who("a1", "harbour").session_of("a"), who("a2", "harbour").session_of("a"), who("b", "orchard")];
+        target.identities = vec![
+            who("a1", "harbour").session_of("a"),
+            who("a2", "harbour").session_of("a"),
+            who("b", "orchard"),
+        ];
         assert!(Cast::of(&target, |_| 0).unwrap_err().reason().contains("two members of one community"));
         target.identities.push(who("c", "harbour"));
         target.identities.push(who("old", "harbour").session_of("c").state(State::Expired));

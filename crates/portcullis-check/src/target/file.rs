@@ -551,7 +551,11 @@ fn read_declaration(section: &Section<'_, '_>) -> Option<Declaration> {
     let is_permission = lacks.strip_prefix("permission:").is_some_and(|name| !name.is_empty());
     if !Declaration::FEATURES.contains(&lacks) && !is_permission && catalogue::find(lacks).is_none() {
         let features = Declaration::FEATURES.join("`, `");
-        section.wrong("lacks", format!("`{lacks}`"), &format!("a control's id, `permission:NAME` or one of `{features}`"));
+        section.wrong(
+            "lacks",
+            format!("`{lacks}`"),
+            &format!("a control's id, `permission:NAME` or one of `{features}`"),
+        );
         return None;
     }
     Some(Declaration::new(lacks, reason?, approver?))

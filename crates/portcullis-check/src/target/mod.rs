@@ -25,8 +25,8 @@ use portcullis_core::Secret;
 pub use canary::{Audience, Canary, SHORTEST_CANARY};
 pub use identity::{Credential, Identity, Purpose, State};
 pub use inventory::{Confirmation, Inventory, OpenApi};
-pub(crate) use owned::{cookies, query_of, text_at};
 pub use owned::{ID, MARKER, Owned, OwnedKind, Place};
+pub(crate) use owned::{cookies, query_of, text_at};
 pub use problem::{Problem, TargetError};
 pub use roles::{
     AccountKind, AccountList, Accounts, Declared, Exercise, Matrix, OwnStanding, Roles, SystemMatrix,
@@ -34,8 +34,8 @@ pub use roles::{
 pub(crate) use route::encode;
 use route::substitute;
 pub use route::{Auth, Effect, Route, RouteKind};
-pub(crate) use sign_up::{filled, placeholders};
 pub use sign_up::{Act, NewCredential, SignUp, SignUpBy, Step};
+pub(crate) use sign_up::{filled, placeholders};
 
 /// Stands for the asker's community's id in a route's parameters and body. Further names stand for what
 /// [`Tenancy::values`] says: `{{document}}` for a document of the asker's community.

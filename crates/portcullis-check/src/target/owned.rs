@@ -84,7 +84,8 @@ pub enum Place {
 impl Place {
     /// Reads `/id`, `header:NAME`, `cookie:NAME` or `query:NAME`.
     pub fn parse(text: &str) -> Option<Self> {
-        let named = |prefix: &str| text.strip_prefix(prefix).filter(|name| !name.is_empty()).map(str::to_owned);
+        let named =
+            |prefix: &str| text.strip_prefix(prefix).filter(|name| !name.is_empty()).map(str::to_owned);
         if text.starts_with('/') {
             return Some(Self::Pointer(text.to_owned()));
         }

@@ -229,7 +229,8 @@ mod tests {
         assert!(matrix.allows("admin", "ban") && !matrix.allows("member", "ban"));
         assert!(!matrix.allows("nobody", "ask"));
         assert_eq!(matrix.permissions().into_iter().collect::<Vec<_>>(), ["ask", "ban"]);
-        for wrong in ["", "[roles]\n", "[roles]\nmember = []\n", "[rules]\nmember = [\"ask\"]\n", "[roles]\nx = 1\n"]
+        for wrong in
+            ["", "[roles]\n", "[roles]\nmember = []\n", "[rules]\nmember = [\"ask\"]\n", "[roles]\nx = 1\n"]
         {
             assert!(Matrix::parse(wrong).is_err(), "{wrong}");
         }
@@ -243,7 +244,9 @@ mod tests {
         let signed = Declared::new(text, "file:roles.toml", &first.sha256.to_uppercase(), "Jo Ito").unwrap();
         assert!(signed.is_the_signed_one());
         let changed = text.replace("ask", "task");
-        assert!(!Declared::new(&changed, "file:roles.toml", &first.sha256, "Jo Ito").unwrap().is_the_signed_one());
+        assert!(
+            !Declared::new(&changed, "file:roles.toml", &first.sha256, "Jo Ito").unwrap().is_the_signed_one()
+        );
     }
 
     #[test]

@@ -259,8 +259,7 @@ impl Route {
         &self,
         values: &BTreeMap<String, String>,
     ) -> Result<BTreeMap<String, String>, Inconclusive> {
-        let filled =
-            self.headers.iter().map(|(name, value)| Ok((name.clone(), self.filled(value, values)?)));
+        let filled = self.headers.iter().map(|(name, value)| Ok((name.clone(), self.filled(value, values)?)));
         filled.collect()
     }
 

@@ -12,7 +12,7 @@ use crate::settings::options;
 /// The outcome of every check against the chatbot with this fault.
 async fn words(fault: Option<&str>) -> BTreeMap<&'static str, (&'static str, String)> {
     let foreign = Foreign::start(fault).await;
-    let report = run(foreign.target(), &options(), &Timed(std::time::Instant::now())).await;
+    let report = run(foreign.target(), &options(), &Quiet).await;
     foreign.stop().await;
     let checked = report.outcomes.into_iter().filter(|judged| judged.has_check);
     checked.map(|judged| (judged.id, (judged.outcome.word(), judged.outcome.reason()))).collect()
@@ -73,7 +73,7 @@ async fn no_secret_reaches_a_report_or_an_evidence_file() {
         return;
     }
     let foreign = Foreign::start(Some("accepts-expired")).await;
-    let report = run(foreign.target(), &options(), &Timed(std::time::Instant::now())).await;
+    let report = run(foreign.target(), &options(), &Quiet).await;
     let dir = tempfile::TempDir::new().expect("a folder");
     let folder = report::write_evidence(&report, dir.path()).expect("it is written");
     let mut texts = vec![report::json(&report), report::human(&report, 100), format!("{report:?}")];
@@ -99,10 +99,4 @@ async fn no_secret_reaches_a_report_or_an_evidence_file() {
     }
     assert!(texts.iter().all(|text| !text.contains("eyJ")), "a token was recorded");
     foreign.stop().await;
-}
-
-struct Timed(std::time::Instant);
-impl portcullis_check::Progress for Timed {
-    fn started(&self, _c: &portcullis_check::Check, _n: usize, _o: usize) {}
-    fn finished(&self, j: &portcullis_check::report::Judged) { eprintln!("TIMED {} {:?} {} {}", j.id, self.0.elapsed(), j.outcome.word(), j.outcome.reason()); }
 }

@@ -73,7 +73,7 @@ impl SelfTarget {
             grounds.push(ground);
         }
         if let Some(first) = grounds.first() {
-            let routes = routes(&people::keeper(first));
+            let routes = routes(&people::keeper(first), &people::admin(first));
             target.inventory = Inventory::generated(routes, "the route table that the router is built from");
             target.inventory.openapi = Some(OpenApi::OnTarget("/openapi.json".to_owned()));
             target.inventory.permission_key = Some("x-action".to_owned());
@@ -150,16 +150,16 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     }
 }
 
-/// The route table, with what the checks ask for: what reads one's own things, or the community's administration, is
-/// asked as `keeper`, and what changes them is asked for a thing that is not there.
-fn routes(keeper: &str) -> Vec<Route> {
+/// The route table, with what the checks ask for: what reads one's own things is asked as `keeper`, the community's
+/// administration as `admin`, and what changes them is asked for a thing that is not there.
+fn routes(keeper: &str, admin: &str) -> Vec<Route> {
     let to_probed = |route: &portcullis_http::Route| {
         let mut probed = Route::new(route.method.clone(), route.path);
         if route.access == Access::Public {
             probed = probed.public();
         }
         if route.path.starts_with("/admin/") {
-            probed = probed.only_for(keeper);
+            probed = probed.only_for(admin);
         }
         match route.name {
             // Alike for everybody who may read them, in every community.

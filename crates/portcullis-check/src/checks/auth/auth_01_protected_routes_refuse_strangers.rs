@@ -154,6 +154,8 @@ async fn judge_route(
             return;
         }
     };
+    // Refused credentials are counted by address sooner than anything else.
+    let source = probe.fresh_source();
     for stranger in strangers {
         let call = match Call::to(target, route, protected::home(target, route)) {
             Ok(call) => call,
@@ -163,7 +165,7 @@ async fn judge_route(
             Some(credential) => call.with(credential, &stranger.label),
             None => call,
         };
-        match probe.send(call).await {
+        match probe.send(call.from(source)).await {
             Ok(seen) => judge_answer(target, route, stranger, &rightful, &seen, tally),
             Err(why) => {
                 tally.silent += 1;

@@ -80,7 +80,7 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     let mut crew = Crew::of(&target);
 
     let routes: Vec<Route> = admin_routes(&target);
-    if routes.is_empty() {
+    if routes.is_empty() && findings.is_empty() {
         return Err(Inconclusive::because(
             "no route stands in the admin plane: list them as [[route]], or correct `admin_paths` of [roles] in target.toml",
         ));
@@ -142,7 +142,13 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
             answers.len()
         );
         let coverage = Coverage::complete(tried.len(), wanted, what)?;
-        Ok((coverage, PositiveControl::all(controls, "each admin route succeeds for whom it is for, and everyone who was refused reads a route of their own")?))
+        Ok((
+            coverage,
+            PositiveControl::all(
+                controls,
+                "each admin route succeeds for whom it is for, and everyone who was refused reads a route of their own",
+            )?,
+        ))
     })
 }
 
@@ -237,7 +243,8 @@ fn ways(target: &Target, route: &Route, community: &str, all: bool) -> Result<Ve
     let plain = Call::to(target, route, community)?;
     let plane = target.roles.admin_paths.iter().find(|plane| plain.path.starts_with(plane.as_str()));
     let plane = plane.map_or("/", String::as_str);
-    let front = target.routes().into_iter().find(|route| route.auth == Auth::Public && !route.path.contains('{'));
+    let front =
+        target.routes().into_iter().find(|route| route.auth == Auth::Public && !route.path.contains('{'));
     let front = front.map_or("/", |route| route.path.as_str());
     let mut ways = every_way(route, &plain, plane, front)?;
     if !all {
@@ -286,7 +293,8 @@ fn judge(
 
 /// A text of the administrator's answer that stands in another one, and neither in its request nor in what everyone gets.
 fn told<'m>(marks: &'m BTreeSet<String>, seen: &Seen, own_words: &[&str]) -> Option<&'m str> {
-    let headers = seen.headers.iter().map(|(_, value)| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let headers =
+        seen.headers.iter().map(|(_, value)| String::from_utf8_lossy(value.as_bytes()).into_owned());
     let texts: Vec<String> = headers.chain([seen.body.clone()]).collect();
     let asked = seen.request_line();
     let found = marks.iter().find(|mark| {

@@ -98,7 +98,13 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     Verdict::settle(probe.evidence(), findings, &doubts, || {
         let what = format!("kinds of things of one member open to nobody else ({tried} attempts)");
         let coverage = Coverage::complete(judged, target.owned.len(), what)?;
-        Ok((coverage, PositiveControl::all(controls, "the owner reads each before and after, and changes and removes it")?))
+        Ok((
+            coverage,
+            PositiveControl::all(
+                controls,
+                "the owner reads each before and after, and changes and removes it",
+            )?,
+        ))
     })
 }
 
@@ -152,7 +158,8 @@ async fn read_by_strangers(
         let mine = strangers.iter().filter(|(kind, _)| *kind == by).map(|(_, own)| own).collect::<Vec<_>>();
         let none: Option<&Thing<'_>> = None;
         let mut turn = mine.iter().copied().map(Some).chain(mine.is_empty().then_some(none)).cycle();
-        let community = mine.first().map_or(thing.owner.community.as_str(), |own| own.owner.community.as_str());
+        let community =
+            mine.first().map_or(thing.owner.community.as_str(), |own| own.owner.community.as_str());
         for way in carried(target, thing, community)? {
             let own = turn.next().flatten();
             let call = way.call(target, thing, community, own.map_or("", |own| own.id.as_str()))?;
@@ -212,7 +219,8 @@ async fn near_ids(
 ) -> Result<Option<Finding>, Inconclusive> {
     let Some((_, own)) = strangers.iter().find(|(by, _)| *by == Stranger::Near) else { return Ok(None) };
     let asker: &Identity = own.owner;
-    let made: BTreeSet<&str> = strangers.iter().map(|(_, own)| own.id.as_str()).chain([thing.id.as_str()]).collect();
+    let made: BTreeSet<&str> =
+        strangers.iter().map(|(_, own)| own.id.as_str()).chain([thing.id.as_str()]).collect();
     for id in neighbours(&thing.id).iter().filter(|id| !made.contains(id.as_str())) {
         let call = belongings::request(target, &thing.owned.read, &asker.community, id, "", &own.id)?;
         let seen = probe.send(call.with(&asker.credential, &asker.name)).await?;
@@ -302,7 +310,8 @@ async fn attempt(
     state.doubts.extend(canary::shows_nothing(&seen));
     // Removing one's own is for the owner's turn; changing it with another id in the body is not.
     if let Some(own) = own.filter(|_| Some(route.line()) == thing.owned.update.as_ref().map(Route::line)) {
-        let call = belongings::request(target, route, community, &own.id, text, "")?.body_member("id", &thing.id);
+        let call =
+            belongings::request(target, route, community, &own.id, text, "")?.body_member("id", &thing.id);
         let call = belongings::sent_by(call.query("id", &thing.id), credential);
         let seen = probe.send(call).await?;
         state.tried += 1;

@@ -74,7 +74,12 @@ pub(super) fn carried(target: &Target, thing: &Thing<'_>, community: &str) -> Re
             add(Reach::Aside, how, list, Carrier::OwnerQuery(name.to_owned()));
         }
         for name in ["X-User", "X-User-Id"] {
-            add(Reach::Aside, format!("with the owner as `{name}`"), list, Carrier::OwnerHeader(name.to_owned()));
+            add(
+                Reach::Aside,
+                format!("with the owner as `{name}`"),
+                list,
+                Carrier::OwnerHeader(name.to_owned()),
+            );
         }
     }
     let how = "by its id, with the owner as `user_id`".to_owned();
@@ -104,7 +109,9 @@ impl Way {
             Carrier::Header(name) => request(own)?.header(name, &thing.id)?,
             Carrier::Body(name) => request(own)?.body_member(name, &thing.id),
             Carrier::OwnerQuery(name) => request(&thing.id)?.query(name, owner),
-            Carrier::OwnerHeader(name) => request(&thing.id)?.header(name, &owner.replace(|c: char| !c.is_ascii_graphic(), "-"))?,
+            Carrier::OwnerHeader(name) => {
+                request(&thing.id)?.header(name, &owner.replace(|c: char| !c.is_ascii_graphic(), "-"))?
+            }
         })
     }
 }
@@ -118,13 +125,22 @@ pub(super) fn neighbours(id: &str) -> Vec<String> {
     let is_counted = number.is_some() && end == id.len() && end - start <= 12 && !id.contains('-');
     if let Some(number) = number.filter(|_| is_counted) {
         let prefix = id.get(..start).unwrap_or_default();
-        let near = [number.checked_sub(2), number.checked_sub(1), number.checked_add(1), number.checked_add(2)];
-        return near.into_iter().flatten().map(|near| format!("{prefix}{near:0width$}", width = end - start)).collect();
+        let near =
+            [number.checked_sub(2), number.checked_sub(1), number.checked_add(1), number.checked_add(2)];
+        return near
+            .into_iter()
+            .flatten()
+            .map(|near| format!("{prefix}{near:0width$}", width = end - start))
+            .collect();
     }
     let last = id.chars().last().and_then(|c| c.to_digit(16));
     let body = id.get(..id.len().saturating_sub(1)).unwrap_or_default();
     let near = last.map(|digit| [(digit + 15) % 16, (digit + 1) % 16]);
-    near.into_iter().flatten().filter_map(|digit| char::from_digit(digit, 16)).map(|c| format!("{body}{c}")).collect()
+    near.into_iter()
+        .flatten()
+        .filter_map(|digit| char::from_digit(digit, 16))
+        .map(|c| format!("{body}{c}"))
+        .collect()
 }
 
 #[cfg(test)]

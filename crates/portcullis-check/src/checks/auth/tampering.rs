@@ -49,7 +49,8 @@ pub(super) fn every_way(
     let mut ways = vec![Tampered { how: String::new(), call: plain.clone(), shows: Shows::Success }];
     let mut add = |how: String, call: Call, shows| ways.push(Tampered { how, call, shows });
     let reads = route.effect == Effect::Reads;
-    let (path, query) = plain.path.split_once('?').map_or((plain.path.as_str(), ""), |(path, query)| (path, query));
+    let (path, query) =
+        plain.path.split_once('?').map_or((plain.path.as_str(), ""), |(path, query)| (path, query));
     let with_query = |path: &str| if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
     for (how, written, shows) in paths(path, plane, reads) {
         add(how, at(plain, &with_query(&written)), shows);

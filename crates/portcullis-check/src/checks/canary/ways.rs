@@ -62,7 +62,8 @@ impl Way {
             tag: tag.clone(),
             route: self.route.clone(),
             values: Some(values(target, canary, community)),
-            askers: askers.to_vec(), call: None,
+            askers: askers.to_vec(),
+            call: None,
         };
         communities.map(to_errand).collect()
     }

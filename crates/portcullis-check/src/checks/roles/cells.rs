@@ -61,12 +61,16 @@ impl Judged {
             let (seen, fix) = if allowed {
                 (
                     format!("`{role}` may `{permission}` and was refused: {first}"),
-                    format!("give `{permission}` to `{role}` where it is decided, or take it out of the declared matrix"),
+                    format!(
+                        "give `{permission}` to `{role}` where it is decided, or take it out of the declared matrix"
+                    ),
                 )
             } else {
                 (
                     format!("`{role}` must not `{permission}` and was let in: {first}"),
-                    format!("ask for `{permission}` before the handlers of its routes run, and refuse `{role}` with 403"),
+                    format!(
+                        "ask for `{permission}` before the handlers of its routes run, and refuse `{role}` with 403"
+                    ),
                 )
             };
             self.findings.push(Finding::new(seen, fix).shown_by(shown.iter().map(|(number, _)| *number)));
@@ -113,11 +117,8 @@ fn exercises_of(
             elsewhere.push((permission.to_owned(), said));
             continue;
         }
-        let (held, fit): (Vec<Exercise>, Vec<Exercise>) = all
-            .iter()
-            .filter(|exercise| exercise.permission == permission)
-            .cloned()
-            .partition(|exercise| {
+        let (held, fit): (Vec<Exercise>, Vec<Exercise>) =
+            all.iter().filter(|exercise| exercise.permission == permission).cloned().partition(|exercise| {
                 let route = &exercise.route;
                 route.effect == Effect::Writes && route.succeeds_with.is_none() && !may_write
             });

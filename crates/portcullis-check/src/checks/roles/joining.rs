@@ -10,7 +10,9 @@ use super::letters;
 use crate::checks::belongings::random_text;
 use crate::outcome::Inconclusive;
 use crate::probe::{Call, Probe, Seen};
-use crate::target::{Act, Credential, NewCredential, Place, Route, SignUp, Step, Target, cookies, filled, query_of};
+use crate::target::{
+    Act, Credential, NewCredential, Place, Route, SignUp, Step, Target, cookies, filled, query_of,
+};
 
 /// How long a mail may take.
 const MAIL_TIME: Duration = Duration::from_secs(15);
@@ -77,7 +79,10 @@ impl Newcomer<'_> {
             left |= self.go(probe, target, step, None).await.is_err();
         }
         if left {
-            probe.observe("left behind", &format!("the account of the {} in {}", self.label, self.sign_up.community));
+            probe.observe(
+                "left behind",
+                &format!("the account of the {} in {}", self.label, self.sign_up.community),
+            );
         }
     }
 
@@ -188,7 +193,8 @@ impl Newcomer<'_> {
         }
         if let Some(name) = by {
             let identity = target.identities.iter().find(|identity| identity.name == *name);
-            let identity = identity.ok_or_else(|| Inconclusive::because(format!("`{name}` is no known identity")))?;
+            let identity =
+                identity.ok_or_else(|| Inconclusive::because(format!("`{name}` is no known identity")))?;
             call = call.with(&identity.credential, &identity.name);
         } else if !self.jar.is_empty() {
             let pairs: Vec<String> = self.jar.iter().map(|(name, value)| format!("{name}={value}")).collect();

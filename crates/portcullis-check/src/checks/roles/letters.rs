@@ -93,7 +93,8 @@ fn unquoted(mail: &str) -> String {
 /// Runs of lines that may be base64.
 fn blocks(mail: &str) -> impl Iterator<Item = String> {
     let text = mail.replace("\r\n", "\n");
-    let blocks: Vec<String> = text.split("\n\n").map(|block| block.split_whitespace().collect::<String>()).collect();
+    let blocks: Vec<String> =
+        text.split("\n\n").map(|block| block.split_whitespace().collect::<String>()).collect();
     blocks.into_iter().filter(|block| block.len() >= 16)
 }
 
@@ -122,7 +123,8 @@ mod tests {
             one.replace('=', "=3D"),
             two.replace('=', "=3D")
         );
-        let text = format!("<a href=\"https://bot.example.org/help\">Help</a> <a href=\"{LINK}\">Sign in</a>");
+        let text =
+            format!("<a href=\"https://bot.example.org/help\">Help</a> <a href=\"{LINK}\">Sign in</a>");
         let encoded = format!(
             "To: jo@a.example\nContent-Type: text/html\nContent-Transfer-Encoding: base64\n\n{}\n",
             STANDARD.encode(text)

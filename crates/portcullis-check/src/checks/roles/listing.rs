@@ -68,7 +68,10 @@ pub(super) async fn everyone(
         let communities: BTreeSet<&str> =
             target.valid().into_iter().map(|identity| identity.community.as_str()).collect();
         for community in communities {
-            let read = target.valid().into_iter().any(|asker| asker.community == community && list.askers.contains(&asker.name));
+            let read = target
+                .valid()
+                .into_iter()
+                .any(|asker| asker.community == community && list.askers.contains(&asker.name));
             if !read {
                 doubts.push(format!(
                     "nobody reads {} for {community}: add one of its administrators to `as` of its [[accounts.list]]",
@@ -95,7 +98,8 @@ async fn read(
             call = call.query(name, value);
         }
         let seen = probe.send(call).await?;
-        let control = PositiveControl::from_success(&seen, format!("{} as `{}`", list.route.line(), asker.name))?;
+        let control =
+            PositiveControl::from_success(&seen, format!("{} as `{}`", list.route.line(), asker.name))?;
         let body = seen.json().unwrap_or_default();
         let items = body.pointer(&list.items).and_then(Value::as_array).ok_or_else(|| {
             Inconclusive::because(format!("{} has no list at `{}`", list.route.line(), list.items))
@@ -108,10 +112,14 @@ async fn read(
                 return Err(Inconclusive::because(why));
             };
             if !ids.insert(account.id.clone()) {
-                let why = format!("{} lists the same account on two pages, so its pages cannot be trusted", list.route.line());
+                let why = format!(
+                    "{} lists the same account on two pages, so its pages cannot be trusted",
+                    list.route.line()
+                );
                 return Err(Inconclusive::because(why));
             }
-            let is_ended = list.ended.as_ref().and_then(|at| item.pointer(at)).is_some_and(|ended| !ended.is_null());
+            let is_ended =
+                list.ended.as_ref().and_then(|at| item.pointer(at)).is_some_and(|ended| !ended.is_null());
             if !is_ended {
                 listed.accounts.push(account);
             }
@@ -122,7 +130,8 @@ async fn read(
         }
         let total = list.total.as_ref().and_then(|at| body.pointer(at)).and_then(Value::as_u64);
         if total.is_some_and(|total| total != ids.len() as u64) {
-            let why = format!("{} says that there are other numbers of accounts than it lists", list.route.line());
+            let why =
+                format!("{} says that there are other numbers of accounts than it lists", list.route.line());
             return Err(Inconclusive::because(why));
         }
         break;

@@ -58,7 +58,10 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
         findings.push(
             Finding::new(
                 format!("{} is not the file that {} signed", declared.origin, declared.signed_by),
-                format!("have the change to {} read and signed, and put its SHA-256 into target.toml", declared.origin),
+                format!(
+                    "have the change to {} read and signed, and put its SHA-256 into target.toml",
+                    declared.origin
+                ),
             )
             .shown_by([shown]),
         );
@@ -119,10 +122,13 @@ async fn ask(probe: &mut Probe, target: &Target, system: &SystemMatrix) -> Resul
     let named = target.valid().into_iter().find(|who| Some(&who.name) == system.route.identity.as_ref());
     let asker = named.or_else(|| target.roles.admins.iter().flat_map(|role| target.with_role(role)).next());
     let asker = asker.ok_or_else(|| {
-        Inconclusive::because("no administrator may ask who may do what: add an [[identity]] with an admin role to target.toml")
+        Inconclusive::because(
+            "no administrator may ask who may do what: add an [[identity]] with an admin role to target.toml",
+        )
     })?;
     let seen = probe.send(Call::by(target, &system.route, asker)?).await?;
-    let control = PositiveControl::from_success(&seen, format!("{} as `{}`", system.route.line(), asker.name))?;
+    let control =
+        PositiveControl::from_success(&seen, format!("{} as `{}`", system.route.line(), asker.name))?;
     let body = seen.json().unwrap_or_default();
     let matrix = matrix(&body, system).ok_or_else(|| {
         Inconclusive::because(format!(
@@ -133,9 +139,9 @@ async fn ask(probe: &mut Probe, target: &Target, system: &SystemMatrix) -> Resul
     })?;
     let mut on_routes = Vec::new();
     if let Some(at) = &system.routes {
-        let items = body.pointer(at).and_then(Value::as_array).filter(|items| !items.is_empty()).ok_or_else(|| {
-            Inconclusive::because(format!("{} has no list of routes at `{at}`", system.route.line()))
-        })?;
+        let items = body.pointer(at).and_then(Value::as_array).filter(|items| !items.is_empty()).ok_or_else(
+            || Inconclusive::because(format!("{} has no list of routes at `{at}`", system.route.line())),
+        )?;
         for item in items {
             let place = |name: &str| text_at(item, name).unwrap_or_default();
             if let Some(permission) = text_at(item, &system.permission) {
@@ -155,7 +161,9 @@ fn matrix(body: &Value, system: &SystemMatrix) -> Option<Matrix> {
     let rows = match body.pointer(&system.roles)? {
         Value::Array(items) => items
             .iter()
-            .map(|item| Some((text_at(item, &system.role)?, permissions(item.pointer(&system.permissions)?)?)))
+            .map(|item| {
+                Some((text_at(item, &system.role)?, permissions(item.pointer(&system.permissions)?)?))
+            })
             .collect::<Option<BTreeMap<_, _>>>()?,
         Value::Object(map) => map
             .iter()
@@ -182,7 +190,8 @@ fn differences(declared: &Declared, matrix: &Matrix, system: &SystemMatrix, numb
             );
             continue;
         };
-        let list = |names: Vec<&String>| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        let list =
+            |names: Vec<&String>| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         let more: Vec<&String> = held.difference(signed).collect();
         if !more.is_empty() {
             let more = list(more);
@@ -196,7 +205,9 @@ fn differences(declared: &Declared, matrix: &Matrix, system: &SystemMatrix, numb
             let less = list(less);
             add(
                 format!("`{role}` may {less} according to {origin}, and not according to {line}"),
-                format!("take {less} of `{role}` out of {origin} and have it signed again, or give it to the role"),
+                format!(
+                    "take {less} of `{role}` out of {origin} and have it signed again, or give it to the role"
+                ),
             );
         }
     }
@@ -236,8 +247,15 @@ async fn roles_of_accounts(
     }
     findings.extend(unknown.into_iter().map(|(role, numbers)| {
         Finding::new(
-            format!("{} accounts have the role `{role}`, which {} does not declare", numbers.len(), declared.origin),
-            format!("give these accounts a declared role, or declare `{role}` and have {} signed again", declared.origin),
+            format!(
+                "{} accounts have the role `{role}`, which {} does not declare",
+                numbers.len(),
+                declared.origin
+            ),
+            format!(
+                "give these accounts a declared role, or declare `{role}` and have {} signed again",
+                declared.origin
+            ),
         )
         .shown_by(numbers)
     }));
@@ -265,10 +283,13 @@ mod tests {
 
     #[test]
     fn a_list_and_an_object_say_the_same() {
-        let list = json!({"roles": [{"role": "member", "may": ["ask"]}, {"role": "admin", "may": ["ask", "ban"]}]});
+        let list =
+            json!({"roles": [{"role": "member", "may": ["ask"]}, {"role": "admin", "may": ["ask", "ban"]}]});
         let object = json!({"roles": {"member": ["ask"], "admin": {"may": ["ban", "ask"]}}});
         assert_eq!(matrix(&list, &system()).unwrap(), matrix(&object, &system()).unwrap());
-        for nothing in [json!({}), json!({"roles": []}), json!({"roles": [{"role": "x"}]}), json!({"roles": "admin"})] {
+        for nothing in
+            [json!({}), json!({"roles": []}), json!({"roles": [{"role": "x"}]}), json!({"roles": "admin"})]
+        {
             assert_eq!(matrix(&nothing, &system()), None, "{nothing}");
         }
     }

@@ -64,11 +64,18 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     }
     for list in &target.accounts.lists {
         if list.kind == AccountKind::People && list.role.is_none() {
-            doubts.push(format!("where {} names a role is not known: add `role` to its [[accounts.list]]", list.route.line()));
+            doubts.push(format!(
+                "where {} names a role is not known: add `role` to its [[accounts.list]]",
+                list.route.line()
+            ));
         }
     }
     let (accounts, controls) = listing::everyone(probe, &target, &mut doubts).await;
     let mut findings = without_role(&accounts);
+    // Somebody who is on no list may be on the rest of one that is not whole.
+    if doubts.is_empty() {
+        findings.extend(for_nobody_known(&accounts));
+    }
     findings.extend(shared(&accounts));
     findings.extend(credentials_of_two(&target));
     findings.extend(administrators(&target, &accounts, &mut doubts));
@@ -76,7 +83,10 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
         let keys = accounts.iter().filter(|account| account.kind == AccountKind::Keys).count();
         let what = format!("accounts have a role and an owner of their own ({keys} of them keys)");
         let coverage = Coverage::complete(accounts.len(), accounts.len(), what)?;
-        Ok((coverage, PositiveControl::all(controls, "each list names everyone who has a working credential here")?))
+        Ok((
+            coverage,
+            PositiveControl::all(controls, "each list names everyone who has a working credential here")?,
+        ))
     })
 }
 
@@ -93,25 +103,37 @@ fn person<'a>(accounts: &'a [Account], key: &Account) -> Option<&'a Account> {
     })
 }
 
+/// A key has the role of whom it acts for; that a person has none is a finding of the person's.
 fn without_role(accounts: &[Account]) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for account in accounts.iter().filter(|account| account.role.is_none()) {
+    let own = accounts.iter().filter(|account| account.role.is_none() && account.acts_for.is_none());
+    own.map(|account| {
         let who = called(account);
-        let (seen, fix) = match (&account.acts_for, person(accounts, account)) {
-            (Some(_), Some(person)) if person.role.is_some() => continue,
-            (Some(_), Some(_)) => continue, // The person without a role is a finding of their own.
-            (Some(_), None) => {
-                (format!("{who} acts for somebody who is on no list"), format!("revoke {who}, or name whom it acts for"))
+        let (seen, fix) = match account.kind {
+            AccountKind::Keys => {
+                (format!("{who} acts for nobody and has no role"), format!("give {who} a role, or revoke it"))
             }
-            (None, _) if account.kind == AccountKind::Keys => (
-                format!("{who} acts for nobody and has no role"),
-                format!("give {who} a role, or revoke it"),
+            AccountKind::People => (
+                format!("{who} has no role"),
+                format!("give {who} the least role, and make the column required"),
             ),
-            (None, _) => (format!("{who} has no role"), format!("give {who} the least role, and make the column required")),
         };
-        findings.push(Finding::new(seen, fix).shown_by([account.number]));
-    }
-    findings
+        Finding::new(seen, fix).shown_by([account.number])
+    })
+    .collect()
+}
+
+/// Keys whose owner is on no list.
+fn for_nobody_known(accounts: &[Account]) -> Vec<Finding> {
+    let keys = accounts.iter().filter(|key| key.acts_for.is_some() && person(accounts, key).is_none());
+    keys.map(|key| {
+        let who = called(key);
+        Finding::new(
+            format!("{who} acts for somebody who is on no list"),
+            format!("revoke {who}, or name whom it acts for"),
+        )
+        .shown_by([key.number])
+    })
+    .collect()
 }
 
 /// Accounts that cannot be one person's: marked as shared, or two with one name, address or credential.
@@ -156,7 +178,8 @@ fn credentials_of_two(target: &Target) -> Option<Finding> {
     valid.iter().enumerate().find_map(|(index, one)| {
         let secret = one.credential.secret().expose();
         let other = valid.iter().skip(index + 1);
-        let mut other = other.filter(|other| other.user != one.user && other.credential.secret().expose() == secret);
+        let mut other =
+            other.filter(|other| other.user != one.user && other.credential.secret().expose() == secret);
         let other = other.next()?;
         Some(Finding::new(
             format!("`{}` and `{}` use one credential", one.name, other.name),
@@ -171,7 +194,9 @@ fn administrators(target: &Target, accounts: &[Account], doubts: &mut Vec<String
         return Vec::new();
     };
     if target.roles.admins.is_empty() {
-        doubts.push("which roles are administrators is not known: add `admins` to [roles] in target.toml".to_owned());
+        doubts.push(
+            "which roles are administrators is not known: add `admins` to [roles] in target.toml".to_owned(),
+        );
     }
     let mut by_community: BTreeMap<&str, Vec<&Account>> = BTreeMap::new();
     for account in accounts {
@@ -183,7 +208,10 @@ fn administrators(target: &Target, accounts: &[Account], doubts: &mut Vec<String
         }
     }
     if by_community.is_empty() && doubts.is_empty() {
-        doubts.push("no account is an administrator, although one read the list: correct `role` of [[accounts.list]]".to_owned());
+        doubts.push(
+            "no account is an administrator, although one read the list: correct `role` of [[accounts.list]]"
+                .to_owned(),
+        );
     }
     let too_many = by_community.into_iter().filter(|(_, admins)| admins.len() > most);
     too_many

@@ -74,9 +74,15 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
             wanted.insert(cell.clone());
             // Somebody of this role whom a request names goes before everyone who could do the same.
             let of_role = |exercise: &Exercise| {
-                let named = target.valid().into_iter().find(|who| Some(&who.name) == exercise.route.identity.as_ref());
+                let named = target
+                    .valid()
+                    .into_iter()
+                    .find(|who| Some(&who.name) == exercise.route.identity.as_ref());
                 let away = !target.roles.is_admin_path(&exercise.route.path);
-                named.map(|who| &who.name).filter(|_| away && named.is_some_and(|who| who.role == role)).cloned()
+                named
+                    .map(|who| &who.name)
+                    .filter(|_| away && named.is_some_and(|who| who.role == role))
+                    .cloned()
             };
             let has_named = exercises.iter().any(|exercise| of_role(exercise).is_some());
             for exercise in exercises {
@@ -107,10 +113,12 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     // A refusal shows something only of a role that is let in somewhere.
     for role in &target.roles.order {
         if !cells.iter().any(|cell| cell.role == *role && cell.allowed) && findings.is_empty() {
-            doubts.push(format!("nothing that `{role}` may do succeeded, so that it is refused shows nothing"));
+            doubts
+                .push(format!("nothing that `{role}` may do succeeded, so that it is refused shows nothing"));
         }
     }
-    if let Some(left) = wanted.difference(&cells).next().filter(|_| findings.is_empty() && doubts.is_empty()) {
+    if let Some(left) = wanted.difference(&cells).next().filter(|_| findings.is_empty() && doubts.is_empty())
+    {
         doubts.push(format!(
             "no request shows whether `{}` may `{}`: add [[permission]] to target.toml",
             left.role, left.permission

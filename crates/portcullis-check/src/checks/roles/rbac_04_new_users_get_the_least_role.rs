@@ -70,8 +70,18 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
                 continue;
             }
         };
-        let result =
-            judge_newcomer(probe, &target, &newcomer, declared, own, least, &exercises, &mut told, &mut judged).await;
+        let result = judge_newcomer(
+            probe,
+            &target,
+            &newcomer,
+            declared,
+            own,
+            least,
+            &exercises,
+            &mut told,
+            &mut judged,
+        )
+        .await;
         newcomer.leave(probe, &target).await;
         match result {
             Ok(()) => gone += 1,
@@ -154,7 +164,10 @@ async fn judge_newcomer(
     judged: &mut Judged,
 ) -> Result<(), Inconclusive> {
     let seen = probe.send(newcomer.call(&own.route)?).await?;
-    judged.controls.push(PositiveControl::from_success(&seen, format!("{} as the {}", own.route.line(), newcomer.label))?);
+    judged.controls.push(PositiveControl::from_success(
+        &seen,
+        format!("{} as the {}", own.route.line(), newcomer.label),
+    )?);
     let body = seen.json().unwrap_or_default();
     if !told.insert(seen.body.clone()) {
         return Err(Inconclusive::because(format!(
@@ -163,7 +176,12 @@ async fn judge_newcomer(
         )));
     }
     let role = text_at(&body, &own.role).ok_or_else(|| {
-        Inconclusive::because(format!("{} tells the {} no role at `{}`", own.route.line(), newcomer.label, own.role))
+        Inconclusive::because(format!(
+            "{} tells the {} no role at `{}`",
+            own.route.line(),
+            newcomer.label,
+            own.role
+        ))
     })?;
     let fix = || format!("give the {} the role `{least}` and nothing more", newcomer.label);
     if role != least {
@@ -172,7 +190,11 @@ async fn judge_newcomer(
     }
     if let Some(at) = &own.permissions {
         let held = body.pointer(at).and_then(Value::as_array).ok_or_else(|| {
-            Inconclusive::because(format!("{} tells the {} no permissions at `{at}`", own.route.line(), newcomer.label))
+            Inconclusive::because(format!(
+                "{} tells the {} no permissions at `{at}`",
+                own.route.line(),
+                newcomer.label
+            ))
         })?;
         let held: BTreeSet<&str> = held.iter().filter_map(Value::as_str).collect();
         let wanted: BTreeSet<&str> =
@@ -238,7 +260,11 @@ async fn wished_for(
     if seen.status.is_success() && role.is_some() && role.as_deref() != Some(least) {
         judged.findings.push(
             Finding::new(
-                format!("the {} asked to be `{wish}` while signing up and is `{}`", newcomer.label, role.unwrap_or_default()),
+                format!(
+                    "the {} asked to be `{wish}` while signing up and is `{}`",
+                    newcomer.label,
+                    role.unwrap_or_default()
+                ),
                 format!("take no role from the requests of [sign_up.{}]", sign_up.name),
             )
             .shown_by([seen.number()]),

@@ -110,7 +110,13 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
         let look = |surface| Look { surface, canary: None };
         let routes: Vec<Route> = routes.collect();
         for route in routes {
-            errands.push(Errand { tag: look(Surface::Other), route, values: None, askers: vec![identity], call: None });
+            errands.push(Errand {
+                tag: look(Surface::Other),
+                route,
+                values: None,
+                askers: vec![identity],
+                call: None,
+            });
         }
         if first {
             let broken = broken(&target).into_iter();
@@ -118,7 +124,8 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
                 tag: look(Surface::Error),
                 route,
                 values: None,
-                askers: target.peers(identity), call: None,
+                askers: target.peers(identity),
+                call: None,
             }));
         }
     }
@@ -169,7 +176,13 @@ fn requests<'t>(
             _ => Some(target.chat.asking(&question)),
         };
         let tag = Look { surface: *surface, canary: Some(canary) };
-        errands.extend(route.map(|route| Errand { tag, route, values: None, askers: askers.to_vec(), call: None }));
+        errands.extend(route.map(|route| Errand {
+            tag,
+            route,
+            values: None,
+            askers: askers.to_vec(),
+            call: None,
+        }));
     }
     let tag = Look { surface: Surface::Way, canary: Some(canary) };
     errands.extend(ways.iter().flat_map(|way| way.errands(target, canary, askers, &tag)));

@@ -126,7 +126,8 @@ fn requests<'t>(
             tag: tag.clone(),
             route: target.chat.asking(&prompt.text),
             values: None,
-            askers: askers.clone(), call: None,
+            askers: askers.clone(),
+            call: None,
         })
         .collect();
     for way in ways {

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Sources, read_path, read_request, resolve, word};
 use crate::target::read::Section;
 use crate::target::{
-    AccountKind, AccountList, Accounts, Act, Declared, Exercise, ID, Identity, MARKER, NewCredential, Owned,
-    OwnedKind, OwnStanding, Place, Roles, Route, SignUp, SignUpBy, Step, SystemMatrix, placeholders,
+    AccountKind, AccountList, Accounts, Act, Declared, Exercise, ID, Identity, MARKER, NewCredential,
+    OwnStanding, Owned, OwnedKind, Place, Roles, Route, SignUp, SignUpBy, Step, SystemMatrix, placeholders,
 };
 
 pub(super) fn read_roles_and_accounts(root: &Section<'_, '_>, sources: &Sources<'_>) -> (Roles, Accounts) {
@@ -85,7 +85,11 @@ fn read_declared(section: &Section<'_, '_>, order: &[String], sources: &Sources<
     let (hash, who) = (section.required("sha256"), section.required("signed_by"));
     let is_hash = |hash: &&str| hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
     if hash.is_some_and(|hash| !is_hash(&hash)) {
-        section.wrong("sha256", "something else", "64 hexadecimal digits: `sha256sum` of the file when it was signed");
+        section.wrong(
+            "sha256",
+            "something else",
+            "64 hexadecimal digits: `sha256sum` of the file when it was signed",
+        );
     }
     let Some(path) = reference?.strip_prefix("file:") else {
         section.wrong("declared", "no file", "`file:PATH`, a file that somebody signed");
@@ -103,7 +107,11 @@ fn read_declared(section: &Section<'_, '_>, order: &[String], sources: &Sources<
         .ok()?;
     let named: BTreeSet<&String> = declared.matrix.0.keys().collect();
     if named != order.iter().collect() {
-        section.wrong("declared", format!("other roles in `{path}` than in `order`"), "the same roles in both");
+        section.wrong(
+            "declared",
+            format!("other roles in `{path}` than in `order`"),
+            "the same roles in both",
+        );
     }
     Some(declared)
 }
@@ -129,7 +137,7 @@ fn read_list(section: &Section<'_, '_>) -> Option<AccountList> {
         section.wrong("as", "nobody", "the identities that may read the list, one for each community");
     }
     let items = pointer(section, "items");
-    if items.is_none() {
+    if !section.has("items") {
         section.wrong("items", "nothing", "a JSON pointer to the list, such as `/members`");
     }
     let next = section.section("next").and_then(|next| {
@@ -185,7 +193,8 @@ fn read_one_owned(section: &Section<'_, '_>) -> Option<Owned> {
         let part = section.section(name)?;
         let route = read_request(&part);
         part.finish();
-        let missing = route.as_ref().and_then(|route| holds.iter().find(|placeholder| !route.holds(placeholder)));
+        let missing =
+            route.as_ref().and_then(|route| holds.iter().find(|placeholder| !route.holds(placeholder)));
         if let Some(missing) = missing {
             section.wrong(name, format!("a request without `{missing}`"), "a request that holds it");
         }
@@ -287,7 +296,11 @@ fn read_step(section: &Section<'_, '_>, sources: &Sources<'_>, known: &mut BTree
             Some(path) => Some(sources.dir.join(path)),
             None if folder.starts_with("env:") => resolve(section, "mail", folder, sources).map(Into::into),
             None => {
-                section.wrong("mail", format!("`{folder}`"), "`file:FOLDER` or `env:NAME` with a folder of `.eml` files");
+                section.wrong(
+                    "mail",
+                    format!("`{folder}`"),
+                    "`file:FOLDER` or `env:NAME` with a folder of `.eml` files",
+                );
                 None
             }
         };
@@ -301,7 +314,12 @@ fn read_step(section: &Section<'_, '_>, sources: &Sources<'_>, known: &mut BTree
         }
         if let Some(route) = &route {
             let body = route.body.as_ref().map(ToString::to_string).unwrap_or_default();
-            let texts = [("params", &route.params), ("query", &route.query), ("headers", &route.headers), ("form", &form)];
+            let texts = [
+                ("params", &route.params),
+                ("query", &route.query),
+                ("headers", &route.headers),
+                ("form", &form),
+            ];
             for (key, text) in
                 texts.into_iter().flat_map(|(key, map)| map.values().map(move |text| (key, text.as_str())))
             {

@@ -12,9 +12,9 @@ use crate::instance::Kept;
 
 /// How many of each kind a community has: checks that ask hundreds of questions spread them over all who may ask, so that
 /// nobody reaches their own limit.
-const MEMBERS: usize = 8;
+const MEMBERS: usize = 16;
 const PAYERS: usize = 2;
-const STAFF: usize = 2;
+const STAFF: usize = 3;
 /// How many admins a community has, beside the owner who keeps it.
 pub(super) const ADMINS: usize = 2;
 /// How long the key lasts that ends during the run.
@@ -198,6 +198,11 @@ impl<'k> People<'k> {
 /// What the member of a community is called who manages it and has something of their own.
 pub(super) fn keeper(ground: &Ground) -> String {
     format!("keeper of {}", ground.plot.name)
+}
+
+/// What the admin of a community is called who uses its administration.
+pub(super) fn admin(ground: &Ground) -> String {
+    format!("admin 1 of {}", ground.plot.name)
 }
 
 /// What the identity of a role is called whose key may own the whole request.

@@ -2,8 +2,9 @@
 
 use anyhow::{Context as _, Result};
 use portcullis_check::target::{
-    AccountKind, AccountList, Accounts, Act, Declaration, Declared, Exercise, ID, MARKER, Method, NewCredential, OwnStanding,
-    Owned, OwnedKind, Place, Roles, Route, SignUp, SignUpBy, Step, SystemMatrix, Target,
+    AccountKind, AccountList, Accounts, Act, Declaration, Declared, Exercise, ID, MARKER, Method,
+    NewCredential, OwnStanding, Owned, OwnedKind, Place, Roles, Route, SignUp, SignUpBy, Step, SystemMatrix,
+    Target,
 };
 use portcullis_config::Config;
 use portcullis_core::{AbilitySet, KeyAbility, Role};
@@ -40,8 +41,9 @@ pub(super) fn describe(target: &mut Target, grounds: &[Ground], config: &Config)
 }
 
 fn roles(ground: &Ground) -> Result<Roles> {
-    let declared = Declared::new(SIGNED, "crates/portcullis/src/cmd/target/roles.toml", SIGNED_SHA256, APPROVER)
-        .map_err(|why| anyhow::anyhow!("the signed table of roles cannot be read: {why}"))?;
+    let declared =
+        Declared::new(SIGNED, "crates/portcullis/src/cmd/target/roles.toml", SIGNED_SHA256, APPROVER)
+            .map_err(|why| anyhow::anyhow!("the signed table of roles cannot be read: {why}"))?;
     let keeper = people::keeper(ground);
     // Whoever may make staff is told that the address is none; whoever may not is refused before it is looked at.
     let staff = Route::new(Method::POST, "/admin/members")
@@ -86,12 +88,14 @@ fn passes_on(target: &mut Target, ground: &Ground, config: &Config) -> AbilitySe
             { "role": "user", "content": "Hello" },
         ],
     });
-    target.roles.exercises.extend(Role::ALL.map(|role| Exercise {
-        permission: "own-request".to_owned(),
-        route: Route::new(Method::POST, "/v1/chat/completions")
-            .reads()
-            .body(body.clone())
-            .only_for(&people::builder(ground, role)),
+    target.roles.exercises.extend(Role::ALL.map(|role| {
+        Exercise {
+            permission: "own-request".to_owned(),
+            route: Route::new(Method::POST, "/v1/chat/completions")
+                .reads()
+                .body(body.clone())
+                .only_for(&people::builder(ground, role)),
+        }
     }));
     KeyAbility::ALL.into_iter().collect()
 }
@@ -137,7 +141,9 @@ fn conversation(question: Option<&Value>) -> Owned {
     let one = |method| Route::new(method, "/v1/conversations/{conversation}").param("conversation", ID);
     Owned {
         kind: OwnedKind::Conversation,
-        create: Route::new(Method::POST, "/v1/chat/completions").body(body).header("X-Conversation-Id", "new"),
+        create: Route::new(Method::POST, "/v1/chat/completions")
+            .body(body)
+            .header("X-Conversation-Id", "new"),
         id: Place::Header("x-conversation-id".to_owned()),
         read: one(Method::GET),
         update: Some(one(Method::PATCH).body(json!({ "title": MARKER }))),
@@ -168,7 +174,8 @@ fn by_staff(ground: &Ground, abilities: AbilitySet) -> SignUp {
     let keeper = people::keeper(ground);
     let ask = |method, path: &str, body: Option<Value>, captures: &[(&str, &str)]| {
         let route = Route { body, ..Route::new(method, path).only_for(&keeper) };
-        let captures = captures.iter().map(|(name, at)| ((*name).to_owned(), Place::Pointer((*at).to_owned())));
+        let captures =
+            captures.iter().map(|(name, at)| ((*name).to_owned(), Place::Pointer((*at).to_owned())));
         Step { act: Act::Ask { route, form: [].into() }, captures: captures.collect() }
     };
     let of = |mut step: Step, name: &str, value: &str| {
