@@ -202,10 +202,12 @@ async fn administrators(
             continue;
         }
         let kept_out = standing::kept_out(target, route);
-        let mut may: Vec<&Identity> = Vec::new();
-        for role in target.roles.order.iter().rev().filter(|role| !kept_out.contains(&role.as_str())) {
-            may.extend(target.with_role(role));
-        }
+        let roles = target.roles.order.iter().rev().filter(|role| !kept_out.contains(&role.as_str()));
+        let may: Vec<&Identity> = roles.flat_map(|role| target.with_role(role)).collect();
+        // Others may read some of it too; those whose plane it is stand for it, whoever of them was used least.
+        let is_admin = |who: &&Identity| target.roles.admins.contains(&who.role);
+        let admins: Vec<&Identity> = may.iter().copied().filter(is_admin).collect();
+        let may = if admins.is_empty() { may } else { admins };
         let Some(admin) = may.iter().min_by_key(|admin| probe.sent_lately(admin)) else {
             doubts.push(format!(
                 "no working identity may use {}: add an [[identity]] of an admin role to target.toml",

@@ -44,7 +44,7 @@ cases! {
         "staff-writes-members",
         "write-members-unguarded",
     ],
-    inconclusive_on: ["dead", "mute", "login-wall", "waf", "yes-man", "echo", "spa-shell"],
+    inconclusive_on: ["dead", "mute", "login-wall", "waf", "yes-man", "echo", "spa-shell", "login-page-200"],
 }
 
 /// The row of those who have no credential.
