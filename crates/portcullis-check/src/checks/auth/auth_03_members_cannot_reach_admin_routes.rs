@@ -268,7 +268,7 @@ fn judge(
     let asked = format!("`{}` asked{written}", answer.who());
     if let Some(data) = told(marks, seen, own_words) {
         return Ok(Some(format!(
-            "{asked} and was answered {} with `{}` characters that only the administrator's answer holds",
+            "{asked} and was answered {} with {} characters that only the administrator's answer holds",
             seen.says(),
             data.chars().count()
         )));
