@@ -70,6 +70,8 @@ pub enum Area {
     Limits,
     /// Deploying and running.
     Operations,
+    /// Roles and what they may do.
+    Roles,
     /// Keys and secrets.
     Secrets,
     /// Communities kept apart.
@@ -78,8 +80,8 @@ pub enum Area {
 
 impl Area {
     /// All areas.
-    pub const ALL: [Self; 6] =
-        [Self::Auth, Self::Edge, Self::Limits, Self::Operations, Self::Secrets, Self::Tenancy];
+    pub const ALL: [Self; 7] =
+        [Self::Auth, Self::Edge, Self::Limits, Self::Operations, Self::Roles, Self::Secrets, Self::Tenancy];
 
     /// The folder of its checks, and the word for `--only`.
     pub const fn word(self) -> &'static str {
@@ -88,6 +90,7 @@ impl Area {
             Self::Edge => "edge",
             Self::Limits => "limits",
             Self::Operations => "operations",
+            Self::Roles => "roles",
             Self::Secrets => "secrets",
             Self::Tenancy => "tenancy",
         }
@@ -108,6 +111,16 @@ pub enum Touches {
 }
 
 impl Touches {
+    /// Which checks come first: what disturbs most comes last.
+    pub(crate) const fn order(self) -> u8 {
+        match self {
+            Self::Nothing => 0,
+            Self::Writes => 1,
+            Self::Load => 2,
+            Self::Drills => 3,
+        }
+    }
+
     /// The word after `--allow`; none when nothing needs allowing.
     pub const fn flag(self) -> Option<&'static str> {
         match self {
@@ -146,6 +159,16 @@ pub enum Need {
     Health,
     /// A place where TLS can be looked at.
     Edge,
+    /// The roles in their order, and where the admin plane is.
+    Roles,
+    /// A matrix of roles and permissions that somebody signed.
+    DeclaredRoles,
+    /// Where accounts are listed.
+    Accounts,
+    /// What belongs to one member, and two of one community beside one of another.
+    Owned,
+    /// Ways to a new account, and where somebody is told what they are.
+    SignUp,
 }
 
 impl Need {
@@ -217,6 +240,27 @@ impl Need {
                      `kind = \"ready\"` to target.toml",
                 )
             }
+            Self::Roles => (
+                !target.roles.order.is_empty() && !target.roles.admin_paths.is_empty(),
+                "needs the roles and the admin plane: add [roles] with `order` and `admin_paths` to target.toml",
+            ),
+            Self::DeclaredRoles => (
+                target.roles.declared.is_some(),
+                "needs who may do what as somebody signed it: write each role's permissions into a file, let its owner \
+                 check it, and name it as `declared` with `sha256` and `signed_by` in [roles] of target.toml",
+            ),
+            Self::Accounts => (
+                !target.accounts.lists.is_empty(),
+                "needs where accounts are listed: add [[accounts.list]] to target.toml",
+            ),
+            Self::Owned => {
+                (!target.owned.is_empty(), "needs what belongs to one member: add [[owned]] to target.toml")
+            }
+            Self::SignUp => (
+                !target.sign_ups.is_empty() && target.roles.own.is_some(),
+                "needs the ways to a new account and where somebody is told what they are: add [sign_up.NAME] and \
+                 [roles] own to target.toml",
+            ),
         };
         (!met).then_some(missing)
     }

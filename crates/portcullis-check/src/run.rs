@@ -191,7 +191,7 @@ pub async fn run(mut target: Target, options: &Options, progress: &dyn Progress)
     // A credential that runs out waits for nobody. Load comes last, so that it does not use up limits that other checks
     // run into.
     runnable.sort_by_key(|(index, check)| {
-        (check.touches != Touches::Nothing, !check.needs.contains(&Need::Expiring), *index)
+        (check.touches.order(), !check.needs.contains(&Need::Expiring), *index)
     });
     let of = runnable.len();
     let traffic = Traffic::default();

@@ -1,12 +1,15 @@
 //! The list of checks, sorted by id. It is explicit, so that a check cannot be lost without a word.
 
 mod auth;
+mod belongings;
 mod canary;
 mod deployment;
 mod edge;
 mod limits;
 mod operations;
+mod roles;
 mod secrets;
+mod standing;
 mod tenancy;
 
 use crate::check::Check;
@@ -15,6 +18,8 @@ use crate::check::Check;
 pub const CHECKS: &[Check] = &[
     auth::auth_01_protected_routes_refuse_strangers::CHECK,
     auth::auth_02_expired_sessions_are_refused::CHECK,
+    auth::auth_03_members_cannot_reach_admin_routes::CHECK,
+    auth::auth_04_conversations_open_only_to_their_owner::CHECK,
     auth::auth_05_search_results_need_entitlement::CHECK,
     operations::dpl_07_all_services_are_ready::CHECK,
     edge::edge_01_https_is_forced_everywhere::CHECK,
@@ -22,6 +27,10 @@ pub const CHECKS: &[Check] = &[
     edge::edge_03_certificates_last_three_more_weeks::CHECK,
     edge::edge_04_tls_1_3_is_spoken_everywhere::CHECK,
     edge::edge_07_security_headers_are_in_place::CHECK,
+    roles::rbac_01_roles_and_permissions_are_declared::CHECK,
+    roles::rbac_02_every_user_has_a_role::CHECK,
+    roles::rbac_03_permissions_are_enforced::CHECK,
+    roles::rbac_04_new_users_get_the_least_role::CHECK,
     limits::rl_01_chat_is_limited_per_user_address_and_session::CHECK,
     secrets::sec_08_the_token_secret_is_strong::CHECK,
     secrets::sec_09_the_encryption_key_is_strong::CHECK,
@@ -29,5 +38,6 @@ pub const CHECKS: &[Check] = &[
     tenancy::ten_01_members_cannot_query_another_community::CHECK,
     tenancy::ten_02_citations_matches_and_memories_are_scoped::CHECK,
     tenancy::ten_05_community_ids_from_the_client_are_ignored::CHECK,
+    tenancy::ten_06_uploads_and_workspaces_open_only_to_their_members::CHECK,
     tenancy::ten_07_closed_spaces_stay_closed_to_the_bot::CHECK,
 ];

@@ -30,6 +30,7 @@ pub struct Call {
     pub headers: HeaderMap,
     /// JSON body.
     pub body: Option<Value>,
+    pub(super) form: Option<String>,
     pub(super) credential: Option<Credential>,
     pub(super) label: String,
     pub(super) source: Option<Ipv4Addr>,
@@ -45,6 +46,7 @@ impl Call {
             path: path.into(),
             headers: HeaderMap::new(),
             body: None,
+            form: None,
             credential: None,
             label: "nobody".to_owned(),
             source: None,
@@ -74,6 +76,9 @@ impl Call {
             RouteKind::Asset | RouteKind::Live | RouteKind::Ready => "*/*",
         };
         call.headers.insert(ACCEPT, HeaderValue::from_static(accept));
+        for (name, value) in route.headers_for(values)? {
+            call = call.header(&name, &value)?;
+        }
         Ok(call)
     }
 
@@ -154,6 +159,14 @@ impl Call {
         if let Some(Value::Object(map)) = &mut self.body {
             map.insert(name.to_owned(), Value::String(value.to_owned()));
         }
+        self
+    }
+
+    /// Sends these fields as a browser's form does, in place of a JSON body.
+    #[must_use]
+    pub fn form(mut self, fields: &BTreeMap<String, String>) -> Self {
+        let pairs = fields.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value)));
+        self.form = Some(pairs.collect::<Vec<_>>().join("&"));
         self
     }
 

@@ -356,7 +356,13 @@ impl Probe {
         if let Some(credential) = &call.credential {
             credential.apply(&mut headers).map_err(|why| unsendable(why.reason().to_owned()))?;
         }
-        let body = call.body.as_ref().map_or_else(Bytes::new, |body| Bytes::from(body.to_string()));
+        let json = call.body.as_ref().map(|body| Bytes::from(body.to_string()));
+        let form = call.form.as_ref().map(|form| Bytes::from(form.clone()));
+        if form.is_some() {
+            let typed = HeaderValue::from_static("application/x-www-form-urlencoded");
+            headers.entry(CONTENT_TYPE).or_insert(typed);
+        }
+        let body = form.or(json).unwrap_or_default();
         if call.body.is_some() {
             headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
         }

@@ -3,6 +3,8 @@
 //! Secrets are references (`env:NAME`, `file:PATH`), never values; the environment is passed in. Every problem is
 //! reported at once.
 
+mod people;
+
 use std::path::Path;
 
 use http::Method;
@@ -120,6 +122,10 @@ fn read_target(root: &Section<'_, '_>, sources: &Sources<'_>) -> Option<Target> 
     });
     let edge = root.section("edge").map(|section| read_edge(&section, sources));
     let declarations = root.sections("declares").iter().filter_map(read_declaration).collect();
+    let (roles, accounts) = people::read_roles_and_accounts(root, sources);
+    let owned = people::read_owned(root);
+    let sign_ups = people::read_sign_ups(root, sources);
+    people::check_askers(root, &identities, &roles, &accounts, &sign_ups);
     let mut target = base?;
     target.chat = chat.unwrap_or_else(|| target.chat.clone());
     Some(Target {
@@ -131,6 +137,10 @@ fn read_target(root: &Section<'_, '_>, sources: &Sources<'_>) -> Option<Target> 
         canaries,
         blocked,
         edge,
+        roles,
+        accounts,
+        owned,
+        sign_ups,
         declarations,
         ..target
     })
@@ -250,6 +260,13 @@ fn word<T: Copy>(section: &Section<'_, '_>, name: &'static str, words: &[(&str, 
 }
 
 fn read_route(section: &Section<'_, '_>) -> Option<Route> {
+    let route = read_request(section);
+    section.finish();
+    route
+}
+
+/// A request, in a table that may hold more than that.
+fn read_request(section: &Section<'_, '_>) -> Option<Route> {
     let _ = (section.required("method"), section.required("path"));
     let (method, path) = (read_method(section), read_path(section));
     let kinds = [
@@ -274,6 +291,8 @@ fn read_route(section: &Section<'_, '_>) -> Option<Route> {
     let route = Route {
         params: section.text_map("params"),
         query: section.text_map("query"),
+        headers: section.text_map("headers"),
+        permission: section.text("permission").map(str::to_owned),
         body: read_json(section, "body"),
         identity: section.text("as").map(str::to_owned),
         succeeds_with: succeeds_with.and_then(|status| u16::try_from(status).ok()),
@@ -284,7 +303,6 @@ fn read_route(section: &Section<'_, '_>) -> Option<Route> {
         kind,
         effect,
     };
-    section.finish();
     (method.is_some() && path.is_some()).then_some(route)
 }
 
@@ -309,8 +327,8 @@ fn read_identity(section: &Section<'_, '_>, sources: &Sources<'_>) -> Option<Ide
         );
     }
     let ends = read_end(section, state, credential.as_ref());
-    let purpose =
-        word(section, "purpose", &[("any", Purpose::Any), ("limits", Purpose::Limits)], Purpose::Any);
+    let purposes = [("any", Purpose::Any), ("limits", Purpose::Limits), ("named", Purpose::Named)];
+    let purpose = word(section, "purpose", &purposes, Purpose::Any);
     let identity = name.zip(community).zip(credential).map(|((name, community), credential)| Identity {
         user: section.text("user").unwrap_or(name).to_owned(),
         role: section.text("role").unwrap_or("member").to_owned(),
@@ -494,6 +512,7 @@ fn read_inventory(section: &Section<'_, '_>, sources: &Sources<'_>, inventory: &
     {
         inventory.confirmations.push(Confirmation::AccessLog { origin: reference.to_owned(), text });
     }
+    inventory.permission_key = section.text("permission_key").map(str::to_owned);
     if let Some(who) = section.text("complete_by") {
         if who.trim().is_empty() {
             section.wrong("complete_by", "empty text", "who answers for the list of routes, and when");
@@ -532,9 +551,14 @@ fn read_declaration(section: &Section<'_, '_>) -> Option<Declaration> {
         (section.required("lacks"), section.required("reason"), section.required("approver"));
     section.finish();
     let lacks = lacks?;
-    if !Declaration::FEATURES.contains(&lacks) && catalogue::find(lacks).is_none() {
+    let is_permission = lacks.strip_prefix("permission:").is_some_and(|name| !name.is_empty());
+    if !Declaration::FEATURES.contains(&lacks) && !is_permission && catalogue::find(lacks).is_none() {
         let features = Declaration::FEATURES.join("`, `");
-        section.wrong("lacks", format!("`{lacks}`"), &format!("a control's id or one of `{features}`"));
+        section.wrong(
+            "lacks",
+            format!("`{lacks}`"),
+            &format!("a control's id, `permission:NAME` or one of `{features}`"),
+        );
         return None;
     }
     Some(Declaration::new(lacks, reason?, approver?))

@@ -46,6 +46,8 @@ pub enum Purpose {
     Any,
     /// Rate-limit checks only, so that no other request is counted against it.
     Limits,
+    /// Only where a request names it: its credential is not like others of its role.
+    Named,
 }
 
 /// Someone who may use the target, or whose credential must not work.
@@ -138,6 +140,13 @@ impl Identity {
     #[must_use]
     pub fn session_of(mut self, user: &str) -> Self {
         user.clone_into(&mut self.user);
+        self
+    }
+
+    /// It is there only where a request names it.
+    #[must_use]
+    pub const fn only_by_name(mut self) -> Self {
+        self.purpose = Purpose::Named;
         self
     }
 

@@ -15,6 +15,8 @@ pub struct Inventory {
     pub routes: Vec<Route>,
     /// The document to compare with.
     pub openapi: Option<OpenApi>,
+    /// The member of an operation of that document that names the permission it needs.
+    pub permission_key: Option<String>,
     /// Who or what confirms that the list is whole.
     pub confirmations: Vec<Confirmation>,
     /// Why the list may not be whole after all.
@@ -71,13 +73,23 @@ impl Inventory {
     /// Takes over the operations of an OpenAPI document: unknown ones become routes, and a route that the list calls
     /// public while the document asks for security is a gap.
     pub fn adopt(&mut self, document: &Value) {
-        let routes = routes_of(document);
+        let routes = routes_of(document, self.permission_key.as_deref());
         if routes.is_empty() {
             self.gaps.push("the OpenAPI document names no operation".to_owned());
             return;
         }
         self.confirmations.push(Confirmation::OpenApi(routes.len()));
         for route in routes {
+            if let Some(known) = self.routes.iter_mut().find(|known| known.is_same(&route)) {
+                match (&known.permission, &route.permission) {
+                    (None, named) => known.permission.clone_from(named),
+                    (Some(one), Some(other)) if one != other => self.gaps.push(format!(
+                        "{} needs `{one}` according to target.toml and `{other}` according to the OpenAPI document",
+                        route.line()
+                    )),
+                    _ => {}
+                }
+            }
             match self.routes.iter().find(|known| known.is_same(&route)) {
                 Some(known) if known.auth == Auth::Public && route.auth == Auth::Required => {
                     let secured = document.get("security").is_some()
@@ -129,7 +141,7 @@ fn answered_request(line: &str) -> Option<(Method, String)> {
 }
 
 /// The operations of an OpenAPI document. An operation needs a credential unless it says `security: []`.
-fn routes_of(document: &Value) -> Vec<Route> {
+fn routes_of(document: &Value, permission_key: Option<&str>) -> Vec<Route> {
     let prefix = document
         .pointer("/servers/0/url")
         .and_then(Value::as_str)
@@ -166,6 +178,8 @@ fn routes_of(document: &Value) -> Vec<Route> {
             if operation.get("x-portcullis-effect").and_then(Value::as_str) == Some("reads") {
                 route.effect = Effect::Reads;
             }
+            let permission = permission_key.and_then(|key| operation.get(key)?.as_str());
+            route.permission = permission.map(str::to_owned);
             routes.push(route);
         }
     }

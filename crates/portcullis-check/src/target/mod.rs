@@ -9,25 +9,37 @@ mod edge_file;
 mod file;
 mod identity;
 mod inventory;
+mod owned;
 mod problem;
 mod read;
+mod roles;
 mod route;
+mod sign_up;
 mod template;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use http::{Method, Uri};
+/// The method of a route: the `http` crate's.
+pub use http::Method;
+use http::Uri;
 use portcullis_core::Secret;
 
 pub use canary::{Audience, Canary, SHORTEST_CANARY};
 pub use edge::{CertificateFile, Edge, Listener, Place, Protocol};
 pub use identity::{Credential, Identity, Purpose, State};
 pub use inventory::{Confirmation, Inventory, OpenApi};
+pub use owned::{ID, MARKER, Owned, OwnedKind, Spot};
+pub(crate) use owned::{cookies, query_of, text_at};
 pub use problem::{Problem, TargetError};
+pub use roles::{
+    AccountKind, AccountList, Accounts, Declared, Exercise, Matrix, OwnStanding, Roles, SystemMatrix,
+};
 pub(crate) use route::encode;
 use route::substitute;
 pub use route::{Auth, Effect, Route, RouteKind};
+pub use sign_up::{Act, NewCredential, SignUp, SignUpBy, Step};
+pub(crate) use sign_up::{filled, placeholders};
 
 /// Stands for the asker's community's id in a route's parameters and body. Further names stand for what
 /// [`Tenancy::values`] says: `{{document}}` for a document of the asker's community.
@@ -67,6 +79,14 @@ pub struct Target {
     pub blocked: Option<Uri>,
     /// Where it meets the network; only the base URL is known when there is none.
     pub edge: Option<Edge>,
+    /// Its roles, and what each may do.
+    pub roles: Roles,
+    /// Where its accounts are listed.
+    pub accounts: Accounts,
+    /// What belongs to one member.
+    pub owned: Vec<Owned>,
+    /// The ways in which somebody new gets an account.
+    pub sign_ups: Vec<SignUp>,
     /// What it says that it does not have.
     pub declarations: Vec<Declaration>,
 }
@@ -107,6 +127,10 @@ impl Target {
             canaries: Vec::new(),
             blocked: None,
             edge: None,
+            roles: Roles::default(),
+            accounts: Accounts::default(),
+            owned: Vec::new(),
+            sign_ups: Vec::new(),
             declarations: Vec::new(),
         })
     }
@@ -328,7 +352,8 @@ pub struct Declaration {
 }
 
 impl Declaration {
-    /// What can be declared missing, beside whole controls.
+    /// What can be declared missing, beside whole controls and `permission:NAME` for a permission that no request here
+    /// exercises.
     pub const FEATURES: &[&str] = &[
         "expired",
         "revoked",
@@ -343,6 +368,12 @@ impl Declaration {
         "documents",
         "streaming",
         "lapsed",
+        "conversations",
+        "memories",
+        "uploads",
+        "service-keys",
+        "self-sign-up",
+        "staff-sign-up",
     ];
 
     /// A declaration.

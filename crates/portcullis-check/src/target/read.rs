@@ -210,6 +210,25 @@ impl<'r, 'a> Section<'r, 'a> {
         sections
     }
 
+    /// Sub-tables under free names.
+    pub(super) fn free_sections(&self, name: &'static str) -> Vec<(String, Section<'r, 'a>)> {
+        let wanted = format!("tables `[{name}.NAME]`");
+        let mut sections = Vec::new();
+        for (free, value, span) in self.free_table(name, &wanted) {
+            let path = format!("{}.{free}", self.key(name));
+            match value.as_table() {
+                Some(table) => sections.push((free, Section::new(self.reader, path, span, table))),
+                None => self.reader.problem(&span, &path, kind(value), &wanted),
+            }
+        }
+        sections
+    }
+
+    /// Whether the key stands there.
+    pub(super) fn has(&self, name: &'static str) -> bool {
+        self.value(name).is_some()
+    }
+
     /// Reports every key that no one asked for.
     pub(super) fn finish(&self) {
         let asked = self.asked.borrow();

@@ -59,8 +59,12 @@ pub struct Route {
     pub params: BTreeMap<String, String>,
     /// Query parameters to send.
     pub query: BTreeMap<String, String>,
+    /// Headers to send.
+    pub headers: BTreeMap<String, String>,
     /// JSON body to send.
     pub body: Option<Value>,
+    /// The permission that it needs, in the target's words.
+    pub permission: Option<String>,
     /// Whether asking changes something.
     pub effect: Effect,
     /// The identity that may use it, by name; any working one when absent.
@@ -83,7 +87,9 @@ impl Route {
             kind: RouteKind::Api,
             params: BTreeMap::new(),
             query: BTreeMap::new(),
+            headers: BTreeMap::new(),
             body: None,
+            permission: None,
             effect,
             identity: None,
             succeeds_with: None,
@@ -130,6 +136,20 @@ impl Route {
     #[must_use]
     pub fn query(mut self, name: &str, value: &str) -> Self {
         self.query.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// A header to send.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// The permission that it needs.
+    #[must_use]
+    pub fn needs(mut self, permission: &str) -> Self {
+        self.permission = Some(permission.to_owned());
         self
     }
 
@@ -184,7 +204,7 @@ impl Route {
     }
 
     fn texts(&self) -> impl Iterator<Item = String> {
-        let texts = self.params.values().chain(self.query.values()).cloned();
+        let texts = self.params.values().chain(self.query.values()).chain(self.headers.values()).cloned();
         texts.chain(self.body.as_ref().map(Value::to_string))
     }
 
@@ -229,6 +249,18 @@ impl Route {
         }
         self.filled(&body.to_string(), &BTreeMap::new())?;
         Ok(Some(body))
+    }
+
+    /// The headers to send, with these values for the placeholders.
+    ///
+    /// # Errors
+    /// When a placeholder has no value.
+    pub fn headers_for(
+        &self,
+        values: &BTreeMap<String, String>,
+    ) -> Result<BTreeMap<String, String>, Inconclusive> {
+        let filled = self.headers.iter().map(|(name, value)| Ok((name.clone(), self.filled(value, values)?)));
+        filled.collect()
     }
 
     fn filled(&self, text: &str, values: &BTreeMap<String, String>) -> Result<String, Inconclusive> {

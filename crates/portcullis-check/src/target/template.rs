@@ -23,6 +23,7 @@ base_url = @URL@
 # What it offers. One of the three is wanted, or a pass could rest on a list that forgot a route.
 [inventory]
 # openapi = "/openapi.json"           # a path of the target, or "file:openapi.json"
+# permission_key = "x-permission"     # the member of its operations that names the permission each needs
 # access_log = "file:access.log"      # common or combined format
 # complete_by = "name, date"          # who answers for the list below
 
@@ -38,6 +39,8 @@ base_url = @URL@
 # effect = "reads"                    # asking is harmless; other than GET it is "writes", asked with --allow writes
 # as = "alice"                        # only this identity may use it
 # succeeds_with = 404                 # what a rightful, harmless request gets when that is no success
+# permission = "read-own"             # what a role needs to use it, in the target's words
+# headers = { X-Client = "check" }
 # shared = true                       # the same for every community by design
 
 # Who may use it: two members of different communities; two sessions of one user and two more users for rate limits.
@@ -53,7 +56,7 @@ base_url = @URL@
 # user = "alice"                      # sessions of one user share it
 # plans = ["plus"]                    # what the user pays for
 # spaces = ["office"]                 # spaces the user may see whatever they pay for: name all of them for staff
-# purpose = "limits"                  # used for rate limits only
+# purpose = "limits"                  # used for rate limits only; "named": only where a request names it with `as`
 
 # Credentials that must be refused.
 # [[identity]]
@@ -132,6 +135,79 @@ base_url = @URL@
 # [[edge.listener]]
 # at = "10.0.0.8:5432"
 # protocol = "postgres"               # or "smtp-starttls"; "tls" for what speaks TLS from the first byte
+# Its roles, the least first. One working identity of each role is wanted, and administrators of two communities.
+# [roles]
+# order = ["member", "moderator", "admin"]
+# admins = ["admin"]                  # the roles that count as administrators
+# admin_paths = ["/api/admin"]        # nothing under these is for the least role
+# declared = "file:roles.toml"        # [roles] with a list of permissions for each role, written and signed by a person
+# sha256 = "<sha256 in hex>"          # of that file, when it was signed
+# signed_by = "name, date"
+# system = { method = "GET", path = "/api/admin/roles", as = "ada" }   # where the target says it itself: `roles`, `role`,
+#                                       `permissions`, `routes`, `route_permission` are JSON pointers into its answer
+# own = { method = "GET", path = "/api/me", role = "/role", permissions = "/permissions" }
+
+# A request that exercises a permission, where no [[route]] with that `permission` does.
+# [[permission]]
+# name = "appoint-admins"
+# method = "PATCH"
+# path = "/api/admin/members/{id}"
+# params = { id = "no-such-member" }
+# body = '{"role": "admin"}'
+# succeeds_with = 404
+
+# [accounts]
+# admins_at_most = 3                  # of one community, service keys included
+
+# Where accounts are listed: people, and keys of programs. What stands in an item is named by JSON pointers.
+# [[accounts.list]]
+# kind = "people"                     # or "keys"
+# path = "/api/admin/members"
+# as = ["ada", "odo"]                 # one of its administrators for each community
+# items = "/members"
+# id = "/id"
+# name = "/name"                      # the name it signs in with
+# address = "/email"
+# role = "/role"
+# credential = "/prefix"              # what tells a key from others
+# shared = "/shared"
+# acts_for = "/member"                # the person a key acts for
+# ended = "/revoked_at"
+# total = "/total"
+# next = { query = "after", value = "/next" }   # how the next page is asked for
+
+# What belongs to one member. "{{marker}}" stands for a random text, "{{id}}" for the id of the thing.
+# [[owned]]
+# kind = "conversation"               # or "memory", "file"
+# id = "/id"                          # where `create` answers the id; or "header:NAME"
+# create = { method = "POST", path = "/api/conversations", body = '{"text": "{{marker}}"}' }
+# read = { method = "GET", path = "/api/conversations/{id}", params = { id = "{{id}}" } }
+# update = { method = "PUT", path = "/api/conversations/{id}", params = { id = "{{id}}" }, body = '{"text": "{{marker}}"}' }
+# delete = { method = "DELETE", path = "/api/conversations/{id}", params = { id = "{{id}}" } }
+# list = { method = "GET", path = "/api/conversations" }
+# batch = { method = "GET", path = "/api/conversations", query = { ids = "{{own}},{{id}}" } }
+# lacks = ["update"]                  # which of update, delete, list there is none of
+
+# A way to a new account, step by step; one that the new member begins and one that staff begin. "{{name}}" and
+# "{{address}}" stand for the new member's, other names for what earlier steps captured. Cookies are kept.
+# [sign_up.by-mail]
+# by = "self"                         # or "staff"
+# community = "harbour"
+# cookie = "sid"                      # or bearer = "{{token}}", or header = { name = "X-Key", value = "{{key}}" }
+# headers = { X-CSRF-Token = "{{csrf}}" }
+# [[sign_up.by-mail.step]]
+# method = "POST"
+# path = "/sign-up"
+# form = { email = "{{address}}" }    # or body = '{"email": "{{address}}"}'
+# [[sign_up.by-mail.step]]
+# mail = "file:outbox"                # a folder with `.eml` files
+# link = "/confirm?token="            # what the wanted link holds
+# capture = { token = "query:token" } # also "/pointer", "header:NAME", "cookie:NAME"
+# [[sign_up.by-mail.undo]]            # takes the account away again
+# method = "DELETE"
+# path = "/api/admin/members/{id}"
+# params = { id = "{{name}}" }
+# as = "ada"
 
 # What it does not have. Each needs a reason and someone who says so.
 # [[declares]]

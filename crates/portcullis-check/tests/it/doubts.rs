@@ -1,7 +1,10 @@
 //! What a target file leaves out or gets wrong: the checks say so instead of passing, against a chatbot that is in order.
 
 use futures_util::stream::{self, StreamExt};
-use portcullis_check::target::{Confirmation, Credential, Held, HeldSecret, Identity, State};
+use portcullis_check::target::{
+    AccountKind, Confirmation, Credential, Held, HeldSecret, Identity, NewCredential, OwnedKind, SignUpBy,
+    Spot, State,
+};
 use portcullis_check::{Options, Quiet, Selector, Target, run};
 use portcullis_core::secret::random_bytes;
 
@@ -424,6 +427,173 @@ const CASES: &[Case] = &[
         word: "fail",
         says: "where a dependency is blocked",
     },
+    Case {
+        what: "nobody of the admin role works",
+        change: |target| target.identities.retain(|identity| identity.role != "admin"),
+        id: "AUTH-03",
+        word: "inconclusive",
+        says: "no working identity may use",
+    },
+    Case {
+        what: "the credential of the staff is not known",
+        change: |target| {
+            for identity in target.identities.iter_mut().filter(|identity| identity.role == "staff") {
+                identity.credential = Credential::bearer("wrong");
+            }
+        },
+        id: "AUTH-03",
+        word: "inconclusive",
+        says: "the positive control failed",
+    },
+    Case {
+        what: "no route is in the admin plane",
+        change: |target| target.roles.admin_paths = vec!["/manage".to_owned()],
+        id: "AUTH-03",
+        word: "fail",
+        says: "stands outside the admin plane",
+    },
+    Case {
+        what: "the id of a new conversation is not where it is said to be",
+        change: |target| {
+            target.owned.iter_mut().for_each(|owned| owned.id = Spot::Pointer("/uuid".to_owned()))
+        },
+        id: "AUTH-04",
+        word: "inconclusive",
+        says: "the id of a new conversation is not where",
+    },
+    Case {
+        what: "a conversation is read where there is none",
+        change: |target| {
+            target.owned.iter_mut().for_each(|owned| owned.read.path = "/api/talks/{id}".to_owned());
+        },
+        id: "AUTH-04",
+        word: "inconclusive",
+        says: "the positive control failed",
+    },
+    Case {
+        what: "two sessions of one member stand for two members",
+        change: |target| {
+            target.identities.iter_mut().for_each(|identity| identity.user.clone_from(&identity.community));
+        },
+        id: "AUTH-04",
+        word: "inconclusive",
+        says: "no two members of one community",
+    },
+    Case {
+        what: "how a conversation is changed is not known",
+        change: |target| target.owned.iter_mut().for_each(|owned| owned.update = None),
+        id: "AUTH-04",
+        word: "inconclusive",
+        says: "`update` of a conversation is not known",
+    },
+    Case {
+        what: "how files are uploaded is not known",
+        change: |target| target.owned.retain(|owned| owned.kind != OwnedKind::File),
+        id: "TEN-06",
+        word: "inconclusive",
+        says: "how a file is made and read is not known",
+    },
+    Case {
+        what: "the owner has no expired credential",
+        change: |target| target.identities.retain(|identity| identity.state != State::Expired),
+        id: "TEN-06",
+        word: "inconclusive",
+        says: "no expired credential of `alice`",
+    },
+    Case {
+        what: "nobody signed who may do what",
+        change: |target| target.roles.declared = None,
+        id: "RBAC-01",
+        word: "inconclusive",
+        says: "write each role's permissions into a file",
+    },
+    Case {
+        what: "the declared file was changed after it was signed",
+        change: |target| {
+            let declared = target.roles.declared.as_mut().expect("one is declared");
+            declared.sha256 = "0".repeat(64);
+        },
+        id: "RBAC-01",
+        word: "fail",
+        says: "is not the file that the owner of the foreign chatbot, 2026-01-10 signed",
+    },
+    Case {
+        what: "the system does not say who may do what",
+        change: |target| target.roles.system = None,
+        id: "RBAC-01",
+        word: "inconclusive",
+        says: "add `system` to [roles]",
+    },
+    Case {
+        what: "the list of members ends after its first page",
+        change: |target| target.accounts.lists.iter_mut().for_each(|list| list.next = None),
+        id: "RBAC-02",
+        word: "inconclusive",
+        says: "it is not whole",
+    },
+    Case {
+        what: "service keys are not listed",
+        change: |target| target.accounts.lists.retain(|list| list.kind == AccountKind::People),
+        id: "RBAC-02",
+        word: "inconclusive",
+        says: "where keys are listed is not known",
+    },
+    Case {
+        what: "one community's accounts are not listed",
+        change: |target| target.accounts.lists.iter_mut().for_each(|list| list.askers.truncate(1)),
+        id: "RBAC-02",
+        word: "inconclusive",
+        says: "nobody reads GET /api/admin/members for orchard",
+    },
+    Case {
+        what: "two users have one credential",
+        change: |target| {
+            let of = |target: &Target, name: &str| {
+                let mut all = target.identities.iter();
+                all.find(|identity| identity.name == name).expect("known").credential.clone()
+            };
+            let credential = of(target, "ann");
+            for identity in target.identities.iter_mut().filter(|identity| identity.name == "abe") {
+                identity.credential = credential.clone();
+            }
+        },
+        id: "RBAC-02",
+        word: "fail",
+        says: "`ann` and `abe` use one credential",
+    },
+    Case {
+        what: "no request exercises a permission",
+        change: |target| target.inventory.permission_key = None,
+        id: "RBAC-03",
+        word: "inconclusive",
+        says: "no request exercises `ask`",
+    },
+    Case {
+        what: "nobody has one of the roles",
+        change: |target| target.identities.retain(|identity| identity.role != "staff"),
+        id: "RBAC-03",
+        word: "inconclusive",
+        says: "no working identity has the role `staff`",
+    },
+    Case {
+        what: "there is one way to an account only",
+        change: |target| target.sign_ups.retain(|sign_up| sign_up.by == SignUpBy::Self_),
+        id: "RBAC-04",
+        word: "inconclusive",
+        says: "that is begun by staff is known",
+    },
+    Case {
+        what: "a new member is known by what somebody else has",
+        change: |target| {
+            for sign_up in &mut target.sign_ups {
+                sign_up.credential =
+                    NewCredential::Header { name: "X-Nothing".to_owned(), value: "x".to_owned() };
+            }
+        },
+        id: "RBAC-04",
+        word: "inconclusive",
+        says: "GET /api/me",
+    },
 ];
 
 /// Where the chatbot meets the network.
@@ -442,7 +612,9 @@ async fn what_a_target_file_leaves_out_never_turns_into_a_pass() {
             let mut target = foreign.target();
             (case.change)(&mut target);
             let only = vec![Selector::parse(case.id).expect("an id")];
-            let report = run(target, &Options { only, ..options() }, &Quiet).await;
+            let mut options = Options { only, ..options() };
+            options.allow.writes = case.says != "--allow writes";
+            let report = run(target, &options, &Quiet).await;
             foreign.stop().await;
             let outcome = outcome(&report, case.id);
             let right = outcome.word() == case.word && outcome.reason().contains(case.says);

@@ -88,6 +88,9 @@ impl Foreign {
             text.replace(&format!(":{in_file}"), &format!(":{port}"))
                 .replace(&format!("_port = {in_file}"), &format!("_port = {port}"))
         });
+        let roles = "foreign-chatbot.roles.toml";
+        std::fs::copy(root().join("fixtures/targets").join(roles), self.state.path().join(roles))
+            .expect("the signed matrix");
         let file = self.state.path().join("target.toml");
         std::fs::write(&file, text).expect("it is written");
         Target::load(&file, &|_| None).unwrap_or_else(|error| panic!("{error}"))

@@ -14,8 +14,10 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use portcullis_check::checks::CHECKS;
 use portcullis_check::target::{
-    Audience, Canary, Chat, Confirmation, Credential, DOCUMENT, Edge, HeldSecret, Identity, Inventory,
-    Limits, Listener, Place, Protocol, QUERY, Route, RouteKind, State,
+    AccountKind, AccountList, Accounts, Act, Audience, Canary, Chat, Confirmation, Credential, DOCUMENT,
+    Declared, Edge, HeldSecret, ID, Identity, Inventory, Limits, Listener, MARKER, NewCredential,
+    OwnStanding, Owned, OwnedKind, Place, Protocol, QUERY, Roles, Route, RouteKind, SignUp, SignUpBy, Spot,
+    State, Step, SystemMatrix,
 };
 use portcullis_check::{Quiet, Report, Target, run};
 use portcullis_core::secret::random_bytes;
@@ -164,6 +166,7 @@ fn complete_target(address: SocketAddr) -> Target {
         let values = [("document".to_owned(), "doc-deck".to_owned())].into();
         target.tenancy.values.insert(community.to_owned(), values);
     }
+    people(&mut target, bearer);
     target.blocked = Some(format!("http://{address}").parse().expect("a URL"));
     let listener =
         |protocol| Listener { place: Place { host: "127.0.0.1".to_owned(), port: address.port() }, protocol };
@@ -189,6 +192,104 @@ fn complete_target(address: SocketAddr) -> Target {
     target.secrets.encryption = Some(HeldSecret::served(&STANDARD.encode(random_bytes::<32>()), "the test"));
     target.secrets.csrf = Some(HeldSecret::served(&STANDARD.encode(random_bytes::<32>()), "the test"));
     target
+}
+
+/// Roles, accounts, owners and a way to a new account.
+fn people(target: &mut Target, bearer: impl Fn(&str, i64) -> Credential) {
+    let later = 4_000_000_000;
+    for (name, community, role) in [
+        ("ann", "harbour", "member"),
+        ("stan", "harbour", "staff"),
+        ("sue", "orchard", "staff"),
+        ("ada", "harbour", "admin"),
+        ("odo", "orchard", "admin"),
+    ] {
+        target.identities.push(Identity::new(name, community, bearer(name, later)).role(role));
+    }
+    let old = Identity::new("ann, old", "harbour", bearer("ann", 1_000_000_000)).session_of("ann");
+    target.identities.push(old.state(State::Expired));
+    target.inventory.routes.extend([
+        Route::new(Method::GET, "/api/admin/members").needs("read-members").only_for("ada"),
+        Route::new(Method::GET, "/api/admin/roles").needs("read-members").only_for("ada"),
+        Route::new(Method::GET, "/api/me").needs("ask"),
+    ]);
+    let matrix = "[roles]\nmember = [\"ask\"]\nstaff = [\"ask\"]\nadmin = [\"ask\", \"read-members\"]\n";
+    let unsigned = Declared::new(matrix, "the test's matrix", "", "the test").expect("a matrix");
+    let declared = Declared { signed_sha256: unsigned.sha256.clone(), ..unsigned };
+    target.roles = Roles {
+        order: ["member", "staff", "admin"].map(str::to_owned).to_vec(),
+        admins: vec!["admin".to_owned()],
+        admin_paths: vec!["/api/admin".to_owned()],
+        declared: Some(declared),
+        system: Some(SystemMatrix {
+            route: Route::new(Method::GET, "/api/admin/roles").only_for("ada"),
+            roles: "/roles".to_owned(),
+            role: "/role".to_owned(),
+            permissions: "/permissions".to_owned(),
+            routes: None,
+            permission: "/permission".to_owned(),
+        }),
+        exercises: Vec::new(),
+        own: Some(OwnStanding {
+            route: Route::new(Method::GET, "/api/me"),
+            role: "/role".to_owned(),
+            permissions: None,
+        }),
+    };
+    let list = |kind, path: &str| AccountList {
+        kind,
+        route: Route::new(Method::GET, path),
+        askers: ["ada", "odo"].map(str::to_owned).to_vec(),
+        items: "/items".to_owned(),
+        id: "/id".to_owned(),
+        name: Some("/name".to_owned()),
+        address: None,
+        role: Some("/role".to_owned()),
+        credential: None,
+        shared: None,
+        acts_for: None,
+        ended: None,
+        next: None,
+        total: None,
+    };
+    target.accounts = Accounts {
+        admins_at_most: Some(1),
+        lists: vec![
+            list(AccountKind::People, "/api/admin/members"),
+            list(AccountKind::Keys, "/api/admin/keys"),
+        ],
+    };
+    target.owned = OwnedKind::ALL
+        .map(|kind| Owned {
+            kind,
+            create: Route::new(Method::POST, "/api/things").body(json!({ "text": MARKER })),
+            // The echo has one of these in every answer.
+            id: Spot::Pointer("/path".to_owned()),
+            read: Route::new(Method::GET, "/api/things/{id}").param("id", ID),
+            update: Some(
+                Route::new(Method::PUT, "/api/things/{id}").param("id", ID).body(json!({ "text": MARKER })),
+            ),
+            delete: Some(Route::new(Method::DELETE, "/api/things/{id}").param("id", ID)),
+            list: Some(Route::new(Method::GET, "/api/things")),
+            batch: None,
+            lacks: Vec::new(),
+        })
+        .to_vec();
+    let ask = |path: &str| {
+        let route = Route::new(Method::POST, path).body(json!({ "name": "{{name}}" }));
+        Step { act: Act::Ask { route, form: [].into() }, captures: [].into() }
+    };
+    target.sign_ups = SignUpBy::ALL
+        .map(|by| SignUp {
+            name: by.word().to_owned(),
+            by,
+            community: "harbour".to_owned(),
+            steps: vec![ask("/api/sign-up")],
+            undo: vec![ask("/api/leave")],
+            credential: NewCredential::Bearer("{{name}}".to_owned()),
+            headers: [].into(),
+        })
+        .to_vec();
 }
 
 async fn report_on(what: &'static str) -> Report {

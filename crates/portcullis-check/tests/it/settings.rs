@@ -9,7 +9,7 @@ use portcullis_core::SystemClock;
 /// Everything allowed, short waits.
 pub(crate) fn options() -> Options {
     let mut options = Options::new(Arc::new(SystemClock::new()));
-    options.allow = Allow { writes: false, load: true, drills: false };
+    options.allow = Allow { writes: true, load: true, drills: false };
     options.budget = Budget {
         connect_timeout: Duration::from_secs(2),
         answer_timeout: Duration::from_secs(5),

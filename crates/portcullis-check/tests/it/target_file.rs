@@ -30,7 +30,7 @@ fn every_problem_is_reported_at_once_with_its_line() {
       --> target:14
     error: `secrets.jwt_secret`: found `env:MISSING`, which is not set, wanted an environment variable with a value
       --> target:17
-    error: `declares[0].lacks`: found `everything`, wanted a control's id or one of `expired`, `revoked`, `wrong-audience`, `pages`, `login`, `assets`, `user-limit`, `address-limit`, `session-limit`, `search`, `documents`, `streaming`, `lapsed`
+    error: `declares[0].lacks`: found `everything`, wanted a control's id, `permission:NAME` or one of `expired`, `revoked`, `wrong-audience`, `pages`, `login`, `assets`, `user-limit`, `address-limit`, `session-limit`, `search`, `documents`, `streaming`, `lapsed`, `conversations`, `memories`, `uploads`, `service-keys`, `self-sign-up`, `staff-sign-up`
       --> target:20
     error: `declares[0].approver`: found empty text, wanted a value
       --> target:22
@@ -109,6 +109,20 @@ fn what_cannot_be_looked_at_in_an_edge_is_reported() {
     error: `edge.listener[0].protocol`: found `redis`, wanted `tls`, `postgres` or `smtp-starttls`; `tls` is for everything that speaks TLS from the first byte, such as Redis, Qdrant, Vault, Neo4j and HTTPS
       --> target:16
     "#);
+}
+
+#[test]
+fn what_says_nothing_about_roles_and_accounts_is_reported() {
+    let text = "name = \"bot\"\nbase_url = \"https://bot.example.org\"\n\n[[identity]]\nname = \"alice\"\ncommunity = \"a\"\n\
+                bearer = \"env:TOKEN\"\nrole = \"boss\"\n\n[roles]\norder = [\"member\", \"admin\"]\nadmins = [\"root\"]\n\
+                admin_paths = [\"admin\"]\ndeclared = \"file:none.toml\"\nsha256 = \"abc\"\nsigned_by = \"Jo\"\n\
+                own = { method = \"GET\", path = \"/me\" }\n\n[[accounts.list]]\nkind = \"robots\"\npath = \"/members\"\n\
+                as = [\"bob\"]\nitems = \"members\"\n\n[[owned]]\nkind = \"conversation\"\nid = \"id\"\n\
+                create = { method = \"POST\", path = \"/c\" }\nread = { method = \"GET\", path = \"/c/{id}\" }\n\
+                lacks = [\"undo\"]\n\n[sign_up.mail]\nby = \"friend\"\ncommunity = \"a\"\nbearer = \"{{token}}\"\n\n\
+                [[sign_up.mail.step]]\nmethod = \"POST\"\npath = \"/join\"\nbody = '{\"code\": \"{{code}}\"}'\n\
+                capture = { id = \"id\" }\n";
+    insta::assert_snapshot!(parse(text).unwrap_err());
 }
 
 #[test]

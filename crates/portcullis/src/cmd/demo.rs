@@ -16,7 +16,7 @@ use portcullis_core::{AbilitySet, KeyAbility, Role, Secret, Tier};
 use portcullis_mail::{Mail, Message};
 use portcullis_store::{Entitlement, KeyActor, NewCommunity, NewMember, NewSpace, Plan, SpaceAccess};
 
-use super::{check, import, serve};
+use super::{check, import, serve, target};
 use crate::args::{DemoArgs, Format};
 use crate::instance::{Instance, Kept};
 use crate::out;
@@ -113,7 +113,8 @@ fn configure(folder: &Path, listen: SocketAddr) -> Result<Config> {
         .with("demo", "mail.kind", "outbox")
         .with("demo", "mail.outbox", "outbox")
         .with("demo", "mail.from", "no-reply@demo.example")
-        .with("demo", "sign_in.open", DEMOS.iter().map(|demo| demo.slug).take(1).collect::<String>());
+        // One of the demo's communities lets strangers join, and so does the one that the checks make for themselves.
+        .with("demo", "sign_in.open", format!("harbour-sailors, {}", target::OPEN_TO_STRANGERS));
     let loaded = portcullis_config::load(&made.config, &Environment::of::<&str, &str>([]), &flags)
         .map_err(|problems| anyhow::anyhow!("{problems}"))
         .context("the demo's own configuration is not valid")?;

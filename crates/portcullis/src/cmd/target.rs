@@ -8,6 +8,7 @@
 mod belongings;
 mod ground;
 mod people;
+mod standing;
 mod twin;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -28,7 +29,7 @@ use serde_json::json;
 
 use self::belongings::Belongings;
 use self::ground::{Ground, PLOTS};
-use self::people::{People, STEWARDS};
+use self::people::{ADMINS, People};
 use self::twin::Twin;
 use crate::instance::Kept;
 
@@ -36,6 +37,8 @@ use crate::instance::Kept;
 const APPROVER: &str = "the Portcullis project";
 /// The community whose sign-in page is asked for.
 const DOOR: &str = PLOTS[0].slug;
+/// The checks' community that strangers must be able to join, so that it is seen what they become.
+pub(super) const OPEN_TO_STRANGERS: &str = DOOR;
 /// The id of nothing.
 const MISSING: &str = "00000000-0000-7000-8000-000000000000";
 
@@ -80,9 +83,12 @@ impl SelfTarget {
             let routes = routes(first);
             target.inventory = Inventory::generated(routes, "the route table that the router is built from");
             target.inventory.openapi = Some(OpenApi::OnTarget("/openapi.json".to_owned()));
+            target.inventory.permission_key = Some("x-action".to_owned());
             people.for_limits(first, config).await?;
+            people.builders(first).await?;
             people.with_ends(first).await?;
         }
+        standing::describe(&mut target, &grounds, config)?;
         let (identities, keys) = people.into_parts();
         target.identities = identities;
         Ok(Self { target, made: Made { keys, twin } })
@@ -180,7 +186,7 @@ fn routes(ground: &Ground) -> Vec<Route> {
             probed = probed.public();
         }
         if route.path.starts_with("/admin/") {
-            probed = probed.only_for(&people::steward(ground, number % STEWARDS));
+            probed = probed.only_for(&people::admin(ground, number % ADMINS));
         }
         match (route.shape, route.access) {
             (Shape::Page, Access::Needs(_)) => return page(probed, route, keeper),

@@ -35,6 +35,8 @@ pub(in crate::checks) struct Errand<'t, T> {
     pub(in crate::checks) values: Option<BTreeMap<String, String>>,
     /// Who may send it.
     pub(in crate::checks) askers: Vec<&'t Identity>,
+    /// What is sent in place of the route's own request, but for the credential.
+    pub(in crate::checks) call: Option<Call>,
 }
 
 /// What came back.
@@ -209,15 +211,21 @@ impl<'t> Crew<'t> {
         errand: &Errand<'t, T>,
         asker: Option<&'t Identity>,
     ) -> Result<Call, Inconclusive> {
+        let most = self.target.limits.address_per_minute.map_or(PER_ADDRESS, |limit| (limit / 2).max(1));
         if self.left_at_source == 0 {
             self.source = probe.fresh_source().or(self.source);
-            self.left_at_source =
-                self.target.limits.address_per_minute.map_or(PER_ADDRESS, |limit| (limit / 2).max(1));
+            self.left_at_source = most;
         }
-        self.left_at_source -= 1;
+        // Strangers are limited sooner than members.
+        let weight = if asker.is_none() { (most / PER_ADDRESS).max(1) } else { 1 };
+        self.left_at_source = self.left_at_source.saturating_sub(weight);
         let own = || self.target.values(asker.map_or("", |asker| asker.community.as_str()));
         let values = errand.values.clone().unwrap_or_else(own);
-        let call = Call::filled(&errand.route, &values)?.from(self.source);
+        let call = match &errand.call {
+            Some(call) => call.clone(),
+            None => Call::filled(&errand.route, &values)?,
+        };
+        let call = call.from(self.source);
         Ok(match asker {
             Some(asker) => call.with(&asker.credential, &asker.name),
             None => call,

@@ -25,9 +25,9 @@ use crate::classify::Kind;
 use crate::probe::Seen;
 use crate::target::{Auth, Canary, DOCUMENT, Effect, Identity, Purpose, QUERY, Route, Target};
 
-/// Working identities that are not set aside for rate limits.
+/// Working identities that are not set aside for something.
 pub(super) fn askers(target: &Target) -> Vec<&Identity> {
-    target.valid().into_iter().filter(|identity| identity.purpose != Purpose::Limits).collect()
+    target.valid().into_iter().filter(|identity| identity.purpose == Purpose::Any).collect()
 }
 
 /// Those who may read a canary.

@@ -63,6 +63,7 @@ impl Way {
             route: self.route.clone(),
             values: Some(values(target, canary, community)),
             askers: askers.to_vec(),
+            call: None,
         };
         communities.map(to_errand).collect()
     }

@@ -51,7 +51,6 @@ cases! {
         "echo",
         "spa-shell",
         "shared-bucket",
-        "rate-limit-too-low",
     ],
 }
 
@@ -183,7 +182,7 @@ fn chat<'t>(
     askers: &[&'t Identity],
     tag: Option<&'t Canary>,
 ) -> Errand<'t, Option<&'t Canary>> {
-    Errand { tag, route: target.chat.asking(text), values: None, askers: askers.to_vec() }
+    Errand { tag, route: target.chat.asking(text), values: None, askers: askers.to_vec(), call: None }
 }
 
 /// Every question about a canary, by members of each other community.
@@ -219,7 +218,7 @@ fn other_requests<'t>(
     for identity in canary::one_of_each_community(target) {
         for route in canary::plain_routes(target, identity) {
             let askers = vec![identity];
-            errands.push(Errand { tag: None, route, values: None, askers });
+            errands.push(Errand { tag: None, route, values: None, askers, call: None });
         }
     }
     errands

@@ -110,7 +110,13 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
         let look = |surface| Look { surface, canary: None };
         let routes: Vec<Route> = routes.collect();
         for route in routes {
-            errands.push(Errand { tag: look(Surface::Other), route, values: None, askers: vec![identity] });
+            errands.push(Errand {
+                tag: look(Surface::Other),
+                route,
+                values: None,
+                askers: vec![identity],
+                call: None,
+            });
         }
         if first {
             let broken = broken(&target).into_iter();
@@ -119,6 +125,7 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
                 route,
                 values: None,
                 askers: target.peers(identity),
+                call: None,
             }));
         }
     }
@@ -169,7 +176,13 @@ fn requests<'t>(
             _ => Some(target.chat.asking(&question)),
         };
         let tag = Look { surface: *surface, canary: Some(canary) };
-        errands.extend(route.map(|route| Errand { tag, route, values: None, askers: askers.to_vec() }));
+        errands.extend(route.map(|route| Errand {
+            tag,
+            route,
+            values: None,
+            askers: askers.to_vec(),
+            call: None,
+        }));
     }
     let tag = Look { surface: Surface::Way, canary: Some(canary) };
     errands.extend(ways.iter().flat_map(|way| way.errands(target, canary, askers, &tag)));
@@ -338,7 +351,7 @@ async fn moved<'t>(
     let errand = |text: &str| {
         let mut values = target.values(&asker.community);
         values.insert("query".to_owned(), text.to_owned());
-        Errand { tag: (), route: way.route.clone(), values: Some(values), askers: vec![*asker] }
+        Errand { tag: (), route: way.route.clone(), values: Some(values), askers: vec![*asker], call: None }
     };
     let texts = [decoy(&canary.text), decoy(&canary.text), canary.text.clone()];
     let answers = crew.ask(probe, texts.iter().map(|text| errand(text)).collect()).await?;

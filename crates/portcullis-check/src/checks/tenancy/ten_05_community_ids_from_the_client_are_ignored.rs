@@ -45,7 +45,7 @@ cases! {
         "documents-of-all-workspaces",
         "error-names-foreign-title",
     ],
-    inconclusive_on: ["dead", "mute", "login-wall", "waf", "yes-man", "echo", "spa-shell"],
+    inconclusive_on: ["dead", "mute", "login-wall", "waf", "yes-man", "echo", "spa-shell", "conversation-list-of-all"],
 }
 
 /// Names under which clients send the id of a community.

@@ -127,6 +127,7 @@ fn requests<'t>(
             route: target.chat.asking(&prompt.text),
             values: None,
             askers: askers.clone(),
+            call: None,
         })
         .collect();
     for way in ways {
@@ -148,7 +149,7 @@ fn afterwards<'t>(target: &'t Target, closed: &[&'t Canary]) -> Vec<Errand<'t, L
         }
         for route in canary::plain_routes(target, identity) {
             let tag = Look::Outside(shut.clone());
-            errands.push(Errand { tag, route, values: None, askers: vec![identity] });
+            errands.push(Errand { tag, route, values: None, askers: vec![identity], call: None });
         }
     }
     errands

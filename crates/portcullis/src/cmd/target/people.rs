@@ -12,11 +12,11 @@ use crate::instance::Kept;
 
 /// How many of each kind a community has: checks that ask hundreds of questions spread them over all who may ask, so that
 /// nobody reaches their own limit.
-const MEMBERS: usize = 8;
+const MEMBERS: usize = 16;
 const PAYERS: usize = 2;
-const STAFF: usize = 2;
-/// How many share the work of asking the administration's routes.
-pub(super) const STEWARDS: usize = 4;
+const STAFF: usize = 3;
+/// How many admins a community has, beside the owner who keeps it. They share the work of asking its administration.
+pub(super) const ADMINS: usize = 4;
 /// How long the key lasts that ends during the run.
 const SHORT_SECONDS: i64 = 12;
 
@@ -62,11 +62,11 @@ impl<'k> People<'k> {
             let identity = self.identity(ground, &name, moderator, self.hour).await?;
             self.identities.push(identity.role("moderator").spaces(&SPACES));
         }
-        for number in 0..STEWARDS {
-            let name = steward(ground, number);
-            let steward = self.member(ground, &name, Role::Owner).await?;
-            let identity = self.manager(ground, &name, steward, self.hour).await?;
-            self.identities.push(identity);
+        for number in 1..=ADMINS {
+            let name = format!("admin {number} of {of}");
+            let admin = self.member(ground, &name, Role::Admin).await?;
+            let identity = self.identity(ground, &name, admin, self.hour).await?;
+            self.identities.push(identity.role("admin").spaces(&SPACES));
         }
         let name = format!("former payer of {of}");
         let former = self.member(ground, &name, Role::Member).await?;
@@ -76,7 +76,7 @@ impl<'k> People<'k> {
 
         let name = keeper(ground);
         let keeper = self.member(ground, &name, Role::Owner).await?;
-        let identity = self.manager(ground, &name, keeper, self.hour).await?;
+        let identity = self.keeper_identity(ground, &name, keeper, self.hour).await?;
         // Checks that compare two communities take the first member of the second: there must be something to compare.
         let first = self.identities.iter().position(|identity| identity.community == ground.community.slug);
         let is_second = self.identities.iter().any(|identity| identity.community != ground.community.slug);
@@ -103,24 +103,43 @@ impl<'k> People<'k> {
         Ok(())
     }
 
+    /// One key of each role that may own the whole request, for the requests that name it.
+    pub(super) async fn builders(&mut self, ground: &Ground) -> Result<()> {
+        for role in Role::ALL {
+            let of = ground.plot.name;
+            let user = match role {
+                Role::Member => format!("member 2 of {of}"),
+                Role::Moderator => format!("moderator 1 of {of}"),
+                Role::Admin => format!("admin 1 of {of}"),
+                Role::Owner => keeper(ground),
+            };
+            let member = self.member(ground, &user, role).await?;
+            let abilities = KeyAbility::ALL.into_iter().collect();
+            let identity = self.able(ground, &builder(ground, role), member, self.hour, abilities).await?;
+            self.identities.push(identity.session_of(&user).role(role.name()).only_by_name());
+        }
+        Ok(())
+    }
+
     /// Keys that must not work, and one that stops working during the run. Comes last: that one's time runs.
     pub(super) async fn with_ends(&mut self, ground: &Ground) -> Result<()> {
-        let leaver =
-            self.member(ground, &format!("former member of {}", ground.plot.name), Role::Member).await?;
+        // Of a member whose other key works: what the ended ones open or not is theirs.
+        let leaver_name = format!("member 1 of {}", ground.plot.name);
+        let leaver = self.member(ground, &leaver_name, Role::Member).await?;
         let expired = self.identity(ground, "expired key", leaver, self.kept.clock.now()).await?;
-        self.identities.push(expired.state(State::Expired));
+        self.identities.push(expired.session_of(&leaver_name).state(State::Expired));
         let revoked = self.identity(ground, "revoked key", leaver, self.hour).await?;
         if let Some((_, id)) = self.keys.last() {
             self.kept.stores.keys.revoke(&ground.scope, *id).await?;
         }
-        self.identities.push(revoked.state(State::Revoked));
+        self.identities.push(revoked.session_of(&leaver_name).state(State::Revoked));
         let ends = self.kept.clock.now().checked_add(SHORT_SECONDS.seconds())?;
         // Of those for whom some routes are alone, so that it opens those too until then.
-        let users =
-            std::iter::once(keeper(ground)).chain((0..STEWARDS).map(|number| steward(ground, number)));
-        for user in users {
-            let member = self.member(ground, &user, Role::Owner).await?;
-            let short = self.manager(ground, &format!("key that ends of {user}"), member, ends).await?;
+        let admins = (0..ADMINS).map(|number| (admin(ground, number), Role::Admin));
+        for (user, role) in std::iter::once((keeper(ground), Role::Owner)).chain(admins) {
+            let member = self.member(ground, &user, role).await?;
+            let short = self.identity(ground, &format!("key that ends of {user}"), member, ends).await?;
+            let short = short.role(role.name()).spaces(&SPACES);
             self.identities.push(short.session_of(&user).expiring(ends));
         }
         Ok(())
@@ -140,6 +159,8 @@ impl<'k> People<'k> {
         Ok(self.kept.stores.members.entitle(&ground.scope, member, entitlement).await?)
     }
 
+    /// A key for everything but owning the whole request: the checks want the community's answers, not the model's, and
+    /// what such a key may not do its member's role forbids.
     async fn identity(
         &mut self,
         ground: &Ground,
@@ -147,20 +168,18 @@ impl<'k> People<'k> {
         member: MemberId,
         expires: Timestamp,
     ) -> Result<Identity> {
-        let abilities = [KeyAbility::Chat, KeyAbility::Search, KeyAbility::Personal].into_iter().collect();
-        self.able(ground, name, member, expires, abilities).await
+        self.able(ground, name, member, expires, AbilitySet::SESSION).await
     }
 
-    /// A key for everything that one may do who manages the community, but owning the whole request: the checks want the
-    /// community's answers, not the model's.
-    async fn manager(
+    /// The same for the one who manages the community and has something of their own.
+    async fn keeper_identity(
         &mut self,
         ground: &Ground,
         name: &str,
         member: MemberId,
         expires: Timestamp,
     ) -> Result<Identity> {
-        Ok(self.able(ground, name, member, expires, AbilitySet::SESSION).await?.role("owner").spaces(&SPACES))
+        Ok(self.identity(ground, name, member, expires).await?.role("owner").spaces(&SPACES))
     }
 
     async fn able(
@@ -184,9 +203,14 @@ pub(super) fn keeper(ground: &Ground) -> String {
     format!("keeper of {}", ground.plot.name)
 }
 
-/// What the stewards are called.
-pub(super) fn steward(ground: &Ground, number: usize) -> String {
-    format!("steward {} of {}", number + 1, ground.plot.name)
+/// What the admins of a community are called, counted from 0.
+pub(super) fn admin(ground: &Ground, number: usize) -> String {
+    format!("admin {} of {}", number + 1, ground.plot.name)
+}
+
+/// What the identity of a role is called whose key may own the whole request.
+pub(super) fn builder(ground: &Ground, role: Role) -> String {
+    format!("builder, {} of {}", role.name(), ground.plot.name)
 }
 
 /// How many members it takes to reach the limit of one address without any of them reaching their own.
