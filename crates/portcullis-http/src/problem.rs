@@ -128,7 +128,7 @@ impl Problem {
         let way = if status.is_server_error() { Way::Nowhere } else { Way::Chat };
         let request = self.request.map(|request| request.to_string()).unwrap_or_default();
         portcullis_pages::refused(&Refused {
-            frame: Frame { community: "", base: "", notice: None },
+            frame: Frame { community: "", base: "", door: "", notice: None },
             title,
             sentence: &self.refusal.detail,
             request: &request,

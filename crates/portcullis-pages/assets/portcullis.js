@@ -2,7 +2,7 @@
 // markup: words are text nodes, and a finished answer, which the server has sanitised, is copied node by node from an
 // allow-list. Without it the pages can be read, and nothing can be asked or changed.
 
-const base = document.body.dataset.base;
+const { base, login } = document.body.dataset;
 const token = document.querySelector("meta[name=csrf-token]")?.content ?? "";
 const by = (id) => document.getElementById(id);
 
@@ -75,7 +75,7 @@ function show(place, error) {
   place.replaceChildren(error instanceof Problem ? error.message : "Something went wrong. Please try again.");
   if (error.signIn) {
     const link = document.createElement("a");
-    link.href = `${base}/login`;
+    link.href = login;
     link.textContent = "Sign in again";
     place.append(" ", link);
   }
@@ -179,7 +179,7 @@ by("dialog-input")?.addEventListener("keydown", (event) => {
 });
 
 const one = (kind, id) => `/v1/${kind}/${encodeURIComponent(id)}`;
-const leave = (path) => location.assign(`${base}${path}`);
+const leave = (path) => location.assign(path);
 
 const DO = {
   "rename-conversation": ({ id, text }) =>
@@ -201,7 +201,7 @@ const DO = {
       danger: true,
       act: async () => {
         await send("DELETE", one("conversations", id));
-        if (by("ask")) leave("/");
+        if (by("ask")) leave(`${base}/`);
         else location.reload();
       },
     }),
@@ -247,16 +247,16 @@ const DO = {
       danger: true,
       act: async () => {
         await send("DELETE", "/v1/sessions");
-        leave("/login");
+        leave(login);
       },
     }),
   "sign-out": async (_, button) => {
     button.disabled = true;
     try {
       await send("DELETE", "/v1/session");
-      leave("/login");
+      leave(login);
     } catch (error) {
-      if (error.signIn) leave("/login");
+      if (error.signIn) leave(login);
       show(by("problem"), error);
       button.disabled = false;
     }

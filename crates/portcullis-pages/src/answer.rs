@@ -24,6 +24,11 @@ use crate::view::Source;
 /// to depth, and nobody reads them.
 const DEEPEST: usize = 12;
 
+/// The longest answer that is rendered, in bytes of Markdown. Longer ones are shown as they were written: the sanitiser's
+/// parser and writer take time in proportion to the square of some texts' length, and only ones that nobody asked for
+/// are that long.
+const LONGEST: usize = 64 * 1024;
+
 /// What an answer's link is. Nobody's ranking, opener or referrer.
 const REL: &str = "noopener noreferrer nofollow";
 
@@ -83,7 +88,8 @@ fn is_document(path: &str) -> bool {
     path.rsplit_once("/documents/").is_some_and(|(base, id)| link::document(base, id) == path)
 }
 
-/// HTML that went through the sanitiser. Nothing else makes one, so a template may print it as it is.
+/// HTML that went through the sanitiser, or text that was escaped. Nothing else makes one, so a template may print it as
+/// it is.
 #[derive(Debug)]
 pub(crate) struct Sanitised(String);
 
@@ -124,13 +130,28 @@ pub fn answer_fragment(text: &str, sources: &[Source<'_>]) -> String {
     Answer::new(text, sources).render().unwrap_or_default()
 }
 
-/// Markdown rendered, then sanitised.
+/// Markdown rendered, then sanitised; or, if it is too long for that, the text escaped.
 fn sanitised(text: &str, sources: &[Source<'_>]) -> Sanitised {
+    if text.len() > LONGEST {
+        return Sanitised(plain(text));
+    }
     let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH;
     let events = TextMergeStream::new(Parser::new_ext(text, options));
     let mut html = String::with_capacity(text.len() * 2);
     pulldown_cmark::html::push_html(&mut html, Rewriter::new(sources).rewrite(events).into_iter());
     Sanitised(SANITISER.clean(&html).to_string())
+}
+
+/// Text that is markup nowhere, with a paragraph for each of its own.
+fn plain(text: &str) -> String {
+    let mut html = String::with_capacity(text.len() * 2);
+    for paragraph in text.split("\n\n").filter(|paragraph| !paragraph.trim().is_empty()) {
+        html.push_str("<p>");
+        // Writing into a `String` cannot fail.
+        let _ = Shown.write_escaped_str(&mut html, paragraph);
+        html.push_str("</p>\n");
+    }
+    html
 }
 
 /// Where a link begun and where it leads.
@@ -359,10 +380,12 @@ fn mark(text: &str, from: usize) -> Option<(&str, usize, &str)> {
     }
 }
 
-/// Whether a link's text tells its reader where it leads: it is the address or its host, letter for letter.
+/// Whether a link's text tells its reader where it leads: it is the address or its host, letter for letter. An address
+/// with characters that the renderer would encode is not what its link will hold.
 fn tells(text: &str, address: &str, host: &str) -> bool {
     let text = text.trim();
-    text == address || text == address.trim_end_matches('/') || text == host
+    let kept = address.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.~/?=&%#:+".contains(&b));
+    text == host || (kept && (text == address || text == address.trim_end_matches('/')))
 }
 
 const fn lower(level: HeadingLevel) -> HeadingLevel {

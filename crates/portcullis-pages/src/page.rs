@@ -26,6 +26,8 @@ enum Place {
 struct Site {
     community: String,
     base: String,
+    /// The address of the sign-in page.
+    login: String,
     insecure: bool,
     /// `None` for pages without navigation.
     place: Option<Place>,
@@ -42,6 +44,7 @@ impl Site {
         Self {
             community: line(frame.community, "This community").into_owned(),
             base: link::base(frame.base).to_owned(),
+            login: format!("{}/login", link::base(frame.door)),
             insecure: frame.notice == Some(Notice::Insecure),
             place: None,
             csrf: None,
@@ -158,7 +161,7 @@ struct ChoosePage {
 
 /// The page of a shared host where no community is named.
 pub fn choose(view: &Choose) -> String {
-    let frame = Frame { community: "Portcullis", base: "", notice: view.notice };
+    let frame = Frame { community: "Portcullis", base: "", door: "", notice: view.notice };
     rendered(&ChoosePage {
         site: Site::new(&frame),
         problem: matches!(view.problem, Some(ChooseProblem::Malformed)),

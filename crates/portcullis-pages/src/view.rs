@@ -11,6 +11,9 @@ pub struct Frame<'a> {
     /// `""`, or `/c/SLUG` for a community on a shared host. It stands before every page link; links to `/v1/` and
     /// `/assets/` never have it.
     pub base: &'a str,
+    /// What stands before `/login` in the address of the community's sign-in page: like `base`, except that a shared
+    /// host asks who is signed in for the pages, and so needs `/c/SLUG` for this one only.
+    pub door: &'a str,
     /// What a reader should know about the address they are at.
     pub notice: Option<Notice>,
 }

@@ -32,6 +32,9 @@ enum Origin {
     Python { packages: &'static [&'static str], variable: &'static str },
     /// A folder with these packages; tests find its `node_modules` in the variable.
     Node { packages: &'static [&'static str], variable: &'static str },
+    /// A folder with what the lock file of this folder of the workspace names; tests find its `node_modules` in the
+    /// variable.
+    Locked { folder: &'static str, variable: &'static str },
     /// A folder beside the workspace that is given or not; never made here.
     Beside { folder: &'static str },
 }
@@ -67,7 +70,7 @@ const COMPONENTS: &[Component] = &[
     Component {
         name: "npm",
         origin: Origin::Debian { probe: ("npm", &["--version"]), packages: &["npm"] },
-        needed: Needed::By(&["client"]),
+        needed: Needed::By(&["client", PAGES]),
     },
     Component {
         name: "python",
@@ -110,9 +113,17 @@ const COMPONENTS: &[Component] = &[
     Component {
         name: "chromium",
         origin: Origin::Debian { probe: ("chromium", &["--version"]), packages: &["chromium"] },
-        needed: Needed::By(&["browser"]),
+        needed: Needed::By(&[PAGES]),
+    },
+    Component {
+        name: "playwright",
+        origin: Origin::Locked { folder: "fixtures/browser", variable: "PORTCULLIS_TEST_BROWSER_MODULES" },
+        needed: Needed::By(&[PAGES]),
     },
 ];
+
+/// The test that needs a browser. The crate of the pages has a file of the same name, which needs none.
+const PAGES: &str = "portcullis/tests/it/pages";
 
 /// Whether lacking components are installed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -282,7 +293,7 @@ impl Installer {
         if self.supply == Supply::FindOnly {
             return State::Absent("not found, and nothing is installed with `--no-services`".to_owned());
         }
-        match self.install(component) {
+        match self.install(component, root) {
             Ok(()) if self.is_present(component, root) => State::Present,
             Ok(()) => State::Absent("installed, and still not found".to_owned()),
             Err(error) => State::Absent(format!("{error:#}")),
@@ -293,15 +304,20 @@ impl Installer {
         match &component.origin {
             Origin::Debian { probe: (program, arguments), .. } => process::succeeds(program, arguments),
             Origin::Python { packages, .. } | Origin::Node { packages, .. } => {
-                // Written last, so that a broken installation is made anew.
-                fs::read_to_string(self.folder(component).join(STAMP))
-                    .is_ok_and(|text| text == packages.join("\n"))
+                self.is_stamped(component, &packages.join("\n"))
             }
+            Origin::Locked { folder, .. } => fs::read_to_string(root.join(folder).join(LOCK))
+                .is_ok_and(|lock| self.is_stamped(component, &lock)),
             Origin::Beside { folder } => root.join(folder).is_dir(),
         }
     }
 
-    fn install(&mut self, component: &Component) -> Result<()> {
+    /// The stamp is written last, so that a broken installation is made anew.
+    fn is_stamped(&self, component: &Component, holds: &str) -> bool {
+        fs::read_to_string(self.folder(component).join(STAMP)).is_ok_and(|text| text == holds)
+    }
+
+    fn install(&mut self, component: &Component, root: &Path) -> Result<()> {
         let folder = self.folder(component);
         match &component.origin {
             Origin::Debian { packages, .. } => {
@@ -315,11 +331,25 @@ impl Installer {
                         .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
                         .args(*packages),
                 )?;
-                stamp(&folder, packages)
+                stamp(&folder, &packages.join("\n"))
+            }
+            Origin::Locked { folder: from, .. } => {
+                make(&folder)?;
+                for file in [MANIFEST, LOCK] {
+                    let (from, to) = (root.join(from).join(file), folder.join(file));
+                    fs::copy(&from, to).with_context(|| format!("`{}` cannot be copied", from.display()))?;
+                }
+                // `ci` installs exactly what the lock file names, by its hashes, or fails.
+                process::run(
+                    Command::new("npm")
+                        .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix"])
+                        .arg(&folder),
+                )?;
+                let lock = fs::read_to_string(folder.join(LOCK)).context("the lock file is gone")?;
+                stamp(&folder, &lock)
             }
             Origin::Node { packages, .. } => {
-                fs::create_dir_all(&folder)
-                    .with_context(|| format!("`{}` cannot be made", folder.display()))?;
+                make(&folder)?;
                 process::run(
                     Command::new("npm")
                         .args([
@@ -333,7 +363,7 @@ impl Installer {
                         .arg(&folder)
                         .args(*packages),
                 )?;
-                stamp(&folder, packages)
+                stamp(&folder, &packages.join("\n"))
             }
             Origin::Beside { folder } => bail!("`{folder}` is given or not"),
         }
@@ -365,7 +395,9 @@ impl Installer {
     fn variable(&self, component: &Component) -> Option<(&'static str, PathBuf)> {
         match &component.origin {
             Origin::Python { variable, .. } => Some((variable, self.folder(component).join(INTERPRETER))),
-            Origin::Node { variable, .. } => Some((variable, self.folder(component).join("node_modules"))),
+            Origin::Node { variable, .. } | Origin::Locked { variable, .. } => {
+                Some((variable, self.folder(component).join("node_modules")))
+            }
             Origin::Debian { .. } | Origin::Beside { .. } => None,
         }
     }
@@ -376,9 +408,16 @@ const STAMP: &str = "installed.txt";
 
 const INTERPRETER: &str = "bin/python";
 
-fn stamp(folder: &Path, packages: &[&str]) -> Result<()> {
+const MANIFEST: &str = "package.json";
+const LOCK: &str = "package-lock.json";
+
+fn make(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("`{}` cannot be made", folder.display()))
+}
+
+fn stamp(folder: &Path, holds: &str) -> Result<()> {
     let file = folder.join(STAMP);
-    fs::write(&file, packages.join("\n")).with_context(|| format!("`{}` cannot be written", file.display()))
+    fs::write(&file, holds).with_context(|| format!("`{}` cannot be written", file.display()))
 }
 
 fn apt_get(arguments: &[&str]) -> Command {
@@ -491,9 +530,42 @@ mod tests {
             Installer { tools: root.path().into(), supply: Supply::FindOnly, packages: Packages::NotAsked };
         assert!(!installer.is_present(&component, root.path()));
         fs::create_dir_all(installer.folder(&component)).unwrap();
-        stamp(&installer.folder(&component), &["a@0"]).unwrap();
+        stamp(&installer.folder(&component), "a@0").unwrap();
         assert!(!installer.is_present(&component, root.path()));
-        stamp(&installer.folder(&component), &["a@1"]).unwrap();
+        stamp(&installer.folder(&component), "a@1").unwrap();
         assert!(installer.is_present(&component, root.path()));
+    }
+
+    #[test]
+    fn a_folder_made_from_another_lock_file_is_made_anew() {
+        let root = tempfile::tempdir().unwrap();
+        let component = Component {
+            name: "driver",
+            origin: Origin::Locked { folder: "fixture", variable: "X" },
+            needed: Needed::Always,
+        };
+        let tools = root.path().join("tools");
+        let installer = Installer { tools, supply: Supply::FindOnly, packages: Packages::NotAsked };
+        make(&installer.folder(&component)).unwrap();
+        stamp(&installer.folder(&component), "one").unwrap();
+        assert!(!installer.is_present(&component, root.path()), "there is no lock file to compare with");
+        make(&root.path().join("fixture")).unwrap();
+        for (lock, is_present) in [("one", true), ("two", false)] {
+            fs::write(root.path().join("fixture").join(LOCK), lock).unwrap();
+            assert_eq!(installer.is_present(&component, root.path()), is_present, "{lock}");
+        }
+    }
+
+    #[test]
+    fn the_test_of_the_pages_alone_needs_a_browser() {
+        let browser = COMPONENTS.iter().find(|component| component.name == "chromium").unwrap();
+        let of = |path: &str| [path.to_owned()];
+        assert!(browser.needed.is_met_by(&of("crates/portcullis/tests/it/pages.rs")));
+        assert!(!browser.needed.is_met_by(&of("crates/portcullis-pages/tests/it/pages.rs")));
+        assert!(test_files(&workspace()).iter().any(|path| path.contains(PAGES)), "the test has moved");
+    }
+
+    fn workspace() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
     }
 }

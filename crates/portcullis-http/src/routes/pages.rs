@@ -11,7 +11,7 @@ use portcullis_store::conversations::{self, Said, StoredMessage};
 use portcullis_store::memories::{LONGEST_MEMORY, MOST_MEMORIES};
 use portcullis_store::{Community, CommunityRef, Document, Member};
 
-use super::sign_in::{html, notice};
+use super::sign_in::{base_of, html, notice};
 use super::{Call, PublicCall, id};
 
 /// Conversations beside the chat, and on a page of the history.
@@ -25,6 +25,8 @@ struct Reader {
     community: Community,
     member: Member,
     csrf: String,
+    /// Where the community's sign-in page begins.
+    door: String,
 }
 
 impl Reader {
@@ -37,11 +39,12 @@ impl Reader {
         let community = found.ok_or_else(|| Refusal::new(Code::NotFound, "there is no such thing here"))?;
         let member = stores.members.get(scope, member).await?;
         let csrf = call.visit.session().map(|session| call.app.gate().csrf_token(session));
-        Ok(Self { community, member, csrf: csrf.unwrap_or_default() })
+        let door = base_of(&call.app, &community);
+        Ok(Self { community, member, csrf: csrf.unwrap_or_default(), door })
     }
 
     fn frame(&self, call: &Call) -> Frame<'_> {
-        Frame { community: &self.community.name, base: "", notice: notice(&call.app) }
+        Frame { community: &self.community.name, base: "", door: &self.door, notice: notice(&call.app) }
     }
 }
 

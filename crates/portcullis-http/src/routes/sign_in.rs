@@ -36,7 +36,7 @@ struct Door {
 
 impl Door {
     fn frame(&self, app: &App) -> Frame<'_> {
-        Frame { community: &self.community.name, base: &self.base, notice: notice(app) }
+        Frame { community: &self.community.name, base: &self.base, door: &self.base, notice: notice(app) }
     }
 
     fn action(&self) -> String {
@@ -278,9 +278,14 @@ async fn door(app: &App, headers: &HeaderMap, slug: Option<&String>) -> Result<O
 
 /// The sign-in page of a community that is known otherwise.
 fn door_of(app: &App, community: Community) -> Door {
-    let own_host = app.origin_of(&community) != app.settings().origin;
-    let base = if own_host { String::new() } else { format!("/c/{}", community.slug) };
+    let base = base_of(app, &community);
     Door { community, base }
+}
+
+/// What stands before `/login` in the address of a community's sign-in page.
+pub(super) fn base_of(app: &App, community: &Community) -> String {
+    let own_host = app.origin_of(community) != app.settings().origin;
+    if own_host { String::new() } else { format!("/c/{}", community.slug) }
 }
 
 /// A link of which nothing is known, not even whose it would be.

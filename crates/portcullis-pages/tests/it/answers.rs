@@ -157,6 +157,13 @@ fn a_link_is_shown_with_its_true_host() {
         inside("<https://a.example/x>"),
         "<p><a href=\"https://a.example/x\" rel=\"noopener noreferrer nofollow\">https://a.example/x</a></p>"
     );
+    // What the link holds is not what its text says, so the host stands beside it.
+    assert_eq!(
+        inside("<https://a.example/]]>"),
+        format!(
+            "<p><a href=\"https://a.example/%5D%5D\" rel=\"{REL}\">https://a.example/]]</a> <small>(a.example)</small></p>"
+        )
+    );
 }
 
 #[test]
@@ -225,6 +232,24 @@ fn depth_and_repetition_are_bounded() {
         }
     };
     std::thread::Builder::new().stack_size(1 << 20).spawn(run).unwrap().join().unwrap();
+}
+
+/// Just long enough to be rendered, and one byte longer: each is quick, and the longer one is text and nothing else.
+#[test]
+fn an_answer_that_is_too_long_is_text() {
+    const LONGEST: usize = 64 * 1024;
+    for unit in ["&", "<", "\"", "\u{202e}", "<b>", "[1]", "[a](https://a.example)", "**a**\n\n", "- "] {
+        let mut text = unit.repeat(LONGEST / unit.len());
+        text.push_str(&"a".repeat(LONGEST - text.len()));
+        judge_answer(&fragment(&answer_fragment(&text, &SOURCES))[0]);
+
+        text.push('a');
+        let seen = fragment(&answer_fragment(&text, &SOURCES));
+        assert!(seen[0].all().iter().skip(1).all(|it| it.name == "p"), "{unit:?} became markup");
+        let (shown, written) = (seen[0].text.split_whitespace(), text.replace('\u{202e}', ""));
+        assert!(shown.eq(written.split_whitespace()), "{unit:?} lost text");
+        assert_eq!(seen[1].attribute("class"), Some("sources"), "its sources are named all the same");
+    }
 }
 
 fn depth(element: &Element) -> usize {

@@ -139,7 +139,7 @@ fn withheld_messages_are_said_to_be_so() {
 
 #[test]
 fn the_sign_in_page_is_as_it_was() {
-    let frame = Frame { community: "Harbour Rowing", base: BASE, notice: None };
+    let frame = Frame { community: "Harbour Rowing", base: BASE, door: BASE, notice: None };
     let view = SignIn {
         frame,
         action: "/c/harbour-rowing/login",

@@ -13,9 +13,10 @@ pub(crate) const BASE: &str = "/c/harbour-rowing";
 pub(crate) const OLDER: &str = "/c/harbour-rowing/history?before=2026-01-31T00:00:00Z";
 
 /// Every text of a view that somebody outside may have written, or that may be mistaken for one that they did.
-pub(crate) const FIELDS: [&str; 31] = [
+pub(crate) const FIELDS: [&str; 32] = [
     "community",
     "base",
+    "door",
     "action",
     "invitation",
     "token",
@@ -50,7 +51,7 @@ pub(crate) const FIELDS: [&str; 31] = [
 /// A text for each field, as it should be.
 pub(crate) fn usual(field: &str) -> String {
     match field {
-        "base" => BASE,
+        "base" | "door" => BASE,
         "action" => "/c/harbour-rowing/login",
         "older" => OLDER,
         "url" => "https://forum.example/t/tides/12",
@@ -71,7 +72,7 @@ pub(crate) fn pages(text: &dyn Fn(&str) -> String) -> Vec<(&'static str, String)
     let texts: Vec<(&str, String)> = FIELDS.iter().map(|field| (*field, text(field))).collect();
     let of = |field: &str| texts.iter().find(|(name, _)| *name == field).unwrap().1.as_str();
 
-    let frame = Frame { community: of("community"), base: of("base"), notice: None };
+    let frame = Frame { community: of("community"), base: of("base"), door: of("door"), notice: None };
     let plain = Frame { notice: Some(Notice::Insecure), ..frame };
     let (csrf, at) = (of("csrf"), moment());
 

@@ -93,14 +93,14 @@ async fn run(mut command: Command, ground: &Ground) -> Output {
 }
 
 /// Says that a test was skipped, or fails it where the component is required.
-fn skip(what: &str, why: &str) {
+pub(crate) fn skip(what: &str, why: &str) {
     let required = Environment::from_process().text("PORTCULLIS_REQUIRE").unwrap_or_default().to_owned();
     let wanted = required.split(',').any(|word| word == what || word == "all");
     assert!(!wanted, "{what} is required and not there: {why}");
     println!("SKIPPED {what}: {why}");
 }
 
-fn variable(name: &str) -> Option<PathBuf> {
+pub(crate) fn variable(name: &str) -> Option<PathBuf> {
     Environment::from_process().text(name).map(PathBuf::from).filter(|path| path.exists())
 }
 

@@ -18,6 +18,8 @@ mod mail;
 #[cfg(test)]
 mod matrix;
 #[cfg(test)]
+mod pages;
+#[cfg(test)]
 mod program;
 #[cfg(test)]
 mod tls;
