@@ -373,7 +373,10 @@ impl Probe {
             return Err(ProbeError::OutOfRequests { request: call.line(), limit: self.budget.requests });
         }
         // An address that the check chose reaches this machine only.
-        let source = call.source.or_else(|| self.own_source(call.credential.is_some())).filter(|_| call.base.is_none());
+        let source = call
+            .source
+            .or_else(|| self.own_source(call.credential.is_some()))
+            .filter(|_| call.base.is_none());
         let unsendable = |why: String| ProbeError::Unsendable { request: call.line(), why };
         let mut headers = call.headers.clone();
         if let Some(credential) = &call.credential {

@@ -66,7 +66,15 @@ pub(super) async fn rightful(
     route: &Route,
 ) -> Result<(Seen, PositiveControl), Inconclusive> {
     let mut why = Inconclusive::because(format!("no working identity may use {}", route.line()));
-    for identity in candidates(target, route) {
+    let mut candidates = candidates(target, route);
+    // Of those who may do what the first one may, the one who was used least: nobody's limit is to be used up.
+    if let (None, Some(first)) = (&route.identity, candidates.first().copied()) {
+        candidates.sort_by_key(|other| {
+            let peer = other.is_peer(first);
+            (!peer, if peer { probe.sent_lately(other) } else { 0 })
+        });
+    }
+    for identity in candidates {
         let seen = probe.send(Call::by(target, route, identity)?).await?;
         match shown(route, &seen, &identity.name) {
             Ok(control) => return Ok((seen, control)),
