@@ -40,6 +40,9 @@ use crate::target::{Identity, Target};
 pub const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
 /// How often one request is repeated when the target asks for patience.
 const PATIENCE: usize = 2;
+/// Requests from one address before another is taken, where the target is on loopback: under the 300 a minute that this
+/// product and many others allow an address.
+const FROM_ONE_ADDRESS: usize = 200;
 
 /// What a probe may spend.
 #[derive(Debug, Clone)]
@@ -121,6 +124,10 @@ pub struct Probe {
     redactor: Redactor,
     log: Vec<Exchange>,
     sources: Sources,
+    /// The address that requests come from now which name none, where it is not the first one.
+    own: Option<Ipv4Addr>,
+    /// How many came from it.
+    sent: usize,
     traffic: Traffic,
     writes_allowed: bool,
 }
@@ -191,6 +198,8 @@ impl Probe {
             redactor,
             log: Vec::new(),
             sources,
+            own: None,
+            sent: 0,
             traffic,
             writes_allowed,
         }
@@ -231,6 +240,18 @@ impl Probe {
         let next = self.sources.next.checked_add(1).filter(|next| *next <= 250)?;
         self.sources.next = next;
         self.sources.address(next)
+    }
+
+    /// The address that requests come from which name none: another one after so many, since targets limit addresses too.
+    fn own_source(&mut self) -> Option<Ipv4Addr> {
+        self.sent = self.sent.saturating_add(1);
+        if self.sent > FROM_ONE_ADDRESS
+            && let Some(next) = self.fresh_source()
+        {
+            self.sent = 0;
+            self.own = Some(next);
+        }
+        self.own.or_else(|| self.sources.address(1))
     }
 
     /// Keeps a credential that a check made out of the records.
@@ -350,7 +371,7 @@ impl Probe {
             return Err(ProbeError::OutOfRequests { request: call.line(), limit: self.budget.requests });
         }
         // An address that the check chose reaches this machine only.
-        let source = call.source.or_else(|| self.sources.address(1)).filter(|_| call.base.is_none());
+        let source = call.source.or_else(|| self.own_source()).filter(|_| call.base.is_none());
         let unsendable = |why: String| ProbeError::Unsendable { request: call.line(), why };
         let mut headers = call.headers.clone();
         if let Some(credential) = &call.credential {

@@ -296,6 +296,7 @@ fn read_request(section: &Section<'_, '_>) -> Option<Route> {
         body: read_json(section, "body"),
         identity: section.text("as").map(str::to_owned),
         succeeds_with: succeeds_with.and_then(|status| u16::try_from(status).ok()),
+        signs_out: section.flag("signs_out"),
         shared: section.flag("shared"),
         method: method.clone().unwrap_or_default(),
         path: path.clone().unwrap_or_default(),

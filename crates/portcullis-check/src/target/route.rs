@@ -72,6 +72,8 @@ pub struct Route {
     /// The status that a rightful and harmless request gets when it is not a success (404 for deleting what is not
     /// there).
     pub succeeds_with: Option<u16>,
+    /// Whoever asks it is signed out: asked as somebody whose session has more to show, it would end what is looked at.
+    pub signs_out: bool,
     /// The answer is the same for all communities by design.
     pub shared: bool,
 }
@@ -93,6 +95,7 @@ impl Route {
             effect,
             identity: None,
             succeeds_with: None,
+            signs_out: false,
             shared: false,
         }
     }
@@ -157,6 +160,13 @@ impl Route {
     #[must_use]
     pub fn only_for(mut self, identity: &str) -> Self {
         self.identity = Some(identity.to_owned());
+        self
+    }
+
+    /// Whoever asks it is signed out.
+    #[must_use]
+    pub const fn signs_out(mut self) -> Self {
+        self.signs_out = true;
         self
     }
 

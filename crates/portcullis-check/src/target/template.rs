@@ -42,6 +42,7 @@ base_url = @URL@
 # permission = "read-own"             # what a role needs to use it, in the target's words
 # headers = { X-Client = "check" }
 # shared = true                       # the same for every community by design
+# signs_out = true                    # whoever asks it is signed out
 
 # Who may use it: two members of different communities; two sessions of one user and two more users for rate limits.
 # Exactly one of bearer, cookie, header, basic.

@@ -21,7 +21,7 @@ use portcullis_check::target::{
     RouteKind, Target,
 };
 use portcullis_config::Config;
-use portcullis_core::KeyId;
+use portcullis_core::{ConversationId, KeyId};
 use portcullis_http::problem::Shape;
 use portcullis_http::{Access, ROUTES};
 use portcullis_store::Community;
@@ -35,6 +35,8 @@ use crate::instance::Kept;
 
 /// Who answers for what this product says about itself.
 const APPROVER: &str = "the Portcullis project";
+/// Names the conversation that is looked at as a page.
+const READ: &str = "read_conversation";
 /// The community whose sign-in page is asked for.
 const DOOR: &str = PLOTS[0].slug;
 /// The checks' community that strangers must be able to join, so that it is seen what they become.
@@ -76,7 +78,12 @@ impl SelfTarget {
             let ground = ground::prepare(kept, plot).await?;
             let keeper = people.settle(&ground).await?;
             let own = belongings::prepare(kept, &ground, keeper).await?;
-            place(&mut target, &ground, &own);
+            // In the other community the first owner is asked for everything.
+            let read = match grounds.is_empty() {
+                true => belongings::prepare(kept, &ground, people.reader(&ground).await?).await?.conversation,
+                false => own.conversation,
+            };
+            place(&mut target, &ground, &own, read);
             grounds.push(ground);
         }
         if let Some(first) = grounds.first() {
@@ -141,13 +148,14 @@ fn public_edge(config: &Config) -> Option<Edge> {
 }
 
 /// What the target file of a community would say.
-fn place(target: &mut Target, ground: &Ground, own: &Belongings) {
+fn place(target: &mut Target, ground: &Ground, own: &Belongings, read: ConversationId) {
     let slug = &ground.community.slug;
     target.tenancy.ids.insert(slug.clone(), ground.community.id.to_string());
     let open = ground.canaries.first().and_then(|canary| canary.document.clone()).unwrap_or_default();
     let values = [
         ("document", open),
         ("conversation", own.conversation.to_string()),
+        (READ, read.to_string()),
         ("memory", own.memory.to_string()),
         ("member", own.member.to_string()),
     ];
@@ -179,7 +187,7 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 /// The route table, with what the checks ask for: what reads one's own things, or the community's administration, is
 /// asked as those who may, and what changes anything is asked for a thing that is not there.
 fn routes(ground: &Ground) -> Vec<Route> {
-    let keeper = &people::keeper(ground);
+    let (keeper, reader) = (&people::keeper(ground), &people::reader(ground));
     let to_probed = |(number, route): (usize, &portcullis_http::Route)| {
         let mut probed = Route::new(route.method.clone(), route.path);
         if !matches!(route.access, Access::Needs(_)) {
@@ -189,7 +197,7 @@ fn routes(ground: &Ground) -> Vec<Route> {
             probed = probed.only_for(&people::admin(ground, number % ADMINS));
         }
         match (route.shape, route.access) {
-            (Shape::Page, Access::Needs(_)) => return page(probed, route, keeper),
+            (Shape::Page, Access::Needs(_)) => return page(probed, route, reader),
             (Shape::Page, _) => return door(probed, route),
             _ => {}
         }
@@ -213,27 +221,28 @@ fn routes(ground: &Ground) -> Vec<Route> {
 }
 
 /// A page of somebody signed in.
-fn page(probed: Route, route: &portcullis_http::Route, keeper: &str) -> Route {
+fn page(probed: Route, route: &portcullis_http::Route, reader: &str) -> Route {
+    let read = format!("{{{{{READ}}}}}");
     let probed = match route.name {
-        // A piece of a page, for a conversation in which nothing was answered yet.
-        "last-answer" => probed.param("conversation", MISSING).succeeds_with(404),
+        // A piece of a page.
+        "last-answer" => return probed.param("conversation", &read).only_for(reader),
         "document-page" => probed.param("document", DOCUMENT),
-        _ => {
-            let own = |probed: Route, name| probed.param(name, &format!("{{{{{name}}}}}"));
-            route.parameters().fold(probed, own).only_for(keeper)
-        }
+        "conversation-page" => probed.param("conversation", &read).only_for(reader),
+        "history-page" | "memories-page" => probed.only_for(reader),
+        // Everybody has a chat and an account, and they name the community.
+        _ => probed,
     };
     probed.kind(RouteKind::Page)
 }
 
 /// A page on the way in.
 fn door(probed: Route, route: &portcullis_http::Route) -> Route {
-    let probed = probed.kind(RouteKind::Login);
     let probed = route.parameters().fold(probed, |probed, name| probed.param(name, DOOR));
     match (route.method.is_safe(), route.name) {
+        // Without a token they lead nowhere.
         (true, "join-page") => probed.succeeds_with(404),
         (true, "link-page") => probed.succeeds_with(403),
-        (true, _) => probed,
+        (true, _) => probed.kind(RouteKind::Login),
         // Nothing is asked for and nothing is used up.
         (false, "use-link") => probed.succeeds_with(403),
         (false, _) => probed.succeeds_with(400),
@@ -252,8 +261,9 @@ fn harmless(probed: Route, route: &portcullis_http::Route) -> Route {
     };
     match route.name {
         "chat" => probed,
-        // Signs out the sessions of somebody who has none.
-        "end-sessions" => probed.succeeds_with(200),
+        // With a key there is no session to end.
+        "end-sessions" => probed.succeeds_with(200).signs_out(),
+        "sign-out" => probed.succeeds_with(400).signs_out(),
         _ if of_a_thing => probed.succeeds_with(404),
         _ => probed.succeeds_with(400),
     }

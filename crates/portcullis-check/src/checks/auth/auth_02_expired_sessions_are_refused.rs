@@ -167,9 +167,9 @@ async fn before<'a>(
         return Err(Inconclusive::because(doubt));
     }
     let mut why = Inconclusive::because(format!("no credential that ends may use {}", route.line()));
-    // Those of the one whom the route is for come first: everyone has a limit of their own.
+    // Those of the one whom the route is for come first, then those used least: everyone has a limit of their own.
     let mut expiring: Vec<_> = expiring.iter().collect();
-    expiring.sort_by_key(|(identity, _)| !belongs(route, identity));
+    expiring.sort_by_key(|(identity, _)| (!belongs(route, identity), probe.sent_lately(identity)));
     for (identity, ends) in expiring {
         let seen = probe.send(Call::by(target, route, identity)?).await?;
         if probe.clock().now() >= *ends {

@@ -109,7 +109,7 @@ async fn sample_api(
         if route.kind != RouteKind::Api || is_chat && control.is_some() {
             continue;
         }
-        let Some(identity) = asker(target, &route) else { continue };
+        let Some(identity) = asker(probe, target, &route) else { continue };
         let call = Call::by(target, &route, identity)?.header("Origin", headers::FOREIGN_ORIGIN)?;
         let seen = probe.send(call).await?;
         match PositiveControl::from_success(&seen, format!("{} answers `{}`", route.line(), identity.name)) {
@@ -127,9 +127,13 @@ async fn sample_api(
     control.ok_or(why)
 }
 
-fn asker<'t>(target: &'t Target, route: &Route) -> Option<&'t Identity> {
-    let named = route.identity.as_ref();
-    target.valid().into_iter().find(|identity| named.is_none_or(|name| identity.name == *name))
+/// The one whom the route is for, or whoever may do what the first may do and was used least.
+fn asker<'t>(probe: &Probe, target: &'t Target, route: &Route) -> Option<&'t Identity> {
+    let valid = target.valid();
+    match &route.identity {
+        Some(name) => valid.into_iter().find(|identity| identity.name == *name),
+        None => target.peers(valid.first()?).into_iter().min_by_key(|peer| probe.sent_lately(peer)),
+    }
 }
 
 /// An unknown path and a refusal: headers that are set by handlers are missing there.
@@ -142,7 +146,7 @@ async fn sample_errors(
     let mut errors = vec![("an unknown path".to_owned(), Call::new(Method::GET, UNKNOWN_PATH))];
     let protected = crate::checks::deployment::readable(target);
     if let Some(route) = protected.first() {
-        let community = asker(target, route).map_or("", |identity| identity.community.as_str());
+        let community = asker(probe, target, route).map_or("", |identity| identity.community.as_str());
         let call = Call::to(target, route, community)?.header("Origin", headers::FOREIGN_ORIGIN)?;
         errors.push((format!("a refusal of {}", route.line()), call));
     }
@@ -202,7 +206,7 @@ async fn sample_pages(
             }
         }
         for route in routes {
-            let call = match asker(target, &route) {
+            let call = match asker(probe, target, &route) {
                 Some(identity) if route.auth == Auth::Required => Call::by(target, &route, identity)?,
                 _ => Call::to(target, &route, "")?,
             };

@@ -108,7 +108,9 @@ fn exercises_of(
     elsewhere: &mut Vec<(String, String)>,
     doubts: &mut Vec<String>,
 ) -> BTreeMap<String, Vec<Exercise>> {
-    let all = target.exercises();
+    // Who is signed out shows nothing any more.
+    let mut all = target.exercises();
+    all.retain(|exercise| !exercise.route.signs_out);
     let mut by_permission = BTreeMap::new();
     for permission in matrix.permissions() {
         let lacks = target.lacks(&format!("permission:{permission}"));

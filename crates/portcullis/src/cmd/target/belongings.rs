@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use portcullis_core::{
-    AbilitySet, Actor, ConversationId, Grant, KeyAbility, MemberId, MemoryId, Role, Scope,
+    AbilitySet, Actor, ConversationId, Grant, KeyAbility, MemberId, MemoryId, MessageId, Role, Scope, TurnId,
 };
+use portcullis_store::{Author, NewMessage};
 
 use super::ground::Ground;
 use crate::instance::Kept;
@@ -23,11 +24,28 @@ pub(super) async fn prepare(kept: &Kept, ground: &Ground, member: MemberId) -> R
     let scope = scope(ground, member);
     let own = format!("a member of {}", ground.plot.name);
     let conversations = &kept.stores.conversations;
-    let conversation = match conversations.list(&scope, None, 1).await?.first() {
+    // The first one is named by its id. What is said of another shows in lists, where ids alone are no mark.
+    let conversation = match conversations.list(&scope, None, 2).await?.last() {
         Some(conversation) => conversation.id,
         None => {
             let id = ConversationId::new(&*kept.clock);
-            conversations.begin(&scope, id, &format!("What {own} asked for a check")).await?.id
+            conversations.begin(&scope, id, &format!("What {own} asked for a check")).await?;
+            let turn = TurnId::new(&*kept.clock);
+            let said = |author, text| NewMessage {
+                id: MessageId::new(&*kept.clock),
+                turn,
+                author,
+                text,
+                sources: Vec::new(),
+            };
+            let messages = vec![
+                said(Author::Member, format!("Does this belong to {own}?")),
+                said(Author::Assistant, format!("It does, to {own} and to nobody else.")),
+            ];
+            conversations.append(&scope, id, messages).await?;
+            let other = ConversationId::new(&*kept.clock);
+            conversations.begin(&scope, other, &format!("What else {own} asked for a check")).await?;
+            id
         }
     };
     let memories = &kept.stores.memories;

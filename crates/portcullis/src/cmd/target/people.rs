@@ -12,13 +12,15 @@ use crate::instance::Kept;
 
 /// How many of each kind a community has: checks that ask hundreds of questions spread them over all who may ask, so that
 /// nobody reaches their own limit.
-const MEMBERS: usize = 16;
-const PAYERS: usize = 2;
-const STAFF: usize = 3;
+const MEMBERS: usize = 24;
+const PAYERS: usize = 8;
+const STAFF: usize = 6;
+/// How many own a community beside the one who keeps it.
+pub(super) const CO_OWNERS: usize = 3;
 /// How many admins a community has, beside the owner who keeps it. They share the work of asking its administration.
 pub(super) const ADMINS: usize = 4;
 /// How long the key lasts that ends during the run.
-const SHORT_SECONDS: i64 = 12;
+const SHORT_SECONDS: i64 = 8;
 
 /// Everyone that one run needs.
 pub(super) struct People<'k> {
@@ -62,6 +64,12 @@ impl<'k> People<'k> {
             let identity = self.identity(ground, &name, moderator, self.hour).await?;
             self.identities.push(identity.role("moderator").spaces(&SPACES));
         }
+        for number in 1..=CO_OWNERS {
+            let name = if number == 1 { reader(ground) } else { format!("owner {number} of {of}") };
+            let owner = self.member(ground, &name, Role::Owner).await?;
+            let identity = self.identity(ground, &name, owner, self.hour).await?;
+            self.identities.push(identity.role("owner").spaces(&SPACES));
+        }
         for number in 1..=ADMINS {
             let name = format!("admin {number} of {of}");
             let admin = self.member(ground, &name, Role::Admin).await?;
@@ -82,6 +90,11 @@ impl<'k> People<'k> {
         let is_second = self.identities.iter().any(|identity| identity.community != ground.community.slug);
         self.identities.insert(first.filter(|_| is_second).unwrap_or(self.identities.len()), identity);
         Ok(keeper)
+    }
+
+    /// The one whose pages are looked at.
+    pub(super) async fn reader(&self, ground: &Ground) -> Result<MemberId> {
+        self.member(ground, &reader(ground), Role::Owner).await
     }
 
     /// Members whose limits are driven to the end: people of their own, so that no other check is counted against them.
@@ -136,7 +149,8 @@ impl<'k> People<'k> {
         let ends = self.kept.clock.now().checked_add(SHORT_SECONDS.seconds())?;
         // Of those for whom some routes are alone, so that it opens those too until then.
         let admins = (0..ADMINS).map(|number| (admin(ground, number), Role::Admin));
-        for (user, role) in std::iter::once((keeper(ground), Role::Owner)).chain(admins) {
+        let owners = [(keeper(ground), Role::Owner), (reader(ground), Role::Owner)];
+        for (user, role) in owners.into_iter().chain(admins) {
             let member = self.member(ground, &user, role).await?;
             let short = self.identity(ground, &format!("key that ends of {user}"), member, ends).await?;
             let short = short.role(role.name()).spaces(&SPACES);
@@ -201,6 +215,12 @@ impl<'k> People<'k> {
 /// What the member of a community is called who manages it and has something of their own.
 pub(super) fn keeper(ground: &Ground) -> String {
     format!("keeper of {}", ground.plot.name)
+}
+
+/// What the owner of a community is called whose pages are looked at: one apart from the keeper, for the sake of both
+/// their limits.
+pub(super) fn reader(ground: &Ground) -> String {
+    format!("owner 1 of {}", ground.plot.name)
 }
 
 /// What the admins of a community are called, counted from 0.

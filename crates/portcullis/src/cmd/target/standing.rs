@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::APPROVER;
 use super::ground::Ground;
-use super::people::{self, ADMINS};
+use super::people::{self, ADMINS, CO_OWNERS};
 
 /// The table as it was decided.
 const SIGNED: &str = include_str!("roles.toml");
@@ -135,8 +135,8 @@ fn accounts(grounds: &[Ground]) -> Accounts {
         ended: Some("/revoked".to_owned()),
         ..list(AccountKind::Keys, "/admin/keys", "/keys")
     };
-    // The one who keeps the community, and the admins.
-    Accounts { admins_at_most: Some(ADMINS + 1), lists: vec![people, keys] }
+    // The one who keeps the community, those who own it with them, and the admins.
+    Accounts { admins_at_most: Some(1 + CO_OWNERS + ADMINS), lists: vec![people, keys] }
 }
 
 /// A conversation begins with a question; only its title can be changed.
