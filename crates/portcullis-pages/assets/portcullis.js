@@ -364,6 +364,21 @@ function keep(id) {
   by("actions").hidden = false;
 }
 
+// A conversation that has just begun, in the list beside it.
+function list(id, title) {
+  const place = document.querySelector(".recent");
+  place.querySelector("p")?.remove();
+  place.querySelector("a[aria-current]")?.removeAttribute("aria-current");
+  if (!place.querySelector("ul")) place.append(element("ul"));
+  const link = element("a");
+  link.href = `${base}/chat/${id}`;
+  link.ariaCurrent = "page";
+  link.append(element("bdi", "", title));
+  const item = element("li");
+  item.append(link);
+  place.querySelector("ul").prepend(item);
+}
+
 async function ask(text) {
   const follow = atEnd();
   by("problem").replaceChildren();
@@ -444,7 +459,8 @@ async function ask(text) {
     if (citations.length) item.append(sourceList(citations));
     if (first) {
       by("title").textContent = text.split(/\s+/).join(" ").slice(0, 80);
-      document.title = document.title.replace(/^.* · /, `${by("title").textContent} · `);
+      document.title = document.title.replace(/^.* · /, () => `${by("title").textContent} · `);
+      if (form.dataset.conversation) list(form.dataset.conversation, by("title").textContent);
     }
     await finish(item, body);
   } else if (begun) {

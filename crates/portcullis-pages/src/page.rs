@@ -7,8 +7,8 @@ use crate::assets::{MARK, SCRIPT, STYLE};
 use crate::escape::line;
 use crate::link;
 use crate::view::{
-    Account, Author, Chat, Choose, ChooseProblem, Confirm, Document, Frame, History, LinkRefused, LinkSent,
-    Memories, Notice, Refused, SignIn, SignInProblem, Way,
+    Account, Allowance, Author, Chat, Choose, ChooseProblem, Confirm, Document, Frame, History, LinkRefused,
+    LinkSent, Memories, Notice, Refused, SignIn, SignInProblem, Way,
 };
 use crate::when::When;
 
@@ -211,6 +211,11 @@ struct ChatPage<'a> {
     allowance: Option<(u64, u64, When)>,
 }
 
+/// Whether somebody should know what is left: a page does not count along, so a number on it is soon out of date.
+const fn is_little(left: &Allowance) -> bool {
+    left.remaining.saturating_mul(4) <= left.limit
+}
+
 /// The chat page.
 pub fn chat(view: &Chat<'_>) -> String {
     let site = Site::new(&view.frame).at(Place::Chat).changing(view.csrf);
@@ -236,7 +241,10 @@ pub fn chat(view: &Chat<'_>) -> String {
         id: current.unwrap_or_default(),
         title: view.conversation.as_ref().map(|it| line(it.title, "Untitled").into_owned()),
         messages: messages.collect(),
-        allowance: view.allowance.map(|left| (left.remaining, left.limit, When::new(&left.resets))),
+        allowance: view
+            .allowance
+            .filter(is_little)
+            .map(|left| (left.remaining, left.limit, When::new(&left.resets))),
     })
 }
 

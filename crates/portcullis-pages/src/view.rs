@@ -113,16 +113,16 @@ pub struct Chat<'a> {
     pub conversation: Option<Conversation<'a>>,
     /// The last conversations, newest first.
     pub recent: &'a [Listed<'a>],
-    /// What is left of the member's questions.
+    /// What is left of the member's requests. It is shown when it is little.
     pub allowance: Option<Allowance>,
 }
 
-/// How many questions are left, and until when.
+/// How many requests are left, and until when. Opening a page is one too.
 #[derive(Debug, Clone, Copy)]
 pub struct Allowance {
-    /// Questions left.
+    /// Requests left.
     pub remaining: u64,
-    /// Questions in a window.
+    /// Requests in a window.
     pub limit: u64,
     /// When the window ends.
     pub resets: Timestamp,

@@ -3,7 +3,7 @@
 use axum::response::{Html, IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use jiff::Timestamp;
-use portcullis_core::{ConversationId, DocumentId, Scope};
+use portcullis_core::{ConversationId, DocumentId, MemberId, Scope};
 use portcullis_guard::{Code, Refusal};
 use portcullis_pages::view;
 use portcullis_pages::{Author, Frame};
@@ -23,7 +23,7 @@ const MESSAGES: usize = 100;
 /// What every page of somebody signed in needs.
 struct Reader {
     community: Community,
-    member: Member,
+    member: MemberId,
     csrf: String,
     /// Where the community's sign-in page begins.
     door: String,
@@ -37,10 +37,14 @@ impl Reader {
         let member = scope.member().ok_or_else(nobody)?;
         let found = stores.directory.find(CommunityRef::Id(scope.community())).await?;
         let community = found.ok_or_else(|| Refusal::new(Code::NotFound, "there is no such thing here"))?;
-        let member = stores.members.get(scope, member).await?;
         let csrf = call.visit.session().map(|session| call.app.gate().csrf_token(session));
         let door = base_of(&call.app, &community);
         Ok(Self { community, member, csrf: csrf.unwrap_or_default(), door })
+    }
+
+    /// Only for the pages that name them: a key that was issued to read content does not cover reading its member.
+    async fn member(&self, call: &Call) -> Result<Member, Refusal> {
+        Ok(call.app.stores().members.get(call.visit.scope(), self.member).await?)
     }
 
     fn frame(&self, call: &Call) -> Frame<'_> {
@@ -77,11 +81,12 @@ async fn show_chat(
             Some((conversation.id.to_string(), conversation.title, Told::all(call, messages).await?))
         }
     };
+    let member = reader.member(call).await?;
     let allowance = gate.allowance(scope);
     let resets = gate.clock().now().checked_add(allowance.resets_in);
     let page = portcullis_pages::chat(&view::Chat {
         frame: reader.frame(call),
-        member: &reader.member.name,
+        member: &member.name,
         csrf: &reader.csrf,
         model: gate.models().first().map_or("", String::as_str),
         conversation: said.as_ref().map(|(id, title, messages)| view::Conversation {
@@ -158,9 +163,9 @@ pub(super) async fn memories(call: Call) -> Result<Response, Refusal> {
 
 pub(super) async fn account(call: Call) -> Result<Response, Refusal> {
     let reader = Reader::of(&call).await?;
+    let member = reader.member(&call).await?;
     let now = call.app.gate().clock().now();
-    let plans: Vec<_> = reader
-        .member
+    let plans: Vec<_> = member
         .entitlements
         .iter()
         .map(|held| view::Plan {
@@ -186,8 +191,8 @@ pub(super) async fn account(call: Call) -> Result<Response, Refusal> {
     let page = portcullis_pages::account(&view::Account {
         frame: reader.frame(&call),
         csrf: &reader.csrf,
-        name: &reader.member.name,
-        role: reader.member.role.name(),
+        name: &member.name,
+        role: member.role.name(),
         plans: &plans,
         sessions: &sessions,
     });

@@ -113,6 +113,8 @@ async fn a_member_asks_opens_the_link_presses_the_button_and_is_in() {
         let answer = browser.get(page).await;
         assert_eq!(answer.status, StatusCode::OK, "{page}: {}", answer.text());
         assert!(answer.text().contains("one"), "{page} names its community");
+        let door = "data-base=\"\" data-login=\"/c/one/login\"";
+        assert!(answer.text().contains(door), "signing out of {page} leads to this community's sign-in page");
     }
     let me: Value = serde_json::from_slice(&browser.get("/v1/me").await.body).expect("JSON");
     assert_eq!((me["community"]["slug"].as_str(), me["role"].as_str()), (Some("one"), Some("member")));

@@ -1,9 +1,9 @@
 //! What every page is made of, and what some of them must not tell.
 
-use portcullis_pages::{Frame, LinkSent, SignIn, SignInProblem, link_sent, sign_in};
+use portcullis_pages::{Allowance, Chat, Frame, LinkSent, SignIn, SignInProblem, chat, link_sent, sign_in};
 
 use crate::html::{Element, parse};
-use crate::world::{BASE, pages, usual};
+use crate::world::{BASE, moment, pages, usual};
 
 fn count(page: &Element, what: impl Fn(&Element) -> bool) -> usize {
     page.all().into_iter().filter(|element| what(element)).count()
@@ -129,6 +129,35 @@ fn a_mailed_link_opens_a_page_that_does_nothing_by_itself() {
     assert_eq!(forms[0].attribute("method"), Some("post"));
     assert_eq!(count(&page, |it| it.attribute("name") == Some("token")), 1);
     assert_eq!(count(&page, |it| it.attribute("href").is_some_and(|href| href.contains("token"))), 0);
+}
+
+#[test]
+fn what_is_left_is_shown_when_it_is_little() {
+    let frame = Frame { community: "Harbour Rowing", base: "", door: BASE, notice: None };
+    for (remaining, shown) in [(0, true), (15, true), (16, false), (60, false), (u64::MAX, false)] {
+        let page = chat(&Chat {
+            frame,
+            member: "Mia",
+            csrf: "x",
+            model: "m",
+            conversation: None,
+            recent: &[],
+            allowance: Some(Allowance { remaining, limit: 60, resets: moment() }),
+        });
+        assert_eq!(page.contains(&format!("{remaining} of 60 requests left")), shown, "{remaining}");
+        assert_eq!(page.contains("requests left"), shown);
+    }
+}
+
+/// On a host that communities share the pages have one address for all of them, and the sign-in pages do not.
+#[test]
+fn a_door_is_not_a_base() {
+    let frame = Frame { community: "Harbour Rowing", base: "", door: BASE, notice: None };
+    let page = parse(&link_sent(&LinkSent { frame, minutes: 15 }));
+    let body = page.all().into_iter().find(|it| it.name == "body").unwrap();
+    assert_eq!(body.attribute("data-base"), Some(""));
+    assert_eq!(body.attribute("data-login"), Some("/c/harbour-rowing/login"));
+    assert_eq!(count(&page, |it| it.attribute("href") == Some("/c/harbour-rowing/login")), 1);
 }
 
 #[test]

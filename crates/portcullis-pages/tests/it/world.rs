@@ -105,7 +105,7 @@ pub(crate) fn pages(text: &dyn Fn(&str) -> String) -> Vec<(&'static str, String)
     let going = Chat {
         conversation: Some(conversation),
         recent: &rows,
-        allowance: Some(Allowance { remaining: 57, limit: 60, resets: at }),
+        allowance: Some(Allowance { remaining: 15, limit: 60, resets: at }),
         ..fresh.clone()
     };
     let parts = [

@@ -64,6 +64,7 @@ impl Browser {
             .env("CHROMIUM", &self.chromium)
             // Whatever the browser writes down goes with the test's folder.
             .env("HOME", &folder)
+            .env("TMPDIR", &folder)
             .env("PORTCULLIS_URL", start)
             .env("PORTCULLIS_OUTBOX", program.path().join("outbox"))
             .env("PORTCULLIS_EMAIL", EMAIL)
