@@ -43,8 +43,8 @@ const PATIENCE: usize = 2;
 /// Requests from one address before another is taken, where the target is on loopback: under the 300 a minute that this
 /// product and many others allow an address.
 const FROM_ONE_ADDRESS: usize = 200;
-/// How many of those a request without a credential counts as: strangers are allowed fewer.
-const WEIGHT_OF_A_STRANGER: usize = 5;
+/// How many more of those a request counts as whose credential was refused: strangers are allowed fewer.
+const WEIGHT_OF_A_REFUSAL: usize = 5;
 
 /// What a probe may spend.
 #[derive(Debug, Clone)]
@@ -245,8 +245,8 @@ impl Probe {
     }
 
     /// The address that requests come from which name none: another one after so many, since targets limit addresses too.
-    fn own_source(&mut self, with_credential: bool) -> Option<Ipv4Addr> {
-        self.sent = self.sent.saturating_add(if with_credential { 1 } else { WEIGHT_OF_A_STRANGER });
+    fn own_source(&mut self) -> Option<Ipv4Addr> {
+        self.sent = self.sent.saturating_add(1);
         if self.sent > FROM_ONE_ADDRESS
             && let Some(next) = self.fresh_source()
         {
@@ -373,10 +373,7 @@ impl Probe {
             return Err(ProbeError::OutOfRequests { request: call.line(), limit: self.budget.requests });
         }
         // An address that the check chose reaches this machine only.
-        let source = call
-            .source
-            .or_else(|| self.own_source(call.credential.is_some()))
-            .filter(|_| call.base.is_none());
+        let source = call.source.or_else(|| self.own_source()).filter(|_| call.base.is_none());
         let unsendable = |why: String| ProbeError::Unsendable { request: call.line(), why };
         let mut headers = call.headers.clone();
         if let Some(credential) = &call.credential {
@@ -430,6 +427,9 @@ impl Probe {
                 return Err(ProbeError::NoAnswer { request: sent.call.line(), why });
             }
         };
+        if status == StatusCode::UNAUTHORIZED {
+            self.sent = self.sent.saturating_add(WEIGHT_OF_A_REFUSAL);
+        }
         let seen = Seen {
             status,
             headers,
