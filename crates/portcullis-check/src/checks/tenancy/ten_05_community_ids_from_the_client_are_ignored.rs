@@ -166,13 +166,7 @@ fn askers<'t>(probe: &Probe, target: &'t Target, route: &Route) -> Option<(&'t I
         None => target.peers(valid.first()?).into_iter().min_by_key(|peer| probe.sent_lately(peer))?,
     };
     let elsewhere = || valid.iter().filter(|identity| identity.community != asker.community);
-    let mut alike = elsewhere().filter(|identity| identity.role == asker.role);
-    // What is somebody's own is the first one's; what is everybody's may be asked by anybody.
-    let owner = match &route.identity {
-        Some(_) => alike.next(),
-        None => alike.min_by_key(|peer| probe.sent_lately(peer)),
-    };
-    let owner = owner.or_else(|| elsewhere().next())?;
+    let owner = elsewhere().find(|identity| identity.role == asker.role).or_else(|| elsewhere().next())?;
     Some((asker, owner))
 }
 
