@@ -56,17 +56,25 @@ pub fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 
 /// Every cookie of that name: RFC 6265 section 4.2.1. A value that is not text counts as an empty one, so that it is
 /// refused and not overlooked.
+///
+/// Only the white space of RFC 9110 is taken off a name: a browser lets any host of the domain set a cookie whose name is
+/// `__Host-…` behind some other space, and such a one must not pass for ours.
 fn cookies<'h>(headers: &'h HeaderMap, name: &str) -> impl Iterator<Item = &'h str> {
-    let lists = headers.get_all(COOKIE).iter().map(|value| std::str::from_utf8(value.as_bytes()));
-    lists.flat_map(move |list| match list {
-        Ok(list) => list
-            .split(';')
-            .filter_map(|pair| pair.split_once('='))
-            .filter(|(found, _)| found.trim() == name)
-            .map(|(_, value)| value.trim())
-            .collect::<Vec<_>>(),
-        Err(_) => vec![""],
+    let pairs = headers.get_all(COOKIE).iter().flat_map(|value| value.as_bytes().split(|b| *b == b';'));
+    pairs.filter_map(move |pair| {
+        let at = pair.iter().position(|b| *b == b'=')?;
+        let (found, value) = pair.split_at(at);
+        let value = value.get(1..)?;
+        (trimmed(found) == name.as_bytes()).then(|| std::str::from_utf8(trimmed(value)).unwrap_or_default())
     })
+}
+
+/// Without spaces and tabs around it.
+fn trimmed(bytes: &[u8]) -> &[u8] {
+    let blank = |b: &u8| matches!(b, b' ' | b'\t');
+    let start = bytes.iter().position(|b| !blank(b)).unwrap_or(bytes.len());
+    let end = bytes.iter().rposition(|b| !blank(b)).map_or(start, |last| last + 1);
+    bytes.get(start..end).unwrap_or_default()
 }
 
 fn bearer(value: &[u8]) -> Option<Presented> {
@@ -121,9 +129,27 @@ mod tests {
     }
 
     #[test]
+    fn a_cookie_that_only_looks_like_the_session_is_another_one() {
+        for space in ["\u{2000}", "\u{a0}", "\u{3000}", "\u{85}"] {
+            let planted = format!("{space}session=planted");
+            let read = with_cookies(None, &[planted.as_bytes()]);
+            assert!(matches!(read, Credentials::Missing), "{space:?} {read:?}");
+            let beside = format!("{planted}; session=own; x=\u{ff}");
+            let read = with_cookies(None, &[beside.as_bytes(), b"y=\xff"]);
+            assert!(
+                matches!(&read, Credentials::One(Presented::Session(t)) if t.expose() == "own"),
+                "{read:?}"
+            );
+        }
+    }
+
+    #[test]
     fn a_cookie_beside_another_credential_is_ambiguous() {
-        let lists: [&[&[u8]]; 3] =
-            [&[b"session=a; session=a"], &[b"session=a", b"session=b"], &[b"session=a; x=y", b"\xff"]];
+        let lists: [&[&[u8]]; 3] = [
+            &[b"session=a; session=a"],
+            &[b"session=a", b"session=b"],
+            &[b"session=a; x=y", b"session=\xff"],
+        ];
         for list in lists {
             assert!(matches!(with_cookies(None, list), Credentials::Ambiguous), "{list:?}");
         }

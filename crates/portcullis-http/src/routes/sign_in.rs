@@ -7,7 +7,7 @@
 use axum::response::{Html, IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use portcullis_audit::{ActorRef, Event, Record};
-use portcullis_core::{MemberId, Secret, Token, TokenKind};
+use portcullis_core::{MemberId, Token, TokenKind};
 use portcullis_guard::credential::cookie;
 use portcullis_guard::guards::sign_in::{may_ask, own_form};
 use portcullis_guard::refusal::causes;
@@ -116,7 +116,8 @@ pub(super) async fn ask(call: OpenCall) -> Result<Response, Refusal> {
 
     let cookies = app.cookies();
     let life = app.settings().sign_in.link_life;
-    let (browser_text, browser) = browser(&call.headers, cookies, community);
+    // Always a new mark: one that the browser brings may have been planted there, and is known to who planted it.
+    let (browser_text, browser) = Token::issue(TokenKind::Browser, &community.locator);
     let (text, link) = Token::issue(TokenKind::SignIn, &community.locator);
     let expires = app.gate().clock().now().checked_add(life);
     let expires = expires.map_err(|_| Refusal::new(Code::Internal, "the clock is out of its range"))?;
@@ -237,15 +238,6 @@ async fn record(app: &App, community: &Community, member: MemberId, event: Event
         tracing::error!(error = %causes(&error), "the audit journal cannot be written");
         Refusal::new(Code::AuditUnavailable, "the audit journal cannot be written, so nobody is signed in")
     })
-}
-
-/// The mark of the browser: what it has already, so that a link asked for a moment ago goes on working, or a new one.
-fn browser(headers: &HeaderMap, cookies: Cookies, community: &Community) -> (Secret<String>, Token) {
-    let kept = cookie(headers, cookies.browser()).and_then(|text| {
-        let token = Token::parse(TokenKind::Browser, text).ok()?;
-        (*token.locator() == community.locator).then(|| (Secret::new(text.to_owned()), token))
-    });
-    kept.unwrap_or_else(|| Token::issue(TokenKind::Browser, &community.locator))
 }
 
 fn from_our_page(call: &OpenCall, community: &Community) -> Result<(), Refusal> {
