@@ -5,7 +5,7 @@
 use crate::classify::Kind;
 use crate::outcome::{Inconclusive, PositiveControl};
 use crate::probe::{Call, Probe, Seen};
-use crate::target::{Auth, Effect, Route, Target};
+use crate::target::{Auth, Effect, Identity, Route, Target};
 
 /// Protected routes that only read, the chat last because it costs most.
 pub(super) fn readable(target: &Target) -> Vec<Route> {
@@ -33,10 +33,7 @@ pub(super) async fn tells_members_from_strangers(probe: &mut Probe) -> Result<Po
     let mut why =
         Inconclusive::because("no protected route that only reads is known: add [[route]] to target.toml");
     for route in readable(&target) {
-        let valid = target.valid();
-        let named = route.identity.as_ref();
-        let identity = valid.into_iter().find(|identity| named.is_none_or(|name| identity.name == *name));
-        let Some(identity) = identity else { continue };
+        let Some(identity) = asker(probe, &target, &route) else { continue };
         let member = probe.send(Call::by(&target, &route, identity)?).await?;
         let control = PositiveControl::from_success(
             &member,
@@ -60,6 +57,16 @@ pub(super) async fn tells_members_from_strangers(probe: &mut Probe) -> Result<Po
         ));
     }
     Err(why)
+}
+
+/// The one whom the route is for; else, of those who may do what the first may do, the one who was used least: everybody
+/// has a limit of their own.
+pub(super) fn asker<'t>(probe: &Probe, target: &'t Target, route: &Route) -> Option<&'t Identity> {
+    let valid = target.valid();
+    match &route.identity {
+        Some(name) => valid.into_iter().find(|identity| identity.name == *name),
+        None => target.peers(valid.first()?).into_iter().min_by_key(|peer| probe.sent_lately(peer)),
+    }
 }
 
 /// Refused, or sent to sign in.

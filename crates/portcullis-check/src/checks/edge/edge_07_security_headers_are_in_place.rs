@@ -6,10 +6,11 @@ use http::Method;
 
 use super::headers::{self, Fault, Subject};
 use crate::check::{cases, check};
+use crate::checks::deployment;
 use crate::classify::Kind;
 use crate::outcome::{Coverage, Finding, Inconclusive, PositiveControl, Verdict};
 use crate::probe::{Call, Probe, Seen};
-use crate::target::{Auth, Effect, Identity, Route, RouteKind, Target};
+use crate::target::{Auth, Effect, Route, RouteKind, Target};
 
 check! {
     /// ## What it checks
@@ -103,13 +104,13 @@ async fn sample_api(
         "no protected API route that only reads is known: add [[route]] to target.toml",
     );
     let mut control = None;
-    for route in crate::checks::deployment::readable(target) {
+    for route in deployment::readable(target) {
         // The chat costs money and is asked only when there is nothing else.
         let is_chat = route.is_same(&target.chat.route);
         if route.kind != RouteKind::Api || is_chat && control.is_some() {
             continue;
         }
-        let Some(identity) = asker(probe, target, &route) else { continue };
+        let Some(identity) = deployment::asker(probe, target, &route) else { continue };
         let call = Call::by(target, &route, identity)?.header("Origin", headers::FOREIGN_ORIGIN)?;
         let seen = probe.send(call).await?;
         match PositiveControl::from_success(&seen, format!("{} answers `{}`", route.line(), identity.name)) {
@@ -127,15 +128,6 @@ async fn sample_api(
     control.ok_or(why)
 }
 
-/// The one whom the route is for, or whoever may do what the first may do and was used least.
-fn asker<'t>(probe: &Probe, target: &'t Target, route: &Route) -> Option<&'t Identity> {
-    let valid = target.valid();
-    match &route.identity {
-        Some(name) => valid.into_iter().find(|identity| identity.name == *name),
-        None => target.peers(valid.first()?).into_iter().min_by_key(|peer| probe.sent_lately(peer)),
-    }
-}
-
 /// An unknown path and a refusal: headers that are set by handlers are missing there.
 async fn sample_errors(
     probe: &mut Probe,
@@ -144,9 +136,10 @@ async fn sample_errors(
     doubts: &mut Vec<String>,
 ) -> Result<(), Inconclusive> {
     let mut errors = vec![("an unknown path".to_owned(), Call::new(Method::GET, UNKNOWN_PATH))];
-    let protected = crate::checks::deployment::readable(target);
+    let protected = deployment::readable(target);
     if let Some(route) = protected.first() {
-        let community = asker(probe, target, route).map_or("", |identity| identity.community.as_str());
+        let community =
+            deployment::asker(probe, target, route).map_or("", |identity| identity.community.as_str());
         let call = Call::to(target, route, community)?.header("Origin", headers::FOREIGN_ORIGIN)?;
         errors.push((format!("a refusal of {}", route.line()), call));
     }
@@ -206,7 +199,7 @@ async fn sample_pages(
             }
         }
         for route in routes {
-            let call = match asker(probe, target, &route) {
+            let call = match deployment::asker(probe, target, &route) {
                 Some(identity) if route.auth == Auth::Required => Call::by(target, &route, identity)?,
                 _ => Call::to(target, &route, "")?,
             };

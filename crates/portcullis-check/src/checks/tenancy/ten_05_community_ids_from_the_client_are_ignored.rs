@@ -157,14 +157,10 @@ enum Sensitivity {
     Same,
 }
 
-/// The two members that ask a route: the one it names, or of those who may do what the first may do the one who was used
-/// least; and one of the same role elsewhere.
+/// The two members that ask a route: the one whom [`deployment::asker`] names, and one of the same role elsewhere.
 fn askers<'t>(probe: &Probe, target: &'t Target, route: &Route) -> Option<(&'t Identity, &'t Identity)> {
+    let asker = deployment::asker(probe, target, route)?;
     let valid = target.valid();
-    let asker = match &route.identity {
-        Some(name) => valid.iter().copied().find(|identity| identity.name == *name)?,
-        None => target.peers(valid.first()?).into_iter().min_by_key(|peer| probe.sent_lately(peer))?,
-    };
     let elsewhere = || valid.iter().filter(|identity| identity.community != asker.community);
     let owner = elsewhere().find(|identity| identity.role == asker.role).or_else(|| elsewhere().next())?;
     Some((asker, owner))
