@@ -2,6 +2,7 @@
 //!
 //! A refusal means something only while the object is there, so everything here says whether its owner reads it.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use portcullis_core::secret::random_bytes;
@@ -32,7 +33,7 @@ pub(super) struct Cast<'t> {
 }
 
 impl<'t> Cast<'t> {
-    /// The first member whose ended credentials are known too, and those who must not see what is theirs, whoever was
+    /// A member whose ended credentials are known too, and those who must not see what is theirs, whoever was
     /// `used` least first.
     pub(super) fn of(target: &'t Target, used: impl Fn(&Identity) -> usize) -> Result<Self, Inconclusive> {
         let least = target.roles.least().unwrap_or("member");
@@ -50,12 +51,13 @@ impl<'t> Cast<'t> {
             near
         };
         let owner = members.iter().copied().filter(|owner| !near_of(owner).is_empty());
-        // The first of those who have most.
-        let owner = owner.rev().max_by_key(|owner| has_ended(owner)).ok_or_else(|| {
-            Inconclusive::because(
-                "no two members of one community: add an [[identity]] with another `user` to target.toml",
-            )
-        })?;
+        // Of those who have most, the one who was used least.
+        let owner =
+            owner.rev().max_by_key(|owner| (has_ended(owner), Reverse(used(owner)))).ok_or_else(|| {
+                Inconclusive::because(
+                    "no two members of one community: add an [[identity]] with another `user` to target.toml",
+                )
+            })?;
         let mut far: Vec<&Identity> =
             members.iter().copied().filter(|other| other.community != owner.community).collect();
         if far.is_empty() {

@@ -86,6 +86,8 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     }
     let admin = admin_routes(&target);
     for route in &admin {
+        // Everybody has a limit of their own. What is to be doubted of their kinds was said above.
+        let strangers = self::strangers(probe, &target, &cast, &mut Vec::new());
         if let Err(why) = judge_admin_route(probe, &target, route, &strangers, &mut tally).await {
             tally.doubts.push(why.reason().to_owned());
         }
@@ -109,7 +111,7 @@ struct Tally {
     asked: usize,
 }
 
-/// Everyone who must get nothing of the owner's.
+/// Everyone who must get nothing of the owner's: of each kind those who were used least.
 fn strangers<'t>(
     probe: &mut Probe,
     target: &'t Target,
@@ -118,13 +120,16 @@ fn strangers<'t>(
 ) -> Vec<Stranger<'t>> {
     let member = |words, asker| Stranger { words, asker: Some(asker), credential: None };
     let mut list = vec![Stranger { words: "nobody in particular", asker: None, credential: None }];
-    list.extend(
-        cast.near.iter().take(STRANGERS).map(|asker| member("another member of the community", *asker)),
-    );
-    list.extend(cast.far.iter().take(STRANGERS).map(|asker| member("a member of another community", *asker)));
+    let rested = |mut people: Vec<&'t Identity>| {
+        people.sort_by_key(|person| probe.sent_lately(person));
+        people.into_iter().take(STRANGERS)
+    };
+    let (near, far) = (rested(cast.near.clone()), rested(cast.far.clone()));
+    list.extend(near.map(|asker| member("another member of the community", asker)));
+    list.extend(far.map(|asker| member("a member of another community", asker)));
     let admins = target.roles.admins.iter().flat_map(|role| target.with_role(role));
-    let far_admins: Vec<&Identity> =
-        admins.filter(|admin| admin.community != cast.owner.community).take(STRANGERS).collect();
+    let far_admins = admins.filter(|admin| admin.community != cast.owner.community).collect();
+    let far_admins: Vec<&Identity> = rested(far_admins).collect();
     if far_admins.is_empty() && !target.roles.admins.is_empty() {
         doubts.push(
             "no administrator of another community: add an [[identity]] with an admin role to target.toml"

@@ -15,6 +15,8 @@ use crate::instance::Kept;
 const MEMBERS: usize = 24;
 const PAYERS: usize = 8;
 const STAFF: usize = 6;
+/// How many members have keys that have ended.
+const LEAVERS: usize = 4;
 /// How many own a community beside the one who keeps it.
 pub(super) const CO_OWNERS: usize = 3;
 /// How many admins a community has, beside the owner who keeps it. They share the work of asking its administration.
@@ -136,16 +138,20 @@ impl<'k> People<'k> {
 
     /// Keys that must not work, and one that stops working during the run. Comes last: that one's time runs.
     pub(super) async fn with_ends(&mut self, ground: &Ground) -> Result<()> {
-        // Of a member whose other key works: what the ended ones open or not is theirs.
-        let leaver_name = format!("member 1 of {}", ground.plot.name);
-        let leaver = self.member(ground, &leaver_name, Role::Member).await?;
-        let expired = self.identity(ground, "expired key", leaver, self.kept.clock.now()).await?;
-        self.identities.push(expired.session_of(&leaver_name).state(State::Expired));
-        let revoked = self.identity(ground, "revoked key", leaver, self.hour).await?;
-        if let Some((_, id)) = self.keys.last() {
-            self.kept.stores.keys.revoke(&ground.scope, *id).await?;
+        // Of members whose other keys work: what the ended ones open or not is theirs.
+        for number in 1..=LEAVERS {
+            let user = format!("member {number} of {}", ground.plot.name);
+            let leaver = self.member(ground, &user, Role::Member).await?;
+            let expired = self
+                .identity(ground, &format!("expired key of {user}"), leaver, self.kept.clock.now())
+                .await?;
+            self.identities.push(expired.session_of(&user).state(State::Expired));
+            let revoked = self.identity(ground, &format!("revoked key of {user}"), leaver, self.hour).await?;
+            if let Some((_, id)) = self.keys.last() {
+                self.kept.stores.keys.revoke(&ground.scope, *id).await?;
+            }
+            self.identities.push(revoked.session_of(&user).state(State::Revoked));
         }
-        self.identities.push(revoked.session_of(&leaver_name).state(State::Revoked));
         let ends = self.kept.clock.now().checked_add(SHORT_SECONDS.seconds())?;
         // Of those for whom some routes are alone, so that it opens those too until then.
         let admins = (0..ADMINS).map(|number| (admin(ground, number), Role::Admin));
