@@ -89,7 +89,15 @@ pub(super) async fn run(args: DemoArgs) -> Result<ExitCode> {
     }
     let mut options = Options::new(Arc::clone(&instance.kept.clock));
     options.allow = check::everything();
-    let report = check::judge_self(&instance.kept, &config, serving.address, &options, args.format).await?;
+    let report = tokio::select! {
+        report = check::judge_self(&instance.kept, &config, serving.address, &options, args.format) => report?,
+        // Dropping the folder is what removes the demo's keys and mail.
+        stop = serve::asked_to_stop() => {
+            stop?;
+            serve::stop(instance, serving).await?;
+            return Ok(ExitCode::FAILURE);
+        }
+    };
     check::print(&report, args.format);
     let judged = ExitCode::from(u8::from(report.summary().fail > 0));
     if args.once {

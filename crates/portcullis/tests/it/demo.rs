@@ -1,8 +1,10 @@
 //! The first thing a newcomer runs.
 
+use std::io::{BufRead as _, BufReader};
+
 use serde_json::Value;
 
-use crate::program::{Program, text};
+use crate::program::{Program, signal, text};
 
 #[test]
 fn the_demo_guards_judges_and_fails_nothing() {
@@ -29,4 +31,22 @@ fn the_demo_guards_judges_and_fails_nothing() {
     assert_eq!(judged("pass"), shown, "{outcomes:#?}");
     assert_eq!(report["launch_ready"].as_array().map(Vec::len), Some(10));
     assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn a_demo_that_is_stopped_while_it_judges_leaves_nothing_behind() {
+    let program = Program::new();
+    let folders = || {
+        let names = std::fs::read_dir(program.path())
+            .expect("a folder")
+            .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
+        names.filter(|name| name.starts_with("portcullis-demo-")).count()
+    };
+    let mut demo = program.start(&["demo", "--listen", "127.0.0.1:0"]);
+    let mut lines = BufReader::new(demo.stdout.take().expect("it is piped")).lines();
+    let serves = lines.any(|line| line.expect("text").contains("the checks run"));
+    assert!(serves && folders() == 1, "its keys and mail are in a folder of its own");
+    signal(demo.id(), "TERM");
+    assert_eq!(demo.wait().expect("it ends").code(), Some(1), "nothing was judged");
+    assert_eq!(folders(), 0);
 }

@@ -43,6 +43,13 @@ impl Program {
         self.command(args).output().expect("the program runs")
     }
 
+    /// Starts a command whose temporary files are in the program's folder; what it prints can be read.
+    pub(crate) fn start(&self, args: &[&str]) -> Child {
+        let mut command = self.command(args);
+        command.env("TMPDIR", self.path()).stdout(Stdio::piped()).stderr(Stdio::null());
+        command.spawn().expect("the program starts")
+    }
+
     /// Runs a command that must succeed and returns what it printed.
     pub(crate) fn ok(&self, args: &[&str]) -> String {
         let output = self.run(args);
