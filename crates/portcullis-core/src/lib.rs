@@ -20,7 +20,7 @@ pub use ids::{
     CommunityId, ConversationId, DocumentId, InvitationId, KeyId, MemberId, MemoryId, MessageId, RequestId,
     SessionId, SpaceId, TurnId,
 };
-pub use scope::{Actor, Grant, Scope, Tier};
+pub use scope::{Actor, Grant, KeyBounds, Scope, Tier};
 pub use secret::Secret;
 pub use tasks::Tasks;
 pub use token::{Locator, MalformedToken, Token, TokenHash, TokenKind};

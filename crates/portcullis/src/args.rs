@@ -340,6 +340,9 @@ pub(crate) enum KeyCommand {
             value_name = "chat,own-request,search,personal,manage"
         )]
         ability: Vec<String>,
+        /// The highest role that a member's key acts with, whatever they become; theirs of today when nothing is said.
+        #[arg(long, value_name = "ROLE", requires = "member")]
+        ceiling: Option<String>,
         /// The role that a back end's key acts with.
         #[arg(long, default_value = "member", conflicts_with = "member")]
         role: String,

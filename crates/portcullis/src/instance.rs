@@ -64,6 +64,17 @@ pub(crate) struct Kept {
     engine: SqliteStores,
 }
 
+/// A key that the operator makes.
+#[derive(Debug)]
+pub(crate) struct Wanted<'n> {
+    pub(crate) name: &'n str,
+    pub(crate) actor: KeyActor,
+    /// The highest role that a member's key acts with; `None`: that of the member now.
+    pub(crate) ceiling: Option<Role>,
+    pub(crate) abilities: AbilitySet,
+    pub(crate) expires: Option<Timestamp>,
+}
+
 impl Kept {
     /// Opens stores and journal.
     pub(crate) fn open(config: &Config, used_for: Use) -> Result<Self> {
@@ -113,14 +124,12 @@ impl Kept {
     pub(crate) async fn issue_key(
         &self,
         community: &Community,
-        name: &str,
-        actor: KeyActor,
-        abilities: AbilitySet,
-        expires: Option<Timestamp>,
+        wanted: Wanted<'_>,
     ) -> Result<(Secret<String>, KeyId)> {
+        let Wanted { name, actor, ceiling, abilities, expires } = wanted;
         let (text, token) = Token::issue(TokenKind::ApiKey, &community.locator);
         let (hash, hint) = (token.hash(), token.hint());
-        let new = NewKey { name: name.to_owned(), actor, abilities, expires, hash, hint };
+        let new = NewKey { name: name.to_owned(), actor, ceiling, abilities, expires, hash, hint };
         let made = self.stores.keys.create(&Self::operator(community), new).await?;
         self.record(community, "key.created", vec![made.id.into()], None).await?;
         Ok((text, made.id))

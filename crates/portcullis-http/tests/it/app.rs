@@ -335,6 +335,7 @@ impl TestApp {
         let new = NewKey {
             name: "test".to_owned(),
             actor,
+            ceiling: None,
             abilities,
             expires,
             hash: token.hash(),

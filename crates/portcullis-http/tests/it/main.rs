@@ -17,6 +17,8 @@ mod routes;
 #[cfg(test)]
 mod sign_in;
 #[cfg(test)]
+mod standing;
+#[cfg(test)]
 mod storm;
 #[cfg(test)]
 mod tls;

@@ -30,6 +30,7 @@ macro_rules! conformance {
                 a_change_of_plans_holds_for_the_next_call
                 a_suspended_member_is_nobody_until_restored
                 a_change_of_role_holds_for_the_next_call
+                a_key_never_rises_above_its_ceiling
                 a_change_of_access_holds_for_the_next_call
                 a_new_space_is_closed_to_all_but_staff
                 a_key_tells_who_acts
@@ -63,6 +64,8 @@ macro_rules! conformance {
                 a_hash_in_use_is_a_conflict
                 an_unknown_actor_is_invalid_and_nothing_is_kept
                 a_key_never_acts_above_its_maker
+                nobody_makes_a_key_that_is_another_member
+                a_key_makes_none_stronger_or_longer_lived
                 revoking_twice_keeps_the_first_time
                 only_admins_handle_keys
                 ids_of_another_community_revoke_nothing

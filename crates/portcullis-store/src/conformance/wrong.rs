@@ -13,9 +13,9 @@ use portcullis_core::{
 };
 
 use crate::{
-    Community, CommunityRef, Content, Directory, Document, Entitlement, Identity, KeyIdentity, KeyInfo, Keys,
-    Kind, Member, Members, NewCommunity, NewDocument, NewKey, NewMember, Passage, PutOutcome, Query, Result,
-    SessionIdentity, SourceEntry, Standing, Status, Stores,
+    Community, CommunityRef, Content, Directory, Document, Entitlement, Identity, KeyActor, KeyIdentity,
+    KeyInfo, Keys, Kind, Member, Members, NewCommunity, NewDocument, NewKey, NewMember, Passage, PutOutcome,
+    Query, Result, SessionIdentity, SourceEntry, Standing, Status, Stores,
 };
 
 /// How a store is wrong.
@@ -47,6 +47,12 @@ pub enum Flaw {
     ForgetfulKeys,
     /// A key may act for somebody above its maker.
     RaisingKeys,
+    /// A key may be another member.
+    BorrowedKeys,
+    /// A key makes any key that its role may make.
+    BreedingKeys,
+    /// A key rises with its member.
+    RisingKeys,
     /// Keys of any community are accepted in each.
     WanderingKeys,
     /// What was once true of a key or a member stays true.
@@ -67,7 +73,7 @@ pub enum Flaw {
 
 impl Flaw {
     /// Every flaw.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 24] = [
         Self::LeakySearch,
         Self::LeakyDocument,
         Self::TellingErrors,
@@ -81,6 +87,9 @@ impl Flaw {
         Self::ChattySearch,
         Self::ForgetfulKeys,
         Self::RaisingKeys,
+        Self::BorrowedKeys,
+        Self::BreedingKeys,
+        Self::RisingKeys,
         Self::WanderingKeys,
         Self::StaleIdentity,
         Self::LateEnd,
@@ -257,6 +266,12 @@ impl Identity for Wrong {
                 found = found.or(self.right.identity.key(other.id, hash, now).await?);
             }
         }
+        if let Some(found) = found.as_mut()
+            && let (Flaw::RisingKeys, Some(member)) = (self.flaw, found.member)
+            && let Some(standing) = self.right.identity.standing(community, member, now).await?
+        {
+            found.standing = standing;
+        }
         if let Some(found) = &found {
             self.memory().keys.push((hash, found.clone()));
         }
@@ -314,8 +329,12 @@ impl Identity for Wrong {
 #[async_trait]
 impl Keys for Wrong {
     async fn create(&self, own: &Scope, new: NewKey) -> Result<KeyInfo> {
-        let raised =
-            if own.may(Action::WriteKeys) { self.writing(own, Flaw::RaisingKeys) } else { own.clone() };
+        let flaw = match own.key() {
+            Some(_) => Flaw::BreedingKeys,
+            None if new.ceiling.is_none() && matches!(new.actor, KeyActor::Member(_)) => Flaw::BorrowedKeys,
+            None => Flaw::RaisingKeys,
+        };
+        let raised = if own.may(Action::WriteKeys) { self.writing(own, flaw) } else { own.clone() };
         self.right.keys.create(&raised, new).await
     }
 

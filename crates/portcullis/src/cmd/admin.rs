@@ -15,7 +15,7 @@ use portcullis_store::{
 };
 
 use crate::args::{CommunityCommand, Configured, KeyCommand, MemberCommand, PlanCommand, SpaceCommand};
-use crate::instance::{self, Kept};
+use crate::instance::{self, Kept, Wanted};
 use crate::out;
 
 fn open(config: &Configured) -> Result<Kept> {
@@ -212,15 +212,17 @@ pub(super) async fn space(config: &Configured, command: SpaceCommand) -> Result<
 
 pub(super) async fn key(config: &Configured, command: KeyCommand) -> Result<ExitCode> {
     match command {
-        KeyCommand::Create { at, name, member, ability, role, plan, expires } => {
+        KeyCommand::Create { at, name, member, ceiling, ability, role, plan, expires } => {
             let (kept, community, _) = enter(config, &at.community).await?;
             let abilities = ability.iter().map(|word| parse_ability(word)).collect::<Result<AbilitySet>>()?;
             let actor = match member {
                 Some(member) => KeyActor::Member(parse_member(&member)?),
                 None => KeyActor::Backend { role: parse_role(&role)?, plans: plan },
             };
+            let ceiling = ceiling.map(|role| parse_role(&role)).transpose()?;
             let expires = expires.map(|text| parse_expiry(&text, kept.clock.now())).transpose()?;
-            let (text, id) = kept.issue_key(&community, &name, actor, abilities, expires).await?;
+            let wanted = Wanted { name: &name, actor, ceiling, abilities, expires };
+            let (text, id) = kept.issue_key(&community, wanted).await?;
             kept.close().await?;
             out::note(format_args!("key {id} was created. It is shown this once:"));
             out::line(text.expose());

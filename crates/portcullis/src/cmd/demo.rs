@@ -18,7 +18,7 @@ use portcullis_store::{Entitlement, KeyActor, NewCommunity, NewMember, NewSpace,
 
 use super::{check, import, serve, target};
 use crate::args::{DemoArgs, Format};
-use crate::instance::{Instance, Kept};
+use crate::instance::{Instance, Kept, Wanted};
 use crate::out;
 
 /// A text of the demo: its path within the community's folder, and what it says.
@@ -200,7 +200,9 @@ async fn settle(kept: &Kept, folder: &Path, demo: &'static Demo) -> Result<Peopl
         }
         let abilities: AbilitySet =
             [KeyAbility::Chat, KeyAbility::Search, KeyAbility::Personal].into_iter().collect();
-        let (text, _) = kept.issue_key(&community, "demo", KeyActor::Member(member), abilities, None).await?;
+        let actor = KeyActor::Member(member);
+        let wanted = Wanted { name: "demo", actor, ceiling: None, abilities, expires: None };
+        let (text, _) = kept.issue_key(&community, wanted).await?;
         keys.push(text);
     }
     let [member, payer, _] = <[Secret<String>; 3]>::try_from(keys).ok().context("three keys were made")?;

@@ -1,0 +1,172 @@
+//! Those who have some standing in a community and try for more: with keys, links, roles and invitations.
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use portcullis_core::Role;
+use serde_json::{Value, json};
+
+use crate::app::{Answer, Person, Setup, TestApp};
+
+/// Sends a request with a person's session.
+async fn by(app: &TestApp, person: &Person, method: Method, path: &str, body: &Value) -> Answer {
+    let mut request = app.request(method, path, None);
+    for (name, value) in person.headers() {
+        request = request.header(name, value);
+    }
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    app.send(request.body(Bytes::from(body)).expect("a request")).await
+}
+
+/// Asks for a key with a person's session.
+async fn wants(app: &TestApp, person: &Person, body: &Value) -> Answer {
+    by(app, person, Method::POST, "/admin/keys", body).await
+}
+
+fn text(answer: &Answer, pointer: &str) -> String {
+    let json = answer.json();
+    json.pointer(pointer).and_then(Value::as_str).unwrap_or_else(|| panic!("{pointer}: {json}")).to_owned()
+}
+
+async fn patch(app: &TestApp, person: &Person, whom: &Person, change: &Value) -> Answer {
+    by(app, person, Method::PATCH, &format!("/admin/members/{}", whom.member), change).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_gets_a_key_that_is_somebody_else() {
+    let app = TestApp::start(Setup::default()).await;
+    let world = app.world("one").await;
+    let owner = app.person(&world, "owner", Role::Owner).await;
+    let admin = app.person(&world, "admin", Role::Admin).await;
+    let mia = app.person(&world, "mia", Role::Member).await;
+    for asker in [&owner, &admin] {
+        for abilities in [json!(["personal"]), json!(["manage"]), json!(["chat", "search", "personal"])] {
+            for whom in [&mia, if asker.member == owner.member { &admin } else { &owner }] {
+                let body = json!({ "name": "borrowed", "member": whom.member, "abilities": abilities });
+                let answer = wants(&app, asker, &body).await;
+                assert_eq!(answer.status, StatusCode::FORBIDDEN, "{body}: {}", answer.text());
+                assert_eq!(text(&answer, "/code"), "not_allowed");
+            }
+        }
+        assert_eq!(by(&app, asker, Method::GET, "/admin/keys", &Value::Null).await.json()["keys"], json!([]));
+    }
+    // What is theirs stays theirs: each for themselves, and what opens nothing that is a member's own.
+    let body = json!({ "name": "own", "member": admin.member, "abilities": ["personal", "manage"] });
+    assert_eq!(wants(&app, &admin, &body).await.status, StatusCode::CREATED);
+    let body = json!({ "name": "shop", "member": mia.member, "abilities": ["chat", "search"] });
+    assert_eq!(wants(&app, &admin, &body).await.status, StatusCode::CREATED);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_does_not_rise_with_its_member() {
+    let app = TestApp::start(Setup::default()).await;
+    let world = app.world("one").await;
+    let owner = app.person(&world, "owner", Role::Owner).await;
+    let admin = app.person(&world, "admin", Role::Admin).await;
+    let mia = app.person(&world, "mia", Role::Member).await;
+    let body = json!({ "name": "shop", "member": mia.member, "abilities": ["search"] });
+    let made = wants(&app, &admin, &body).await;
+    let key = text(&made, "/key");
+    let sees = async |canary: &str| {
+        let answer = app.post("/v1/search", &key, &json!({ "query": "kettle" })).await;
+        assert_eq!(answer.status, StatusCode::OK);
+        answer.text().contains(canary)
+    };
+    assert!(sees("canaryoneopen").await && !sees("canaryonepaid").await);
+    for role in ["moderator", "owner"] {
+        let promoted = patch(&app, &owner, &mia, &json!({ "role": role })).await;
+        assert_eq!(promoted.status, StatusCode::OK, "{}", promoted.text());
+        assert!(sees("canaryoneopen").await);
+        assert!(!sees("canaryonepaid").await, "what staff read is not for a key of before");
+    }
+    assert_eq!(text(&made, "/ceiling"), "member");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_acts_with_the_lower_of_its_ceiling_and_its_members_role() {
+    let app = TestApp::start(Setup::default()).await;
+    let world = app.world("one").await;
+    let boss = app.person(&world, "boss", Role::Owner).await;
+    let owner = app.person(&world, "owner", Role::Owner).await;
+    let own = |ceiling: &str| json!({ "name": "own", "member": owner.member, "abilities": ["personal", "manage"], "ceiling": ceiling });
+    let mut keys = Vec::new();
+    for role in Role::ALL {
+        let made = wants(&app, &owner, &own(role.name())).await;
+        assert_eq!(made.status, StatusCode::CREATED, "{}", made.text());
+        assert_eq!(text(&made, "/ceiling"), role.name());
+        keys.push((role, text(&made, "/key")));
+    }
+    for standing in [Role::Owner, Role::Moderator, Role::Member] {
+        let change = json!({ "role": standing.name() });
+        assert_eq!(patch(&app, &boss, &owner, &change).await.status, StatusCode::OK);
+        for (ceiling, key) in &keys {
+            let acts = app.get("/v1/me", key).await.json()["role"].clone();
+            assert_eq!(acts, standing.min(*ceiling).name(), "a {} with {}", standing.name(), ceiling.name());
+        }
+    }
+    let admin = app.person(&world, "admin", Role::Admin).await;
+    let mia = app.person(&world, "mia", Role::Member).await;
+    for (member, ceiling, status) in [
+        (admin.member, "owner", StatusCode::FORBIDDEN),
+        (mia.member, "admin", StatusCode::BAD_REQUEST),
+        (mia.member, "king", StatusCode::BAD_REQUEST),
+        (admin.member, "admin", StatusCode::CREATED),
+    ] {
+        let body = json!({ "name": "k", "member": member, "abilities": ["chat"], "ceiling": ceiling });
+        let answer = wants(&app, &admin, &body).await;
+        assert_eq!(answer.status, status, "{ceiling}: {}", answer.text());
+    }
+    let both = json!({ "name": "k", "role": "member", "ceiling": "member", "abilities": ["chat"] });
+    assert_eq!(wants(&app, &admin, &both).await.status, StatusCode::BAD_REQUEST, "a back end has its role");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_makes_no_key_that_is_stronger_or_lasts_longer() {
+    let app = TestApp::start(Setup::default()).await;
+    let world = app.world("one").await;
+    let owner = app.person(&world, "owner", Role::Owner).await;
+    let admin = app.person(&world, "admin", Role::Admin).await;
+    let short = json!({
+        "name": "deploy", "member": owner.member, "abilities": ["manage", "search"], "days": 2, "ceiling": "admin",
+    });
+    let of_member = text(&wants(&app, &owner, &short).await, "/key");
+    let short = json!({ "name": "deploy", "role": "admin", "abilities": ["manage", "search"], "days": 2 });
+    let of_backend = text(&wants(&app, &owner, &short).await, "/key");
+    for key in [&of_member, &of_backend] {
+        let asks = async |more: Value| {
+            let mut body = json!({ "name": "child", "role": "member", "abilities": ["search"], "days": 1 });
+            for (name, value) in more.as_object().expect("an object") {
+                body[name] = value.clone();
+            }
+            app.post("/admin/keys", key, &body).await
+        };
+        for (why, more) in [
+            ("another ability", json!({ "abilities": ["search", "chat"] })),
+            ("the whole request", json!({ "abilities": ["own-request"] })),
+            ("a later end", json!({ "days": 3 })),
+            ("no end", json!({ "days": null })),
+            ("a higher role", json!({ "role": "owner" })),
+            ("somebody above", json!({ "role": null, "member": owner.member, "ceiling": "owner" })),
+            ("somebody else", json!({ "role": null, "member": admin.member, "abilities": ["manage"] })),
+        ] {
+            let answer = asks(more).await;
+            assert_eq!(answer.status, StatusCode::FORBIDDEN, "{why}: {}", answer.text());
+        }
+        for (why, more) in [
+            ("less", json!({})),
+            ("as much", json!({ "role": "admin", "abilities": ["manage", "search"] })),
+            ("for a member", json!({ "role": null, "member": admin.member })),
+        ] {
+            let answer = asks(more).await;
+            assert_eq!(answer.status, StatusCode::CREATED, "{why}: {}", answer.text());
+        }
+    }
+    // The member themselves, with less, also by a key that cannot do all that they can.
+    let less = json!({ "name": "child", "member": owner.member, "abilities": ["manage"], "days": 1 });
+    let made = app.post("/admin/keys", &of_member, &less).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text());
+    assert_eq!(text(&made, "/ceiling"), "admin", "no higher than the key that made it");
+    app.stop().await;
+}
