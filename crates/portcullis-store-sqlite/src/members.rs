@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use portcullis_core::seal::SealKey;
 use portcullis_core::{Action, CommunityId, MemberId, Role, Scope};
 use portcullis_store::{Entitlement, Kind, Member, Members, NewMember, Result, Status};
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
@@ -205,16 +206,11 @@ fn unseal(
 ) -> Result<Member, Fault> {
     let (name, email) = match keys.get(&sealed.id) {
         Some(MemberKey::Key(key)) => {
-            let open = |field, bytes: &[u8]| {
-                key.open(&place(field, community, sealed.id), bytes)
-                    .ok()
-                    .and_then(|plain| String::from_utf8(plain).ok())
-                    .ok_or_else(|| Fault::because(Kind::Corrupt, format!("a member's {field} does not open")))
-            };
+            let open = |field, bytes: &[u8]| opened(field, community, sealed.id, bytes, key);
             (open("name", &sealed.name)?, sealed.email.map(|email| open("email", &email)).transpose()?)
         }
         Some(MemberKey::Destroyed) => (ERASED.to_owned(), None),
-        None => return Err(Fault::because(Kind::Corrupt, "a member's key is missing")),
+        None => return Err(missing_key()),
     };
     Ok(Member {
         id: sealed.id,
@@ -225,6 +221,38 @@ fn unseal(
         created: time(sealed.created)?,
         entitlements: sealed.entitlements,
     })
+}
+
+/// A member's sealed field.
+fn opened(
+    field: &str,
+    community: CommunityId,
+    member: MemberId,
+    sealed: &[u8],
+    key: &SealKey,
+) -> Result<String, Fault> {
+    key.open(&place(field, community, member), sealed)
+        .ok()
+        .and_then(|plain| String::from_utf8(plain).ok())
+        .ok_or_else(|| Fault::because(Kind::Corrupt, format!("a member's {field} does not open")))
+}
+
+/// The address that is kept for a member, `None` once their key is destroyed.
+pub(crate) fn opened_email(
+    community: CommunityId,
+    member: MemberId,
+    sealed: &[u8],
+    key: Option<&MemberKey>,
+) -> Result<Option<String>, Fault> {
+    match key {
+        Some(MemberKey::Key(key)) => opened("email", community, member, sealed, key).map(Some),
+        Some(MemberKey::Destroyed) => Ok(None),
+        None => Err(missing_key()),
+    }
+}
+
+fn missing_key() -> Fault {
+    Fault::because(Kind::Corrupt, "a member's key is missing")
 }
 
 /// What a sealed field is bound to, so that it opens nowhere else.

@@ -35,7 +35,7 @@ pub struct NewMember {
     /// How the member is shown. Sealed at rest.
     pub name: String,
     /// The address sign-in links go to, if there is one. Sealed at rest, found again by a keyed hash only, unique in
-    /// the community without regard to case.
+    /// the community without regard to the case of ASCII letters.
     pub email: Option<String>,
     /// `None`: the community's default role, the lowest.
     pub role: Option<Role>,
@@ -79,7 +79,8 @@ pub trait Members: Send + Sync + fmt::Debug {
     /// Gives a member another role. It holds from the next request on.
     async fn set_role(&self, scope: &Scope, member: MemberId, role: Role) -> Result<()>;
 
-    /// Suspends or restores a member. It holds from the next request on.
+    /// Suspends or restores a member. It holds from the next request on. Sessions end for good with a suspension, and links
+    /// that were asked for before do not work after it, restored or not.
     async fn set_status(&self, scope: &Scope, member: MemberId, status: Status) -> Result<()>;
 
     /// Gives a member a plan until a moment, replacing what they had of that plan. An unknown plan is `Invalid`.

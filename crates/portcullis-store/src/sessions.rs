@@ -93,21 +93,21 @@ pub enum Strangers {
 /// is `NotFound` there. How often one may ask is for the caller to limit.
 #[async_trait]
 pub trait Sessions: Send + Sync + fmt::Debug {
-    /// Remembers that a link was asked for. Whether one is to be sent is the answer: `true` for the address of an active
-    /// member, and for an address that no member has where strangers may join or `invitation` can be accepted by it. It
-    /// does the same work either way, so that an answer's time tells nothing. An address that mail cannot reach is
-    /// `Invalid`, a token in use a `Conflict`.
+    /// Remembers that a link was asked for. The answer is the address that it is to be sent to, if it is to be sent: for
+    /// an active member the one that is kept for them, however it was typed; the typed one where no member has it and
+    /// strangers may join or `invitation` can be accepted by it. It does the same work either way, so that an answer's
+    /// time tells nothing. An address that mail cannot reach is `Invalid`, a token in use a `Conflict`.
     async fn ask(
         &self,
         community: CommunityId,
         new: NewSignIn,
         strangers: Strangers,
         invitation: Option<TokenHash>,
-    ) -> Result<bool>;
+    ) -> Result<Option<String>>;
 
     /// Uses a link up and begins a session, all or nothing. `None`: the link is unknown, used, expired, or asked for by
-    /// another browser, or the member is suspended. A link is used up once, however many try at once; what is refused
-    /// does not use it up.
+    /// another browser, or the member is suspended or was so since it was asked for. A link is used up once, however many
+    /// try at once; what is refused does not use it up.
     ///
     /// Who is no member yet joins, if they still may: by the invitation that the link was asked with, which then gives
     /// role and plans and is used once more, else as a stranger. They are named by what stands before the `@`. For who

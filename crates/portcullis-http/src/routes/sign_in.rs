@@ -123,11 +123,12 @@ pub(super) async fn ask(call: OpenCall) -> Result<Response, Refusal> {
     let expires = expires.map_err(|_| Refusal::new(Code::Internal, "the clock is out of its range"))?;
     let open = app.settings().sign_in.open.contains(&community.slug);
     let strangers = if open { Strangers::Join } else { Strangers::Refuse };
-    let new = NewSignIn { token: link.hash(), browser: browser.hash(), email: email.clone(), expires };
+    let new = NewSignIn { token: link.hash(), browser: browser.hash(), email, expires };
     let invitation_hash = invited_by.as_ref().map(Token::hash);
     match app.stores().sessions.ask(community.id, new, strangers, invitation_hash).await {
-        Ok(true) => send(&**mail, app, community, &email, text.expose()).await,
-        Ok(false) => {}
+        // Never to what was typed where a member is known: only their own mailbox may hold their link.
+        Ok(Some(address)) => send(&**mail, app, community, &address, text.expose()).await,
+        Ok(None) => {}
         Err(error) if error.kind() == portcullis_store::Kind::Invalid => {
             return Ok(again(StatusCode::BAD_REQUEST, SignInProblem::MalformedAddress));
         }

@@ -193,6 +193,7 @@ async fn a_file_of_the_first_schema_is_brought_up_to_date() {
         let raw = old.open_community(id);
         for trigger in [
             "members_suspended",
+            "members_status_links",
             "sessions_update_epoch",
             "sessions_delete_epoch",
             "subjects_update_epoch",

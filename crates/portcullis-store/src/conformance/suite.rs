@@ -108,6 +108,7 @@ macro_rules! conformance {
                 a_link_counts_in_its_own_community_only
                 a_stranger_joins_only_where_strangers_may
                 a_suspended_member_gets_neither_link_nor_session
+                a_link_goes_to_the_address_that_is_kept
                 an_address_is_one_whatever_its_case
                 malformed_addresses_and_tokens_in_use_are_refused
                 one_address_at_once_is_one_member

@@ -30,6 +30,12 @@ pub enum Flaw {
     LateLinks,
     /// Links of any community work in each.
     WanderingLinks,
+    /// A link that was asked for before a suspension works after it.
+    OutlivingLinks,
+    /// A link goes to the address as it was typed.
+    TypedAddresses,
+    /// Letters outside ASCII are looked up without regard to case.
+    FoldedAddresses,
     /// Whoever asks may join.
     OpenDoor,
     /// An invitation lets any number in.
@@ -100,13 +106,16 @@ pub enum Flaw {
 
 impl Flaw {
     /// Every flaw.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 42] = [
         Self::ReusableLinks,
         Self::RacingLinks,
         Self::AnyBrowser,
         Self::BurningLinks,
         Self::LateLinks,
         Self::WanderingLinks,
+        Self::OutlivingLinks,
+        Self::TypedAddresses,
+        Self::FoldedAddresses,
         Self::OpenDoor,
         Self::UncountedInvitations,
         Self::LooseInvitations,

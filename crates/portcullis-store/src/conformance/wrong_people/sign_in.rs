@@ -21,15 +21,21 @@ impl Sessions for Wrong {
         new: NewSignIn,
         strangers: Strangers,
         invitation: Option<TokenHash>,
-    ) -> Result<bool> {
+    ) -> Result<Option<String>> {
         let strangers = if self.is(Flaw::OpenDoor) { Strangers::Join } else { strangers };
+        let typed = new.email.trim().to_owned();
+        let new = match self.flaw {
+            Flaw::FoldedAddresses => NewSignIn { email: new.email.to_lowercase(), ..new },
+            _ => new,
+        };
         self.seen().links.insert(new.token, (new.clone(), strangers, invitation));
         if self.is(Flaw::WanderingLinks) {
             for other in self.right.directory.list().await?.iter().filter(|other| other.id != community) {
                 self.right.sessions.ask(other.id, new.clone(), Strangers::Join, None).await?;
             }
         }
-        self.right.sessions.ask(community, new, strangers, invitation).await
+        let sent_to = self.right.sessions.ask(community, new, strangers, invitation).await?;
+        Ok(sent_to.map(|kept| if self.is(Flaw::TypedAddresses) { typed } else { kept }))
     }
 
     async fn redeem(
@@ -64,7 +70,8 @@ impl Sessions for Wrong {
                     self.seen().burnt.insert(token);
                     return signed_in;
                 }
-                Flaw::ReusableLinks => {
+                Flaw::OutlivingLinks if self.seen().burnt.contains(&token) => return Ok(None),
+                Flaw::ReusableLinks | Flaw::OutlivingLinks => {
                     // It is there already unless it was used.
                     let again = self.right.sessions.ask(community, asked, strangers, invitation).await;
                     if let Err(error) = again
@@ -85,7 +92,11 @@ impl Sessions for Wrong {
         let session_token = session.token;
         let signed_in = self.right.sessions.redeem(community, token, browser, session, at).await?;
         if signed_in.is_some() {
-            self.seen().begun.insert(session_token, now);
+            let mut seen = self.seen();
+            seen.begun.insert(session_token, now);
+            if self.is(Flaw::OutlivingLinks) {
+                seen.burnt.insert(token);
+            }
         }
         Ok(signed_in)
     }
