@@ -41,6 +41,9 @@ impl Members for Engine {
 
     async fn set_role(&self, scope: &Scope, member: MemberId, role: Role) -> Result<()> {
         let changed = self.change(scope, member, role, move |conn, row| {
+            if role < Role::Owner {
+                owned_without(conn, row)?;
+            }
             conn.prepare_cached("UPDATE members SET role = ? WHERE id = ?")?
                 .execute(params![role.name(), row])?;
             Ok(())
@@ -50,6 +53,9 @@ impl Members for Engine {
 
     async fn set_status(&self, scope: &Scope, member: MemberId, status: Status) -> Result<()> {
         let changed = self.change(scope, member, Role::Member, move |conn, row| {
+            if status != Status::Active {
+                owned_without(conn, row)?;
+            }
             conn.prepare_cached("UPDATE members SET status = ? WHERE id = ?")?
                 .execute(params![status_name(status), row])?;
             Ok(())
@@ -272,6 +278,16 @@ pub(crate) fn checked_email(email: &str) -> Result<&str, Fault> {
         return Ok(email);
     }
     Err(Fault::because(Kind::Invalid, "an e-mail address is `name@host`, at most 254 bytes, without spaces"))
+}
+
+/// Refuses to go on where the member is the only active owner. There is one writer, so nobody else leaves meanwhile.
+fn owned_without(conn: &Connection, member: i64) -> Result<(), Fault> {
+    let last: bool = conn
+        .prepare_cached(
+            "SELECT count(*) = 1 AND max(id) = ? FROM members WHERE role = 'owner' AND status = 'active'",
+        )?
+        .query_row([member], |row| Ok(row.get::<_, Option<bool>>(0)? == Some(true)))?;
+    if last { Err(Fault::new(Kind::LastOwner)) } else { Ok(()) }
 }
 
 const fn status_name(status: Status) -> &'static str {

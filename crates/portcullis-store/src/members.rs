@@ -76,11 +76,13 @@ pub trait Members: Send + Sync + fmt::Debug {
     /// The member with that address, if there is one.
     async fn find_by_email(&self, scope: &Scope, email: &str) -> Result<Option<Member>>;
 
-    /// Gives a member another role. It holds from the next request on.
+    /// Gives a member another role. It holds from the next request on. To take the last active owner's is `LastOwner`,
+    /// whoever asks, and of several that are taken at once one stays.
     async fn set_role(&self, scope: &Scope, member: MemberId, role: Role) -> Result<()>;
 
     /// Suspends or restores a member. It holds from the next request on. Sessions end for good with a suspension, and links
-    /// that were asked for before do not work after it, restored or not.
+    /// that were asked for before do not work after it, restored or not. The last active owner is not suspended, as in
+    /// [`Members::set_role`].
     async fn set_status(&self, scope: &Scope, member: MemberId, status: Status) -> Result<()>;
 
     /// Gives a member a plan until a moment, replacing what they had of that plan. An unknown plan is `Invalid`.

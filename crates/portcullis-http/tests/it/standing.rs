@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use portcullis_core::Role;
+use portcullis_store::Status;
 use serde_json::{Value, json};
 
 use crate::app::{Answer, Person, Setup, TestApp};
@@ -168,5 +169,47 @@ async fn a_key_makes_no_key_that_is_stronger_or_lasts_longer() {
     let made = app.post("/admin/keys", &of_member, &less).await;
     assert_eq!(made.status, StatusCode::CREATED, "{}", made.text());
     assert_eq!(text(&made, "/ceiling"), "admin", "no higher than the key that made it");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_owner_who_is_active_stays() {
+    let app = TestApp::start(Setup::default()).await;
+    let world = app.world("one").await;
+    let owner = app.person(&world, "owner", Role::Owner).await;
+    for change in [
+        json!({ "role": "admin" }),
+        json!({ "role": "member" }),
+        json!({ "status": "suspended" }),
+        json!({ "role": "owner", "status": "suspended" }),
+    ] {
+        let answer = patch(&app, &owner, &owner, &change).await;
+        assert_eq!(answer.status, StatusCode::CONFLICT, "{change}: {}", answer.text());
+        assert_eq!(text(&answer, "/code"), "last_owner");
+    }
+    let second = app.person(&world, "second", Role::Owner).await;
+    assert_eq!(patch(&app, &owner, &second, &json!({ "status": "suspended" })).await.status, StatusCode::OK);
+    let answer = patch(&app, &owner, &owner, &json!({ "role": "admin" })).await;
+    assert_eq!(answer.status, StatusCode::CONFLICT, "an owner who is suspended keeps no community");
+    assert_eq!(patch(&app, &owner, &second, &json!({ "status": "active" })).await.status, StatusCode::OK);
+    assert_eq!(patch(&app, &owner, &owner, &json!({ "role": "admin" })).await.status, StatusCode::OK);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_owners_who_remove_each_other_at_once_one_stays() {
+    let app = TestApp::start(Setup::default()).await;
+    for (round, change) in
+        [json!({ "role": "member" }), json!({ "status": "suspended" })].iter().cycle().take(8).enumerate()
+    {
+        let world = app.world(&format!("round-{round}")).await;
+        let one = app.person(&world, "one", Role::Owner).await;
+        let two = app.person(&world, "two", Role::Owner).await;
+        let (first, second) = tokio::join!(patch(&app, &one, &two, change), patch(&app, &two, &one, change));
+        let members = app.stores.members.list(&world.operator).await.expect("listed");
+        let left =
+            members.iter().filter(|one| (one.role, one.status) == (Role::Owner, Status::Active)).count();
+        assert_eq!(left, 1, "{change}: {} {}", first.status, second.status);
+    }
     app.stop().await;
 }

@@ -11,6 +11,7 @@ use portcullis_core::{
     AbilitySet, Action, Actor, CommunityId, DocumentId, Grant, KeyId, MemberId, Role, Scope, SpaceId, Tier,
     TokenHash,
 };
+use tokio::sync::Barrier;
 
 use crate::{
     Community, CommunityRef, Content, Directory, Document, Entitlement, Identity, KeyActor, KeyIdentity,
@@ -63,6 +64,10 @@ pub enum Flaw {
     LenientSuspension,
     /// Anyone who may change members may make and change staff.
     RaisingMembers,
+    /// The last owner may go.
+    OwnerlessCommunities,
+    /// Whether an owner is the last one is looked up first and relied on later.
+    RacingOwners,
     /// An address is only found in the case it was written in.
     CaseSensitiveAddresses,
     /// A slug in use gives the community that has it.
@@ -73,7 +78,7 @@ pub enum Flaw {
 
 impl Flaw {
     /// Every flaw.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 26] = [
         Self::LeakySearch,
         Self::LeakyDocument,
         Self::TellingErrors,
@@ -95,6 +100,8 @@ impl Flaw {
         Self::LateEnd,
         Self::LenientSuspension,
         Self::RaisingMembers,
+        Self::OwnerlessCommunities,
+        Self::RacingOwners,
         Self::CaseSensitiveAddresses,
         Self::SharedSlugs,
         Self::StubbornDirectory,
@@ -102,7 +109,12 @@ impl Flaw {
 
     /// The same stores with this flaw.
     pub fn into_stores(self, right: Stores) -> Stores {
-        let wrong = Arc::new(Wrong { flaw: self, right: right.clone(), memory: Mutex::default() });
+        let wrong = Arc::new(Wrong {
+            flaw: self,
+            right: right.clone(),
+            memory: Mutex::default(),
+            both: Barrier::new(2),
+        });
         Stores {
             directory: Arc::clone(&wrong) as _,
             identity: Arc::clone(&wrong) as _,
@@ -119,6 +131,7 @@ struct Wrong {
     flaw: Flaw,
     right: Stores,
     memory: Mutex<Memory>,
+    both: Barrier,
 }
 
 #[derive(Debug, Default)]
@@ -368,10 +381,12 @@ impl Members for Wrong {
     }
 
     async fn set_role(&self, own: &Scope, member: MemberId, role: Role) -> Result<()> {
+        self.make_way(own, member, role < Role::Owner).await?;
         self.right.members.set_role(&self.raised(own), member, role).await
     }
 
     async fn set_status(&self, own: &Scope, member: MemberId, status: Status) -> Result<()> {
+        self.make_way(own, member, status == Status::Suspended).await?;
         self.right.members.set_status(&self.raised(own), member, status).await
     }
 
@@ -399,6 +414,26 @@ impl Members for Wrong {
 }
 
 impl Wrong {
+    /// Sees to it that the right store lets an owner go: with another one whom nobody appointed.
+    async fn make_way(&self, own: &Scope, member: MemberId, leaves: bool) -> Result<()> {
+        let racing = self.is(Flaw::RacingOwners);
+        if !leaves || !(racing || self.is(Flaw::OwnerlessCommunities)) {
+            return Ok(());
+        }
+        let operator = scope(own.community(), &[]);
+        let all = self.right.members.list(&operator).await?;
+        let mut owners = all.iter().filter(|one| one.role == Role::Owner && one.status == Status::Active);
+        if !owners.any(|owner| owner.id == member) {
+            return Ok(());
+        }
+        if racing {
+            // Two that come together have both counted two before either goes.
+            self.both.wait().await;
+        }
+        let spare = NewMember { name: "Nobody".to_owned(), email: None, role: Some(Role::Owner) };
+        self.right.members.add(&operator, spare).await.map(drop)
+    }
+
     fn raised(&self, own: &Scope) -> Scope {
         if own.may(Action::WriteMembers) { self.writing(own, Flaw::RaisingMembers) } else { own.clone() }
     }
