@@ -85,11 +85,23 @@ impl Engine {
     async fn revoke_key(&self, scope: &Scope, key: KeyId) -> Result<(), Fault> {
         let community = self.allowed(scope, Action::WriteKeys).await?;
         let now = micros(self.clock.now());
+        let (own, standing) = (scope.member(), scope.role());
         let write = community.db.write(move |conn| {
-            let changed = conn
-                .prepare_cached("UPDATE keys SET revoked = coalesce(revoked, ?) WHERE uuid = ?")?
-                .execute(params![now, key.as_bytes()])?;
-            if changed == 0 { Err(Fault::new(Kind::NotFound)) } else { Ok(()) }
+            let found = conn
+                .prepare_cached(
+                    "SELECT keys.id, members.uuid, coalesce(keys.role, members.role)
+                     FROM keys LEFT JOIN members ON members.id = keys.member WHERE keys.uuid = ?",
+                )?
+                .query_row([key.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, String>(2)?)))
+                .optional()?;
+            let (row, whose, acts): (i64, Option<[u8; 16]>, _) = found.ok_or(Fault::new(Kind::NotFound))?;
+            let theirs = whose.is_none() || whose.map(MemberId::from_bytes) != own;
+            if theirs && role(&acts)? > standing {
+                return Err(Fault::because(Kind::Forbidden, "the key acts for somebody above you"));
+            }
+            conn.prepare_cached("UPDATE keys SET revoked = coalesce(revoked, ?) WHERE id = ?")?
+                .execute([now, row])?;
+            Ok(())
         });
         write.await
     }

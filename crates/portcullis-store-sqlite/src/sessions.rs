@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use portcullis_core::{Action, CommunityId, InvitationId, MemberId, Role, Scope, SessionId, TokenHash};
 use portcullis_store::{
-    Kind, NewInvitation, NewSession, NewSignIn, Result, SessionInfo, Sessions, SignedIn, Strangers,
+    InvitationInfo, Kind, NewInvitation, NewSession, NewSignIn, Result, SessionInfo, Sessions, SignedIn,
+    Strangers,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -62,6 +63,10 @@ impl Sessions for Engine {
 
     async fn invite(&self, scope: &Scope, new: NewInvitation) -> Result<InvitationId> {
         self.write_invitation(scope, new).await.map_err(|fault| fault.at("sessions.invite"))
+    }
+
+    async fn invitations(&self, scope: &Scope) -> Result<Vec<InvitationInfo>> {
+        self.invitations_of(scope).await.map_err(|fault| fault.at("sessions.invitations"))
     }
 
     async fn withdraw(&self, scope: &Scope, invitation: InvitationId) -> Result<()> {

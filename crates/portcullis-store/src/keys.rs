@@ -80,6 +80,7 @@ pub trait Keys: Send + Sync + fmt::Debug {
     /// All keys, revoked ones too, newest first.
     async fn list(&self, scope: &Scope) -> Result<Vec<KeyInfo>>;
 
-    /// Revokes a key for good. It is refused from the next request on. Revoking twice is no error.
+    /// Revokes a key for good. It is refused from the next request on. Revoking twice is no error. A key of another member
+    /// whose role is above the scope's own, or of a back end whose role is, is `Forbidden`.
     async fn revoke(&self, scope: &Scope, key: KeyId) -> Result<()>;
 }

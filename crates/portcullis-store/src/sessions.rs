@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use portcullis_core::{CommunityId, InvitationId, MemberId, Role, Scope, SessionId, TokenHash};
+use portcullis_core::{Actor, CommunityId, InvitationId, MemberId, Role, Scope, SessionId, TokenHash};
 
 use crate::{Entitlement, Result};
 
@@ -80,6 +80,29 @@ pub struct NewInvitation {
     pub expires: Timestamp,
 }
 
+/// An invitation as lists show it: without its link, and without the address it is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvitationInfo {
+    /// Its id.
+    pub id: InvitationId,
+    /// Who made it; `None` where that was not recorded.
+    pub made_by: Option<Actor>,
+    /// See [`NewInvitation::role`].
+    pub role: Role,
+    /// See [`NewInvitation::entitlements`]; they come by name.
+    pub entitlements: Vec<Entitlement>,
+    /// Whether it is for one address alone.
+    pub addressed: bool,
+    /// How many may still accept it.
+    pub uses: u32,
+    /// When it was made.
+    pub created: Timestamp,
+    /// See [`NewInvitation::expires`].
+    pub expires: Timestamp,
+    /// When it was withdrawn, if it was.
+    pub withdrawn: Option<Timestamp>,
+}
+
 /// What happens with an address that no member has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Strangers {
@@ -133,11 +156,14 @@ pub trait Sessions: Send + Sync + fmt::Debug {
     /// `WriteSelf`, another's with `WriteMembers`, staff's with `WriteStaff`. The number of sessions ended is returned.
     async fn end_all(&self, scope: &Scope, member: MemberId) -> Result<usize>;
 
-    /// Writes an invitation. Needs `WriteMembers`. An unknown plan, a malformed address or no uses is `Invalid`, a token
+    /// Writes an invitation, with who made it. Needs `WriteMembers`. An unknown plan, a malformed address or no uses is `Invalid`, a token
     /// in use a `Conflict`.
     async fn invite(&self, scope: &Scope, new: NewInvitation) -> Result<InvitationId>;
 
-    /// Withdraws an invitation: nobody joins by it any more, by links asked for before neither. Needs `WriteMembers`.
-    /// Withdrawing twice is no error.
+    /// The invitations that have not run out, spent and withdrawn ones too, newest first. Needs `WriteMembers`.
+    async fn invitations(&self, scope: &Scope) -> Result<Vec<InvitationInfo>>;
+
+    /// Withdraws an invitation: nobody joins by it any more, by links asked for before neither. Needs what making it
+    /// needs: `WriteMembers`, for a role above `Member` also `WriteStaff`. Withdrawing twice is no error.
     async fn withdraw(&self, scope: &Scope, invitation: InvitationId) -> Result<()>;
 }

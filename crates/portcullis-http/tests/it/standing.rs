@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
-use portcullis_core::Role;
-use portcullis_store::Status;
+use portcullis_core::{AbilitySet, KeyAbility, Role};
+use portcullis_store::{KeyActor, Status};
 use serde_json::{Value, json};
 
 use crate::app::{Answer, Person, Setup, TestApp};
@@ -211,5 +211,124 @@ async fn of_two_owners_who_remove_each_other_at_once_one_stays() {
             members.iter().filter(|one| (one.role, one.status) == (Role::Owner, Status::Active)).count();
         assert_eq!(left, 1, "{change}: {} {}", first.status, second.status);
     }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_admin_reaches_nothing_of_those_above() {
+    let app = TestApp::start(Setup::default()).await;
+    let world = app.world("one").await;
+    let owner = app.person(&world, "owner", Role::Owner).await;
+    let admin = app.person(&world, "admin", Role::Admin).await;
+    let mia = app.person(&world, "mia", Role::Member).await;
+    let invited = async |by_whom: &Person, role: &str| {
+        let body = json!({ "role": role, "plans": [{ "plan": "plus" }] });
+        text(&by(&app, by_whom, Method::POST, "/admin/invitations", &body).await, "/id")
+    };
+    let key = async |by_whom: &Person, body: Value| text(&wants(&app, by_whom, &body).await, "/id");
+    let refused = [
+        format!("/admin/invitations/{}", invited(&owner, "moderator").await),
+        format!("/admin/invitations/{}", invited(&owner, "owner").await),
+        format!("/admin/members/{}/sessions", owner.member),
+        format!(
+            "/admin/keys/{}",
+            key(&owner, json!({ "name": "k", "member": owner.member, "abilities": ["chat"] })).await
+        ),
+        format!(
+            "/admin/keys/{}",
+            key(
+                &owner,
+                json!({ "name": "k", "member": owner.member, "abilities": ["chat"], "ceiling": "member" })
+            )
+            .await
+        ),
+        format!(
+            "/admin/keys/{}",
+            key(&owner, json!({ "name": "k", "role": "owner", "abilities": ["manage"] })).await
+        ),
+    ];
+    let own = [
+        format!("/admin/invitations/{}", invited(&owner, "member").await),
+        format!("/admin/invitations/{}", invited(&admin, "member").await),
+        format!("/admin/members/{}/sessions", mia.member),
+        format!(
+            "/admin/keys/{}",
+            key(&owner, json!({ "name": "k", "role": "admin", "abilities": ["manage"] })).await
+        ),
+        format!(
+            "/admin/keys/{}",
+            key(&owner, json!({ "name": "k", "member": mia.member, "abilities": ["chat"] })).await
+        ),
+    ];
+    for path in &refused {
+        let answer = by(&app, &admin, Method::DELETE, path, &Value::Null).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{path}: {}", answer.text());
+    }
+    for path in &own {
+        let answer = by(&app, &admin, Method::DELETE, path, &Value::Null).await;
+        assert!(answer.status.is_success(), "{path}: {} {}", answer.status, answer.text());
+    }
+    for path in &refused {
+        let answer = by(&app, &owner, Method::DELETE, path, &Value::Null).await;
+        // The owner's own sessions are among them, so that the last ones find nobody signed in.
+        assert!(
+            answer.status.is_success() || answer.status == StatusCode::UNAUTHORIZED,
+            "{path}: {}",
+            answer.text()
+        );
+    }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn invitations_are_listed_with_who_made_them_and_without_their_links() {
+    let app = TestApp::start(Setup::default()).await;
+    let (world, other) = (app.world("one").await, app.world("two").await);
+    let owner = app.person(&world, "owner", Role::Owner).await;
+    let admin = app.person(&world, "admin", Role::Admin).await;
+    let mia = app.person(&world, "mia", Role::Member).await;
+    let stranger = app.person(&other, "stranger", Role::Owner).await;
+    let abilities: AbilitySet = [KeyAbility::Manage].into_iter().collect();
+    let backend = KeyActor::Backend { role: Role::Admin, plans: Vec::new() };
+    let (key, key_id) = app.key(&world, backend, abilities, None).await;
+    let body = json!({ "role": "moderator", "email": "guest@example.org", "plans": [{ "plan": "plus" }], "uses": 3 });
+    let first = by(&app, &owner, Method::POST, "/admin/invitations", &body).await;
+    let second = app.post("/admin/invitations", &key, &json!({})).await;
+    let third = by(&app, &admin, Method::POST, "/admin/invitations", &json!({})).await;
+    let gone = format!("/admin/invitations/{}", text(&third, "/id"));
+    assert_eq!(by(&app, &admin, Method::DELETE, &gone, &Value::Null).await.status, StatusCode::NO_CONTENT);
+
+    let listed = by(&app, &admin, Method::GET, "/admin/invitations", &Value::Null).await;
+    assert_eq!(listed.status, StatusCode::OK, "{}", listed.text());
+    for made in [&first, &second, &third] {
+        let link = text(made, "/link");
+        let token = link.rsplit('=').next().expect("a token");
+        let secret = token.rsplit('_').next().expect("a secret");
+        assert!(!listed.text().contains(secret), "{}", listed.text());
+    }
+    assert!(!listed.text().contains("guest"), "whom it is for is kept as a hash only");
+    let json = listed.json();
+    let seen: Vec<_> = json["invitations"].as_array().expect("a list").iter().collect();
+    assert_eq!(seen.len(), 3);
+    assert_eq!(
+        [&seen[0]["id"], &seen[1]["id"], &seen[2]["id"]],
+        [&third.json()["id"], &second.json()["id"], &first.json()["id"]]
+    );
+    assert_eq!(seen[0]["made_by"], json!({ "kind": "member", "id": admin.member }));
+    assert_eq!(seen[1]["made_by"], json!({ "kind": "key", "id": key_id }));
+    assert_eq!(seen[2]["made_by"], json!({ "kind": "member", "id": owner.member }));
+    assert_eq!(
+        (&seen[2]["role"], &seen[2]["uses"], &seen[2]["plans"][0]["plan"]),
+        (&json!("moderator"), &json!(3), &json!("plus"))
+    );
+    assert_eq!((&seen[2]["addressed"], &seen[1]["addressed"]), (&json!(true), &json!(false)));
+    assert!(seen[0]["withdrawn"].is_string() && seen[1]["withdrawn"].is_null());
+
+    let elsewhere = by(&app, &stranger, Method::GET, "/admin/invitations", &Value::Null).await;
+    assert_eq!(elsewhere.json()["invitations"], json!([]), "another community's are not there");
+    let answer = by(&app, &stranger, Method::DELETE, &gone, &Value::Null).await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+    let answer = by(&app, &mia, Method::GET, "/admin/invitations", &Value::Null).await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
     app.stop().await;
 }

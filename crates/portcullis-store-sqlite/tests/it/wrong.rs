@@ -46,6 +46,7 @@ fn catching<'w>(flaw: Flaw, world: &'w World) -> Pin<Box<dyn Future<Output = ()>
         Flaw::BorrowedKeys => Box::pin(keys::nobody_makes_a_key_that_is_another_member(world)),
         Flaw::BreedingKeys => Box::pin(keys::a_key_makes_none_stronger_or_longer_lived(world)),
         Flaw::RisingKeys => Box::pin(identity::a_key_never_rises_above_its_ceiling(world)),
+        Flaw::LevellingKeys => Box::pin(keys::nobody_revokes_a_key_above_them(world)),
         Flaw::WanderingKeys => Box::pin(identity::a_credential_counts_in_its_own_community_only(world)),
         Flaw::StaleIdentity => Box::pin(instances::a_change_elsewhere_holds_for_the_next_call(world)),
         Flaw::LateEnd => Box::pin(identity::an_entitlement_ends_exactly_at_its_moment(world)),

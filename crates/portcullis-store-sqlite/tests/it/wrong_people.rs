@@ -52,6 +52,12 @@ fn catching<'w>(flaw: Flaw, world: &'w World) -> Pin<Box<dyn Future<Output = ()>
         Flaw::RaisingInvitations => {
             Box::pin(invitations::only_admins_invite_and_only_owners_invite_staff(world))
         }
+        Flaw::LevellingInvitations => {
+            Box::pin(invitations::nobody_withdraws_what_they_could_not_have_made(world))
+        }
+        Flaw::NamelessInvitations | Flaw::WanderingInvitations => {
+            Box::pin(invitations::invitations_are_listed_with_who_made_them(world))
+        }
         Flaw::WanderingSessions => Box::pin(sessions::a_session_tells_who_acts(world)),
         Flaw::EndlessSessions => Box::pin(sessions::a_session_ends_exactly_at_its_end(world)),
         Flaw::TirelessSessions => Box::pin(sessions::an_unused_session_ends_exactly_when_idle(world)),

@@ -185,6 +185,46 @@ pub async fn revoking_twice_keeps_the_first_time(world: &World) {
     );
 }
 
+/// Nobody revokes a key of a member above them, or of a back end with a role above theirs; their own they do.
+pub async fn nobody_revokes_a_key_above_them(world: &World) {
+    let (side, keys) = (&world.a, &world.stores.keys);
+    let admin = world.scope(side, side.admin).await;
+    let made = async |actor, ceiling| {
+        let new = NewKey { ceiling, ..world.new_key(side, actor, None) };
+        (new.hash, keys.create(&side.operator(), new).await.expect("made by the operator").id)
+    };
+    let found = async |hash| {
+        let found = world.stores.identity.key(side.community.id, hash, world.now()).await;
+        found.expect("the store answers").is_some()
+    };
+    for (actor, ceiling) in [
+        (KeyActor::Member(side.owner), None),
+        (KeyActor::Member(side.owner), Some(Role::Member)),
+        (backend(Role::Owner, &[]), None),
+    ] {
+        let (hash, id) = made(actor.clone(), ceiling).await;
+        assert_eq!(refusal(keys.revoke(&admin, id).await), Some(Kind::Forbidden), "{actor:?}");
+        assert!(found(hash).await, "it still works");
+        keys.revoke(&world.scope(side, side.owner).await, id).await.expect("an owner may");
+        assert!(!found(hash).await);
+    }
+    for actor in [
+        KeyActor::Member(side.admin),
+        KeyActor::Member(side.moderator),
+        KeyActor::Member(side.plain),
+        backend(Role::Admin, &[]),
+    ] {
+        let (hash, id) = made(actor, None).await;
+        keys.revoke(&admin, id).await.expect("not above an admin");
+        assert!(!found(hash).await);
+    }
+    // A key that acts with less than its member may still be used to revoke that member's own.
+    let (low, _) = made(KeyActor::Member(side.owner), Some(Role::Admin)).await;
+    let (hash, id) = made(KeyActor::Member(side.owner), None).await;
+    keys.revoke(&world.by_key(side, low).await, id).await.expect("their own");
+    assert!(!found(hash).await);
+}
+
 /// Who is no admin, or whose credential is not for that, neither sees nor makes nor revokes keys.
 pub async fn only_admins_handle_keys(world: &World) {
     let (side, keys) = (&world.a, &world.stores.keys);

@@ -69,6 +69,7 @@ macro_rules! conformance {
                 nobody_makes_a_key_that_is_another_member
                 a_key_makes_none_stronger_or_longer_lived
                 revoking_twice_keeps_the_first_time
+                nobody_revokes_a_key_above_them
                 only_admins_handle_keys
                 ids_of_another_community_revoke_nothing
             }
@@ -124,6 +125,8 @@ macro_rules! conformance {
                 an_ended_or_withdrawn_invitation_lets_nobody_in
                 an_invitation_changes_nothing_for_a_member
                 only_admins_invite_and_only_owners_invite_staff
+                nobody_withdraws_what_they_could_not_have_made
+                invitations_are_listed_with_who_made_them
                 malformed_invitations_are_refused_and_not_kept
                 an_invitation_counts_in_its_own_community_only
             }

@@ -54,6 +54,8 @@ pub enum Flaw {
     BreedingKeys,
     /// A key rises with its member.
     RisingKeys,
+    /// Whoever may revoke keys revokes those of people above them.
+    LevellingKeys,
     /// Keys of any community are accepted in each.
     WanderingKeys,
     /// What was once true of a key or a member stays true.
@@ -78,7 +80,7 @@ pub enum Flaw {
 
 impl Flaw {
     /// Every flaw.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::LeakySearch,
         Self::LeakyDocument,
         Self::TellingErrors,
@@ -95,6 +97,7 @@ impl Flaw {
         Self::BorrowedKeys,
         Self::BreedingKeys,
         Self::RisingKeys,
+        Self::LevellingKeys,
         Self::WanderingKeys,
         Self::StaleIdentity,
         Self::LateEnd,
@@ -356,7 +359,12 @@ impl Keys for Wrong {
     }
 
     async fn revoke(&self, own: &Scope, key: KeyId) -> Result<()> {
-        if self.is(Flaw::ForgetfulKeys) { Ok(()) } else { self.right.keys.revoke(own, key).await }
+        if self.is(Flaw::ForgetfulKeys) {
+            return Ok(());
+        }
+        let raised =
+            if own.may(Action::WriteKeys) { self.writing(own, Flaw::LevellingKeys) } else { own.clone() };
+        self.right.keys.revoke(&raised, key).await
     }
 }
 

@@ -3,11 +3,11 @@
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use jiff::Timestamp;
-use portcullis_core::{InvitationId, Role, Token, TokenKind};
+use portcullis_core::{Actor, InvitationId, Role, Token, TokenKind};
 use portcullis_guard::{Code, Refusal};
-use portcullis_store::{CommunityRef, Entitlement, NewInvitation};
+use portcullis_store::{CommunityRef, Entitlement, InvitationInfo, NewInvitation};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::members::parse_role;
 use super::{change, in_days, ready, record};
@@ -58,6 +58,37 @@ pub(in crate::routes) async fn add(call: Call) -> Result<Response, Refusal> {
         object.insert("role".to_owned(), json!(role.name()));
     }
     Ok(json(StatusCode::CREATED, &body))
+}
+
+/// Invitations that have not run out. What lets people in stands in none of them.
+pub(in crate::routes) async fn list(call: Call) -> Result<Response, Refusal> {
+    let invitations = call.app.stores().sessions.invitations(call.visit.scope()).await?;
+    let invitations: Vec<Value> = invitations.iter().map(shown).collect();
+    Ok(json(StatusCode::OK, &json!({ "invitations": invitations })))
+}
+
+fn shown(invitation: &InvitationInfo) -> Value {
+    let made_by = invitation.made_by.map(|maker| match maker {
+        Actor::Member(member) => json!({ "kind": "member", "id": member }),
+        Actor::Key(key) => json!({ "kind": "key", "id": key }),
+        Actor::Operator => json!({ "kind": "operator", "id": null }),
+    });
+    let plans: Vec<Value> = invitation
+        .entitlements
+        .iter()
+        .map(|given| json!({ "plan": given.plan, "until": given.until }))
+        .collect();
+    json!({
+        "id": invitation.id,
+        "made_by": made_by,
+        "role": invitation.role.name(),
+        "plans": plans,
+        "addressed": invitation.addressed,
+        "uses": invitation.uses,
+        "created": invitation.created,
+        "expires": invitation.expires,
+        "withdrawn": invitation.withdrawn,
+    })
 }
 
 pub(in crate::routes) async fn withdraw(call: Call) -> Result<Response, Refusal> {

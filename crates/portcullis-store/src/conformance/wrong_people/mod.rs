@@ -46,6 +46,12 @@ pub enum Flaw {
     LastingInvitations,
     /// Whoever may invite may invite staff.
     RaisingInvitations,
+    /// Whoever may withdraw invitations withdraws those for staff.
+    LevellingInvitations,
+    /// Who made an invitation is not remembered.
+    NamelessInvitations,
+    /// Invitations of every community are listed in each.
+    WanderingInvitations,
     /// Sessions of any community are accepted in each.
     WanderingSessions,
     /// A session lasts for ever.
@@ -106,7 +112,7 @@ pub enum Flaw {
 
 impl Flaw {
     /// Every flaw.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 45] = [
         Self::ReusableLinks,
         Self::RacingLinks,
         Self::AnyBrowser,
@@ -121,6 +127,9 @@ impl Flaw {
         Self::LooseInvitations,
         Self::LastingInvitations,
         Self::RaisingInvitations,
+        Self::LevellingInvitations,
+        Self::NamelessInvitations,
+        Self::WanderingInvitations,
         Self::WanderingSessions,
         Self::EndlessSessions,
         Self::TirelessSessions,

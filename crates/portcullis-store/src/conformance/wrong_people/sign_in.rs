@@ -9,8 +9,9 @@ use portcullis_core::{Action, CommunityId, InvitationId, MemberId, Role, Scope, 
 use super::{Flaw, Wrong, owner};
 use crate::conformance::World;
 use crate::{
-    Entitlement, Identity, KeyIdentity, Kind, Member, Members, NewInvitation, NewMember, NewSession,
-    NewSignIn, Result, SessionIdentity, SessionInfo, Sessions, SignedIn, Standing, Status, Strangers,
+    Entitlement, Identity, InvitationInfo, KeyIdentity, Kind, Member, Members, NewInvitation, NewMember,
+    NewSession, NewSignIn, Result, SessionIdentity, SessionInfo, Sessions, SignedIn, Standing, Status,
+    Strangers,
 };
 
 #[async_trait]
@@ -135,11 +136,27 @@ impl Sessions for Wrong {
         self.right.sessions.invite(&own, new).await
     }
 
+    async fn invitations(&self, own: &Scope) -> Result<Vec<InvitationInfo>> {
+        let mut listed = self.right.sessions.invitations(own).await?;
+        if self.is(Flaw::NamelessInvitations) {
+            listed.iter_mut().for_each(|invitation| invitation.made_by = None);
+        }
+        if self.is(Flaw::WanderingInvitations) {
+            for other in self.right.directory.list().await?.iter().filter(|other| other.id != own.community())
+            {
+                listed.extend(self.right.sessions.invitations(&owner(other.id)).await?);
+            }
+        }
+        Ok(listed)
+    }
+
     async fn withdraw(&self, own: &Scope, invitation: InvitationId) -> Result<()> {
         if self.is(Flaw::LastingInvitations) {
             return Ok(());
         }
-        self.right.sessions.withdraw(own, invitation).await
+        let raised = own.may(Action::WriteMembers) && self.is(Flaw::LevellingInvitations);
+        let own = if raised { owner(own.community()) } else { own.clone() };
+        self.right.sessions.withdraw(&own, invitation).await
     }
 }
 
