@@ -39,26 +39,32 @@ impl Members for Engine {
         self.member_by_email(scope, email).await.map_err(|fault| fault.at("members.find_by_email"))
     }
 
-    async fn set_role(&self, scope: &Scope, member: MemberId, role: Role) -> Result<()> {
-        let changed = self.change(scope, member, role, move |conn, row| {
-            if role < Role::Owner {
+    async fn set_role(&self, scope: &Scope, member: MemberId, becomes: Role) -> Result<Role> {
+        let changed = self.change(scope, member, becomes, move |conn, row| {
+            let before: String = conn
+                .prepare_cached("SELECT role FROM members WHERE id = ?")?
+                .query_row([row], |row| row.get(0))?;
+            if becomes < Role::Owner {
                 owned_without(conn, row)?;
             }
             conn.prepare_cached("UPDATE members SET role = ? WHERE id = ?")?
-                .execute(params![role.name(), row])?;
-            Ok(())
+                .execute(params![becomes.name(), row])?;
+            role(&before)
         });
         changed.await.map_err(|fault| fault.at("members.set_role"))
     }
 
-    async fn set_status(&self, scope: &Scope, member: MemberId, status: Status) -> Result<()> {
+    async fn set_status(&self, scope: &Scope, member: MemberId, status: Status) -> Result<Status> {
         let changed = self.change(scope, member, Role::Member, move |conn, row| {
+            let before: String = conn
+                .prepare_cached("SELECT status FROM members WHERE id = ?")?
+                .query_row([row], |row| row.get(0))?;
             if status != Status::Active {
                 owned_without(conn, row)?;
             }
             conn.prepare_cached("UPDATE members SET status = ? WHERE id = ?")?
                 .execute(params![status_name(status), row])?;
-            Ok(())
+            Ok(status_of(&before))
         });
         changed.await.map_err(|fault| fault.at("members.set_status"))
     }
@@ -79,10 +85,10 @@ impl Members for Engine {
     async fn end_entitlement(&self, scope: &Scope, member: MemberId, plan: &str) -> Result<()> {
         let (plan, now) = (plan.to_owned(), micros(self.clock.now()));
         let changed = self.change(scope, member, Role::Member, move |conn, row| {
+            let plan = plan_row(conn, &plan)?;
             conn.prepare_cached(
                 "UPDATE entitlements SET until = ?1
-                 WHERE member = ?2 AND plan = (SELECT id FROM plans WHERE slug = ?3)
-                   AND (until IS NULL OR until > ?1)",
+                 WHERE member = ?2 AND plan = ?3 AND (until IS NULL OR until > ?1)",
             )?
             .execute(params![now, row, plan])?;
             Ok(())
@@ -297,6 +303,13 @@ const fn status_name(status: Status) -> &'static str {
     }
 }
 
+fn status_of(name: &str) -> Status {
+    match name {
+        "active" => Status::Active,
+        _ => Status::Suspended,
+    }
+}
+
 /// Members that a fixed `condition` selects.
 fn select(conn: &Connection, condition: &'static str, values: &[&dyn ToSql]) -> Result<Vec<Sealed>, Fault> {
     let mut statement = conn.prepare_cached(&format!(
@@ -310,10 +323,7 @@ fn select(conn: &Connection, condition: &'static str, values: &[&dyn ToSql]) -> 
             name: row.get(2)?,
             email: row.get(3)?,
             role: role(&row.get::<_, String>(4)?)?,
-            status: match row.get::<_, String>(5)?.as_str() {
-                "active" => Status::Active,
-                _ => Status::Suspended,
-            },
+            status: status_of(&row.get::<_, String>(5)?),
             created: row.get(6)?,
             entitlements: entitlements(conn, row.get(0)?)?,
         });

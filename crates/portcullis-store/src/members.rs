@@ -76,19 +76,19 @@ pub trait Members: Send + Sync + fmt::Debug {
     /// The member with that address, if there is one.
     async fn find_by_email(&self, scope: &Scope, email: &str) -> Result<Option<Member>>;
 
-    /// Gives a member another role. It holds from the next request on. To take the last active owner's is `LastOwner`,
+    /// Gives a member another role, and returns the one before. It holds from the next request on. To take the last active owner's is `LastOwner`,
     /// whoever asks, and of several that are taken at once one stays.
-    async fn set_role(&self, scope: &Scope, member: MemberId, role: Role) -> Result<()>;
+    async fn set_role(&self, scope: &Scope, member: MemberId, role: Role) -> Result<Role>;
 
-    /// Suspends or restores a member. It holds from the next request on. Sessions end for good with a suspension, and links
+    /// Suspends or restores a member, and returns what they were before. It holds from the next request on. Sessions end for good with a suspension, and links
     /// that were asked for before do not work after it, restored or not. The last active owner is not suspended, as in
     /// [`Members::set_role`].
-    async fn set_status(&self, scope: &Scope, member: MemberId, status: Status) -> Result<()>;
+    async fn set_status(&self, scope: &Scope, member: MemberId, status: Status) -> Result<Status>;
 
     /// Gives a member a plan until a moment, replacing what they had of that plan. An unknown plan is `Invalid`.
     async fn entitle(&self, scope: &Scope, member: MemberId, entitlement: Entitlement) -> Result<()>;
 
-    /// Ends a member's plan now. Ending one they do not have is no error.
+    /// Ends a member's plan now. Ending one they do not have is no error, an unknown plan is `Invalid`.
     async fn end_entitlement(&self, scope: &Scope, member: MemberId, plan: &str) -> Result<()>;
 
     /// Makes the name that a host application's tokens give a member count as that member. Only a keyed hash of issuer

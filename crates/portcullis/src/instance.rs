@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use jiff::Timestamp;
-use portcullis_audit::{Event, Journal, Record, Signer, Target, Use};
+use portcullis_audit::{Change, Event, Journal, Record, Signer, Target, Use};
 use portcullis_chat::{Places, Service, ServiceParts};
 use portcullis_config::{Cidr, Config, Diagnostics, Flags, IssuerKeys, Loaded, PublicKeyAlgorithm};
 use portcullis_core::{
@@ -131,7 +131,16 @@ impl Kept {
         let (hash, hint) = (token.hash(), token.hint());
         let new = NewKey { name: name.to_owned(), actor, ceiling, abilities, expires, hash, hint };
         let made = self.stores.keys.create(&Self::operator(community), new).await?;
-        self.record(community, "key.created", vec![made.id.into()], None).await?;
+        let (member, plans) = match &made.actor {
+            KeyActor::Member(member) => (Some(*member), &[][..]),
+            KeyActor::Backend { plans, .. } => (None, plans.as_slice()),
+        };
+        let targets = std::iter::once(made.id.into()).chain(member.map(Into::into)).collect();
+        let change = Change::new("key.created", targets)
+            .to(made.ceiling.name())
+            .abilities(made.abilities)
+            .plans(plans.iter().map(String::as_str));
+        self.record_in_full(community, change).await?;
         Ok((text, made.id))
     }
 
@@ -143,11 +152,13 @@ impl Kept {
         targets: Vec<Target>,
         detail: Option<&'static str>,
     ) -> Result<()> {
-        self.note(
-            community,
-            Event::Administered { action: action.into(), targets, detail: detail.map(Into::into) },
-        )
-        .await
+        let change = Change::new(action, targets);
+        self.record_in_full(community, detail.into_iter().fold(change, Change::to)).await
+    }
+
+    /// Records what the operator changed, with more than one word on it.
+    pub(crate) async fn record_in_full(&self, community: &Community, change: Change) -> Result<()> {
+        self.note(community, Event::Administered(change)).await
     }
 
     /// Records an event of a community.

@@ -6,7 +6,7 @@
 
 use axum::response::{Html, IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use portcullis_audit::{ActorRef, Event, Record};
+use portcullis_audit::{ActorRef, Change, Event, Record};
 use portcullis_core::{MemberId, Token, TokenKind};
 use portcullis_guard::credential::cookie;
 use portcullis_guard::guards::sign_in::{may_ask, own_form};
@@ -198,11 +198,7 @@ pub(super) async fn redeem(call: OpenCall) -> Result<Response, Refusal> {
     };
     record(app, &community, member, Event::SignedIn { session }).await?;
     if joined {
-        let event = Event::Administered {
-            action: "member.joined".into(),
-            targets: vec![member.into()],
-            detail: None,
-        };
+        let event = Event::Administered(Change::new("member.joined", vec![member.into()]));
         record(app, &community, member, event).await?;
     }
     let cookies = app.cookies();

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
-use portcullis_core::{AbilitySet, KeyAbility, Role};
+use portcullis_audit::{Entry, Event};
+use portcullis_core::{AbilitySet, KeyAbility, KeyId, Role};
 use portcullis_store::{KeyActor, Status};
 use serde_json::{Value, json};
 
@@ -330,5 +331,70 @@ async fn invitations_are_listed_with_who_made_them_and_without_their_links() {
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
     let answer = by(&app, &mia, Method::GET, "/admin/invitations", &Value::Null).await;
     assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    app.stop().await;
+}
+
+/// The one record of that action about somebody or something.
+fn recorded(app: &TestApp, action: &str, target: &str) -> Value {
+    let about = |entry: &Entry| -> Option<Value> {
+        let event = entry.event.as_ref().filter(|event| matches!(event, Event::Administered { .. }))?;
+        let json = serde_json::to_value(event).expect("JSON");
+        let targets = json["targets"]
+            .as_array()?
+            .iter()
+            .any(|found| found.as_str().is_some_and(|t| t.ends_with(target)));
+        (json["action"] == action && targets).then_some(json)
+    };
+    let mut found: Vec<_> = app.records().iter().filter_map(about).collect();
+    assert_eq!(found.len(), 1, "{action} {target}: {found:?}");
+    found.remove(0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_audit_tells_what_was_changed_to_what() {
+    let app = TestApp::start(Setup::default()).await;
+    let world = app.world("one").await;
+    let owner = app.person(&world, "owner", Role::Owner).await;
+    let mia = app.person(&world, "mia", Role::Member).await;
+    let id = mia.member.to_string();
+    let plan = format!("/admin/members/{id}/plans/plus");
+    for method in [Method::PUT, Method::DELETE] {
+        let answer = by(&app, &owner, method, &plan, &Value::Null).await;
+        assert_eq!(answer.status, StatusCode::NO_CONTENT);
+    }
+    for action in ["member.entitled", "member.entitlement-ended"] {
+        assert_eq!(recorded(&app, action, &id)["plans"], json!(["plus"]), "{action}");
+    }
+    let change = json!({ "role": "moderator", "status": "suspended" });
+    assert_eq!(patch(&app, &owner, &mia, &change).await.status, StatusCode::OK);
+    let role = recorded(&app, "member.role", &id);
+    assert_eq!((&role["before"], &role["detail"]), (&json!("member"), &json!("moderator")));
+    let status = recorded(&app, "member.status", &id);
+    assert_eq!((&status["before"], &status["detail"]), (&json!("active"), &json!("suspended")));
+
+    let body = json!({ "name": "SECRETNAME", "role": "moderator", "plans": ["plus"], "abilities": ["search", "chat"] });
+    let key = text(&wants(&app, &owner, &body).await, "/id");
+    let made = recorded(&app, "key.created", &key);
+    assert_eq!(
+        (&made["detail"], &made["abilities"], &made["plans"]),
+        (&json!("moderator"), &json!(["chat", "search"]), &json!(["plus"]))
+    );
+    let body = json!({ "name": "own", "member": owner.member, "abilities": ["manage"], "ceiling": "admin" });
+    let key = text(&wants(&app, &owner, &body).await, "/id");
+    let made = recorded(&app, "key.created", &key);
+    assert_eq!((&made["detail"], &made["abilities"]), (&json!("admin"), &json!(["manage"])));
+    let whom: KeyId = key.parse().expect("an id");
+    assert_eq!(made["targets"], json!([format!("key:{whom}"), format!("member:{}", owner.member)]));
+
+    let body = json!({ "role": "admin", "email": "guest@example.org", "plans": [{ "plan": "plus" }] });
+    let invitation = text(&by(&app, &owner, Method::POST, "/admin/invitations", &body).await, "/id");
+    let made = recorded(&app, "invitation.made", &invitation);
+    assert_eq!((&made["detail"], &made["plans"]), (&json!("admin"), &json!(["plus"])));
+    let whole: String =
+        app.records().iter().map(|entry| serde_json::to_string(&entry.event).expect("JSON")).collect();
+    assert!(
+        !whole.contains("SECRETNAME") && !whole.contains("guest") && !whole.contains("example.org"),
+        "{whole}"
+    );
     app.stop().await;
 }

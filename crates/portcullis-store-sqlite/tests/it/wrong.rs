@@ -52,6 +52,7 @@ fn catching<'w>(flaw: Flaw, world: &'w World) -> Pin<Box<dyn Future<Output = ()>
         Flaw::LateEnd => Box::pin(identity::an_entitlement_ends_exactly_at_its_moment(world)),
         Flaw::LenientSuspension => Box::pin(identity::a_suspended_member_is_nobody_until_restored(world)),
         Flaw::RaisingMembers => Box::pin(members::only_owners_touch_staff(world)),
+        Flaw::ForgetfulChanges => Box::pin(members::a_change_tells_what_was_before(world)),
         Flaw::OwnerlessCommunities => Box::pin(members::the_last_active_owner_stays(world)),
         Flaw::RacingOwners => Box::pin(members::owners_who_remove_each_other_at_once_leave_one(world)),
         Flaw::CaseSensitiveAddresses => {

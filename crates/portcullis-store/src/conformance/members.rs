@@ -139,6 +139,22 @@ pub async fn only_owners_touch_staff(world: &World) {
     assert_eq!(members.get(&owner, side.moderator).await.expect("there").role, Role::Admin);
 }
 
+/// A change of role or status tells what was before, also where it changes nothing.
+pub async fn a_change_tells_what_was_before(world: &World) {
+    let (side, members) = (&world.a, &world.stores.members);
+    let scope = side.operator();
+    let mut before = Role::Moderator;
+    for role in [Role::Admin, Role::Admin, Role::Member, Role::Owner, Role::Moderator] {
+        assert_eq!(members.set_role(&scope, side.moderator, role).await.expect("set"), before);
+        before = role;
+    }
+    let mut before = Status::Active;
+    for status in [Status::Active, Status::Suspended, Status::Suspended, Status::Active] {
+        assert_eq!(members.set_status(&scope, side.plain, status).await.expect("set"), before);
+        before = status;
+    }
+}
+
 /// The last owner who is active is neither demoted nor suspended, by themselves, by another owner or by the operator.
 pub async fn the_last_active_owner_stays(world: &World) {
     let (side, members) = (&world.a, &world.stores.members);
@@ -198,8 +214,8 @@ pub async fn owners_who_remove_each_other_at_once_leave_one(world: &World) {
             running.push(tasks.spawn(async move {
                 start.wait().await;
                 match round % 4 {
-                    0 | 1 => stores.members.set_role(&scope, whom, Role::Member).await,
-                    _ => stores.members.set_status(&scope, whom, Status::Suspended).await,
+                    0 | 1 => stores.members.set_role(&scope, whom, Role::Member).await.map(drop),
+                    _ => stores.members.set_status(&scope, whom, Status::Suspended).await.map(drop),
                 }
             }));
         }
@@ -250,6 +266,8 @@ pub async fn plans_are_given_replaced_and_ended(world: &World) {
     world.clock.advance(std::time::Duration::from_secs(5));
     members.end_entitlement(&scope, side.plain, "gold").await.expect("ending twice is no error");
     assert!(plans().await.iter().all(|plan| plan.until < Some(world.now())), "the first end stays");
+    let ended = members.end_entitlement(&scope, side.plain, "platinum").await;
+    assert_eq!(refusal(ended), Some(Kind::Invalid));
     let unknown = Entitlement { plan: "platinum".to_owned(), until: None };
     assert_eq!(refusal(members.entitle(&scope, side.plain, unknown).await), Some(Kind::Invalid));
 }

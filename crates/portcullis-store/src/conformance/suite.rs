@@ -46,6 +46,7 @@ macro_rules! conformance {
                 a_member_may_read_themselves_and_nobody_else
                 only_admins_change_members
                 only_owners_touch_staff
+                a_change_tells_what_was_before
                 the_last_active_owner_stays
                 owners_who_remove_each_other_at_once_leave_one
                 ids_of_another_community_reach_nobody

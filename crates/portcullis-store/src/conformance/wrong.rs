@@ -66,6 +66,8 @@ pub enum Flaw {
     LenientSuspension,
     /// Anyone who may change members may make and change staff.
     RaisingMembers,
+    /// What a member was before a change is not told.
+    ForgetfulChanges,
     /// The last owner may go.
     OwnerlessCommunities,
     /// Whether an owner is the last one is looked up first and relied on later.
@@ -80,7 +82,7 @@ pub enum Flaw {
 
 impl Flaw {
     /// Every flaw.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::LeakySearch,
         Self::LeakyDocument,
         Self::TellingErrors,
@@ -103,6 +105,7 @@ impl Flaw {
         Self::LateEnd,
         Self::LenientSuspension,
         Self::RaisingMembers,
+        Self::ForgetfulChanges,
         Self::OwnerlessCommunities,
         Self::RacingOwners,
         Self::CaseSensitiveAddresses,
@@ -388,14 +391,16 @@ impl Members for Wrong {
         Ok(found.filter(|member| !self.is(Flaw::CaseSensitiveAddresses) || exact(member)))
     }
 
-    async fn set_role(&self, own: &Scope, member: MemberId, role: Role) -> Result<()> {
+    async fn set_role(&self, own: &Scope, member: MemberId, role: Role) -> Result<Role> {
         self.make_way(own, member, role < Role::Owner).await?;
-        self.right.members.set_role(&self.raised(own), member, role).await
+        let before = self.right.members.set_role(&self.raised(own), member, role).await?;
+        Ok(if self.is(Flaw::ForgetfulChanges) { role } else { before })
     }
 
-    async fn set_status(&self, own: &Scope, member: MemberId, status: Status) -> Result<()> {
+    async fn set_status(&self, own: &Scope, member: MemberId, status: Status) -> Result<Status> {
         self.make_way(own, member, status == Status::Suspended).await?;
-        self.right.members.set_status(&self.raised(own), member, status).await
+        let before = self.right.members.set_status(&self.raised(own), member, status).await?;
+        Ok(if self.is(Flaw::ForgetfulChanges) { status } else { before })
     }
 
     async fn entitle(&self, own: &Scope, member: MemberId, entitlement: Entitlement) -> Result<()> {

@@ -2,6 +2,7 @@
 
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
+use portcullis_audit::Change;
 use portcullis_core::{AbilitySet, KeyAbility, KeyId, MemberId, Role, Token, TokenKind};
 use portcullis_guard::{Code, Refusal};
 use portcullis_store::{CommunityRef, Error, KeyActor, KeyInfo, Kind, NewKey};
@@ -9,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::members::parse_role;
-use super::{change, in_days, ready, record, unknown};
+use super::{change, in_days, ready, record, record_in_full, unknown};
 use crate::routes::health::json;
 use crate::routes::{Call, id};
 
@@ -68,7 +69,7 @@ pub(in crate::routes) async fn add(call: Call) -> Result<Response, Refusal> {
     let (hash, hint) = (token.hash(), token.hint());
     let new = NewKey { name, actor, ceiling, abilities, expires, hash, hint };
     let made = stores.keys.create(scope, new).await.map_err(outdone)?;
-    record(&call, "key.created", vec![made.id.into()], None).await?;
+    record_in_full(&call, created(&made)).await?;
     let mut body = shown(&made);
     if let Some(object) = body.as_object_mut() {
         object.insert("key".to_owned(), json!(text.expose()));
@@ -82,6 +83,18 @@ pub(in crate::routes) async fn revoke(call: Call) -> Result<Response, Refusal> {
     call.app.stores().keys.revoke(call.visit.scope(), key).await?;
     record(&call, "key.revoked", vec![key.into()], None).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+fn created(key: &KeyInfo) -> Change {
+    let (member, plans) = match &key.actor {
+        KeyActor::Member(member) => (Some(*member), &[][..]),
+        KeyActor::Backend { plans, .. } => (None, plans.as_slice()),
+    };
+    let targets = std::iter::once(key.id.into()).chain(member.map(Into::into)).collect();
+    Change::new("key.created", targets)
+        .to(key.ceiling.name())
+        .abilities(key.abilities)
+        .plans(plans.iter().map(String::as_str))
 }
 
 /// What a key may not be is told, since whoever may make keys cannot see it from the table of roles.

@@ -247,11 +247,11 @@ impl Members for Wrong {
         self.right.members.find_by_email(own, email).await
     }
 
-    async fn set_role(&self, own: &Scope, member: MemberId, role: Role) -> Result<()> {
+    async fn set_role(&self, own: &Scope, member: MemberId, role: Role) -> Result<Role> {
         self.right.members.set_role(own, member, role).await
     }
 
-    async fn set_status(&self, own: &Scope, member: MemberId, status: Status) -> Result<()> {
+    async fn set_status(&self, own: &Scope, member: MemberId, status: Status) -> Result<Status> {
         self.right.members.set_status(own, member, status).await
     }
 
