@@ -82,6 +82,23 @@ pub fn order(http: &[(&'static str, &'static str)]) -> Vec<Step> {
             "what the model sends is rebuilt from an allow-list of fields",
         ))
         .chain(one("release", citation_fence::NAME, citation_fence::ABOUT))
+        .chain(one("release", "canary", "an answer ends before the random word of its system text"))
+        .chain(one(
+            "release",
+            "secrets-out",
+            "keys, tokens, private keys and passwords in addresses are taken out, whatever the frames",
+        ))
+        .chain(one(
+            "release",
+            "link-fence",
+            "links and images lead to listed hosts only; other markup is made text",
+        ))
+        .chain(one("release", "personal-data", "personal data of others is taken out"))
+        .chain(one(
+            "release",
+            "system-echo",
+            "an answer ends before 40 characters of the system text, disguised or not",
+        ))
         .chain(one("release", "access-watch", "a stream ends when the access it began under ends"))
         .chain(one(
             "close",
@@ -176,6 +193,19 @@ pub async fn open(gate: &Gate, turn: Turn<Grounded>) -> Result<Turn<Opened>, Ref
     append(gate, &turn, event).await?;
     let Turn { id, arrival, scope, question, state } = turn;
     Ok(Turn { id, arrival, scope, question, state: Opened { passages: state.passages } })
+}
+
+/// Tells the operator that the named guard found in an answer what must not leave.
+pub fn leak_found(gate: &Gate, turn: &Turn<Opened>, guard: &'static str) {
+    let event = Event::SecurityNoticed {
+        code: guard.into(),
+        request: Some(turn.arrival.request),
+        targets: Vec::new(),
+    };
+    let record = Record { community: Some(turn.scope.community()), actor: turn.scope.actor().into(), event };
+    let journal = Arc::clone(gate.journal());
+    // The journal logs its own failure, and then refuses every later turn.
+    gate.tasks().spawn(async move { journal.append(record).await.is_ok() });
 }
 
 /// Whether the access that a turn began under still holds. Asked again while an answer streams.
