@@ -21,7 +21,7 @@ use crate::guards::role_action::RoleAction;
 use crate::guards::screen::{ModelAllowed, RequestOwner};
 use crate::guards::{citation_fence, identify, meter};
 use crate::refusal::{Code, Refusal, causes};
-use crate::security::Asker;
+use crate::security::{Asker, Noticed, SecurityEvent};
 use crate::visit::{
     Arrival, Arrived, Asked, Authorised, Grounded, Identified, Opened, Question, Screened, Turn, Visit,
 };
@@ -198,17 +198,10 @@ pub async fn open(gate: &Gate, turn: Turn<Grounded>) -> Result<Turn<Opened>, Ref
     Ok(Turn { id, arrival, scope, question, state: Opened { passages: state.passages } })
 }
 
-/// Tells the operator that the named guard found in an answer what must not leave.
+/// Tells the operator that the named guard found in an answer what must not leave. Of what it was no word is kept.
 pub fn leak_found(gate: &Gate, turn: &Turn<Opened>, guard: &'static str) {
-    let event = Event::SecurityNoticed {
-        code: guard.into(),
-        request: Some(turn.arrival.request),
-        targets: Vec::new(),
-    };
-    let record = Record { community: Some(turn.scope.community()), actor: turn.scope.actor().into(), event };
-    let journal = Arc::clone(gate.journal());
-    // The journal logs its own failure, and then refuses every later turn.
-    gate.tasks().spawn(async move { journal.append(record).await.is_ok() });
+    let noticed = Noticed::new(SecurityEvent::LeakStopped, guard);
+    gate.note(noticed.by(&turn.scope).in_request(turn.arrival.request));
 }
 
 /// Whether the access that a turn began under still holds. Asked again while an answer streams.
