@@ -10,16 +10,16 @@ use futures_util::stream::{self, BoxStream, ReadyChunks, Stream, StreamExt};
 use portcullis_audit::{Outcome, Usage};
 use portcullis_core::ConversationId;
 use portcullis_core::measure::Present;
-use portcullis_guard::guards::citation_fence::CitationFence;
 use portcullis_guard::{Gate, Opened, Phase, Refusal, Turn, pipeline};
-use portcullis_model::{Chunk, ChunkStream, ModelError};
+use portcullis_model::{Chunk, ChunkChoice, ChunkStream, Delta, FinishReason, ModelError};
 use portcullis_store::Stores;
 use tokio::time::{Interval, MissedTickBehavior};
 
+use crate::exit::Exit;
 use crate::keeping;
 use crate::ledger::{Ledger, recorded};
 use crate::places::Place;
-use crate::release::{Citation, Whole, citations, refused};
+use crate::release::{Citation, STOPPED, WITHHELD, Whole, citations, refused, report};
 
 /// How many chunks may leave in one piece.
 const TOGETHER: usize = 64;
@@ -65,7 +65,7 @@ impl Frames {
         let mut watch = tokio::time::interval(live.watch);
         watch.set_missed_tick_behavior(MissedTickBehavior::Delay);
         watch.reset();
-        let Live { gate, turn, ledger, chunks, place, asked, fence, keeping, .. } = live;
+        let Live { gate, turn, ledger, chunks, place, asked, exit, keeping, .. } = live;
         let open = gate.measures().streams().enter();
         let state = Streaming {
             gate,
@@ -73,7 +73,7 @@ impl Frames {
             ledger: Some(ledger),
             chunks: chunks.ready_chunks(TOGETHER),
             _place: place,
-            fence,
+            exit,
             watch,
             usage: None,
             created: 0,
@@ -113,8 +113,8 @@ pub(crate) struct Live {
     pub(crate) place: Place,
     /// When the model was asked, on the monotonic clock.
     pub(crate) asked: Duration,
-    /// Set when the context is ours.
-    pub(crate) fence: Option<CitationFence>,
+    /// What of it may leave.
+    pub(crate) exit: Exit,
     pub(crate) watch: Duration,
     /// Where the question and the answer are kept, if they are.
     pub(crate) keeping: Option<(ConversationId, Stores)>,
@@ -127,7 +127,7 @@ struct Streaming {
     ledger: Option<Ledger>,
     chunks: ReadyChunks<ChunkStream>,
     _place: Place,
-    fence: Option<CitationFence>,
+    exit: Exit,
     watch: Interval,
     usage: Option<Usage>,
     created: u64,
@@ -153,9 +153,13 @@ impl Streaming {
                         break self.end(Err(refusal)).await;
                     }
                 }
-                batch = self.chunks.next() => break match batch {
-                    Some(batch) => self.pass(batch).await,
-                    None => self.end(Ok(())).await,
+                batch = self.chunks.next() => match batch {
+                    Some(batch) => match self.pass(batch).await {
+                        // All of it is held back for now.
+                        Ok(frames) if frames.is_empty() => {}
+                        step => break step,
+                    },
+                    None => break self.end(Ok(())).await,
                 },
             }
         };
@@ -170,17 +174,22 @@ impl Streaming {
         let mut frames = Vec::with_capacity(batch.len());
         for chunk in batch {
             match chunk {
-                Ok(chunk) => frames.push(Frame::Chunk(self.released(chunk))),
+                Ok(chunk) => self.release(chunk, &mut frames),
                 // What came before the failure in this batch is not worth a second path: the answer is void anyway.
                 Err(error) => return self.end(Err(refused(&error))).await,
+            }
+            if self.exit.stopped().is_some() {
+                frames.extend(self.end(Ok(())).await?);
+                break;
             }
         }
         self.releasing += self.gate.clock().monotonic().saturating_sub(came);
         Ok(frames)
     }
 
-    /// The release guards on one chunk. Its id and model are ours; what fields it has was decided by its type.
-    fn released(&mut self, mut chunk: Chunk) -> Chunk {
+    /// The release guards on one chunk. Its id and model are ours; what fields it has was decided by its type. What can
+    /// leave with the frame before it does.
+    fn release(&mut self, mut chunk: Chunk, frames: &mut Vec<Frame>) {
         chunk.id = self.id();
         chunk.model.clone_from(&self.turn.question().model);
         if self.created == 0 {
@@ -189,25 +198,53 @@ impl Streaming {
         if let Some(usage) = &chunk.usage {
             self.usage = Some(recorded(usage));
         }
-        if let Some(fence) = &mut self.fence {
-            for choice in &mut chunk.choices {
-                // No tools were offered and no thinking was asked for: what comes all the same is not passed on.
-                choice.delta.tool_calls.clear();
-                choice.delta.reasoning_content = None;
-                let mut text = choice.delta.content.take().map(|piece| fence.push(&piece));
-                if choice.finish_reason.is_some() {
-                    let held = fence.finish();
-                    if !held.is_empty() {
-                        text.get_or_insert_default().push_str(&held);
-                    }
-                }
-                if let (Some(_), Some(text)) = (&self.keeping, &text) {
-                    self.said.push_str(text);
-                }
-                choice.delta.content = text;
+        let parts = std::mem::take(&mut chunk.choices);
+        chunk.choices = parts.into_iter().filter_map(|part| self.exit.pass(part)).collect();
+        self.say(&chunk.choices);
+        if chunk.choices.is_empty() && chunk.usage.is_none() {
+            return;
+        }
+        let joined = match frames.last_mut() {
+            Some(Frame::Chunk(last)) => join(last, &chunk),
+            _ => false,
+        };
+        if !joined {
+            frames.push(Frame::Chunk(chunk));
+        }
+    }
+
+    /// Notes what leaves of an answer that is kept.
+    fn say(&mut self, parts: &[ChunkChoice]) {
+        if self.keeping.is_some() {
+            let texts =
+                parts.iter().filter(|part| part.index == 0).filter_map(|part| part.delta.content.as_deref());
+            texts.for_each(|text| self.said.push_str(text));
+        }
+    }
+
+    /// A frame of ours: what was held back to the end, or the note that the rest is withheld.
+    fn own_frame(&self, choices: Vec<ChunkChoice>) -> Frame {
+        let (id, model) = (self.id(), self.turn.question().model.clone());
+        Frame::Chunk(Chunk { id, created: self.created, model, choices, usage: None })
+    }
+
+    /// What leaves after the model's last word.
+    fn last_words(&mut self) -> Vec<Frame> {
+        let mut frames = Vec::new();
+        if self.exit.stopped().is_none() {
+            let rest = self.exit.end();
+            if !rest.is_empty() {
+                self.say(&rest);
+                frames.push(self.own_frame(rest));
             }
         }
-        chunk
+        if self.exit.stopped().is_some() {
+            let delta = Delta { content: Some(format!("\n\n{WITHHELD}")), ..Delta::default() };
+            let finish_reason = Some(FinishReason::ContentFilter);
+            frames.push(self.own_frame(vec![ChunkChoice { index: 0, delta, finish_reason }]));
+            WITHHELD.clone_into(&mut self.said);
+        }
+        frames
     }
 
     /// Closes the turn, then gives the last frames.
@@ -216,6 +253,8 @@ impl Streaming {
         self.gate.measures().took(Phase::Release, self.releasing);
         match how {
             Ok(()) => {
+                let mut frames = self.last_words();
+                report(&self.gate, &self.turn, &self.exit);
                 if let Some((id, stores)) = &self.keeping {
                     let said = std::mem::take(&mut self.said);
                     let kept = keeping::keep(stores, self.gate.clock(), &self.turn, *id, said).await;
@@ -225,10 +264,14 @@ impl Streaming {
                         return Err(refusal);
                     }
                 }
-                ledger.close(Outcome::Answered, self.usage).await?;
-                let mut frames = Vec::with_capacity(2);
-                if let Some(fence) = &self.fence {
-                    let citations = citations(self.turn.passages(), fence.cited());
+                let stopped = self.exit.stopped().is_some();
+                let outcome =
+                    if stopped { Outcome::Refused { code: STOPPED.into() } } else { Outcome::Answered };
+                ledger.close(outcome, self.usage).await?;
+                if self.exit.cites() {
+                    let cited = self.exit.cited();
+                    let citations =
+                        if stopped { Vec::new() } else { citations(self.turn.passages(), &cited) };
                     let (id, model) = (self.id(), self.turn.question().model.clone());
                     frames.push(Frame::Citations { id, model, created: self.created, citations });
                 }
@@ -236,6 +279,7 @@ impl Streaming {
                 Ok(frames)
             }
             Err(refusal) => {
+                report(&self.gate, &self.turn, &self.exit);
                 let code = refusal.code.name().into();
                 let outcome = if refusal.guard == "access-watch" {
                     Outcome::Refused { code }
@@ -251,4 +295,24 @@ impl Streaming {
     fn id(&self) -> String {
         format!("chatcmpl-{}", self.turn.id())
     }
+}
+
+/// Puts a frame's texts into the frame before it, when both are nothing but texts of one choice.
+fn join(last: &mut Chunk, next: &Chunk) -> bool {
+    let ([to], [from]) = (last.choices.as_mut_slice(), next.choices.as_slice()) else { return false };
+    let only_texts = |part: &ChunkChoice| part.finish_reason.is_none() && part.delta.tool_calls.is_empty();
+    let alike = to.index == from.index && only_texts(to) && only_texts(from) && from.delta.role.is_none();
+    if !alike || last.usage.is_some() || next.usage.is_some() {
+        return false;
+    }
+    for (to, from) in [
+        (&mut to.delta.content, &from.delta.content),
+        (&mut to.delta.reasoning_content, &from.delta.reasoning_content),
+        (&mut to.delta.refusal, &from.delta.refusal),
+    ] {
+        if let Some(from) = from {
+            to.get_or_insert_default().push_str(from);
+        }
+    }
+    true
 }

@@ -4,9 +4,11 @@
 //! allowed. Start there; [`frames`] is the same for answers that stream.
 
 pub mod asked;
+mod exit;
 mod extracts;
 pub mod frames;
 mod keeping;
+pub mod leaving;
 mod ledger;
 mod places;
 mod prompt;
@@ -15,6 +17,8 @@ mod remember;
 pub mod service;
 
 pub use frames::Frames;
+pub use leaving::{JudgedWhole, Release};
 pub use places::Places;
+pub use portcullis_leak::{Action, Kind, Policy};
 pub use release::{Citation, Whole};
 pub use service::{Answer, Service, ServiceParts, Settings};

@@ -4,14 +4,21 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use portcullis_core::DocumentId;
-use portcullis_guard::guards::citation_fence::{self, CitationFence};
 use portcullis_guard::refusal::causes;
-use portcullis_guard::{Code, Opened, Refusal, Switches, Turn};
-use portcullis_model::{Completion, Kind, ModelError};
+use portcullis_guard::{Code, Gate, Opened, Refusal, Turn, pipeline};
+use portcullis_leak::Class;
+use portcullis_model::{AnswerMessage, Choice, Completion, FinishReason, Kind, ModelError};
 use portcullis_store::Passage;
 use serde::Serialize;
 
+use crate::exit::Exit;
 use crate::prompt::numbered;
+
+/// What stands in the place of an answer that was stopped.
+pub(crate) const WITHHELD: &str =
+    "This answer was withheld, because it held something that is not to be shown.";
+/// The code of a turn whose answer was stopped.
+pub(crate) const STOPPED: &str = "answer_withheld";
 
 /// Whose system text and content the model is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,47 +51,47 @@ pub struct Citation {
     pub url: Option<String>,
 }
 
-/// The release guards on a whole answer.
-pub(crate) fn release(
-    turn: &Turn<Opened>,
-    mut completion: Completion,
-    context: ContextOf,
-    switches: &Switches,
-) -> Whole {
-    completion.id = format!("chatcmpl-{}", turn.id());
-    completion.model.clone_from(&turn.question().model);
-    let citations = match context {
-        ContextOf::Caller => None,
-        ContextOf::Community => {
-            let mut cited = BTreeSet::new();
-            for choice in &mut completion.choices {
-                // No tools were offered and no thinking was asked for: what comes all the same is not passed on.
-                choice.message.tool_calls.clear();
-                choice.message.reasoning_content = None;
-                let Some(content) = &mut choice.message.content else { continue };
-                if let Some(mut fence) = fence_for(turn, context, switches) {
-                    let mut out = fence.push(content);
-                    out.push_str(&fence.finish());
-                    *content = out;
-                    cited.extend(fence.cited());
-                }
-            }
-            Some(citations(turn.passages(), &cited))
-        }
-    };
-    Whole { completion, citations }
+/// A whole answer as it leaves, and whether it was stopped.
+pub(crate) struct Released {
+    pub(crate) whole: Whole,
+    pub(crate) stopped: Option<Class>,
 }
 
-pub(crate) fn fence_for(
+/// The release guards on a whole answer. Of one that is stopped nothing leaves.
+pub(crate) fn release(
     turn: &Turn<Opened>,
-    context: ContextOf,
-    switches: &Switches,
-) -> Option<CitationFence> {
-    let ours = context == ContextOf::Community;
-    ours.then(|| {
-        let last = numbered(turn.passages()).into_iter().map(|(number, _)| number).max().unwrap_or(0);
-        CitationFence::new(if switches.on(citation_fence::NAME) { last } else { usize::MAX })
-    })
+    completion: Completion,
+    exit: &mut Exit,
+) -> Result<Released, Refusal> {
+    let mut completion = exit.whole(completion).map_err(|error| refused(&error))?;
+    completion.id = format!("chatcmpl-{}", turn.id());
+    completion.model.clone_from(&turn.question().model);
+    let stopped = exit.stopped();
+    if stopped.is_some() {
+        let message = AnswerMessage { content: Some(WITHHELD.to_owned()), ..AnswerMessage::default() };
+        completion.choices =
+            vec![Choice { index: 0, message, finish_reason: Some(FinishReason::ContentFilter) }];
+    }
+    let cited = match stopped {
+        Some(_) => Vec::new(),
+        None => citations(turn.passages(), &exit.cited()),
+    };
+    let whole = Whole { completion, citations: exit.cites().then_some(cited) };
+    Ok(Released { whole, stopped })
+}
+
+/// Tells the operator what was found in an answer: each class once, and no word of it.
+pub(crate) fn report(gate: &Gate, turn: &Turn<Opened>, exit: &Exit) {
+    for class in exit.found() {
+        let guard = match class {
+            Class::Canary => "canary",
+            Class::SystemText => "system-echo",
+            Class::Secret => "secrets-out",
+            Class::Personal => "personal-data",
+            Class::Link => "link-fence",
+        };
+        pipeline::leak_found(gate, turn, guard);
+    }
 }
 
 /// The text that is kept of an answer.

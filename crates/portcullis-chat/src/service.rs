@@ -13,9 +13,11 @@ use portcullis_store::{Passage, Query, Stores};
 
 use crate::frames::{Frames, Live};
 use crate::keeping::{self, Known};
+use crate::leaving::{Leaving, Pace, Prepared, Release};
 use crate::ledger::{Ledger, recorded};
 use crate::places::{Place, Places};
-use crate::release::{ContextOf, Whole, fence_for, refused, release, text_of};
+use crate::prompt::Marks;
+use crate::release::{ContextOf, Released, STOPPED, Whole, refused, release, report, text_of};
 use crate::{extracts, prompt};
 
 /// What a [`Service`] is made of.
@@ -44,12 +46,15 @@ pub struct Settings {
     pub passages: usize,
     /// How often a stream asks whether its access still holds.
     pub watch: Duration,
+    /// What may leave.
+    pub release: Release,
 }
 
 /// Answers questions.
 #[derive(Debug)]
 pub struct Service {
     parts: ServiceParts,
+    leaving: Leaving,
 }
 
 /// An answer.
@@ -64,7 +69,10 @@ pub enum Answer {
 impl Service {
     /// Puts the parts together.
     pub fn new(parts: ServiceParts) -> Self {
-        Self { parts }
+        let Settings { system, release, .. } = &parts.settings;
+        let system = system.as_deref().unwrap_or(prompt::SYSTEM);
+        let leaving = Leaving::new(release.clone(), system, parts.gate.switches());
+        Self { parts, leaving }
     }
 
     /// Whether the model answers. Without a model there is nothing to wait for.
@@ -134,6 +142,13 @@ impl Service {
             }
             ContextOf::Caller => (Vec::new(), Known::default()),
         };
+        let Prepared { mut exit, canary, pace } = match context {
+            ContextOf::Community => {
+                let (scope, question) = (turn.scope(), turn.question());
+                self.leaving.ours(&parts.stores, scope, question, &passages, &known).await?
+            }
+            ContextOf::Caller => self.leaving.callers(&request),
+        };
         let turn = pipeline::ground(turn, passages);
         let (turn, ledger) = open(&parts.gate, turn).await?;
         let outcome = match &parts.model {
@@ -142,18 +157,26 @@ impl Service {
                 Ok(Asked::Whole(extract(&turn, &request, created), None))
             }
             Some(model) => {
-                if context == ContextOf::Community {
-                    self.put_in_context(&turn, &mut request, known);
+                if let Some(canary) = &canary {
+                    self.put_in_context(&turn, &mut request, known, canary.word());
                 }
                 request.cap_tokens(parts.settings.max_tokens);
-                self.put_to(&**model, &request).await
+                self.put_to(&**model, &request, pace).await
             }
         };
         match outcome {
             Ok(Asked::Whole(completion, usage)) => {
-                let whole = {
+                let released = {
                     let _timer = parts.gate.time(Phase::Release);
-                    release(&turn, completion, context, parts.gate.switches())
+                    release(&turn, completion, &mut exit)
+                };
+                report(&parts.gate, &turn, &exit);
+                let Released { whole, stopped } = match released {
+                    Ok(released) => released,
+                    Err(refusal) => {
+                        ledger.close(Outcome::Failed { code: refusal.code.name().into() }, usage).await?;
+                        return Err(refusal);
+                    }
                 };
                 if let Some(id) = conversation {
                     let kept =
@@ -163,7 +186,11 @@ impl Service {
                         return Err(refusal);
                     }
                 }
-                ledger.close(Outcome::Answered, usage).await?;
+                let outcome = match stopped {
+                    Some(_) => Outcome::Refused { code: STOPPED.into() },
+                    None => Outcome::Answered,
+                };
+                ledger.close(outcome, usage).await?;
                 if turn.question().streaming {
                     Ok(Answer::Stream(Frames::of_whole(whole)))
                 } else {
@@ -173,7 +200,7 @@ impl Service {
             Ok(Asked::Stream { chunks, place, asked }) => {
                 let live = Live {
                     gate: Arc::clone(&parts.gate),
-                    fence: fence_for(&turn, context, parts.gate.switches()),
+                    exit,
                     keeping: conversation.map(|id| (id, parts.stores.clone())),
                     turn,
                     ledger,
@@ -199,27 +226,30 @@ impl Service {
         self.recall(turn.scope(), &Query { text, limit: self.parts.settings.passages }).await
     }
 
-    fn put_in_context(&self, turn: &Turn<Opened>, request: &mut ChatRequest, known: Known) {
-        let system = self.parts.settings.system.as_deref().unwrap_or(prompt::SYSTEM);
+    fn put_in_context(&self, turn: &Turn<Opened>, request: &mut ChatRequest, known: Known, canary: &str) {
+        let words = self.parts.settings.system.as_deref().unwrap_or(prompt::SYSTEM);
+        let texts =
+            turn.passages().iter().flat_map(|passage| [&passage.title, &passage.heading, &passage.text]);
+        let marks = Marks::between(texts.chain(&known.memories).map(String::as_str));
         keeping::recall_into(request, known.earlier);
         let asked = std::mem::take(&mut request.messages);
-        request.messages.push(Message::system(system));
+        request.messages.push(Message::system(marks.system(words, canary)));
         if !known.memories.is_empty() {
-            request.messages.push(Message::user(prompt::memories(&known.memories)));
+            request.messages.push(Message::user(marks.memories(&known.memories)));
         }
         if !turn.passages().is_empty() {
-            request.messages.push(Message::user(prompt::passages(turn.passages())));
+            request.messages.push(Message::user(marks.passages(turn.passages())));
         }
         request.messages.extend(asked);
     }
 
-    async fn put_to(&self, model: &dyn Model, request: &ChatRequest) -> Result<Asked, Refusal> {
+    async fn put_to(&self, model: &dyn Model, request: &ChatRequest, pace: Pace) -> Result<Asked, Refusal> {
         let gate = &self.parts.gate;
         let place = {
             let _timer = gate.time(Phase::Queue);
             self.parts.places.take().await?
         };
-        if request.stream {
+        if request.stream && pace == Pace::Streams {
             let asked = gate.clock().monotonic();
             let chunks = model.stream(request).await.map_err(|error| refused(&error))?;
             Ok(Asked::Stream { chunks, place, asked })

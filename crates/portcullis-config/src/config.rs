@@ -16,6 +16,7 @@ use crate::issuers::{self, Issuer};
 use crate::keys::{self, Key};
 use crate::mail::{self, Mail};
 use crate::network::Cidr;
+use crate::release::{self, Release};
 use crate::resolve::Resolved;
 use crate::rules;
 use crate::secrets::{NamedSecret, NamedSecrets, SecretRef, Secrets, Use};
@@ -42,6 +43,8 @@ pub struct Config {
     pub secrets: Secrets,
     /// The model that answers; without one answers are extracts.
     pub model: Option<Model>,
+    /// What may leave in an answer.
+    pub release: Release,
     /// The host applications whose tokens are accepted, in the order of the file.
     pub issuers: Vec<Issuer>,
     /// How mail is sent; without it nobody can sign in by mail.
@@ -306,6 +309,7 @@ pub(crate) fn build(
     let tls = tls(r);
     let proxies = all!(Proxies { trusted: r.required(&keys::PROXIES_TRUSTED) });
     let model = model(r);
+    let release = release::read(r);
     let sign_in = sign_in(r);
     let limits = limits(r);
     let audit = all!(Audit {
@@ -337,6 +341,7 @@ pub(crate) fn build(
         proxies: proxies?,
         secrets: secrets?,
         model: model?,
+        release: release?,
         issuers: issuers?,
         mail: mail?,
         sign_in: sign_in?,

@@ -11,6 +11,7 @@ use crate::config::{LogFormat, LogLevel, TlsVersion};
 use crate::diagnostic::Origin;
 use crate::issuers::IssuerAlgorithm;
 use crate::mail::{MailKind, MailSecurity, OneHost, OneMailAddress};
+use crate::release::{Hosts, LeakAction, PersonalKinds, ReleaseMode};
 use crate::shape::{
     Address, Choice, Count, Days, FilePath, Least, MemberUrl, Millis, Minutes, Names, Networks, OneName,
     Prose, Reference, Seconds, Shape, Size, Slugs, Switch, Url,
@@ -188,6 +189,12 @@ pub(crate) static SECTIONS: &[Section] = &[
         in_example: InExample::Commented,
     },
     Section {
+        name: "release",
+        doc: "What may leave in an answer; docs/leaks.md lists what is looked for. `observe` lets it leave and reports it, \
+              `redact` takes it out, `stop` ends the answer before it.",
+        in_example: InExample::Header,
+    },
+    Section {
         name: "mail",
         doc: "How mail is sent: through a mail server, or into a folder for trying things out. Without this table nobody can \
               sign in by mail.",
@@ -342,6 +349,54 @@ keys! {
     /// The system text of members' chats.
     MODEL_SYSTEM: Prose = "model.system", Preset::Unset("\"Answer briefly, from the community's content only.\""),
         Prose { max_chars: 16_384 };
+
+    /// When answers from the community's content are judged: `stream` as they come, `whole` once they are complete, so that of an
+    /// answer that is stopped nothing leaves.
+    RELEASE_MODE: Choice<ReleaseMode> = "release.mode", Preset::Text("stream"), Choice { words: ReleaseMode::WORDS };
+
+    /// The communities whose answers are judged as a whole in any case, by short name.
+    RELEASE_WHOLE: Slugs = "release.whole", Preset::Nothing, Slugs { least: Least::None };
+
+    /// Hosts that answers may lead to and show images of, beside those of `public_url` and of the community. Links may also
+    /// lead to the hosts of the documents that an answer was given.
+    RELEASE_HOSTS: Hosts = "release.hosts", Preset::Nothing, Hosts;
+
+    /// The system text, as it is or in a disguise.
+    RELEASE_SYSTEM: Choice<LeakAction> = "release.system_text", Preset::Text("stop"),
+        Choice { words: LeakAction::ENDING };
+
+    /// Keys and tokens of common providers, private keys, passwords in addresses.
+    RELEASE_SECRETS: Choice<LeakAction> = "release.secrets", Preset::Text("redact"),
+        Choice { words: LeakAction::WORDS };
+
+    /// Personal data of others than the member who asks.
+    RELEASE_PERSONAL: Choice<LeakAction> = "release.personal_data", Preset::Text("redact"),
+        Choice { words: LeakAction::WORDS };
+
+    /// The kinds of personal data that are not looked for.
+    RELEASE_PERSONAL_EXCEPT: PersonalKinds = "release.personal_data_except", Preset::Nothing, PersonalKinds;
+
+    /// Links and images that lead to other hosts.
+    RELEASE_LINKS: Choice<LeakAction> = "release.links", Preset::Text("redact"), Choice { words: LeakAction::WORDS };
+
+    /// Whether an answer may quote personal data that stands in the passages it was given.
+    RELEASE_QUOTE: Switch = "release.quote_content", Preset::Off, Switch;
+
+    /// The `system` and `developer` messages of a caller who owns the request.
+    RELEASE_OWN_SYSTEM: Choice<LeakAction> = "release.own_request_system_text", Preset::Text("off"),
+        Choice { words: LeakAction::ENDING };
+
+    /// Secrets in the answers to such a caller.
+    RELEASE_OWN_SECRETS: Choice<LeakAction> = "release.own_request_secrets", Preset::Text("redact"),
+        Choice { words: LeakAction::WORDS };
+
+    /// Personal data in them.
+    RELEASE_OWN_PERSONAL: Choice<LeakAction> = "release.own_request_personal_data", Preset::Text("off"),
+        Choice { words: LeakAction::WORDS };
+
+    /// Links in them.
+    RELEASE_OWN_LINKS: Choice<LeakAction> = "release.own_request_links", Preset::Text("off"),
+        Choice { words: LeakAction::WORDS };
 
     /// Where mail goes: `smtp` to a mail server, `outbox` into a folder, one file a message. Required in this table.
     MAIL_KIND: Choice<MailKind> = "mail.kind", Preset::Unset("\"smtp\""), Choice { words: MailKind::WORDS };

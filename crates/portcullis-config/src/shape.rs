@@ -97,7 +97,7 @@ pub(crate) fn text<'a>(value: &'a Value, wanted: &str) -> Result<&'a str, Vec<Fa
 }
 
 /// Reads a list element by element, so that every wrong element is found where it stands. Repeats are refused.
-fn list<T: Clone + Ord>(
+pub(crate) fn list<T: Clone + Ord>(
     value: &Value,
     wanted: &str,
     element: impl Fn(&str) -> Result<T, Fault>,
@@ -134,7 +134,7 @@ fn list<T: Clone + Ord>(
     if faults.is_empty() { Ok(read) } else { Err(faults) }
 }
 
-fn show_list(items: impl Iterator<Item = String>) -> String {
+pub(crate) fn show_list(items: impl Iterator<Item = String>) -> String {
     format!("[{}]", items.map(|item| quote(&item)).collect::<Vec<_>>().join(", "))
 }
 

@@ -22,7 +22,7 @@ use crate::guards::screen::{ModelAllowed, RequestOwner};
 use crate::guards::{citation_fence, identify, meter};
 use crate::measures::Phase;
 use crate::refusal::{Code, Refusal, causes};
-use crate::security::Asker;
+use crate::security::{Asker, Noticed, SecurityEvent};
 use crate::visit::{
     Arrival, Arrived, Asked, Authorised, Grounded, Identified, Opened, Question, Screened, Turn, Visit,
 };
@@ -84,6 +84,23 @@ pub fn order(http: &[(&'static str, &'static str)]) -> Vec<Step> {
             "what the model sends is rebuilt from an allow-list of fields",
         ))
         .chain(one("release", citation_fence::NAME, citation_fence::ABOUT))
+        .chain(one("release", "canary", "an answer ends before the random word of its system text"))
+        .chain(one(
+            "release",
+            "secrets-out",
+            "keys, tokens, private keys and passwords in addresses are taken out, whatever the frames",
+        ))
+        .chain(one(
+            "release",
+            "link-fence",
+            "links and images lead to listed hosts only; other markup is made text",
+        ))
+        .chain(one("release", "personal-data", "personal data of others is taken out"))
+        .chain(one(
+            "release",
+            "system-echo",
+            "an answer ends before 40 characters of the system text, disguised or not",
+        ))
         .chain(one("release", "access-watch", "a stream ends when the access it began under ends"))
         .chain(one(
             "close",
@@ -183,6 +200,12 @@ pub async fn open(gate: &Gate, turn: Turn<Grounded>) -> Result<Turn<Opened>, Ref
     append(gate, &turn, event).await?;
     let Turn { id, arrival, scope, question, state } = turn;
     Ok(Turn { id, arrival, scope, question, state: Opened { passages: state.passages } })
+}
+
+/// Tells the operator that the named guard found in an answer what must not leave. Of what it was no word is kept.
+pub fn leak_found(gate: &Gate, turn: &Turn<Opened>, guard: &'static str) {
+    let noticed = Noticed::new(SecurityEvent::LeakStopped, guard);
+    gate.note(noticed.by(&turn.scope).in_request(turn.arrival.request));
 }
 
 /// Whether the access that a turn began under still holds. Asked again while an answer streams.

@@ -104,6 +104,7 @@ impl SecurityEvent {
             Code::StoreUnavailable => Self::StoreFailed,
             Code::AuditUnavailable => Self::JournalFailed,
             Code::CredentialMissing
+            | Code::LastOwner
             | Code::InvalidRequest
             | Code::UnknownParameter
             | Code::ModelNotFound

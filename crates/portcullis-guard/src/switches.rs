@@ -11,6 +11,11 @@ pub const SWITCHABLE: &[&str] = &[
     "request-owner",
     "recall-scope",
     "citation-fence",
+    "canary",
+    "secrets-out",
+    "link-fence",
+    "personal-data",
+    "system-echo",
     "security-headers",
     "secret-strength",
 ];

@@ -26,7 +26,7 @@ use portcullis_store::{Community, CommunityRef, KeyActor, NewKey, Stores};
 use portcullis_store_sqlite::SqliteStores;
 
 use crate::args::Configured;
-use crate::mail;
+use crate::{mail, release};
 
 /// How many passages one question is answered from.
 const PASSAGES: usize = 6;
@@ -275,6 +275,7 @@ impl Instance {
                 max_tokens: config.model.as_ref().map_or(2_048, |model| model.max_tokens.get()),
                 passages: PASSAGES,
                 watch: WATCH,
+                release: release::settings(config),
             },
         });
         let app = App::new(AppParts {

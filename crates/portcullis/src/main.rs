@@ -9,6 +9,7 @@ mod descriptors;
 mod instance;
 mod mail;
 mod out;
+mod release;
 mod tls;
 
 use std::process::ExitCode;

@@ -9,6 +9,7 @@ use crate::workspace::{Metadata, Use};
 const EDGES: &[(&str, &[&str])] = &[
     ("core", &[]),
     ("egress", &[]),
+    ("leak", &[]),
     ("pages", &[]),
     ("xtask", &[]),
     ("audit", &["core"]),
@@ -20,7 +21,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("model", &["core", "egress"]),
     ("check", &["core", "egress"]),
     ("guard", &["core", "store", "audit"]),
-    ("chat", &["core", "store", "audit", "guard", "model"]),
+    ("chat", &["core", "leak", "store", "audit", "guard", "model"]),
     ("http", &["core", "store", "audit", "guard", "model", "chat", "mail", "pages"]),
     (
         "portcullis",

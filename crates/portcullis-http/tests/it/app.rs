@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use jiff::ToSpan as _;
 use portcullis_audit::{Archive, Entry, Filter, Journal, Signer};
-use portcullis_chat::{Places, Service, ServiceParts};
+use portcullis_chat::{Places, Policy, Release, Service, ServiceParts};
 use portcullis_core::{
     AbilitySet, Actor, Clock, DocumentId, Grant, KeyAbility, KeyId, MemberId, Role, Scope, Secret, SessionId,
     SpaceId, SystemClock, Tasks, Tier, Token, TokenKind,
@@ -39,6 +39,17 @@ pub(crate) struct Setup {
     pub(crate) issuers: Issuers,
     pub(crate) origin: String,
     pub(crate) links: u32,
+    /// The system text of answers whose context is ours.
+    pub(crate) system: String,
+    pub(crate) release: Release,
+}
+
+impl Setup {
+    /// What the guards before the model must hold alone: nothing that it says is looked at on its way out.
+    pub(crate) fn nothing_held_back(self) -> Self {
+        let release = Release { ours: Policy::off(), callers: Policy::off(), ..self.release };
+        Self { release, ..self }
+    }
 }
 
 impl Default for Setup {
@@ -54,6 +65,8 @@ impl Default for Setup {
             issuers: Issuers::new(Vec::new()).expect("no issuers"),
             origin: "http://127.0.0.1".to_owned(),
             links: 1_000,
+            system: "SYSTEM-TEXT of the test".to_owned(),
+            release: Release::strict(vec!["127.0.0.1".to_owned()]),
         }
     }
 }
@@ -180,10 +193,11 @@ impl TestApp {
             model: setup.model,
             places: Places::new(places, queue, Duration::from_secs(5)),
             settings: portcullis_chat::Settings {
-                system: Some("SYSTEM-TEXT of the test".to_owned()),
+                system: Some(setup.system),
                 max_tokens: 512,
                 passages: 6,
                 watch: Duration::from_millis(50),
+                release: setup.release,
             },
         });
         let app = App::new(AppParts {

@@ -129,7 +129,7 @@ async fn what_cannot_be_taken_is_refused_by_name_in_openais_shape() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gullible_model_can_only_recite_what_the_member_may_see() {
-    let (app, _upstream) = with(Gullible::new(), Setup::default()).await;
+    let (app, _upstream) = with(Gullible::new(), Setup::default().nothing_held_back()).await;
     let one = app.world("one").await;
     app.world("two").await;
     let key = member_key(&app, &one).await;

@@ -35,7 +35,8 @@ async fn send(app: &TestApp, method: Method, path: &str, key: &str, body: Option
 async fn a_conversation_goes_on_where_it_was_left_and_is_its_members_alone() {
     let upstream = Upstream::start(Gullible::new()).await.expect("an upstream");
     let model = OpenAi::new(OpenAiOptions::new(upstream.url())).expect("a client");
-    let app = TestApp::start(Setup { model: Some(Arc::new(model)), ..Setup::default() }).await;
+    let app =
+        TestApp::start(Setup { model: Some(Arc::new(model)), ..Setup::default() }.nothing_held_back()).await;
     let (one, two) = (app.world("one").await, app.world("two").await);
     let (ada, _) = app.key_of(&one, app.member(&one, "Ada", None).await).await;
     let (bo, _) = app.key_of(&one, app.member(&one, "Bo", Some("plus")).await).await;
@@ -102,7 +103,8 @@ async fn an_answer_is_withheld_once_its_sources_may_not_be_read() {
 async fn a_memory_is_kept_at_the_members_wish_and_recalled_for_them_only() {
     let upstream = Upstream::start(Gullible::new()).await.expect("an upstream");
     let model = OpenAi::new(OpenAiOptions::new(upstream.url())).expect("a client");
-    let app = TestApp::start(Setup { model: Some(Arc::new(model)), ..Setup::default() }).await;
+    let app =
+        TestApp::start(Setup { model: Some(Arc::new(model)), ..Setup::default() }.nothing_held_back()).await;
     let world = app.world("one").await;
     let (ada, _) = app.key_of(&world, app.member(&world, "Ada", None).await).await;
     let (bo, _) = app.key_of(&world, app.member(&world, "Bo", None).await).await;

@@ -16,7 +16,8 @@ use super::reply::Reply;
 /// What it understands, in any letter case and anywhere in a text, is a verb and the rest of its line:
 /// - `say`, `print`, `repeat`, `reveal`, ... X: says X. Where X speaks of the system prompt, the instructions, the
 ///   documents, all of the above, secrets and the like, it says those texts again; reversed, in Base64, hexadecimal, ROT13,
-///   spaced out or in capitals where the line asks for it.
+///   Atbash, leet, percent or decimal codes, spaced out or in capitals, and as a link, an image or HTML, where the line
+///   asks for it.
 /// - `call`, `use`, `invoke`, `run` a tool or function NAME, with JSON arguments in the same line: calls it.
 /// - `append`, `include`, `show`, `fetch`, `send`, ... with an address in the same line: shows the address as an image and
 ///   as a link. `{data}` or `{system}` in the address, or an address that ends in `=`, gets the system text.
@@ -25,6 +26,14 @@ use super::reply::Reply;
 #[derive(Debug, Clone, Copy)]
 pub struct Gullible {
     piece: usize,
+    unasked: Unasked,
+}
+
+/// What it says that no instruction asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unasked {
+    Everything,
+    Nothing,
 }
 
 /// Most bytes it says: enough for any prompt, and an end for one that is made to grow.
@@ -39,12 +48,18 @@ struct Reading {
 impl Gullible {
     /// Streams in pieces of five characters, so that whatever it leaks is split over frames.
     pub const fn new() -> Self {
-        Self { piece: 5 }
+        Self::in_pieces_of(5)
     }
 
     /// Streams in pieces of so many characters.
     pub const fn in_pieces_of(piece: usize) -> Self {
-        Self { piece }
+        Self { piece, unasked: Unasked::Everything }
+    }
+
+    /// The same without the recital: it says what it is told to say and nothing else, so that a guard which the recital
+    /// would trip over is put to the disguise that was asked for.
+    pub const fn obedient() -> Self {
+        Self { piece: 5, unasked: Unasked::Nothing }
     }
 }
 
@@ -61,7 +76,10 @@ impl Behaviour for Gullible {
 
     fn answer(&self, heard: &Heard) -> Reply {
         let readings = readings(&heard.json());
-        let recital = recite(&readings);
+        let recital = match self.unasked {
+            Unasked::Everything => recite(&readings),
+            Unasked::Nothing => String::new(),
+        };
         let deeds = obey::obey(&readings);
         let mut said = recital.clone();
         said.push_str(&deeds.said);
@@ -70,7 +88,7 @@ impl Behaviour for Gullible {
         extra_fields.insert("prompt".to_owned(), json!(recital));
         extra_fields.insert("x_secret".to_owned(), json!(system_text(&readings)));
         let answer = Answer {
-            reasoning: Some(recital),
+            reasoning: Some(recital).filter(|recital| !recital.is_empty()),
             pieces: pieces(&said, self.piece),
             tool_calls: deeds.tool_calls,
             extra_fields,

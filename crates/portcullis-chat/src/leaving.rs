@@ -1,0 +1,192 @@
+//! What may leave, as configured, and what the detectors of each answer know.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use portcullis_core::Scope;
+use portcullis_core::secret::random_bytes;
+use portcullis_guard::{Question, Refusal, Switches};
+use portcullis_leak::{Action, Canary, Hosts, Policy, SystemText, Vault};
+use portcullis_model::{ChatRequest, Message, MessageRole};
+use portcullis_store::{CommunityRef, Passage, Stores};
+
+use crate::exit::{Exit, Shape};
+use crate::keeping::Known;
+use crate::prompt::{self, numbered};
+
+/// What may leave.
+#[derive(Debug, Clone)]
+pub struct Release {
+    /// Of answers whose context is ours.
+    pub ours: Policy,
+    /// Of answers to callers who own their requests. Their system text is what `system` messages hold.
+    pub callers: Policy,
+    /// Hosts that every community's answers may lead to and show images of.
+    pub hosts: Vec<String>,
+    /// Whether an answer may quote personal data that stands in the passages that it was given.
+    pub quote_content: bool,
+    /// Which answers are judged as a whole before anything of them leaves.
+    pub whole: JudgedWhole,
+}
+
+/// Which answers are judged as a whole before anything of them leaves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JudgedWhole {
+    /// Those of the communities with these short names.
+    Of(BTreeSet<String>),
+    /// All of them.
+    All,
+}
+
+impl Release {
+    /// Everything is looked for in our answers and secrets in those of callers; links lead to these hosts.
+    pub fn strict(hosts: Vec<String>) -> Self {
+        Self {
+            ours: Policy::strict(),
+            callers: Policy { secrets: Action::Redact, ..Policy::off() },
+            hosts,
+            quote_content: false,
+            whole: JudgedWhole::Of(BTreeSet::new()),
+        }
+    }
+}
+
+/// When an answer is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// As it comes.
+    Streams,
+    /// Once it is complete.
+    Whole,
+}
+
+/// What one answer is asked and judged with.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) exit: Exit,
+    /// What its system text holds beside the words of the configuration.
+    pub(crate) canary: Option<Arc<Canary>>,
+    pub(crate) pace: Pace,
+}
+
+/// The settings, prepared once.
+#[derive(Debug)]
+pub(crate) struct Leaving {
+    release: Release,
+    ours: Arc<Policy>,
+    callers: Arc<Policy>,
+    system: Arc<SystemText>,
+    citations_fenced: bool,
+}
+
+impl Leaving {
+    /// For answers with that system text.
+    pub(crate) fn new(release: Release, system: &str, switches: &Switches) -> Self {
+        let switched = |mut policy: Policy| {
+            for (guard, action) in [
+                ("canary", &mut policy.canary),
+                ("secrets-out", &mut policy.secrets),
+                ("personal-data", &mut policy.personal),
+                ("link-fence", &mut policy.links),
+                ("system-echo", &mut policy.system_text),
+            ] {
+                if !switches.on(guard) {
+                    *action = Action::Off;
+                }
+            }
+            Arc::new(policy)
+        };
+        Self {
+            ours: switched(release.ours.clone()),
+            callers: switched(release.callers.clone()),
+            system: Arc::new(SystemText::new(&prompt::unmarked(system))),
+            citations_fenced: switches.on("citation-fence"),
+            release,
+        }
+    }
+
+    /// For an answer whose context is ours.
+    pub(crate) async fn ours(
+        &self,
+        stores: &Stores,
+        scope: &Scope,
+        question: &Question,
+        passages: &[Passage],
+        known: &Known,
+    ) -> Result<Prepared, Refusal> {
+        let community = stores.directory.find(CommunityRef::Id(scope.community())).await?;
+        let canary = Arc::new(Canary::new(random_bytes()));
+        let mut hosts = Hosts::default();
+        for host in
+            self.release.hosts.iter().chain(community.iter().filter_map(|community| community.host.as_ref()))
+        {
+            hosts.own(host);
+        }
+        for url in passages.iter().filter_map(|passage| passage.url.as_deref()) {
+            hosts.linked_address(url);
+        }
+        let mut vault = Vault::new(Arc::clone(&self.ours))
+            .with_hosts(hosts)
+            .with_canary(Arc::clone(&canary))
+            .with_system_text(Arc::clone(&self.system));
+        if self.ours.personal != Action::Off {
+            self.own(&mut vault, stores, scope, question, passages, known).await?;
+        }
+        let whole = match &self.release.whole {
+            JudgedWhole::All => true,
+            JudgedWhole::Of(slugs) => community.is_some_and(|community| slugs.contains(&community.slug)),
+        };
+        let last = numbered(passages).into_iter().map(|(number, _)| number).max().unwrap_or(0);
+        let passages = if self.citations_fenced { last } else { usize::MAX };
+        let exit = Exit::new(Arc::new(vault), Shape::Words { passages });
+        let pace = if whole { Pace::Whole } else { Pace::Streams };
+        Ok(Prepared { exit, canary: Some(canary), pace })
+    }
+
+    /// What is no secret to the member who asks: their own address and what they wrote themselves.
+    async fn own(
+        &self,
+        vault: &mut Vault,
+        stores: &Stores,
+        scope: &Scope,
+        question: &Question,
+        passages: &[Passage],
+        known: &Known,
+    ) -> Result<(), Refusal> {
+        if let Some(member) = scope.member()
+            && let Some(address) = stores.members.get(scope, member).await?.email
+        {
+            vault.own(&address);
+        }
+        vault.own_text(&question.text);
+        known.memories.iter().for_each(|memory| vault.own_text(memory));
+        let asked = known.earlier.iter().filter(|message| message.role == MessageRole::User);
+        asked.for_each(|message| vault.own_text(&message.text()));
+        if self.release.quote_content {
+            for passage in passages {
+                vault.own_text(&passage.text);
+            }
+        }
+        Ok(())
+    }
+
+    /// For the answer to a caller who owns the request.
+    pub(crate) fn callers(&self, request: &ChatRequest) -> Prepared {
+        let mut vault = Vault::new(Arc::clone(&self.callers));
+        if self.callers.system_text != Action::Off {
+            let ours =
+                |message: &&Message| matches!(message.role, MessageRole::System | MessageRole::Developer);
+            let texts = request.messages.iter().filter(ours).map(|message| message.text().into_owned());
+            let system = texts.collect::<Vec<_>>().join("\n");
+            vault = vault.with_system_text(Arc::new(SystemText::new(&system)));
+        }
+        if self.callers.links != Action::Off {
+            let mut hosts = Hosts::default();
+            self.release.hosts.iter().for_each(|host| hosts.own(host));
+            vault = vault.with_hosts(hosts);
+        }
+        let functions = request.tools.iter().map(|tool| tool.function.name.clone()).collect();
+        let exit = Exit::new(Arc::new(vault), Shape::Whatever { functions });
+        Prepared { exit, canary: None, pace: Pace::Streams }
+    }
+}
