@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use portcullis_core::Secret;
-use portcullis_guard::{Arrival, Code, Credentials, Provenance, Refusal, pipeline};
+use portcullis_guard::{Arrival, Asker, Code, Credentials, Provenance, Refusal, pipeline};
 
 use crate::app::App;
 use crate::problem::{Problem, Shape};
@@ -61,6 +61,10 @@ fn serve(route: Route) -> MethodRouter<Arc<App>> {
             Ok(response) => return response,
             Err(refusal) => refusal,
         };
+        let request = context.map(|context| context.request);
+        if let Some(request) = request {
+            app.gate().refused(&refusal, request);
+        }
         // Who opens a page in a browser and is not signed in is shown where to sign in.
         let stranger = matches!(refusal.code, Code::CredentialMissing | Code::CredentialInvalid);
         if stranger
@@ -69,7 +73,6 @@ fn serve(route: Route) -> MethodRouter<Arc<App>> {
         {
             return page;
         }
-        let request = context.map(|context| context.request);
         Problem { refusal, shape: route.shape, request }.into_response()
     })
 }
@@ -131,11 +134,13 @@ async fn admitted(
     };
     // The guards come before the body: a stranger's upload is not read.
     let visit = pipeline::admit(app.gate(), arrival).await?;
+    let asker = Asker::authorised(visit.scope(), action);
     let allowance = visit.allowance().copied();
     let path = path.iter().map(|(_, value)| value.to_owned()).collect();
     let query = head.uri.query().unwrap_or_default().to_owned();
     let body = read(&app, &head.headers, body).await?;
-    let mut response = handler(Call { app, visit, path, query, headers: head.headers, body }).await?;
+    let answer = handler(Call { app, visit, path, query, headers: head.headers, body }).await;
+    let mut response = answer.map_err(|refusal| refusal.of(asker))?;
     if let Some(allowance) = allowance {
         crate::stack::limit_headers(&allowance, &mut response);
     }

@@ -11,8 +11,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use portcullis_chat::Whole;
 use portcullis_chat::frames::Frame;
 use portcullis_chat::{Answer, Frames, asked};
-use portcullis_core::ConversationId;
-use portcullis_guard::{Code, Refusal, pipeline};
+use portcullis_core::{ConversationId, RequestId};
+use portcullis_guard::{Asker, Code, Refusal, pipeline};
 use portcullis_model::ProblemCode;
 use serde_json::json;
 
@@ -59,10 +59,11 @@ pub(super) async fn complete(call: Call) -> Result<Response, Refusal> {
             }
         }
     };
+    let whose = (visit.request(), Asker::authorised(visit.scope(), visit.action()));
     let turn = pipeline::screen(app.gate(), visit, question).await?;
     let response = match app.chat().ask(turn, request, conversation).await? {
         Answer::Whole(whole) => json_answer(&app, whole, ticket, conversation),
-        Answer::Stream(frames) => event_answer(app, frames, ticket, conversation),
+        Answer::Stream(frames) => event_answer(app, frames, whose, ticket, conversation),
     };
     Ok(in_conversation(response, conversation))
 }
@@ -116,10 +117,11 @@ fn json_answer(
 fn event_answer(
     app: Arc<App>,
     frames: Frames,
+    whose: (RequestId, Asker),
     ticket: Option<Ticket>,
     conversation: Option<ConversationId>,
 ) -> Response {
-    let body = Body::from_stream(events(app, frames, ticket, conversation));
+    let body = Body::from_stream(events(app, frames, whose, ticket, conversation));
     // Proxies that buffer would hold an answer back until it is complete.
     let unbuffered = (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     (StatusCode::OK, [(header::CONTENT_TYPE, EVENTS), unbuffered], body).into_response()
@@ -129,6 +131,7 @@ fn event_answer(
 fn events(
     app: Arc<App>,
     mut frames: Frames,
+    (request, asker): (RequestId, Asker),
     mut ticket: Option<Ticket>,
     conversation: Option<ConversationId>,
 ) -> impl Stream<Item = Result<Bytes, std::convert::Infallible>> + Send {
@@ -155,6 +158,7 @@ fn events(
             }
             Err(refusal) => {
                 ended = true;
+                app.gate().refused(&refusal.clone().of(asker), request);
                 Some(Ok(Problem::new(refusal, Shape::OpenAi).event()))
             }
         })

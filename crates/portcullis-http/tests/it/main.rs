@@ -5,6 +5,8 @@ mod app;
 #[cfg(test)]
 mod chat;
 #[cfg(test)]
+mod events;
+#[cfg(test)]
 mod isolation;
 #[cfg(test)]
 mod pairs;
