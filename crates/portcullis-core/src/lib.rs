@@ -7,6 +7,7 @@ pub mod access;
 pub mod clock;
 pub mod ids;
 pub mod mail_address;
+pub mod measure;
 pub mod scope;
 pub mod seal;
 pub mod secret;

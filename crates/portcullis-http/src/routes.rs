@@ -7,7 +7,7 @@ mod admin;
 mod chat;
 mod conversations;
 mod documents;
-mod health;
+pub(crate) mod health;
 mod me;
 mod memories;
 mod models;

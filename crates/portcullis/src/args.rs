@@ -46,7 +46,7 @@ pub(crate) enum Command {
     },
     /// Explain a control, an error code, the `pipeline`, the `routes` or the `roles`.
     Explain {
-        /// Such as TEN-05, CFG-012, pipeline, routes, roles.
+        /// Such as TEN-05, CFG-012, pipeline, routes, roles, metrics.
         what: String,
     },
     /// Read the configuration and say what is wrong with it, or what holds.

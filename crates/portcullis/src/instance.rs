@@ -13,10 +13,13 @@ use portcullis_core::{
     AbilitySet, Actor, Clock, Grant, KeyAbility, KeyId, Role, Scope, Secret, SystemClock, Tasks, Token,
     TokenKind,
 };
+use portcullis_guard::guards::operator::OperatorToken;
 use portcullis_guard::jwt::{self, Algorithm, Issuer, IssuerFault, IssuerKey, Issuers, KeyMaterial};
 use portcullis_guard::switches::SWITCHABLE;
 use portcullis_guard::{Budget, CsrfKey, Gate, GateParts, Limits, Switches};
-use portcullis_http::{App, AppParts, ServerLimits, Settings, SignInSettings, TrustedProxies};
+use portcullis_http::{
+    App, AppParts, Operator, OperatorParts, ServerLimits, Settings, SignInSettings, TrustedProxies,
+};
 use portcullis_mail::{Mail, Postman, PostmanOptions};
 use portcullis_model::{Model, OpenAi, OpenAiOptions, Timeouts};
 use portcullis_store::{Community, CommunityRef, KeyActor, NewKey, Stores};
@@ -207,6 +210,8 @@ fn journal(
 pub(crate) struct Instance {
     pub(crate) kept: Kept,
     pub(crate) app: Arc<App>,
+    /// What the operator reads, where there is a token for it.
+    pub(crate) operator: Option<Arc<Operator>>,
     pub(crate) tasks: Tasks,
 }
 
@@ -292,7 +297,14 @@ impl Instance {
                 },
             },
         });
-        Ok(Self { kept, app, tasks })
+        let operator = config.secrets.operator_token.as_ref().map(|token| {
+            Operator::new(OperatorParts {
+                app: Arc::clone(&app),
+                token: OperatorToken::new(token.expose().as_bytes()),
+                version: env!("CARGO_PKG_VERSION"),
+            })
+        });
+        Ok(Self { kept, app, operator, tasks })
     }
 
     /// The bounds of its connections.
@@ -307,12 +319,12 @@ impl Instance {
 
     /// Stops in order: requests end, then everything is made durable.
     pub(crate) async fn close(self) -> Result<()> {
-        let Self { kept, app, tasks } = self;
+        let Self { kept, app, operator, tasks } = self;
         let left = tasks.close(DRAIN + Duration::from_secs(5)).await;
         if left > 0 {
             tracing::warn!(left, "tasks were still running when the time to stop was over");
         }
-        drop(app);
+        drop((app, operator));
         kept.close().await
     }
 }

@@ -9,6 +9,8 @@ mod events;
 #[cfg(test)]
 mod isolation;
 #[cfg(test)]
+mod operator;
+#[cfg(test)]
 mod pairs;
 #[cfg(test)]
 mod personal;
