@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
+use jiff::ToSpan as _;
 use portcullis_check::target::{Audience, Canary};
 use portcullis_core::secret::random_bytes;
-use portcullis_core::{Scope, SpaceId, Tier};
+use portcullis_core::{Role, Scope, SpaceId, Tier, Token, TokenKind};
 use portcullis_store::{
-    Chunk, Community, CommunityRef, DocumentText, NewCommunity, NewDocument, NewSpace, Plan, SpaceAccess,
+    Chunk, Community, CommunityRef, DocumentText, NewCommunity, NewDocument, NewInvitation, NewSpace, Plan,
+    SpaceAccess,
 };
 
 use crate::instance::Kept;
@@ -118,7 +120,24 @@ pub(super) async fn prepare(kept: &Kept, plot: &'static Plot) -> Result<Ground> 
             stored.get(&canary.space).context("a document of the checks was stored and is not there")?;
         placed.push(canary.in_document(&entry.document.to_string(), topic.title));
     }
+    invite_nobody(kept, &community, &scope).await?;
     Ok(Ground { plot, community, scope, canaries: placed })
+}
+
+/// An invitation in each community, so that its list of them is told from the other's. Its link is shown to nobody, and it
+/// ends by itself.
+async fn invite_nobody(kept: &Kept, community: &Community, scope: &Scope) -> Result<()> {
+    let (_, token) = Token::issue(TokenKind::Invitation, &community.locator);
+    let new = NewInvitation {
+        token: token.hash(),
+        email: None,
+        role: Role::Member,
+        entitlements: Vec::new(),
+        uses: 1,
+        expires: kept.clock.now().checked_add(1.hour())?,
+    };
+    let made = kept.stores.sessions.invite(scope, new).await?;
+    kept.record(community, "invitation.made", vec![made.into()], Some(Role::Member.name())).await
 }
 
 async fn community(kept: &Kept, slug: &str) -> Result<Community> {
