@@ -9,7 +9,8 @@ use std::time::Duration;
 use futures_util::stream::{self, BoxStream, ReadyChunks, Stream, StreamExt};
 use portcullis_audit::{Outcome, Usage};
 use portcullis_core::ConversationId;
-use portcullis_guard::{Gate, Opened, Refusal, Turn, pipeline};
+use portcullis_core::measure::Present;
+use portcullis_guard::{Gate, Opened, Phase, Refusal, Turn, pipeline};
 use portcullis_model::{Chunk, ChunkChoice, ChunkStream, Delta, FinishReason, ModelError};
 use portcullis_store::Stores;
 use tokio::time::{Interval, MissedTickBehavior};
@@ -64,7 +65,8 @@ impl Frames {
         let mut watch = tokio::time::interval(live.watch);
         watch.set_missed_tick_behavior(MissedTickBehavior::Delay);
         watch.reset();
-        let Live { gate, turn, ledger, chunks, place, exit, keeping, .. } = live;
+        let Live { gate, turn, ledger, chunks, place, asked, exit, keeping, .. } = live;
+        let open = gate.measures().streams().enter();
         let state = Streaming {
             gate,
             turn,
@@ -77,6 +79,9 @@ impl Frames {
             created: 0,
             keeping,
             said: String::new(),
+            asked: Some(asked),
+            releasing: Duration::ZERO,
+            _open: open,
         };
         Self(stream::unfold(state, Streaming::next).boxed())
     }
@@ -106,6 +111,8 @@ pub(crate) struct Live {
     pub(crate) ledger: Ledger,
     pub(crate) chunks: ChunkStream,
     pub(crate) place: Place,
+    /// When the model was asked, on the monotonic clock.
+    pub(crate) asked: Duration,
     /// What of it may leave.
     pub(crate) exit: Exit,
     pub(crate) watch: Duration,
@@ -127,6 +134,11 @@ struct Streaming {
     keeping: Option<(ConversationId, Stores)>,
     /// The answer so far, when it is kept.
     said: String,
+    /// When the model was asked, until its first piece came.
+    asked: Option<Duration>,
+    /// How long the release guards took so far.
+    releasing: Duration,
+    _open: Present,
 }
 
 impl Streaming {
@@ -155,6 +167,10 @@ impl Streaming {
     }
 
     async fn pass(&mut self, batch: Vec<Result<Chunk, ModelError>>) -> Result<Vec<Frame>, Refusal> {
+        let came = self.gate.clock().monotonic();
+        if let Some(asked) = self.asked.take() {
+            self.gate.measures().took(Phase::Ask, came.saturating_sub(asked));
+        }
         let mut frames = Vec::with_capacity(batch.len());
         for chunk in batch {
             match chunk {
@@ -167,6 +183,7 @@ impl Streaming {
                 break;
             }
         }
+        self.releasing += self.gate.clock().monotonic().saturating_sub(came);
         Ok(frames)
     }
 
@@ -233,6 +250,7 @@ impl Streaming {
     /// Closes the turn, then gives the last frames.
     async fn end(&mut self, how: Result<(), Refusal>) -> Result<Vec<Frame>, Refusal> {
         let Some(ledger) = self.ledger.take() else { return how.map(|()| Vec::new()) };
+        self.gate.measures().took(Phase::Release, self.releasing);
         match how {
             Ok(()) => {
                 let mut frames = self.last_words();

@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// Hands out places at the model, first come first served.
 #[derive(Debug)]
 pub struct Places {
+    places: usize,
     free: Arc<Semaphore>,
     waiting: AtomicUsize,
     queue: usize,
@@ -25,7 +26,23 @@ pub struct Place {
 impl Places {
     /// So many places, a queue of so many, and the longest wait in it.
     pub fn new(places: usize, queue: usize, patience: Duration) -> Self {
-        Self { free: Arc::new(Semaphore::new(places)), waiting: AtomicUsize::new(0), queue, patience }
+        let free = Arc::new(Semaphore::new(places));
+        Self { places, free, waiting: AtomicUsize::new(0), queue, patience }
+    }
+
+    /// How many places there are.
+    pub fn all(&self) -> usize {
+        self.places
+    }
+
+    /// How many are taken.
+    pub fn taken(&self) -> usize {
+        self.places.saturating_sub(self.free.available_permits())
+    }
+
+    /// How many requests wait for one.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Acquire)
     }
 
     /// Takes a place, waiting for one if the queue has room.

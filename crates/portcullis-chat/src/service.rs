@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use portcullis_audit::{Outcome, Usage};
 use portcullis_core::{Action, ConversationId, Scope};
-use portcullis_guard::{Code, Gate, Grounded, Opened, Refusal, Screened, Turn, pipeline};
+use portcullis_guard::{Code, Gate, Grounded, Opened, Phase, Refusal, Screened, Turn, pipeline};
 use portcullis_model::{
     AnswerMessage, AnswerRole, ChatRequest, Choice, ChunkStream, Completion, FinishReason, Message, Model,
 };
@@ -83,8 +83,19 @@ impl Service {
         }
     }
 
+    /// Whether there is a model, or answers are extracts.
+    pub fn has_model(&self) -> bool {
+        self.parts.model.is_some()
+    }
+
+    /// The places at the model.
+    pub fn places(&self) -> &Places {
+        &self.parts.places
+    }
+
     /// Searches within the scope.
     pub async fn recall(&self, scope: &Scope, query: &Query) -> Result<Vec<Passage>, Refusal> {
+        let _timer = self.parts.gate.time(Phase::Recall);
         #[cfg(feature = "guard-off")]
         let widened = if self.parts.gate.switches().on("recall-scope") {
             scope.clone()
@@ -155,7 +166,10 @@ impl Service {
         };
         match outcome {
             Ok(Asked::Whole(completion, usage)) => {
-                let released = release(&turn, completion, &mut exit);
+                let released = {
+                    let _timer = parts.gate.time(Phase::Release);
+                    release(&turn, completion, &mut exit)
+                };
                 report(&parts.gate, &turn, &exit);
                 let Released { whole, stopped } = match released {
                     Ok(released) => released,
@@ -183,7 +197,7 @@ impl Service {
                     Ok(Answer::Whole(whole))
                 }
             }
-            Ok(Asked::Stream(chunks, place)) => {
+            Ok(Asked::Stream { chunks, place, asked }) => {
                 let live = Live {
                     gate: Arc::clone(&parts.gate),
                     exit,
@@ -192,6 +206,7 @@ impl Service {
                     ledger,
                     chunks,
                     place,
+                    asked,
                     watch: parts.settings.watch,
                 };
                 Ok(Answer::Stream(Frames::live(live)))
@@ -229,11 +244,17 @@ impl Service {
     }
 
     async fn put_to(&self, model: &dyn Model, request: &ChatRequest, pace: Pace) -> Result<Asked, Refusal> {
-        let place = self.parts.places.take().await?;
+        let gate = &self.parts.gate;
+        let place = {
+            let _timer = gate.time(Phase::Queue);
+            self.parts.places.take().await?
+        };
         if request.stream && pace == Pace::Streams {
+            let asked = gate.clock().monotonic();
             let chunks = model.stream(request).await.map_err(|error| refused(&error))?;
-            Ok(Asked::Stream(chunks, place))
+            Ok(Asked::Stream { chunks, place, asked })
         } else {
+            let _timer = gate.time(Phase::Ask);
             let completion = model.complete(request).await.map_err(|error| refused(&error))?;
             let usage = completion.usage.as_ref().map(recorded);
             Ok(Asked::Whole(completion, usage))
@@ -243,7 +264,7 @@ impl Service {
 
 enum Asked {
     Whole(Completion, Option<Usage>),
-    Stream(ChunkStream, Place),
+    Stream { chunks: ChunkStream, place: Place, asked: Duration },
 }
 
 /// Opens the turn in a task of its own: a caller who leaves while the record is written cannot leave it open, since

@@ -106,6 +106,7 @@ impl SecurityEvent {
             Code::CredentialMissing
             | Code::InvalidRequest
             | Code::UnknownParameter
+            | Code::LastOwner
             | Code::ModelNotFound
             | Code::NotFound
             | Code::BodyTooLarge

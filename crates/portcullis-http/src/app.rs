@@ -11,6 +11,7 @@ use portcullis_store::{Community, Stores};
 use crate::address::TrustedProxies;
 use crate::cookies::Cookies;
 use crate::idempotency::Idempotency;
+use crate::requests::Requests;
 
 /// What an [`App`] is made of.
 #[derive(Debug)]
@@ -64,6 +65,7 @@ pub struct SignInSettings {
 pub struct App {
     parts: AppParts,
     idempotency: Arc<Idempotency>,
+    requests: Requests,
 }
 
 impl App {
@@ -71,7 +73,7 @@ impl App {
     pub fn new(parts: AppParts) -> Arc<Self> {
         let idempotency =
             Arc::new(Idempotency::new(parts.settings.idempotency_entries, parts.settings.idempotency_ttl));
-        Arc::new(Self { parts, idempotency })
+        Arc::new(Self { parts, idempotency, requests: Requests::new() })
     }
 
     /// The guards.
@@ -115,6 +117,10 @@ impl App {
             }
             (Some(host), _) => format!("{scheme}://{host}"),
         }
+    }
+
+    pub(crate) fn requests(&self) -> &Requests {
+        &self.requests
     }
 
     /// Answers kept for clients that retry.

@@ -62,6 +62,7 @@ fn every_value_is_shown_with_its_origin_and_no_secret() {
     secrets.encryption_key                        = *** (file:secrets/encryption_key)  # default
     secrets.csrf_secret                           = *** (file:secrets/csrf_secret)     # default
     secrets.audit_key                             = *** (file:secrets/audit_key)       # default
+    secrets.operator_token                        = (none)                             # not set
     model.url                                     = "http://127.0.0.1:1/v1"            # portcullis.toml:3:7
     model.name                                    = "a"                                # portcullis.toml:4:8
     model.api_key                                 = (none)                             # not set
@@ -75,6 +76,19 @@ fn every_value_is_shown_with_its_origin_and_no_secret() {
     model.queue_timeout_ms                        = 10000                              # default
     model.max_tokens                              = 2048                               # default
     model.system                                  = (14 characters)                    # portcullis.toml:5:10
+    release.mode                                  = "stream"                           # default
+    release.whole                                 = []                                 # default
+    release.hosts                                 = []                                 # default
+    release.system_text                           = "stop"                             # default
+    release.secrets                               = "redact"                           # default
+    release.personal_data                         = "redact"                           # default
+    release.personal_data_except                  = []                                 # default
+    release.links                                 = "redact"                           # default
+    release.quote_content                         = false                              # default
+    release.own_request_system_text               = "off"                              # default
+    release.own_request_secrets                   = "redact"                           # default
+    release.own_request_personal_data             = "off"                              # default
+    release.own_request_links                     = "off"                              # default
     mail.kind                                     = (none)                             # not set
     mail.from                                     = (none)                             # not set
     mail.from_name                                = (none)                             # not set

@@ -11,6 +11,8 @@ mod isolation;
 #[cfg(test)]
 mod leaks;
 #[cfg(test)]
+mod operator;
+#[cfg(test)]
 mod pairs;
 #[cfg(test)]
 mod personal;
@@ -20,6 +22,8 @@ mod redirect;
 mod routes;
 #[cfg(test)]
 mod sign_in;
+#[cfg(test)]
+mod standing;
 #[cfg(test)]
 mod storm;
 #[cfg(test)]
