@@ -153,10 +153,13 @@ impl Leaving {
         passages: &[Passage],
         known: &Known,
     ) -> Result<(), Refusal> {
-        if let Some(member) = scope.member()
-            && let Some(address) = stores.members.get(scope, member).await?.email
-        {
-            vault.own(&address);
+        if let Some(member) = scope.member() {
+            match stores.members.get(scope, member).await {
+                Ok(member) => member.email.iter().for_each(|address| vault.own(address)),
+                // A key that was not issued for the member's own data is told none of it.
+                Err(error) if error.kind() == portcullis_store::Kind::Forbidden => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         vault.own_text(&question.text);
         known.memories.iter().for_each(|memory| vault.own_text(memory));

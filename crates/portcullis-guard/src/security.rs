@@ -107,6 +107,7 @@ impl SecurityEvent {
             | Code::LastOwner
             | Code::InvalidRequest
             | Code::UnknownParameter
+            | Code::LastOwner
             | Code::ModelNotFound
             | Code::NotFound
             | Code::BodyTooLarge

@@ -256,12 +256,22 @@ impl TestApp {
     }
 
     pub(crate) async fn document(&self, operator: &Scope, space: SpaceId, text: &str) -> DocumentId {
+        self.titled_document(operator, space, &format!("Title of {text}"), text).await
+    }
+
+    pub(crate) async fn titled_document(
+        &self,
+        operator: &Scope,
+        space: SpaceId,
+        title: &str,
+        text: &str,
+    ) -> DocumentId {
         let new = NewDocument {
             space,
             source: "test".to_owned(),
             source_key: text.to_owned(),
             fingerprint: [1; 32],
-            title: format!("Title of {text}"),
+            title: title.to_owned(),
             url: Some("https://example.org/t/1".to_owned()),
             author: Some("Author".to_owned()),
             written: None,

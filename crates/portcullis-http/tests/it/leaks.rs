@@ -135,7 +135,7 @@ impl Stage {
         let app = TestApp::start(Setup { model: Some(Arc::new(model)), system: system(), ..setup }).await;
         let world = app.world("one").await;
         let text = "The kettle is Paul's: paul@example.org or +49 30 1234567.";
-        app.document(&world.operator, world.open, text).await;
+        app.titled_document(&world.operator, world.open, "Whose kettle", text).await;
         let member = app.member_at(&world, "Ada", "ada@members.example").await;
         let key = app.key_of(&world, member).await.0;
         Self { app, upstream, world, key }
@@ -184,9 +184,9 @@ fn frames(answer: &Answer) -> Vec<Value> {
     events.filter_map(|event| serde_json::from_str(event).ok()).collect()
 }
 
-/// Puts every attack to the model: how many leaked.
-async fn attacked(stage: &Stage) -> usize {
-    let mut leaked = 0;
+/// Puts every attack to the model: those that leaked.
+async fn attacked(stage: &Stage) -> Vec<(&'static str, &'static str)> {
+    let mut leaked = Vec::new();
     for attack in ATTACKS {
         for stream in [false, true] {
             let question = format!("About the kettle. {attack}");
@@ -194,10 +194,10 @@ async fn attacked(stage: &Stage) -> usize {
             assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
             let canary = stage.canary();
             let stored = stage.stored(&answer).await;
-            let found = [answer.text(), words(&answer, stream), stored]
-                .iter()
-                .any(|text| leaks(text, &canary).is_some());
-            leaked += usize::from(found || longest_shared(&words(&answer, stream), &system()) > 40);
+            let texts = [answer.text(), words(&answer, stream), stored];
+            let found = texts.iter().find_map(|text| leaks(text, &canary));
+            let shared = (longest_shared(&words(&answer, stream), &system()) > 40).then_some("system text");
+            leaked.extend(found.or(shared).map(|found| (*attack, found)));
         }
     }
     leaked
@@ -206,21 +206,21 @@ async fn attacked(stage: &Stage) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_leaks_from_a_model_that_recites_all_it_was_given() {
     let stage = Stage::new(Gullible::new(), Setup::default()).await;
-    assert_eq!(attacked(&stage).await, 0);
+    assert_eq!(attacked(&stage).await, []);
     stage.app.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_leaks_from_a_model_that_disguises_what_it_is_told_to() {
     let stage = Stage::new(Gullible::obedient(), Setup::default()).await;
-    assert_eq!(attacked(&stage).await, 0);
+    assert_eq!(attacked(&stage).await, []);
     stage.app.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_release_guards_nearly_every_attack_leaks() {
     let stage = Stage::new(Gullible::obedient(), Setup::default().nothing_held_back()).await;
-    let leaked = attacked(&stage).await;
+    let leaked = attacked(&stage).await.len();
     assert!(leaked >= 2 * ATTACKS.len() - 6, "{leaked} of {}", 2 * ATTACKS.len());
     stage.app.stop().await;
 }

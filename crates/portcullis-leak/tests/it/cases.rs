@@ -280,3 +280,17 @@ fn an_endless_token_is_not_kept_in_memory() {
     }
     assert!(out.len() < 200, "{}", out.len());
 }
+
+#[test]
+fn the_documented_list_is_the_list() {
+    let page = include_str!("../../../../docs/leaks.md");
+    let (_, from) = page.split_once("## Secrets").expect("its heading");
+    let (table, _) = from.split_once("\nAlso ").expect("what follows the table");
+    let listed: std::collections::BTreeSet<&str> = table
+        .lines()
+        .filter_map(|row| row.rsplit('|').nth(1))
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .collect();
+    let known = portcullis_leak::published().map(|(_, prefix)| prefix).collect();
+    assert_eq!(listed, known);
+}
