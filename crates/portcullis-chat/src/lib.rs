@@ -13,8 +13,9 @@ mod prompt;
 pub mod release;
 mod remember;
 pub mod service;
+mod watch;
 
 pub use frames::Frames;
-pub use places::Places;
+pub use places::{PlaceLimits, Places};
 pub use release::{Citation, Whole};
-pub use service::{Answer, Service, ServiceParts, Settings};
+pub use service::{Answer, Answered, Service, ServiceParts, Settings};

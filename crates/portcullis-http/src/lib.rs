@@ -7,9 +7,11 @@
 pub mod address;
 pub mod app;
 pub mod cookies;
+mod crowd;
 mod dispatch;
 pub mod idempotency;
 pub mod openapi;
+mod patience;
 pub mod problem;
 mod redirect;
 pub mod routes;
@@ -18,7 +20,7 @@ pub mod stack;
 pub mod tls;
 
 pub use address::TrustedProxies;
-pub use app::{App, AppParts, Settings, SignInSettings};
+pub use app::{App, AppParts, BodyPace, Settings, SignInSettings};
 pub use cookies::Cookies;
 pub use dispatch::router;
 pub use problem::Problem;

@@ -12,7 +12,7 @@ use portcullis_store::memories::{LONGEST_MEMORY, MOST_MEMORIES};
 use portcullis_store::{Community, CommunityRef, Document, Member};
 
 use super::sign_in::{base_of, html, notice};
-use super::{Call, PublicCall, id};
+use super::{Call, OpenCall, id};
 
 /// Conversations beside the chat, and on a page of the history.
 const RECENT: usize = 8;
@@ -224,20 +224,20 @@ pub(super) async fn document(call: Call) -> Result<Response, Refusal> {
     Ok(html(StatusCode::OK, &page))
 }
 
-pub(super) async fn style(call: PublicCall) -> Result<Response, Refusal> {
+pub(super) async fn style(call: OpenCall) -> Result<Response, Refusal> {
     asset(&call, "/assets/portcullis.css")
 }
 
-pub(super) async fn script(call: PublicCall) -> Result<Response, Refusal> {
+pub(super) async fn script(call: OpenCall) -> Result<Response, Refusal> {
     asset(&call, "/assets/portcullis.js")
 }
 
-pub(super) async fn mark(call: PublicCall) -> Result<Response, Refusal> {
+pub(super) async fn mark(call: OpenCall) -> Result<Response, Refusal> {
     asset(&call, "/assets/portcullis.svg")
 }
 
 /// A file of the pages. Their links name its content, so browsers may keep it.
-fn asset(call: &PublicCall, path: &str) -> Result<Response, Refusal> {
+fn asset(call: &OpenCall, path: &str) -> Result<Response, Refusal> {
     let found = portcullis_pages::assets().iter().find(|asset| asset.path == path);
     let asset = found.ok_or_else(|| Refusal::new(Code::NotFound, "there is no such file here"))?;
     let wanted = call.query.strip_prefix("v=");

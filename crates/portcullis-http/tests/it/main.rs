@@ -5,13 +5,23 @@ mod app;
 #[cfg(test)]
 mod chat;
 #[cfg(test)]
+mod drain;
+#[cfg(test)]
+mod held;
+#[cfg(test)]
 mod isolation;
+#[cfg(test)]
+mod meter;
 #[cfg(test)]
 mod pairs;
 #[cfg(test)]
 mod personal;
 #[cfg(test)]
+mod raw;
+#[cfg(test)]
 mod redirect;
+#[cfg(test)]
+mod retries;
 #[cfg(test)]
 mod routes;
 #[cfg(test)]
@@ -20,3 +30,5 @@ mod sign_in;
 mod storm;
 #[cfg(test)]
 mod tls;
+#[cfg(test)]
+mod unread;
