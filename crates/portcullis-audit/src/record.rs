@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::num::NonZeroU64;
 use std::str::FromStr;
 
 use jiff::Timestamp;
@@ -335,6 +336,12 @@ pub enum Event {
     SecurityNoticed {
         /// What was noticed.
         code: Label,
+        /// The guard that noticed it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        guard: Option<Label>,
+        /// How many times, where one record stands for several; never 0.
+        #[serde(default = "once", skip_serializing_if = "is_once")]
+        times: NonZeroU64,
         /// In which request.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         request: Option<RequestId>,
@@ -342,6 +349,15 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         targets: Vec<Target>,
     },
+}
+
+const fn once() -> NonZeroU64 {
+    NonZeroU64::MIN
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_once(times: &NonZeroU64) -> bool {
+    *times == once()
 }
 
 impl Event {
@@ -534,7 +550,9 @@ mod tests {
             Event::SignedIn { session: SessionId::new(&clock) },
             Event::SignedOut { session: SessionId::new(&clock) },
             Event::SecurityNoticed {
-                code: "blocked".into(),
+                code: "address_blocked".into(),
+                guard: Some("blocklist".into()),
+                times: NonZeroU64::new(12).unwrap(),
                 request: Some(request),
                 targets: vec![KeyId::new(&clock).into()],
             },
@@ -571,6 +589,18 @@ mod tests {
         let no_turn =
             br#"{"seq":0,"at":"2026-01-02T03:04:05Z","actor":"operator","event":{"kind":"turn.opened"}}"#;
         assert!(Skim::parse(no_turn).is_none());
+    }
+
+    #[test]
+    fn an_event_of_an_earlier_version_stands_for_itself_alone() {
+        let payload = br#"{"seq":0,"at":"2026-01-02T03:04:05Z","actor":"unknown","event":{"kind":"security.noticed","code":"blocked"}}"#;
+        let Some(Event::SecurityNoticed { guard: None, times: NonZeroU64::MIN, .. }) =
+            Entry::parse(payload).unwrap().event
+        else {
+            panic!("one event without a guard");
+        };
+        let never = br#"{"seq":0,"at":"2026-01-02T03:04:05Z","actor":"unknown","event":{"kind":"security.noticed","code":"blocked","times":0}}"#;
+        assert_eq!(Entry::parse(never), None, "a record that stands for nothing is none");
     }
 
     #[test]

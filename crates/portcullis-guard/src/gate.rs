@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use portcullis_audit::Journal;
-use portcullis_core::{Clock, Scope, SessionId, Tasks};
+use portcullis_core::{Clock, RequestId, Scope, SessionId, Tasks};
 use portcullis_store::Stores;
 
 use crate::guards::csrf::CsrfKey;
 use crate::guards::identify::{self, Known};
 use crate::jwt::Issuers;
 use crate::limit::{Allowance, Limiter, Limits, Subject};
+use crate::refusal::Refusal;
+use crate::security::{Noticed, SecurityEvents};
 use crate::switches::Switches;
 
 /// What a [`Gate`] is made of.
@@ -42,13 +44,16 @@ pub struct GateParts {
 pub struct Gate {
     pub(crate) parts: GateParts,
     pub(crate) limiter: Limiter,
+    events: SecurityEvents,
 }
 
 impl Gate {
     /// A gate with empty counters.
     pub fn new(parts: GateParts) -> Self {
         let limiter = Limiter::new(parts.limits.memory);
-        Self { parts, limiter }
+        let events =
+            SecurityEvents::new(Arc::clone(&parts.journal), Arc::clone(&parts.clock), parts.tasks.clone());
+        Self { parts, limiter, events }
     }
 
     /// The time.
@@ -76,6 +81,24 @@ impl Gate {
         if let Err(error) = self.parts.stores.sessions.end(&scope, session).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "a replaced session could not be ended");
         }
+    }
+
+    /// Takes in a security event: it is counted, told to whoever listens, and written to the journal. It never waits.
+    pub fn note(&self, noticed: Noticed) {
+        self.events.note(noticed);
+    }
+
+    /// Takes in a refusal that is about to leave. Whoever makes a response or the end of a stream of one calls this
+    /// once, so that nothing is counted twice.
+    pub fn refused(&self, refusal: &Refusal, request: RequestId) {
+        if let Some(noticed) = Noticed::refusal(refusal) {
+            self.note(noticed.in_request(request));
+        }
+    }
+
+    /// The security events: their numbers, and a place to listen.
+    pub fn events(&self) -> &SecurityEvents {
+        &self.events
     }
 
     /// The journal.

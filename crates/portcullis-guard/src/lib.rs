@@ -11,6 +11,7 @@ pub mod jwt;
 pub mod limit;
 pub mod pipeline;
 pub mod refusal;
+pub mod security;
 pub mod switches;
 pub mod visit;
 
@@ -20,5 +21,6 @@ pub use guard::{Guard, Ruling};
 pub use guards::csrf::{CsrfKey, Provenance};
 pub use limit::{Allowance, Budget, Limiter, Limits};
 pub use refusal::{Code, Refusal};
+pub use security::{Asker, Noticed, SecurityEvent, SecurityEvents};
 pub use switches::{Switches, UnknownGuard};
 pub use visit::{Arrival, Authorised, Grounded, Opened, Question, Screened, Turn, Visit};

@@ -21,6 +21,7 @@ use crate::guards::role_action::RoleAction;
 use crate::guards::screen::{ModelAllowed, RequestOwner};
 use crate::guards::{citation_fence, identify, meter};
 use crate::refusal::{Code, Refusal, causes};
+use crate::security::Asker;
 use crate::visit::{
     Arrival, Arrived, Asked, Authorised, Grounded, Identified, Opened, Question, Screened, Turn, Visit,
 };
@@ -127,9 +128,11 @@ pub async fn admit(gate: &Gate, arrival: Arrival) -> Result<Visit<Authorised>, R
         refusal.by(identify::NAME)
     })?;
     let mut visit = Visit { arrival: visit.arrival, state: Identified { scope, session, allowance: None } };
-    phase(gate, INTEND, &mut visit).await?;
-    phase(gate, METER, &mut visit).await?;
-    phase(gate, AUTHORISE, &mut visit).await?;
+    let asker = Asker::identified(&visit.state.scope);
+    let known = |refusal: Refusal| refusal.of(asker);
+    phase(gate, INTEND, &mut visit).await.map_err(known)?;
+    phase(gate, METER, &mut visit).await.map_err(known)?;
+    phase(gate, AUTHORISE, &mut visit).await.map_err(known)?;
     let Identified { scope, session, allowance } = visit.state;
     Ok(Visit { arrival: visit.arrival, state: Authorised { scope, session, allowance } })
 }
@@ -145,8 +148,9 @@ pub async fn confirm(gate: &Gate, visit: Visit<Authorised>) -> Result<Visit<Auth
             Refusal::new(Code::AccessEnded, "the credential stands for somebody else by now").by(CONFIRM.0)
         );
     }
+    let asker = Asker::identified(&scope);
     let mut visit = Visit { arrival, state: Identified { scope, session, allowance } };
-    phase(gate, AUTHORISE, &mut visit).await?;
+    phase(gate, AUTHORISE, &mut visit).await.map_err(|refusal| refusal.of(asker))?;
     let Identified { scope, session, allowance } = visit.state;
     Ok(Visit { arrival: visit.arrival, state: Authorised { scope, session, allowance } })
 }
@@ -179,7 +183,7 @@ pub async fn screen(
             code: refusal.code.name().into(),
         };
         append(gate, &turn, event).await?;
-        return Err(refusal);
+        return Err(refusal.of(Asker::identified(&turn.scope)));
     }
     Ok(turn.into_state(Screened(())))
 }
@@ -213,7 +217,8 @@ pub async fn still_holds(gate: &Gate, turn: &Turn<Opened>) -> Result<(), Refusal
         Ok(())
     } else {
         Err(Refusal::new(Code::AccessEnded, "the access that this answer was given under has ended")
-            .by("access-watch"))
+            .by("access-watch")
+            .of(Asker::identified(&turn.scope)))
     }
 }
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::security::Asker;
+
 /// The stable code of a refusal. `portcullis-http` maps each to a status and a text; a new code does not compile until
 /// it is mapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -135,12 +137,14 @@ pub struct Refusal {
     pub retry_after: Option<Duration>,
     /// The guard that refused, for the audit and the log.
     pub guard: &'static str,
+    /// Who was refused, where that is known, for the stream of security events.
+    pub asker: Option<Asker>,
 }
 
 impl Refusal {
     /// A refusal with that code and sentence.
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into(), param: None, retry_after: None, guard: "" }
+        Self { code, detail: detail.into(), param: None, retry_after: None, guard: "", asker: None }
     }
 
     /// Names the parameter that is meant.
@@ -154,6 +158,13 @@ impl Refusal {
     #[must_use]
     pub fn retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
+        self
+    }
+
+    /// Says who was refused, unless that was said before.
+    #[must_use]
+    pub fn of(mut self, asker: Asker) -> Self {
+        self.asker.get_or_insert(asker);
         self
     }
 

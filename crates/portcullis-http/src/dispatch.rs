@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use portcullis_core::Secret;
-use portcullis_guard::{Arrival, Code, Credentials, Provenance, Refusal, pipeline};
+use portcullis_guard::{Arrival, Asker, Code, Credentials, Provenance, Refusal, pipeline};
 use tokio::time::Instant;
 
 use crate::app::App;
@@ -43,12 +43,16 @@ pub fn router(app: &Arc<App>) -> Router {
 
 /// The answer to what no route takes. Trying paths is limited like everything else that strangers do.
 fn unknown(app: &App, request: &Request, status: StatusCode, detail: &'static str) -> Response {
-    let greeted = context(request).and_then(|context| pipeline::greet(app.gate(), context.client));
-    if let Err(refusal) = greeted {
-        return Problem::new(refusal, Shape::Problem).into_response();
+    let context = request.extensions().get::<Context>().copied();
+    let problem = |refusal| Problem { refusal, shape: Shape::Problem, request: None }.into_response();
+    if let Some(Context { request: id, client }) = context
+        && let Err(refusal) = pipeline::greet(app.gate(), client)
+    {
+        app.gate().refused(&refusal, id);
+        return problem(refusal);
     }
     let code = if status == StatusCode::NOT_FOUND { Code::NotFound } else { Code::InvalidRequest };
-    let mut response = Problem::new(Refusal::new(code, detail), Shape::Problem).into_response();
+    let mut response = problem(Refusal::new(code, detail));
     *response.status_mut() = status;
     response
 }
@@ -68,6 +72,10 @@ fn serve(route: Route) -> MethodRouter<Arc<App>> {
             Ok(response) => return response,
             Err(refusal) => refusal,
         };
+        let request = context.map(|context| context.request);
+        if let Some(request) = request {
+            app.gate().refused(&refusal, request);
+        }
         // Who opens a page in a browser and is not signed in is shown where to sign in.
         let stranger = matches!(refusal.code, Code::CredentialMissing | Code::CredentialInvalid);
         if stranger
@@ -76,7 +84,6 @@ fn serve(route: Route) -> MethodRouter<Arc<App>> {
         {
             return page;
         }
-        let request = context.map(|context| context.request);
         Problem { refusal, shape: route.shape, request }.into_response()
     })
 }
@@ -138,6 +145,7 @@ async fn admitted(
     };
     // The guards come before the body: a stranger's upload is not read.
     let visit = pipeline::admit(app.gate(), arrival).await?;
+    let asker = Asker::authorised(visit.scope(), action);
     let allowance = visit.allowance().copied();
     let path = path.iter().map(|(_, value)| value.to_owned()).collect();
     let query = head.uri.query().unwrap_or_default().to_owned();
@@ -148,7 +156,8 @@ async fn admitted(
         let body = read(&app, &head.headers, body).await?;
         (pipeline::confirm(app.gate(), visit).await?, body)
     };
-    let mut response = handler(Call { app, visit, path, query, headers: head.headers, body }).await?;
+    let answer = handler(Call { app, visit, path, query, headers: head.headers, body }).await;
+    let mut response = answer.map_err(|refusal| refusal.of(asker))?;
     if let Some(allowance) = allowance {
         crate::stack::limit_headers(&allowance, &mut response);
     }

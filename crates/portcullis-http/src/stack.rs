@@ -102,6 +102,7 @@ async fn time_limited(app: &App, id: RequestId, request: Request, next: Next) ->
         Err(_) => Refusal::new(Code::TimedOut, "the request took longer than the limit")
             .retry_after(Duration::from_secs(1)),
     };
+    app.gate().refused(&refusal, id);
     Problem { refusal, shape: Shape::Problem, request: Some(id) }.into_response()
 }
 

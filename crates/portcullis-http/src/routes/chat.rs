@@ -11,8 +11,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use portcullis_chat::Whole;
 use portcullis_chat::frames::Frame;
 use portcullis_chat::{Answer, Answered, Frames, asked};
-use portcullis_core::ConversationId;
-use portcullis_guard::{Code, Refusal, pipeline};
+use portcullis_core::{ConversationId, RequestId};
+use portcullis_guard::{Asker, Code, Refusal, pipeline};
 use portcullis_model::ProblemCode;
 use portcullis_store::Kind;
 use serde_json::json;
@@ -60,12 +60,15 @@ pub(super) async fn complete(call: Call) -> Result<Response, Refusal> {
             }
         }
     };
+    let whose = (visit.request(), Asker::authorised(visit.scope(), visit.action()));
     let turn = pipeline::screen(app.gate(), visit, question).await?;
     let Answered { answer, sources } = app.chat().ask(turn, request, conversation).await?;
     let keep = |content_type| Kept { content_type, conversation, sources, body: Bytes::new() };
     let response = match answer {
         Answer::Whole(whole) => json_answer(&app, whole, ticket, keep(JSON)),
-        Answer::Stream(frames) => event_answer(app, frames, ticket, keep(EVENTS)),
+        Answer::Stream(frames) => {
+            event_answer(app, frames, whose, ticket.map(|ticket| (ticket, keep(EVENTS))))
+        }
     };
     Ok(in_conversation(response, conversation))
 }
@@ -138,8 +141,13 @@ fn json_answer(app: &App, whole: Whole, ticket: Option<Ticket>, kept: Kept) -> R
     (StatusCode::OK, [(header::CONTENT_TYPE, JSON)], body).into_response()
 }
 
-fn event_answer(app: Arc<App>, frames: Frames, ticket: Option<Ticket>, kept: Kept) -> Response {
-    let body = Body::from_stream(events(app, frames, ticket.map(|ticket| (ticket, kept))));
+fn event_answer(
+    app: Arc<App>,
+    frames: Frames,
+    whose: (RequestId, Asker),
+    ticket: Option<(Ticket, Kept)>,
+) -> Response {
+    let body = Body::from_stream(events(app, frames, whose, ticket));
     // Proxies that buffer would hold an answer back until it is complete.
     let unbuffered = (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     (StatusCode::OK, [(header::CONTENT_TYPE, EVENTS), unbuffered], body).into_response()
@@ -149,6 +157,7 @@ fn event_answer(app: Arc<App>, frames: Frames, ticket: Option<Ticket>, kept: Kep
 fn events(
     app: Arc<App>,
     mut frames: Frames,
+    (request, asker): (RequestId, Asker),
     mut ticket: Option<(Ticket, Kept)>,
 ) -> impl Stream<Item = Result<Bytes, std::convert::Infallible>> + Send {
     let mut ended = false;
@@ -174,6 +183,7 @@ fn events(
             }
             Err(refusal) => {
                 ended = true;
+                app.gate().refused(&refusal.clone().of(asker), request);
                 Some(Ok(Problem::new(refusal, Shape::OpenAi).event()))
             }
         })

@@ -11,7 +11,7 @@ use portcullis_core::{MemberId, Token, TokenKind};
 use portcullis_guard::credential::cookie;
 use portcullis_guard::guards::sign_in::{may_ask, own_form};
 use portcullis_guard::refusal::causes;
-use portcullis_guard::{Code, Refusal};
+use portcullis_guard::{Code, Noticed, Refusal, SecurityEvent};
 use portcullis_mail::{Mail, Message};
 use portcullis_pages::{
     Choose, ChooseProblem, Confirm, Frame, LinkRefused, LinkSent, Notice, SignIn, SignInProblem,
@@ -105,6 +105,10 @@ pub(super) async fn ask(call: OpenCall) -> Result<Response, Refusal> {
         return Ok(again(StatusCode::BAD_REQUEST, SignInProblem::MalformedAddress));
     }
     if let Err(refusal) = may_ask(app.gate(), community.id, call.client, &email) {
+        let noticed = Noticed::refusal(&refusal).map(|noticed| noticed.in_community(community.id));
+        if let Some(noticed) = noticed {
+            app.gate().note(noticed.in_request(call.request));
+        }
         let mut page = again(StatusCode::TOO_MANY_REQUESTS, SignInProblem::TooOften);
         let wait = refusal.retry_after.unwrap_or_default().as_secs().max(1);
         page.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait));
@@ -169,9 +173,16 @@ pub(super) async fn redeem(call: OpenCall) -> Result<Response, Refusal> {
     let text = field(&call.body, "token").unwrap_or_default();
     let browser = cookie(&call.headers, app.cookies().browser());
     let browser = browser.and_then(|text| Token::parse(TokenKind::Browser, text).ok());
-    let Ok(link) = Token::parse(TokenKind::SignIn, &text) else { return refused_link(&call).await };
+    let failed = Noticed::new(SecurityEvent::SignInFailed, "sign-in").in_request(call.request);
+    let Ok(link) = Token::parse(TokenKind::SignIn, &text) else {
+        app.gate().note(failed);
+        return refused_link(&call).await;
+    };
     let found = app.stores().directory.find(CommunityRef::Locator(link.locator())).await?;
-    let Some(community) = found else { return refused_link(&call).await };
+    let Some(community) = found else {
+        app.gate().note(failed);
+        return refused_link(&call).await;
+    };
     from_our_page(&call, &community)?;
     if app.gate().journal().failure().is_some() {
         return Err(Refusal::new(
@@ -192,6 +203,7 @@ pub(super) async fn redeem(call: OpenCall) -> Result<Response, Refusal> {
         None => None,
     };
     let Some(SignedIn { session, member, joined }) = begun else {
+        app.gate().note(failed.in_community(community.id));
         let door = door_of(app, community);
         return Ok(not_here(app, &door));
     };

@@ -428,6 +428,11 @@ impl TestApp {
         archive.read(Filter::default()).expect("a journal").map(|entry| entry.expect("an entry")).collect()
     }
 
+    /// What a store is after a disk has gone: every later call fails.
+    pub(crate) async fn close_stores(&self) {
+        self.engine.close().await;
+    }
+
     pub(crate) async fn stop(self) {
         self.tasks.close(Duration::from_secs(10)).await;
         self.journal.close().await.expect("the journal closes");

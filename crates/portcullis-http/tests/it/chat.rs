@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
-use portcullis_audit::{Event, Outcome};
+use portcullis_audit::{ActorRef, Event, Outcome};
 use portcullis_model::upstream::{Behaviour, Echo, Gullible, Reply, Scripted, Slow, Step, Upstream};
 use portcullis_model::{OpenAi, OpenAiOptions};
 use serde_json::{Value, json};
@@ -227,6 +227,11 @@ async fn a_stream_ends_when_the_access_it_began_under_ends() {
     let rest = String::from_utf8_lossy(&rest.await.expect("the stream ends").expect("a body")).into_owned();
     assert!(rest.contains("access_ended") && !rest.contains("[DONE]"), "{rest}");
     upstream.wait_abandoned(1).await;
+    let noticed = app.recorded(|entry| {
+        matches!(&entry.event, Some(Event::SecurityNoticed { code, .. }) if code.as_str() == "access_ended")
+    });
+    let noticed = noticed.await;
+    assert_eq!((noticed.community, noticed.actor), (Some(world.community.id), ActorRef::Member(member)));
     app.stop().await;
 }
 

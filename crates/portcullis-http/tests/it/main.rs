@@ -7,6 +7,8 @@ mod chat;
 #[cfg(test)]
 mod drain;
 #[cfg(test)]
+mod events;
+#[cfg(test)]
 mod held;
 #[cfg(test)]
 mod isolation;
