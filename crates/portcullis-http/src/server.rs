@@ -253,3 +253,21 @@ where
         None => connection.await,
     };
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::net::{TcpListener, TcpStream};
+
+    #[tokio::test]
+    async fn the_system_gives_up_on_a_client_that_is_gone_without_a_word() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let _client =
+            TcpStream::connect(listener.local_addr().expect("an address")).await.expect("connected");
+        let (stream, _) = listener.accept().await.expect("accepted");
+        super::prompt(&stream, Duration::from_secs(30));
+        assert_eq!(rustix::net::sockopt::tcp_user_timeout(&stream).expect("read"), 30_000);
+        assert!(stream.nodelay().expect("read"));
+    }
+}
