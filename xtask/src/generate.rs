@@ -24,6 +24,7 @@ const FOLDERS: &[&str] = &["docs/checks"];
 const FILES: &[&str] = &[
     "docs/config.md",
     "docs/errors.md",
+    "docs/metrics.md",
     "docs/pipeline.md",
     "docs/roles.md",
     "docs/routes.md",

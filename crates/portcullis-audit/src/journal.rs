@@ -10,12 +10,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
+use portcullis_core::measure::{Counter, Times};
 use portcullis_core::{Clock, TurnId};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::disk::{Disk, StdDisk};
 use crate::error::Error;
 use crate::frame::MAX_RECORDS;
+use crate::merkle::TreeHash;
 use crate::note::{Signer, Verifier};
 use crate::park;
 use crate::record::Record;
@@ -95,6 +97,40 @@ enum Job {
     Close { answer: oneshot::Sender<Result<(), Error>> },
 }
 
+/// What this process did to the journal so far, for whoever watches it.
+#[derive(Debug, Default)]
+pub struct Meter {
+    /// Records that this process made durable.
+    pub appended: Counter,
+    /// How long it took to make records durable, once for all that were written together.
+    pub syncs: Times,
+    reached: Mutex<Reached>,
+}
+
+/// How far the journal goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reached {
+    /// How many records there are.
+    pub records: u64,
+    /// How many of them the newest checkpoint covers, and their root; none before the first.
+    pub checkpoint: Option<(u64, TreeHash)>,
+}
+
+impl Meter {
+    /// How far the journal goes.
+    pub fn reached(&self) -> Reached {
+        *self.reached.lock()
+    }
+
+    pub(crate) fn reach(&self, records: u64) {
+        self.reached.lock().records = records;
+    }
+
+    pub(crate) fn sign(&self, size: u64, root: TreeHash) {
+        self.reached.lock().checkpoint = Some((size, root));
+    }
+}
+
 /// The journal, open for appending. Share it in an `Arc`.
 ///
 /// Dropping it does what [`Journal::close`] does and blocks meanwhile, but tells nobody when that fails.
@@ -102,6 +138,7 @@ enum Job {
 pub struct Journal {
     queue: Option<mpsc::Sender<Job>>,
     thread: Option<JoinHandle<()>>,
+    meter: Arc<Meter>,
     /// Why nothing can be written any more.
     ended: Arc<Mutex<Option<Error>>>,
 }
@@ -121,13 +158,14 @@ impl Journal {
     ) -> Result<(Self, Recovery), Error> {
         let (queue, jobs) = mpsc::channel(options.queue.max(1));
         let (writer, recovery) = Writer::open(dir, options, signer, clock)?;
+        let meter = Arc::clone(writer.meter());
         let ended = Arc::new(Mutex::new(None));
         let desk = Desk { writer, jobs, ended: Arc::clone(&ended), batch: Vec::with_capacity(MAX_RECORDS) };
         let thread = std::thread::Builder::new()
             .name("audit-journal".into())
             .spawn(move || desk.run())
             .map_err(Error::io("start the writer of", &dir.display().to_string()))?;
-        Ok((Self { queue: Some(queue), thread: Some(thread), ended }, recovery))
+        Ok((Self { queue: Some(queue), thread: Some(thread), meter, ended }, recovery))
     }
 
     /// Records something. Once this resolves to a receipt the record is durable; on an error it must be taken as not
@@ -167,6 +205,11 @@ impl Journal {
     /// [`Journal::close`] for code without a runtime. It blocks its thread.
     pub fn close_blocking(&self) -> Result<(), Error> {
         park::wait(self.close())
+    }
+
+    /// What this process did to it so far.
+    pub fn meter(&self) -> &Meter {
+        &self.meter
     }
 
     /// Why nothing can be recorded any more; `None` while all is well. For readiness.

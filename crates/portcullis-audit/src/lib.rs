@@ -16,6 +16,7 @@
 //! never acknowledged. Start reading with [`journal`], then `writer` and `frame`.
 
 mod archive;
+mod change;
 mod checkpoint;
 pub mod disk;
 mod error;
@@ -31,9 +32,10 @@ mod verify;
 mod writer;
 
 pub use archive::{Archive, Entries, Filter};
+pub use change::Change;
 pub use checkpoint::Checkpoint;
 pub use error::{Error, Fault, Violation};
-pub use journal::{Journal, Options, Receipt, Recovery, Use};
+pub use journal::{Journal, Meter, Options, Reached, Receipt, Recovery, Use};
 pub use merkle::{TreeHash, verify_consistency, verify_inclusion};
 pub use note::{Signer, Verifier};
 pub use record::{ActorRef, Entry, Event, Label, Outcome, Record, Target, Usage};

@@ -1,7 +1,8 @@
 //! What the journal holds: who did what, by reference.
 //!
-//! Every field is an id, a number or a [`Label`] that stands in the code. There is no field that could take a name, an
-//! address, a prompt, an answer or a token, and none is to be added.
+//! Every field is an id, a number or a [`Label`] that stands in the code or is the short name of a plan, by which the API
+//! knows it. There is no field that could take a person's name, an address, a prompt, an answer or a token, and none is to
+//! be added.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,6 +16,8 @@ use portcullis_core::{
 };
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::change::Change;
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -171,7 +174,8 @@ as_text!(Target);
 /// A short fixed word: the name of a guard, a code, an action. 1 to 48 of `a-z`, `0-9`, `.`, `_`, `-`, beginning with a
 /// letter or digit.
 ///
-/// It is made from text that stands in the code only, so that nothing a request says can get into the journal.
+/// It is made from text that stands in the code, so that nothing a request says can get into the journal; the only others
+/// are short names of plans that exist ([`Label::short_name`]).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Label(Cow<'static, str>);
@@ -179,6 +183,11 @@ pub struct Label(Cow<'static, str>);
 impl Label {
     /// What text that is no label becomes.
     pub const UNNAMED: Self = Self(Cow::Borrowed("unnamed"));
+
+    /// The short name of a plan that is stored. Text that could be none is [`Label::UNNAMED`].
+    pub fn short_name(plan: &str) -> Self {
+        if Self::valid(plan) { Self(Cow::Owned(plan.to_owned())) } else { Self::UNNAMED }
+    }
 
     /// The word.
     pub fn as_str(&self) -> &str {
@@ -298,15 +307,7 @@ pub enum Event {
     ServeStopped,
     /// Someone changed the community or the instance: by command line, console or API.
     #[serde(rename = "admin.changed")]
-    Administered {
-        /// What was done, such as `key.revoked` or `role.changed`.
-        action: Label,
-        /// What it was done to.
-        targets: Vec<Target>,
-        /// What it was set to, where a fixed word says so, such as a role.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        detail: Option<Label>,
-    },
+    Administered(Change),
     /// Content was imported.
     #[serde(rename = "content.imported")]
     ContentImported {
@@ -383,7 +384,7 @@ impl Event {
             Self::Refused { .. } => "request.refused",
             Self::ServeStarted { .. } => "serve.started",
             Self::ServeStopped => "serve.stopped",
-            Self::Administered { .. } => "admin.changed",
+            Self::Administered(_) => "admin.changed",
             Self::ContentImported { .. } => "content.imported",
             Self::SignedIn { .. } => "session.opened",
             Self::SignedOut { .. } => "session.closed",
@@ -541,11 +542,11 @@ mod tests {
             Event::Refused { request, guard: "rate-limit".into(), code: "rate_limited".into() },
             Event::ServeStarted { version: "0.1.0".into() },
             Event::ServeStopped,
-            Event::Administered {
-                action: "role.changed".into(),
-                targets: vec![MemberId::new(&clock).into()],
-                detail: Some("moderator".into()),
-            },
+            Event::Administered(
+                Change::new("role.changed", vec![MemberId::new(&clock).into()])
+                    .before("member")
+                    .to("moderator"),
+            ),
             Event::ContentImported { added: 1, changed: 2, removed: 3, rejected: 4 },
             Event::SignedIn { session: SessionId::new(&clock) },
             Event::SignedOut { session: SessionId::new(&clock) },

@@ -15,7 +15,7 @@ use crate::checkpoint::{Checkpoint, Next, Notes};
 use crate::disk::{Access, FileLock, LogFile, append_all};
 use crate::error::{Error, Fault};
 use crate::frame::{Bad, Found, FrameWriter, Frames, MAX_RECORD, MAX_RECORDS};
-use crate::journal::{Options, Receipt, Recovery, Use};
+use crate::journal::{Meter, Options, Receipt, Recovery, Use};
 use crate::layout::{CHECKPOINTS, Folder, LOCK, SERVE_LOCK, seal_name, segment_name};
 use crate::merkle::TreeHash;
 use crate::note::{Signer, Verifier};
@@ -89,6 +89,7 @@ pub(crate) struct Writer {
     unsettled: bool,
     frames_read: u64,
     frame: FrameWriter,
+    meter: Arc<Meter>,
 }
 
 impl Writer {
@@ -129,6 +130,7 @@ impl Writer {
             unsettled: false,
             frames_read: 0,
             frame: FrameWriter::new(),
+            meter: Arc::default(),
             _serving: serving,
             folder,
             options,
@@ -144,6 +146,10 @@ impl Writer {
         writer.catch_up(Tail::Leave)?;
         let recovery = writer.locked(Self::recover)?;
         Ok((writer, recovery))
+    }
+
+    pub(crate) fn meter(&self) -> &Arc<Meter> {
+        &self.meter
     }
 
     fn recover(&mut self) -> Result<Recovery, Error> {
@@ -175,6 +181,7 @@ impl Writer {
                 self.write_checkpoint()?;
             }
         }
+        self.meter.reach(self.state.size());
         Ok(recovery)
     }
 
@@ -262,6 +269,7 @@ impl Writer {
         }
         let bytes = self.frame.finish(first);
         let segment = &mut self.segment;
+        let began = self.clock.monotonic();
         let written = append_all(&mut *segment.file, bytes).and_then(|()| segment.file.sync());
         if let Err(error) = written {
             // Best effort: what stays is an unfinished write to whoever opens the journal next.
@@ -273,6 +281,9 @@ impl Writer {
             self.folder.sync_names()?;
         }
         segment.len += bytes.len() as u64;
+        self.meter.syncs.add(self.clock.monotonic().saturating_sub(began));
+        self.meter.appended.add(self.state.size().saturating_sub(first));
+        self.meter.reach(self.state.size());
         Ok(results)
     }
 
@@ -320,6 +331,7 @@ impl Writer {
             self.folder.sync_names()?;
         }
         self.signed = Signed { size, offset: self.notes_len, at: self.clock.monotonic() };
+        self.meter.sign(size, root);
         self.notes_len += note.len() as u64;
         Ok(())
     }
@@ -371,6 +383,7 @@ impl Writer {
                         return Err(Error::damaged(CHECKPOINTS, offset, fault));
                     }
                     self.signed = Signed { size, offset, at: self.clock.monotonic() };
+                    self.meter.sign(size, root);
                     self.unsettled = true;
                     self.notes_len = notes.offset();
                     // One for fewer records than were read was written while we read without the lock.

@@ -10,8 +10,9 @@ use std::sync::Arc;
 use futures_util::stream::{self, BoxStream, ReadyChunks, Stream, StreamExt};
 use portcullis_audit::{Outcome, Usage};
 use portcullis_core::ConversationId;
+use portcullis_core::measure::Present;
 use portcullis_guard::guards::citation_fence::CitationFence;
-use portcullis_guard::{Gate, Opened, Refusal, Turn};
+use portcullis_guard::{Gate, Opened, Phase, Refusal, Turn};
 use portcullis_model::{Chunk, ChunkStream, ModelError};
 use portcullis_store::Stores;
 use tokio::sync::{Mutex, oneshot, watch};
@@ -63,7 +64,8 @@ impl Frames {
 
     /// The frames of an answer that the model is still giving.
     pub(crate) fn live(live: Live) -> Self {
-        let Live { gate, turn, ledger, chunks, place, fence, keeping, watch } = live;
+        let Live { gate, turn, ledger, chunks, place, asked, fence, keeping, watch } = live;
+        let open = gate.measures().streams().enter();
         let turn = Arc::new(turn);
         let (stop, stopped) = watch::channel(None);
         let (going_on, over) = oneshot::channel();
@@ -80,6 +82,9 @@ impl Frames {
             created: 0,
             keeping,
             said: String::new(),
+            asked: Some(asked),
+            releasing: Duration::ZERO,
+            _open: open,
         }));
         // Weak: a client that leaves must drop the stream, and with it the model's connection, at once.
         let watched = Arc::downgrade(&state);
@@ -127,6 +132,8 @@ pub(crate) struct Live {
     pub(crate) ledger: Ledger,
     pub(crate) chunks: ChunkStream,
     pub(crate) place: Place,
+    /// When the model was asked, on the monotonic clock.
+    pub(crate) asked: Duration,
     /// Set when the context is ours.
     pub(crate) fence: Option<CitationFence>,
     pub(crate) watch: Watch,
@@ -153,6 +160,11 @@ struct Streaming {
     keeping: Option<(ConversationId, Stores)>,
     /// The answer so far, when it is kept.
     said: String,
+    /// When the model was asked, until its first piece came.
+    asked: Option<Duration>,
+    /// How long the release guards took so far.
+    releasing: Duration,
+    _open: Present,
 }
 
 impl Streaming {
@@ -183,6 +195,10 @@ impl Streaming {
     }
 
     async fn pass(&mut self, batch: Vec<Result<Chunk, ModelError>>) -> Result<Vec<Frame>, Refusal> {
+        let came = self.gate.clock().monotonic();
+        if let Some(asked) = self.asked.take() {
+            self.gate.measures().took(Phase::Ask, came.saturating_sub(asked));
+        }
         let mut frames = Vec::with_capacity(batch.len());
         for chunk in batch {
             match chunk {
@@ -191,6 +207,7 @@ impl Streaming {
                 Err(error) => return self.end(Err(refused(&error))).await,
             }
         }
+        self.releasing += self.gate.clock().monotonic().saturating_sub(came);
         Ok(frames)
     }
 
@@ -229,6 +246,7 @@ impl Streaming {
     async fn end(&mut self, how: Result<(), Refusal>) -> Result<Vec<Frame>, Refusal> {
         let Some(ledger) = self.ledger.take() else { return how.map(|()| Vec::new()) };
         (self.upstream, self.going_on) = (None, None);
+        self.gate.measures().took(Phase::Release, self.releasing);
         match how {
             Ok(()) => {
                 if let Some((id, stores)) = &self.keeping {

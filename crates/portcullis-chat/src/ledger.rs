@@ -7,7 +7,7 @@ use portcullis_audit::{ActorRef, Event, Outcome, Record, Usage};
 use portcullis_core::{CommunityId, TurnId};
 use portcullis_guard::refusal::causes;
 use portcullis_guard::visit::Opened;
-use portcullis_guard::{Code, Gate, Refusal, Turn};
+use portcullis_guard::{Code, Gate, Phase, Refusal, Turn};
 
 /// The duty to close one opened turn. Dropped before [`Ledger::close`], as when the client leaves, it records the turn
 /// as cancelled in the background.
@@ -31,6 +31,8 @@ impl Ledger {
     pub(crate) async fn close(mut self, outcome: Outcome, usage: Option<Usage>) -> Result<(), Refusal> {
         // A caller who leaves during the write changes nothing: the record is on its way with the true outcome.
         self.closed = true;
+        let own = Arc::clone(&self.gate);
+        let _timer = own.time(Phase::Close);
         let (gate, record) = (Arc::clone(&self.gate), self.record(outcome, usage));
         let written = self.gate.tasks().spawn(async move { gate.journal().append(record).await });
         match written.await {

@@ -57,6 +57,21 @@ impl Places {
         Self(Arc::new(Room { limits, state: Mutex::default() }))
     }
 
+    /// How many places there are.
+    pub fn all(&self) -> usize {
+        self.0.limits.places
+    }
+
+    /// How many are taken.
+    pub fn taken(&self) -> usize {
+        self.0.state.lock().held.places
+    }
+
+    /// How many requests wait for one.
+    pub fn waiting(&self) -> usize {
+        self.0.state.lock().held.waiting
+    }
+
     /// Takes a place for whoever asks, waiting for one if the queue has room.
     pub async fn take(&self, scope: &Scope) -> Result<Place, Refusal> {
         let room = &self.0;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use portcullis_audit::{Outcome, Usage};
 use portcullis_core::{Action, ConversationId, DocumentId, Scope};
-use portcullis_guard::{Code, Gate, Grounded, Opened, Refusal, Screened, Turn, pipeline};
+use portcullis_guard::{Code, Gate, Grounded, Opened, Phase, Refusal, Screened, Turn, pipeline};
 use portcullis_model::{
     AnswerMessage, AnswerRole, ChatRequest, Choice, ChunkStream, Completion, FinishReason, Message, Model,
 };
@@ -87,8 +87,19 @@ impl Service {
         }
     }
 
+    /// Whether there is a model, or answers are extracts.
+    pub fn has_model(&self) -> bool {
+        self.parts.model.is_some()
+    }
+
+    /// The places at the model.
+    pub fn places(&self) -> &Places {
+        &self.parts.places
+    }
+
     /// Searches within the scope.
     pub async fn recall(&self, scope: &Scope, query: &Query) -> Result<Vec<Passage>, Refusal> {
+        let _timer = self.parts.gate.time(Phase::Recall);
         #[cfg(feature = "guard-off")]
         let widened = if self.parts.gate.switches().on("recall-scope") {
             scope.clone()
@@ -166,7 +177,10 @@ impl Service {
         };
         match outcome {
             Ok(Asked::Whole(completion, usage)) => {
-                let whole = release(&turn, completion, context, parts.gate.switches());
+                let whole = {
+                    let _timer = parts.gate.time(Phase::Release);
+                    release(&turn, completion, context, parts.gate.switches())
+                };
                 if let Some(id) = conversation {
                     let kept =
                         keeping::keep(&parts.stores, parts.gate.clock(), &turn, id, text_of(&whole)).await;
@@ -182,7 +196,7 @@ impl Service {
                     Answer::Whole(whole)
                 }))
             }
-            Ok(Asked::Stream(chunks, place)) => {
+            Ok(Asked::Stream { chunks, place, asked }) => {
                 let live = Live {
                     gate: Arc::clone(&parts.gate),
                     fence: fence_for(&turn, context, parts.gate.switches()),
@@ -191,6 +205,7 @@ impl Service {
                     ledger,
                     chunks,
                     place,
+                    asked,
                     watch: watch(),
                 };
                 Ok(answered(Answer::Stream(Frames::live(live))))
@@ -230,11 +245,17 @@ impl Service {
         request: &ChatRequest,
         scope: &Scope,
     ) -> Result<Asked, Refusal> {
-        let place = self.parts.places.take(scope).await?;
+        let gate = &self.parts.gate;
+        let place = {
+            let _timer = gate.time(Phase::Queue);
+            self.parts.places.take(scope).await?
+        };
         if request.stream {
+            let asked = gate.clock().monotonic();
             let chunks = model.stream(request).await.map_err(|error| refused(&error))?;
-            Ok(Asked::Stream(chunks, place))
+            Ok(Asked::Stream { chunks, place, asked })
         } else {
+            let _timer = gate.time(Phase::Ask);
             let completion = model.complete(request).await.map_err(|error| refused(&error))?;
             let usage = completion.usage.as_ref().map(recorded);
             Ok(Asked::Whole(completion, usage))
@@ -244,7 +265,7 @@ impl Service {
 
 enum Asked {
     Whole(Completion, Option<Usage>),
-    Stream(ChunkStream, Place),
+    Stream { chunks: ChunkStream, place: Place, asked: Duration },
 }
 
 /// Opens the turn in a task of its own: a caller who leaves while the record is written cannot leave it open, since

@@ -259,7 +259,8 @@ impl Need {
             Self::SignUp => (
                 !target.sign_ups.is_empty() && target.roles.own.is_some(),
                 "needs the ways to a new account and where somebody is told what they are: add [sign_up.NAME] and \
-                 [roles] own to target.toml",
+                 [roles] own to target.toml; an instance that judges itself needs `kind = \"outbox\"` in [mail], since \
+                 a link that went to a mailbox cannot be followed",
             ),
         };
         (!met).then_some(missing)

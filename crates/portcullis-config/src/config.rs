@@ -518,12 +518,21 @@ fn secrets(r: &mut Reader<'_>, weak: WeakSecrets) -> (NamedSecrets, Option<Secre
         let value = reference.and_then(|reference| r.fetch(key.name, &reference));
         NamedSecret { key: key.name, purpose, value }
     };
-    let named = NamedSecrets([
+    let required = [
         named(&keys::JWT_SECRET, Use::Text),
         named(&keys::ENCRYPTION_KEY, Use::Key256),
         named(&keys::CSRF_SECRET, Use::Text),
         named(&keys::AUDIT_KEY, Use::Key256),
-    ]);
+    ];
+    let operator = &keys::OPERATOR_TOKEN;
+    let value = r.optional(operator).flatten().and_then(|reference| r.fetch(operator.name, &reference));
+    if value.as_ref().is_some_and(|token| !token.expose().bytes().all(|b| b.is_ascii_graphic())) {
+        let fault = Fault::new(Code::NotAHeader, "must refer to one line of visible ASCII characters");
+        r.report(operator.name, fault, Severity::Error);
+    }
+    let [jwt, encryption, csrf, audit] = required;
+    let operator = NamedSecret { key: operator.name, purpose: Use::Text, value };
+    let named = NamedSecrets([jwt, encryption, csrf, audit, operator]);
     for (key, fault) in named.judge() {
         // A key of another length cannot be used at all, so no switch accepts it.
         let severity = match weak {

@@ -14,7 +14,7 @@ use portcullis_core::strength;
 use crate::generate::example_toml;
 
 /// The names of the keys, each a file in `secrets/`.
-const SECRETS: [&str; 4] = ["jwt_secret", "encryption_key", "csrf_secret", "audit_key"];
+const SECRETS: [&str; 5] = ["jwt_secret", "encryption_key", "csrf_secret", "audit_key", "operator_token"];
 
 /// What `init` wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +55,8 @@ pub enum InitError {
     },
 }
 
-/// Writes `portcullis.toml` and `secrets/` with four fresh keys into `dir`, which is made if it is not there.
+/// Writes `portcullis.toml` and `secrets/`, with a fresh key in each of its files, into `dir`, which is made if it is not
+/// there.
 ///
 /// # Errors
 /// An existing file is named and left alone. After any error nothing that this call wrote is left.

@@ -26,6 +26,8 @@ pub(crate) enum Preset {
     Nothing,
     /// Not set; the text is an example of a value, in TOML.
     Unset(&'static str),
+    /// Not set, and `init` makes what the text, a value in TOML, refers to and sets it.
+    Made(&'static str),
     /// Not set, and only set in the place of another key; the text is an example of a value, in TOML.
     Instead(&'static str),
 }
@@ -118,7 +120,7 @@ impl Preset {
             Self::Text(text) => Value::Text((*text).to_owned()),
             Self::Off => Value::Switch(false),
             Self::Nothing => Value::List(Vec::new()),
-            Self::Unset(_) | Self::Instead(_) => return None,
+            Self::Unset(_) | Self::Made(_) | Self::Instead(_) => return None,
         };
         Some(Given { value, origin: Origin::Default })
     }
@@ -130,14 +132,14 @@ impl Preset {
             Self::Text(text) => Some(quote(text)),
             Self::Off => Some("false".to_owned()),
             Self::Nothing => Some("[]".to_owned()),
-            Self::Unset(_) | Self::Instead(_) => None,
+            Self::Unset(_) | Self::Made(_) | Self::Instead(_) => None,
         }
     }
 
     /// A value in TOML for a key without a default.
     pub(crate) const fn example(&self) -> Option<&'static str> {
         match self {
-            Self::Unset(example) | Self::Instead(example) => Some(example),
+            Self::Unset(example) | Self::Made(example) | Self::Instead(example) => Some(example),
             Self::Number(_) | Self::Text(_) | Self::Off | Self::Nothing => None,
         }
     }
@@ -260,7 +262,8 @@ keys! {
     /// proxy's networks in `proxies.trusted`.
     LISTEN_MEMBER: Address = "listen.member", Preset::Text("127.0.0.1:8080"), Address;
 
-    /// Address of the operator's listener, which wants a credential on loopback too. The same rule holds for it.
+    /// Address of the operator's listener, which wants `secrets.operator_token` on loopback too. The same rule holds for it.
+    /// On a loopback address it speaks plain HTTP.
     LISTEN_OPERATOR: Address = "listen.operator", Preset::Text("127.0.0.1:8081"), Address;
 
     /// Address of a listener that speaks plain HTTP and only sends members on to `public_url`; usually port 80. Without
@@ -295,6 +298,10 @@ keys! {
 
     /// Signs the checkpoints of the audit journal; exactly 32 bytes, as hex or base64.
     AUDIT_KEY: Reference = "secrets.audit_key", Preset::Text("file:secrets/audit_key"), Reference;
+
+    /// What the operator plane at `listen.operator` wants with every request, as `Authorization: Bearer …`; visible ASCII.
+    /// Without this key there is no operator plane.
+    OPERATOR_TOKEN: Reference = "secrets.operator_token", Preset::Made("\"file:secrets/operator_token\""), Reference;
 
     /// Base URL of the API, usually with `/v1` at its end. Required in this table.
     MODEL_URL: Url = "model.url", Preset::Unset("\"http://127.0.0.1:11434/v1\""), Url;

@@ -149,17 +149,20 @@ pub struct Secrets {
     pub csrf_secret: Secret<String>,
     /// Signs the checkpoints of the audit journal.
     pub audit_key: Secret<[u8; 32]>,
+    /// What the operator plane wants with every request: one line of visible ASCII. Without it there is no such plane.
+    pub operator_token: Option<Secret<String>>,
     reports: Vec<SecretReport>,
 }
 
 impl Secrets {
     pub(crate) fn new(named: &NamedSecrets) -> Option<Self> {
-        let [jwt_secret, encryption_key, csrf_secret, audit_key] = &named.0;
+        let [jwt_secret, encryption_key, csrf_secret, audit_key, operator_token] = &named.0;
         Some(Self {
             jwt_secret: jwt_secret.value.clone()?,
             encryption_key: SealKey::from_bytes(*key(encryption_key.value.as_ref()?)?.expose()),
             csrf_secret: csrf_secret.value.clone()?,
             audit_key: key(audit_key.value.as_ref()?)?,
+            operator_token: operator_token.value.clone(),
             reports: named.reports(),
         })
     }
@@ -193,7 +196,7 @@ pub(crate) enum Use {
     Key256,
 }
 
-/// One of the four with its value, if it could be fetched.
+/// One of them with its value, if it could be fetched.
 #[derive(Debug)]
 pub(crate) struct NamedSecret {
     /// The key in the configuration.
@@ -202,9 +205,9 @@ pub(crate) struct NamedSecret {
     pub(crate) value: Option<Secret<String>>,
 }
 
-/// `jwt_secret`, `encryption_key`, `csrf_secret`, `audit_key`.
+/// `jwt_secret`, `encryption_key`, `csrf_secret`, `audit_key`, `operator_token`.
 #[derive(Debug)]
-pub(crate) struct NamedSecrets(pub(crate) [NamedSecret; 4]);
+pub(crate) struct NamedSecrets(pub(crate) [NamedSecret; 5]);
 
 impl NamedSecrets {
     fn reports(&self) -> Vec<SecretReport> {

@@ -243,6 +243,11 @@ impl AbilitySet {
         self.0 & (1 << ability as u8) != 0
     }
 
+    /// Whether the other set has every ability of this one.
+    pub const fn is_within(self, other: Self) -> bool {
+        self.0 & !other.0 == 0
+    }
+
     /// Whether the set covers the action.
     pub const fn covers(self, action: Action) -> bool {
         self.has(KeyAbility::covering(action))
@@ -290,5 +295,20 @@ mod tests {
         assert!(!AbilitySet::SESSION.covers(Action::OwnRequest));
         assert!(AbilitySet::SESSION.covers(Action::Ask));
         assert!(!AbilitySet::NONE.covers(Action::Ask));
+    }
+
+    #[test]
+    fn a_set_is_within_another_only_with_every_ability() {
+        let chat = AbilitySet::NONE.with(KeyAbility::Chat);
+        let both = chat.with(KeyAbility::Search);
+        for (within, other) in
+            [(AbilitySet::NONE, chat), (chat, chat), (chat, both), (both, AbilitySet::SESSION)]
+        {
+            assert!(within.is_within(other), "{within:?} {other:?}");
+        }
+        for ability in KeyAbility::ALL {
+            assert!(!both.with(ability).is_within(chat));
+        }
+        assert!(!chat.with(KeyAbility::OwnRequest).is_within(AbilitySet::SESSION));
     }
 }

@@ -7,6 +7,7 @@ pub mod access;
 pub mod clock;
 pub mod ids;
 pub mod mail_address;
+pub mod measure;
 pub mod scope;
 pub mod seal;
 pub mod secret;
@@ -20,7 +21,7 @@ pub use ids::{
     CommunityId, ConversationId, DocumentId, InvitationId, KeyId, MemberId, MemoryId, MessageId, RequestId,
     SessionId, SpaceId, TurnId,
 };
-pub use scope::{Actor, Grant, Scope, Tier};
+pub use scope::{Actor, Grant, KeyBounds, Scope, Tier};
 pub use secret::Secret;
 pub use tasks::Tasks;
 pub use token::{Locator, MalformedToken, Token, TokenHash, TokenKind};

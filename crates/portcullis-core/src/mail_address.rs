@@ -13,6 +13,13 @@ pub fn is_mail_address(text: &str) -> bool {
     text.len() <= LONGEST && local.split('.').all(is_atom) && is_host_name(host)
 }
 
+/// What one address is looked up and counted by: without the space around it, and without regard to the case of ASCII
+/// letters. Other letters count as they are typed: to mail servers `k` and U+212A KELVIN SIGN are two mailboxes, and who
+/// has the one must not pass for who has the other.
+pub fn folded(address: &str) -> String {
+    address.trim().to_ascii_lowercase()
+}
+
 /// RFC 5322 section 3.2.3, with letters outside ASCII as in RFC 6532.
 fn is_atom(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c))
@@ -33,7 +40,19 @@ pub fn is_host_name(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_mail_address;
+    use super::{folded, is_mail_address};
+
+    #[test]
+    fn only_ascii_letters_fold() {
+        assert_eq!(folded(" Mia@Example.ORG "), "mia@example.org");
+        for (one, other) in [
+            ("kim@x.org", "\u{212a}im@x.org"),
+            ("\u{e9}@x.org", "\u{c9}@x.org"),
+            ("i@x.org", "\u{130}@x.org"),
+        ] {
+            assert_ne!(folded(one), folded(other), "{other:?}");
+        }
+    }
 
     #[test]
     fn a_plain_address_is_one_and_nothing_else_is() {

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::access::{AbilitySet, Action, Role};
@@ -71,32 +72,50 @@ pub struct Grant {
     pub tier: Tier,
 }
 
+/// The API key that a request presented, as far as it bounds the keys that may be made with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyBounds {
+    /// The key.
+    pub key: KeyId,
+    /// When it stops working.
+    pub expires: Option<Timestamp>,
+}
+
 /// Proof that a request was identified: the community, the actor, and what they may see and do right now.
 ///
 /// It is made anew for every request, so a lapse, a suspension or a change of role holds from the next request on.
 #[derive(Clone)]
-pub struct Scope(Arc<Grant>);
+pub struct Scope {
+    grant: Arc<Grant>,
+    key: Option<KeyBounds>,
+}
 
 impl Scope {
     /// Makes a scope. Only the identify phase, the command line's operator and test support may call this;
     /// `clippy.toml` holds everyone else to it.
     pub fn grant(grant: Grant) -> Self {
-        Self(Arc::new(grant))
+        Self { grant: Arc::new(grant), key: None }
+    }
+
+    /// The same, by an API key: what is made with it may not do more, nor last longer.
+    #[must_use]
+    pub fn by_key(self, key: KeyBounds) -> Self {
+        Self { key: Some(key), ..self }
     }
 
     /// The community, the outermost wall: no store call reaches past it.
     pub fn community(&self) -> CommunityId {
-        self.0.community
+        self.grant.community
     }
 
     /// Who acts.
     pub fn actor(&self) -> Actor {
-        self.0.actor
+        self.grant.actor
     }
 
     /// The member who acts, if it is a member.
     pub fn member(&self) -> Option<MemberId> {
-        match self.0.actor {
+        match self.grant.actor {
             Actor::Member(member) => Some(member),
             Actor::Key(_) | Actor::Operator => None,
         }
@@ -104,22 +123,32 @@ impl Scope {
 
     /// The actor's role.
     pub fn role(&self) -> Role {
-        self.0.role
+        self.grant.role
     }
 
     /// Every space whose content the actor may read. An empty list means none, never all.
     pub fn spaces(&self) -> &[SpaceId] {
-        &self.0.spaces
+        &self.grant.spaces
     }
 
     /// The community's class of limits.
     pub fn tier(&self) -> Tier {
-        self.0.tier
+        self.grant.tier
+    }
+
+    /// What the credential may be used for.
+    pub fn abilities(&self) -> AbilitySet {
+        self.grant.abilities
+    }
+
+    /// The API key that the request presented, if its credential is one: also where the key acts for a member.
+    pub fn key(&self) -> Option<KeyBounds> {
+        self.key
     }
 
     /// Whether the role allows the action and the credential may be used for it.
     pub fn may(&self, action: Action) -> bool {
-        self.0.role.allows(action) && self.0.abilities.covers(action)
+        self.grant.role.allows(action) && self.grant.abilities.covers(action)
     }
 }
 
@@ -127,10 +156,10 @@ impl Scope {
 impl fmt::Debug for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Scope")
-            .field("community", &self.0.community)
-            .field("actor", &self.0.actor)
-            .field("role", &self.0.role)
-            .field("spaces", &self.0.spaces.len())
+            .field("community", &self.grant.community)
+            .field("actor", &self.grant.actor)
+            .field("role", &self.grant.role)
+            .field("spaces", &self.grant.spaces.len())
             .finish_non_exhaustive()
     }
 }

@@ -10,6 +10,7 @@ use crate::guards::csrf::CsrfKey;
 use crate::guards::identify::{self, Known};
 use crate::jwt::Issuers;
 use crate::limit::{Allowance, Limiter, Limits, Subject};
+use crate::measures::{Measures, Phase, Timer};
 use crate::refusal::Refusal;
 use crate::security::{Noticed, SecurityEvents};
 use crate::switches::Switches;
@@ -45,6 +46,7 @@ pub struct Gate {
     pub(crate) parts: GateParts,
     pub(crate) limiter: Limiter,
     events: SecurityEvents,
+    measures: Measures,
 }
 
 impl Gate {
@@ -53,7 +55,7 @@ impl Gate {
         let limiter = Limiter::new(parts.limits.memory);
         let events =
             SecurityEvents::new(Arc::clone(&parts.journal), Arc::clone(&parts.clock), parts.tasks.clone());
-        Self { parts, limiter, events }
+        Self { parts, limiter, events, measures: Measures::default() }
     }
 
     /// The time.
@@ -91,6 +93,7 @@ impl Gate {
     /// Takes in a refusal that is about to leave. Whoever makes a response or the end of a stream of one calls this
     /// once, so that nothing is counted twice.
     pub fn refused(&self, refusal: &Refusal, request: RequestId) {
+        self.measures.refused(refusal);
         if let Some(noticed) = Noticed::refusal(refusal) {
             self.note(noticed.in_request(request));
         }
@@ -99,6 +102,16 @@ impl Gate {
     /// The security events: their numbers, and a place to listen.
     pub fn events(&self) -> &SecurityEvents {
         &self.events
+    }
+
+    /// What the gate measures of its own work.
+    pub fn measures(&self) -> &Measures {
+        &self.measures
+    }
+
+    /// Times a phase until the result is dropped.
+    pub fn time(&self, phase: Phase) -> Timer<'_> {
+        self.measures.time(phase, self.clock())
     }
 
     /// The journal.

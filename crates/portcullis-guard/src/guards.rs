@@ -7,6 +7,7 @@ pub mod holes;
 mod host_token;
 pub mod identify;
 pub mod meter;
+pub mod operator;
 pub mod role_action;
 pub mod screen;
 pub mod sign_in;

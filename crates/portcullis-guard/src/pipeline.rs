@@ -20,6 +20,7 @@ use crate::guards::meter::{PreMeter, RateLimit, count_refused};
 use crate::guards::role_action::RoleAction;
 use crate::guards::screen::{ModelAllowed, RequestOwner};
 use crate::guards::{citation_fence, identify, meter};
+use crate::measures::Phase;
 use crate::refusal::{Code, Refusal, causes};
 use crate::security::Asker;
 use crate::visit::{
@@ -115,6 +116,7 @@ pub fn explain(http: &[(&'static str, &'static str)]) -> String {
 
 /// Every phase that comes before a route's own work. There is no other way to a [`Visit<Authorised>`].
 pub async fn admit(gate: &Gate, arrival: Arrival) -> Result<Visit<Authorised>, Refusal> {
+    let _timer = gate.time(Phase::Admit);
     let mut visit = Visit { arrival: Arc::new(arrival), state: Arrived(()) };
     phase(gate, ARRIVE, &mut visit).await?;
     let Known { scope, session } = identify::identify(gate, &visit.arrival).await.map_err(|refusal| {
@@ -173,6 +175,7 @@ pub async fn screen(
     visit: Visit<Authorised>,
     question: Question,
 ) -> Result<Turn<Screened>, Refusal> {
+    let _timer = gate.time(Phase::Screen);
     let id = TurnId::new(gate.clock());
     let Visit { arrival, state } = visit;
     let mut turn = Turn { id, arrival, scope: state.scope, question, state: Asked(()) };
@@ -195,6 +198,7 @@ pub fn ground(turn: Turn<Screened>, passages: Vec<Passage>) -> Turn<Grounded> {
 
 /// Opens the turn in the journal. Without a durable record no model is asked.
 pub async fn open(gate: &Gate, turn: Turn<Grounded>) -> Result<Turn<Opened>, Refusal> {
+    let _timer = gate.time(Phase::Open);
     let event = Event::TurnOpened {
         turn: turn.id,
         request: turn.arrival.request,

@@ -23,6 +23,8 @@ pub enum Code {
     ForeignPage,
     /// The role or the credential does not allow the action.
     NotAllowed,
+    /// The community's last active owner cannot be demoted or suspended.
+    LastOwner,
     /// A limit was reached.
     RateLimited,
     /// The request is not one that this endpoint takes.
@@ -65,12 +67,13 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::CredentialMissing,
         Self::CredentialInvalid,
         Self::CredentialAmbiguous,
         Self::ForeignPage,
         Self::NotAllowed,
+        Self::LastOwner,
         Self::RateLimited,
         Self::InvalidRequest,
         Self::UnknownParameter,
@@ -100,6 +103,7 @@ impl Code {
             Self::CredentialAmbiguous => "credential_ambiguous",
             Self::ForeignPage => "foreign_page",
             Self::NotAllowed => "not_allowed",
+            Self::LastOwner => "last_owner",
             Self::RateLimited => "rate_limited",
             Self::InvalidRequest => "invalid_request",
             Self::UnknownParameter => "unknown_parameter",
@@ -183,6 +187,10 @@ impl From<portcullis_store::Error> for Refusal {
         match error.kind() {
             Kind::NotFound => Self::new(Code::NotFound, "there is no such thing here"),
             Kind::Forbidden => Self::new(Code::NotAllowed, "your role does not allow this"),
+            Kind::LastOwner => Self::new(
+                Code::LastOwner,
+                "this is the community's last active owner; make somebody else an owner first",
+            ),
             Kind::Conflict | Kind::Invalid => {
                 Self::new(Code::InvalidRequest, "the values given cannot be stored")
             }

@@ -12,6 +12,7 @@ use portcullis_store::{Community, Stores};
 use crate::address::TrustedProxies;
 use crate::cookies::Cookies;
 use crate::idempotency::Idempotency;
+use crate::requests::Requests;
 use crate::routes::Readiness;
 
 /// What an [`App`] is made of.
@@ -88,6 +89,7 @@ pub struct App {
     parts: AppParts,
     idempotency: Arc<Idempotency>,
     readiness: Readiness,
+    requests: Requests,
 }
 
 impl App {
@@ -99,7 +101,7 @@ impl App {
             settings.idempotency_bytes,
             settings.idempotency_ttl,
         ));
-        Arc::new(Self { parts, idempotency, readiness: Readiness::default() })
+        Arc::new(Self { parts, idempotency, requests: Requests::new(), readiness: Readiness::default() })
     }
 
     /// The guards.
@@ -148,6 +150,10 @@ impl App {
     /// What was last found out about the parts that this instance needs.
     pub(crate) fn readiness(&self) -> &Readiness {
         &self.readiness
+    }
+
+    pub(crate) fn requests(&self) -> &Requests {
+        &self.requests
     }
 
     /// Answers kept for clients that retry.

@@ -7,7 +7,7 @@ mod admin;
 mod chat;
 mod conversations;
 mod documents;
-mod health;
+pub(crate) mod health;
 mod me;
 mod memories;
 mod models;
@@ -273,6 +273,8 @@ pub const ROUTES: &[Route] = &[
         admin::members::end_entitlement, "End a member's plan now"),
     closed!("end-member-sessions": DELETE "/admin/members/{member}/sessions" needs WriteMembers,
         admin::members::end_sessions, "Sign a member out everywhere"),
+    closed!("invitations": GET "/admin/invitations" needs WriteMembers, admin::invitations::list,
+        "Invitations with who made them, without their links"),
     closed!("invite": POST "/admin/invitations" needs WriteMembers, admin::invitations::add,
         "Make an invitation link").takes(r#"{"uses":1,"days":7}"#),
     closed!("withdraw-invitation": DELETE "/admin/invitations/{invitation}" needs WriteMembers,

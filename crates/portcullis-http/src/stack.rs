@@ -75,6 +75,7 @@ pub async fn stack(State(app): State<Arc<App>>, mut request: Request, next: Next
         response.headers_mut().insert(REQUEST_ID, value);
     }
     let took = app.gate().clock().monotonic().saturating_sub(started);
+    app.requests().answered(&method, path.as_ref(), response.status(), took);
     // The matched route, never the path itself: a path can hold an id, and a stranger can write anything into it.
     tracing::info!(
         request.id = %id,
@@ -114,7 +115,7 @@ fn shutting_down(id: RequestId) -> Response {
     Problem { refusal, shape: Shape::Problem, request: Some(id) }.into_response()
 }
 
-const SECURITY_HEADERS: &[(&str, &str)] = &[
+pub(crate) const SECURITY_HEADERS: &[(&str, &str)] = &[
     (
         "content-security-policy",
         "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",

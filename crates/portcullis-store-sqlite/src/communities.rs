@@ -8,6 +8,7 @@ use std::time::Duration;
 use lru::LruCache;
 use parking_lot::Mutex;
 use portcullis_core::CommunityId;
+use portcullis_core::mail_address::folded;
 use portcullis_core::seal::SealKey;
 use portcullis_store::Kind;
 use ring::hmac;
@@ -35,10 +36,11 @@ pub(crate) struct Community {
 }
 
 impl Community {
-    /// What an address is found by: a keyed hash of it without regard to case, different in every community.
+    /// What an address is found by: a keyed hash of it without regard to the case of ASCII letters, different in every
+    /// community.
     pub(crate) fn email_index(&self, email: &str) -> [u8; 32] {
         let mut index = [0; 32];
-        index.copy_from_slice(hmac::sign(&self.email_index, email.to_lowercase().as_bytes()).as_ref());
+        index.copy_from_slice(hmac::sign(&self.email_index, folded(email).as_bytes()).as_ref());
         index
     }
 

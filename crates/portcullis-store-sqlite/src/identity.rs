@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, named_params, params};
 use crate::fault::Fault;
 use crate::identity_cache::Dated;
 use crate::stores::Engine;
-use crate::value::{abilities, micros, role};
+use crate::value::{abilities, micros, optional_time, role};
 
 #[async_trait]
 impl Identity for Engine {
@@ -67,7 +67,7 @@ impl Identity for Engine {
                     .prepare_cached("SELECT id FROM members WHERE uuid = ?")?
                     .query_row([member.as_bytes()], |row| row.get(0))
                     .optional()?;
-                id.map_or(Ok(None), |id| member_standing(conn, id, now))
+                id.map_or(Ok(None), |id| member_standing(conn, id, Role::Owner, now))
             })
             .await
             .map_err(|fault| fault.at(OP))?;
@@ -114,12 +114,14 @@ fn find_key(
         member: Option<i64>,
         member_uuid: Option<[u8; 16]>,
         role: Option<String>,
+        ceiling: String,
         abilities: String,
         expires: Option<i64>,
     }
     let row = conn
         .prepare_cached(
-            "SELECT keys.id, keys.uuid, keys.member, members.uuid, keys.role, keys.abilities, keys.expires
+            "SELECT keys.id, keys.uuid, keys.member, members.uuid, keys.role, keys.ceiling, keys.abilities,
+                    keys.expires
              FROM keys LEFT JOIN members ON members.id = keys.member
              WHERE keys.hash = ? AND keys.revoked IS NULL AND (keys.expires IS NULL OR keys.expires > ?)",
         )?
@@ -130,14 +132,15 @@ fn find_key(
                 member: row.get(2)?,
                 member_uuid: row.get(3)?,
                 role: row.get(4)?,
-                abilities: row.get(5)?,
-                expires: row.get(6)?,
+                ceiling: row.get(5)?,
+                abilities: row.get(6)?,
+                expires: row.get(7)?,
             })
         })
         .optional()?;
     let Some(row) = row else { return Ok(None) };
     let standing = match (row.member, &row.role) {
-        (Some(member), _) => member_standing(conn, member, now)?,
+        (Some(member), _) => member_standing(conn, member, role(&row.ceiling)?, now)?,
         (None, own) => Some(backend_standing(conn, row.id, role(own.as_deref().unwrap_or_default())?, now)?),
     };
     let Some(standing) = standing else { return Ok(None) };
@@ -146,6 +149,7 @@ fn find_key(
             key: KeyId::from_bytes(row.uuid),
             member: row.member_uuid.map(MemberId::from_bytes),
             abilities: abilities(&row.abilities)?,
+            expires: optional_time(row.expires)?,
             standing: standing.answer,
         },
         from: standing.from,
@@ -153,10 +157,11 @@ fn find_key(
     }))
 }
 
-/// The standing of an active member, by the file's own id.
+/// The standing of an active member, by the file's own id, for who acts for them with a role up to the ceiling.
 pub(crate) fn member_standing(
     conn: &Connection,
     member: i64,
+    ceiling: Role,
     now: Timestamp,
 ) -> Result<Option<Dated<Standing>>, Fault> {
     let now = micros(now);
@@ -165,7 +170,7 @@ pub(crate) fn member_standing(
         .query_row([member], |row| row.get::<_, String>(0))
         .optional()?;
     let Some(own) = own else { return Ok(None) };
-    let own = role(&own)?;
+    let own = role(&own)?.min(ceiling);
     if own.is_staff() {
         return Ok(Some(Dated { answer: staff(conn, own)?, from: now, until: i64::MAX }));
     }

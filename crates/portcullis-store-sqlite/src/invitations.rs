@@ -1,16 +1,16 @@
 //! Invitations, and who may join at all.
 
-use portcullis_core::{Action, InvitationId, Role, Scope};
+use portcullis_core::{Action, Actor, InvitationId, KeyId, MemberId, Role, Scope};
 use portcullis_store::sessions::MOST_USES;
-use portcullis_store::{Kind, NewInvitation, Strangers};
-use rusqlite::{Connection, params};
+use portcullis_store::{Entitlement, InvitationInfo, Kind, NewInvitation, Strangers};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::fault::Fault;
 use crate::joining::Joining;
 use crate::members::checked_email;
 use crate::spaces::plan_row;
 use crate::stores::{Engine, allow};
-use crate::value::{micros, role};
+use crate::value::{micros, optional_time, role, time};
 
 /// How somebody who is no member may become one.
 #[derive(Debug)]
@@ -38,11 +38,12 @@ impl Engine {
         let email_index = email.map(|email| community.email_index(email));
         let id = InvitationId::new(&*self.clock);
         let now = micros(self.clock.now());
+        let (kind, maker) = written(scope.actor());
         let write = community.db.write(move |conn| {
             conn.prepare_cached("DELETE FROM invitations WHERE expires <= ?")?.execute([now])?;
             conn.prepare_cached(
-                "INSERT INTO invitations (uuid, hash, email_index, role, uses, created, expires)
-                 VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO invitations (uuid, hash, email_index, role, uses, created, expires, maker_kind, maker)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             )?
             .execute(params![
                 id.as_bytes(),
@@ -51,7 +52,9 @@ impl Engine {
                 new.role.name(),
                 new.uses,
                 now,
-                micros(new.expires)
+                micros(new.expires),
+                kind,
+                maker
             ])?;
             let row = conn.last_insert_rowid();
             for entitlement in &new.entitlements {
@@ -73,15 +76,84 @@ impl Engine {
         invitation: InvitationId,
     ) -> Result<(), Fault> {
         let community = self.allowed(scope, Action::WriteMembers).await?;
+        let staff = allow(scope, Action::WriteStaff);
         let now = micros(self.clock.now());
         let write = community.db.write(move |conn| {
-            let changed = conn
-                .prepare_cached("UPDATE invitations SET withdrawn = coalesce(withdrawn, ?) WHERE uuid = ?")?
-                .execute(params![now, invitation.as_bytes()])?;
-            if changed == 0 { Err(Fault::new(Kind::NotFound)) } else { Ok(()) }
+            let found = conn
+                .prepare_cached("SELECT id, role FROM invitations WHERE uuid = ?")?
+                .query_row([invitation.as_bytes()], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))
+                .optional()?;
+            let (row, gives): (i64, _) = found.ok_or(Fault::new(Kind::NotFound))?;
+            // What somebody could not have made they do not undo.
+            if role(&gives)? > Role::Member {
+                staff?;
+            }
+            conn.prepare_cached("UPDATE invitations SET withdrawn = coalesce(withdrawn, ?) WHERE id = ?")?
+                .execute([now, row])?;
+            Ok(())
         });
         write.await
     }
+
+    pub(crate) async fn invitations_of(&self, scope: &Scope) -> Result<Vec<InvitationInfo>, Fault> {
+        let community = self.allowed(scope, Action::WriteMembers).await?;
+        let now = micros(self.clock.now());
+        let read = community.db.read(move |conn| {
+            let mut statement = conn.prepare_cached(
+                "SELECT id, uuid, maker_kind, maker, role, email_index IS NOT NULL, uses, created, expires, withdrawn
+                 FROM invitations WHERE expires > ? ORDER BY id DESC",
+            )?;
+            let mut rows = statement.query([now])?;
+            let mut invitations = Vec::new();
+            while let Some(row) = rows.next()? {
+                invitations.push(InvitationInfo {
+                    id: InvitationId::from_bytes(row.get(1)?),
+                    made_by: maker(row.get::<_, Option<String>>(2)?.as_deref(), row.get(3)?)?,
+                    role: role(&row.get::<_, String>(4)?)?,
+                    entitlements: entitlements(conn, row.get(0)?)?,
+                    addressed: row.get(5)?,
+                    uses: row.get(6)?,
+                    created: time(row.get(7)?)?,
+                    expires: time(row.get(8)?)?,
+                    withdrawn: optional_time(row.get(9)?)?,
+                });
+            }
+            Ok(invitations)
+        });
+        read.await
+    }
+}
+
+/// Who acts, as the file keeps it.
+fn written(actor: Actor) -> (&'static str, Option<[u8; 16]>) {
+    match actor {
+        Actor::Member(member) => ("member", Some(*member.as_bytes())),
+        Actor::Key(key) => ("key", Some(*key.as_bytes())),
+        Actor::Operator => ("operator", None),
+    }
+}
+
+/// Who acted, read back.
+fn maker(kind: Option<&str>, id: Option<[u8; 16]>) -> Result<Option<Actor>, Fault> {
+    match (kind, id) {
+        (None, _) => Ok(None),
+        (Some("member"), Some(id)) => Ok(Some(Actor::Member(MemberId::from_bytes(id)))),
+        (Some("key"), Some(id)) => Ok(Some(Actor::Key(KeyId::from_bytes(id)))),
+        (Some("operator"), None) => Ok(Some(Actor::Operator)),
+        _ => Err(Fault::because(Kind::Corrupt, "it is not readable who made an invitation")),
+    }
+}
+
+fn entitlements(conn: &Connection, invitation: i64) -> Result<Vec<Entitlement>, Fault> {
+    let mut statement = conn.prepare_cached(
+        "SELECT slug, until FROM invitation_plans JOIN plans ON plans.id = plan WHERE invitation = ? ORDER BY slug",
+    )?;
+    let mut rows = statement.query([invitation])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(Entitlement { plan: row.get(0)?, until: optional_time(row.get(1)?)? });
+    }
+    Ok(found)
 }
 
 /// How somebody with that address may join at `now`, if they may. It does the same work whether there is an invitation

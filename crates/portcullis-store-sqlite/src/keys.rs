@@ -1,7 +1,7 @@
 //! The keys port: API keys, by hash.
 
 use async_trait::async_trait;
-use portcullis_core::{Action, KeyId, MemberId, Role, Scope};
+use portcullis_core::{Action, Actor, KeyAbility, KeyBounds, KeyId, MemberId, Role, Scope};
 use portcullis_store::{KeyActor, KeyInfo, Keys, Kind, NewKey, Result};
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -29,23 +29,26 @@ impl Engine {
     async fn create_key(&self, scope: &Scope, new: NewKey) -> Result<KeyInfo, Fault> {
         let community = self.allowed(scope, Action::WriteKeys).await?;
         name(&new.name)?;
-        let (id, own) = (KeyId::new(&*self.clock), scope.role());
+        within_its_maker(scope, &new)?;
+        let (id, maker) = (KeyId::new(&*self.clock), scope.clone());
         let created = micros(self.clock.now());
         let write = community.db.write(move |conn| {
-            let (member, acting) = match &new.actor {
+            let (member, own, ceiling) = match &new.actor {
                 KeyActor::Member(member) => {
-                    let (row, acting) = acting_member(conn, *member)?;
-                    (Some(row), acting)
+                    let (row, ceiling) = of_member(conn, &maker, *member, new.ceiling)?;
+                    (Some(row), None, ceiling)
                 }
-                KeyActor::Backend { role, .. } => (None, *role),
+                KeyActor::Backend { .. } if new.ceiling.is_some() => {
+                    return Err(Fault::because(
+                        Kind::Invalid,
+                        "a back end acts with its role, and has no ceiling",
+                    ));
+                }
+                KeyActor::Backend { role, .. } => (None, Some(role.name()), *role),
             };
-            // Else whoever may make keys could make themselves one that may do more.
-            if acting > own {
-                return Err(Fault::because(Kind::Forbidden, "the key would act with a role above your own"));
-            }
             conn.prepare_cached(
-                "INSERT INTO keys (uuid, hash, name, hint, member, role, abilities, created, expires)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO keys (uuid, hash, name, hint, member, role, ceiling, abilities, created, expires)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             )?
             .execute(params![
                 id.as_bytes(),
@@ -53,7 +56,8 @@ impl Engine {
                 new.name,
                 new.hint,
                 member,
-                member.is_none().then(|| acting.name()),
+                own,
+                ceiling.name(),
                 abilities_text(new.abilities),
                 created,
                 new.expires.map(micros),
@@ -81,30 +85,86 @@ impl Engine {
     async fn revoke_key(&self, scope: &Scope, key: KeyId) -> Result<(), Fault> {
         let community = self.allowed(scope, Action::WriteKeys).await?;
         let now = micros(self.clock.now());
+        let (own, standing) = (scope.member(), scope.role());
         let write = community.db.write(move |conn| {
-            let changed = conn
-                .prepare_cached("UPDATE keys SET revoked = coalesce(revoked, ?) WHERE uuid = ?")?
-                .execute(params![now, key.as_bytes()])?;
-            if changed == 0 { Err(Fault::new(Kind::NotFound)) } else { Ok(()) }
+            let found = conn
+                .prepare_cached(
+                    "SELECT keys.id, members.uuid, coalesce(keys.role, members.role)
+                     FROM keys LEFT JOIN members ON members.id = keys.member WHERE keys.uuid = ?",
+                )?
+                .query_row([key.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, String>(2)?)))
+                .optional()?;
+            let (row, whose, acts): (i64, Option<[u8; 16]>, _) = found.ok_or(Fault::new(Kind::NotFound))?;
+            let theirs = whose.is_none() || whose.map(MemberId::from_bytes) != own;
+            if theirs && role(&acts)? > standing {
+                return Err(Fault::because(Kind::Forbidden, "the key acts for somebody above you"));
+            }
+            conn.prepare_cached("UPDATE keys SET revoked = coalesce(revoked, ?) WHERE id = ?")?
+                .execute([now, row])?;
+            Ok(())
         });
         write.await
     }
 }
 
-fn acting_member(conn: &Connection, member: MemberId) -> Result<(i64, Role), Fault> {
+/// Refuses a key that may do more than who makes it, that would be another member, or that outdoes the key it is made
+/// with.
+fn within_its_maker(scope: &Scope, new: &NewKey) -> Result<(), Fault> {
+    let (wanted, theirs) = match &new.actor {
+        KeyActor::Member(member) => {
+            (new.ceiling, scope.member() != Some(*member) && scope.actor() != Actor::Operator)
+        }
+        KeyActor::Backend { role, .. } => (Some(*role), false),
+    };
+    if wanted.is_some_and(|wanted| wanted > scope.role()) {
+        return Err(Fault::because(Kind::Forbidden, "the key would act with a role above your own"));
+    }
+    if theirs
+        && [KeyAbility::Personal, KeyAbility::Manage].into_iter().any(|ability| new.abilities.has(ability))
+    {
+        let why = "a key for `personal` or `manage` acts for nobody but the member who makes it";
+        return Err(Fault::because(Kind::Forbidden, why));
+    }
+    let Some(KeyBounds { expires, .. }) = scope.key() else { return Ok(()) };
+    if !new.abilities.is_within(scope.abilities()) {
+        return Err(Fault::because(
+            Kind::Forbidden,
+            "the key that makes it does not have all of these abilities",
+        ));
+    }
+    if expires.is_some_and(|end| new.expires.is_none_or(|later| later > end)) {
+        return Err(Fault::because(Kind::Forbidden, "it would last longer than the key that makes it"));
+    }
+    Ok(())
+}
+
+/// The file's own id of the member whom a key is to act for, and the key's ceiling.
+fn of_member(
+    conn: &Connection,
+    maker: &Scope,
+    member: MemberId,
+    wanted: Option<Role>,
+) -> Result<(i64, Role), Fault> {
     let found = conn
         .prepare_cached("SELECT id, role FROM members WHERE uuid = ?")?
         .query_row([member.as_bytes()], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))
         .optional()?;
-    let (row, name) = found.ok_or_else(|| Fault::because(Kind::Invalid, "no member has that id"))?;
-    Ok((row, role(&name)?))
+    let (row, current) = found.ok_or_else(|| Fault::because(Kind::Invalid, "no member has that id"))?;
+    let current = role(&current)?;
+    if maker.member() != Some(member) && current > maker.role() {
+        return Err(Fault::because(Kind::Forbidden, "the key would act for somebody above you"));
+    }
+    if wanted.is_some_and(|wanted| wanted > current) {
+        return Err(Fault::because(Kind::Invalid, "a key has no ceiling above what its member is"));
+    }
+    Ok((row, wanted.unwrap_or_else(|| current.min(maker.role()))))
 }
 
 /// Keys that a fixed `condition` with at most one bound value selects.
 fn select(conn: &Connection, condition: &'static str, value: Option<i64>) -> Result<Vec<KeyInfo>, Fault> {
     let mut statement = conn.prepare_cached(&format!(
         "SELECT keys.id, keys.uuid, keys.name, keys.hint, members.uuid, keys.role, keys.abilities, keys.created,
-                keys.expires, keys.revoked
+                keys.expires, keys.revoked, keys.ceiling
          FROM keys LEFT JOIN members ON members.id = keys.member {condition}"
     ))?;
     let mut rows = statement.query(rusqlite::params_from_iter(value))?;
@@ -120,6 +180,7 @@ fn select(conn: &Connection, condition: &'static str, value: Option<i64>) -> Res
             id: KeyId::from_bytes(row.get(1)?),
             name: row.get(2)?,
             actor,
+            ceiling: role(&row.get::<_, String>(10)?)?,
             abilities: abilities(&row.get::<_, String>(6)?)?,
             expires: optional_time(row.get(8)?)?,
             hint: row.get(3)?,

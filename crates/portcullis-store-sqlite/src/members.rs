@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use portcullis_core::seal::SealKey;
 use portcullis_core::{Action, CommunityId, MemberId, Role, Scope};
 use portcullis_store::{Entitlement, Kind, Member, Members, NewMember, Result, Status};
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
@@ -38,20 +39,32 @@ impl Members for Engine {
         self.member_by_email(scope, email).await.map_err(|fault| fault.at("members.find_by_email"))
     }
 
-    async fn set_role(&self, scope: &Scope, member: MemberId, role: Role) -> Result<()> {
-        let changed = self.change(scope, member, role, move |conn, row| {
+    async fn set_role(&self, scope: &Scope, member: MemberId, becomes: Role) -> Result<Role> {
+        let changed = self.change(scope, member, becomes, move |conn, row| {
+            let before: String = conn
+                .prepare_cached("SELECT role FROM members WHERE id = ?")?
+                .query_row([row], |row| row.get(0))?;
+            if becomes < Role::Owner {
+                owned_without(conn, row)?;
+            }
             conn.prepare_cached("UPDATE members SET role = ? WHERE id = ?")?
-                .execute(params![role.name(), row])?;
-            Ok(())
+                .execute(params![becomes.name(), row])?;
+            role(&before)
         });
         changed.await.map_err(|fault| fault.at("members.set_role"))
     }
 
-    async fn set_status(&self, scope: &Scope, member: MemberId, status: Status) -> Result<()> {
+    async fn set_status(&self, scope: &Scope, member: MemberId, status: Status) -> Result<Status> {
         let changed = self.change(scope, member, Role::Member, move |conn, row| {
+            let before: String = conn
+                .prepare_cached("SELECT status FROM members WHERE id = ?")?
+                .query_row([row], |row| row.get(0))?;
+            if status != Status::Active {
+                owned_without(conn, row)?;
+            }
             conn.prepare_cached("UPDATE members SET status = ? WHERE id = ?")?
                 .execute(params![status_name(status), row])?;
-            Ok(())
+            Ok(status_of(&before))
         });
         changed.await.map_err(|fault| fault.at("members.set_status"))
     }
@@ -72,10 +85,10 @@ impl Members for Engine {
     async fn end_entitlement(&self, scope: &Scope, member: MemberId, plan: &str) -> Result<()> {
         let (plan, now) = (plan.to_owned(), micros(self.clock.now()));
         let changed = self.change(scope, member, Role::Member, move |conn, row| {
+            let plan = plan_row(conn, &plan)?;
             conn.prepare_cached(
                 "UPDATE entitlements SET until = ?1
-                 WHERE member = ?2 AND plan = (SELECT id FROM plans WHERE slug = ?3)
-                   AND (until IS NULL OR until > ?1)",
+                 WHERE member = ?2 AND plan = ?3 AND (until IS NULL OR until > ?1)",
             )?
             .execute(params![now, row, plan])?;
             Ok(())
@@ -205,16 +218,11 @@ fn unseal(
 ) -> Result<Member, Fault> {
     let (name, email) = match keys.get(&sealed.id) {
         Some(MemberKey::Key(key)) => {
-            let open = |field, bytes: &[u8]| {
-                key.open(&place(field, community, sealed.id), bytes)
-                    .ok()
-                    .and_then(|plain| String::from_utf8(plain).ok())
-                    .ok_or_else(|| Fault::because(Kind::Corrupt, format!("a member's {field} does not open")))
-            };
+            let open = |field, bytes: &[u8]| opened(field, community, sealed.id, bytes, key);
             (open("name", &sealed.name)?, sealed.email.map(|email| open("email", &email)).transpose()?)
         }
         Some(MemberKey::Destroyed) => (ERASED.to_owned(), None),
-        None => return Err(Fault::because(Kind::Corrupt, "a member's key is missing")),
+        None => return Err(missing_key()),
     };
     Ok(Member {
         id: sealed.id,
@@ -225,6 +233,38 @@ fn unseal(
         created: time(sealed.created)?,
         entitlements: sealed.entitlements,
     })
+}
+
+/// A member's sealed field.
+fn opened(
+    field: &str,
+    community: CommunityId,
+    member: MemberId,
+    sealed: &[u8],
+    key: &SealKey,
+) -> Result<String, Fault> {
+    key.open(&place(field, community, member), sealed)
+        .ok()
+        .and_then(|plain| String::from_utf8(plain).ok())
+        .ok_or_else(|| Fault::because(Kind::Corrupt, format!("a member's {field} does not open")))
+}
+
+/// The address that is kept for a member, `None` once their key is destroyed.
+pub(crate) fn opened_email(
+    community: CommunityId,
+    member: MemberId,
+    sealed: &[u8],
+    key: Option<&MemberKey>,
+) -> Result<Option<String>, Fault> {
+    match key {
+        Some(MemberKey::Key(key)) => opened("email", community, member, sealed, key).map(Some),
+        Some(MemberKey::Destroyed) => Ok(None),
+        None => Err(missing_key()),
+    }
+}
+
+fn missing_key() -> Fault {
+    Fault::because(Kind::Corrupt, "a member's key is missing")
 }
 
 /// What a sealed field is bound to, so that it opens nowhere else.
@@ -246,10 +286,27 @@ pub(crate) fn checked_email(email: &str) -> Result<&str, Fault> {
     Err(Fault::because(Kind::Invalid, "an e-mail address is `name@host`, at most 254 bytes, without spaces"))
 }
 
+/// Refuses to go on where the member is the only active owner. There is one writer, so nobody else leaves meanwhile.
+fn owned_without(conn: &Connection, member: i64) -> Result<(), Fault> {
+    let last: bool = conn
+        .prepare_cached(
+            "SELECT count(*) = 1 AND max(id) = ? FROM members WHERE role = 'owner' AND status = 'active'",
+        )?
+        .query_row([member], |row| Ok(row.get::<_, Option<bool>>(0)? == Some(true)))?;
+    if last { Err(Fault::new(Kind::LastOwner)) } else { Ok(()) }
+}
+
 const fn status_name(status: Status) -> &'static str {
     match status {
         Status::Active => "active",
         Status::Suspended => "suspended",
+    }
+}
+
+fn status_of(name: &str) -> Status {
+    match name {
+        "active" => Status::Active,
+        _ => Status::Suspended,
     }
 }
 
@@ -266,10 +323,7 @@ fn select(conn: &Connection, condition: &'static str, values: &[&dyn ToSql]) -> 
             name: row.get(2)?,
             email: row.get(3)?,
             role: role(&row.get::<_, String>(4)?)?,
-            status: match row.get::<_, String>(5)?.as_str() {
-                "active" => Status::Active,
-                _ => Status::Suspended,
-            },
+            status: status_of(&row.get::<_, String>(5)?),
             created: row.get(6)?,
             entitlements: entitlements(conn, row.get(0)?)?,
         });

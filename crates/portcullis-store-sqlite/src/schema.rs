@@ -24,6 +24,9 @@ pub(crate) static COMMUNITY: Schema = Schema {
     migrations: &[
         include_str!("../migrations/community/0001_create_community.sql"),
         include_str!("../migrations/community/0002_add_sign_in_and_conversations.sql"),
+        include_str!("../migrations/community/0003_add_key_ceilings.sql"),
+        include_str!("../migrations/community/0004_end_links_with_a_suspension.sql"),
+        include_str!("../migrations/community/0005_add_invitation_makers.sql"),
     ],
 };
 
@@ -77,4 +80,51 @@ impl Standing {
 fn version(conn: &Connection) -> Result<usize, rusqlite::Error> {
     let version: u32 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
     Ok(usize::try_from(version).unwrap_or(usize::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::{COMMUNITY, Schema};
+
+    /// A community's file as the first two migrations leave it, with what this says in it.
+    fn as_before(contents: &str) -> Connection {
+        static BEFORE: Schema = Schema {
+            migrations: &[
+                include_str!("../migrations/community/0001_create_community.sql"),
+                include_str!("../migrations/community/0002_add_sign_in_and_conversations.sql"),
+            ],
+        };
+        let mut conn = Connection::open_in_memory().expect("a database");
+        BEFORE.migrate(&mut conn).expect("the schema of before");
+        conn.execute_batch(contents).expect("contents");
+        COMMUNITY.migrate(&mut conn).expect("it is brought up to date");
+        conn
+    }
+
+    #[test]
+    fn keys_of_before_keep_what_they_may_do_and_rise_no_further() {
+        let conn = as_before(
+            "INSERT INTO members (id, uuid, name, role, status, created) VALUES
+                 (1, zeroblob(16), x'00', 'admin', 'active', 0),
+                 (2, randomblob(16), x'00', 'member', 'suspended', 0);
+             INSERT INTO keys (id, uuid, hash, name, hint, member, role, abilities, created) VALUES
+                 (1, randomblob(16), randomblob(32), 'staff', '', 1, NULL, 'manage', 0),
+                 (2, randomblob(16), randomblob(32), 'plain', '', 2, NULL, 'chat', 0),
+                 (3, randomblob(16), randomblob(32), 'site', '', NULL, 'moderator', 'chat', 0);
+             UPDATE identity_epoch SET epoch = 7;",
+        );
+        let mut ceilings = conn.prepare("SELECT ceiling FROM keys ORDER BY id").expect("the column");
+        let ceilings = ceilings.query_map([], |row| row.get::<_, String>(0)).expect("rows");
+        let ceilings: Vec<String> = ceilings.collect::<Result<_, _>>().expect("texts");
+        assert_eq!(ceilings, ["admin", "member", "moderator"]);
+        conn.execute("UPDATE members SET role = 'owner'", []).expect("promoted");
+        let risen: i64 = conn
+            .query_row("SELECT count(*) FROM keys WHERE ceiling = 'owner'", [], |row| row.get(0))
+            .expect("it counts");
+        assert_eq!(risen, 0);
+        let unknown = conn.execute("UPDATE keys SET ceiling = 'king'", []);
+        assert!(unknown.is_err(), "the file itself keeps other words out");
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! A use is noted in memory at once and in the file at most once a minute, without the request waiting for it.
 
-use portcullis_core::{CommunityId, MemberId, SessionId, TokenHash};
+use portcullis_core::{CommunityId, MemberId, Role, SessionId, TokenHash};
 use portcullis_store::SessionIdentity;
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -119,7 +119,7 @@ fn find(conn: &Connection, hash: &TokenHash, now: i64) -> Result<Option<Remember
         })
         .optional()?;
     let Some(row) = row else { return Ok(None) };
-    let Some(standing) = member_standing(conn, row.member, time(now)?)? else { return Ok(None) };
+    let Some(standing) = member_standing(conn, row.member, Role::Owner, time(now)?)? else { return Ok(None) };
     let answer = SessionIdentity {
         session: SessionId::from_bytes(row.session),
         member: MemberId::from_bytes(row.member_uuid),

@@ -4,14 +4,16 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use portcullis_core::{Action, CommunityId, InvitationId, MemberId, Role, Scope, SessionId, TokenHash};
 use portcullis_store::{
-    Kind, NewInvitation, NewSession, NewSignIn, Result, SessionInfo, Sessions, SignedIn, Strangers,
+    InvitationInfo, Kind, NewInvitation, NewSession, NewSignIn, Result, SessionInfo, Sessions, SignedIn,
+    Strangers,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::communities::Community;
 use crate::fault::Fault;
 use crate::invitations::{self, Welcome};
 use crate::joining::Joining;
-use crate::members::checked_email;
+use crate::members::{checked_email, opened_email};
 use crate::stores::Engine;
 use crate::value::{micros, time};
 
@@ -30,7 +32,7 @@ impl Sessions for Engine {
         new: NewSignIn,
         strangers: Strangers,
         invitation: Option<TokenHash>,
-    ) -> Result<bool> {
+    ) -> Result<Option<String>> {
         let asked = self.ask_for_link(community, new, strangers, invitation);
         asked.await.map_err(|fault| fault.at("sessions.ask"))
     }
@@ -63,6 +65,10 @@ impl Sessions for Engine {
         self.write_invitation(scope, new).await.map_err(|fault| fault.at("sessions.invite"))
     }
 
+    async fn invitations(&self, scope: &Scope) -> Result<Vec<InvitationInfo>> {
+        self.invitations_of(scope).await.map_err(|fault| fault.at("sessions.invitations"))
+    }
+
     async fn withdraw(&self, scope: &Scope, invitation: InvitationId) -> Result<()> {
         self.withdraw_invitation(scope, invitation).await.map_err(|fault| fault.at("sessions.withdraw"))
     }
@@ -75,6 +81,14 @@ struct Link {
     email_index: [u8; 32],
     strangers: Strangers,
     invitation: Option<[u8; 32]>,
+}
+
+/// Where mail for the member with an address goes.
+struct Mailbox {
+    id: MemberId,
+    active: bool,
+    /// The address that is kept, sealed.
+    email: Vec<u8>,
 }
 
 /// The member with an address.
@@ -91,11 +105,12 @@ impl Engine {
         new: NewSignIn,
         strangers: Strangers,
         invitation: Option<TokenHash>,
-    ) -> Result<bool, Fault> {
+    ) -> Result<Option<String>, Fault> {
         let community = self.communities.of_scope(community).await?;
         let email = checked_email(&new.email)?;
         let index = community.email_index(email);
         let sealed = community.sign_in_key.seal(&place(community.id, new.token), email.as_bytes());
+        let (token, typed) = (new.token, sealed.clone());
         let invitation = invitation.map(|hash| *hash.as_bytes());
         let now = micros(self.clock.now());
         let write = community.db.write(move |conn| {
@@ -114,11 +129,24 @@ impl Engine {
                 micros(new.expires),
             ])?;
             // Both are looked up for every address, so that each takes the same time.
-            let known = known(conn, &index)?;
+            let mailbox = mailbox(conn, &index)?;
             let welcome = invitations::welcome(conn, invitation.as_ref(), &index, strangers, now)?;
-            Ok(known.map_or(welcome.is_some(), |known| known.active))
+            Ok((mailbox, welcome.is_some()))
         });
-        write.await
+        let (mailbox, welcome) = write.await?;
+        // A key is looked up and an address opened for every address, for the same reason.
+        let id = mailbox.as_ref().map_or(MemberId::from_bytes([0; 16]), |mailbox| mailbox.id);
+        let keys = self.keys.members(community.id, vec![id]).await?;
+        match mailbox {
+            Some(Mailbox { active, email, .. }) => {
+                let kept = opened_email(community.id, id, &email, keys.get(&id))?;
+                Ok(kept.filter(|_| active))
+            }
+            None => {
+                let typed = opened_link(&community, token, &typed)?;
+                Ok(welcome.then_some(typed))
+            }
+        }
     }
 
     async fn redeem_link(
@@ -142,10 +170,7 @@ impl Engine {
             None => return Ok(None),
             Some(None) => None,
             Some(Some(sealed)) => {
-                let email = community.sign_in_key.open(&place(community.id, token), &sealed).ok();
-                let email = email.and_then(|email| String::from_utf8(email).ok()).ok_or_else(|| {
-                    Fault::because(Kind::Corrupt, "the address of a sign-in link does not open")
-                })?;
+                let email = opened_link(&community, token, &sealed)?;
                 Some(self.prepare_member(&community, &name_of(&email), Some(&email)).await?)
             }
         };
@@ -275,6 +300,23 @@ fn find_link(
         },
         invitation: row.get(4)?,
     }))
+}
+
+fn mailbox(conn: &Connection, email_index: &[u8; 32]) -> Result<Option<Mailbox>, Fault> {
+    Ok(conn
+        .prepare_cached("SELECT uuid, status = 'active', email FROM members WHERE email_index = ?")?
+        .query_row([email_index], |row| {
+            Ok(Mailbox { id: MemberId::from_bytes(row.get(0)?), active: row.get(1)?, email: row.get(2)? })
+        })
+        .optional()?)
+}
+
+/// The address that a link was asked for with.
+fn opened_link(community: &Community, token: TokenHash, sealed: &[u8]) -> Result<String, Fault> {
+    let email = community.sign_in_key.open(&place(community.id, token), sealed).ok();
+    email
+        .and_then(|email| String::from_utf8(email).ok())
+        .ok_or_else(|| Fault::because(Kind::Corrupt, "the address of a sign-in link does not open"))
 }
 
 fn known(conn: &Connection, email_index: &[u8; 32]) -> Result<Option<Known>, Fault> {

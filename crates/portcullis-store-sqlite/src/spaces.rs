@@ -36,6 +36,13 @@ impl Engine {
     async fn create_plan_of(&self, scope: &Scope, plan: Plan) -> Result<(), Fault> {
         let community = self.allowed(scope, Action::WriteSpaces).await?;
         slug(&plan.slug, 2..=40)?;
+        // The audit names plans, and its words begin like this.
+        if plan.slug.starts_with('-') {
+            return Err(Fault::because(
+                Kind::Invalid,
+                "the short name of a plan begins with a letter or digit",
+            ));
+        }
         name(&plan.name)?;
         let write = community.db.write(move |conn| {
             conn.prepare_cached("INSERT INTO plans (slug, name) VALUES (?, ?)")?

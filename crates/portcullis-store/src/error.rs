@@ -19,6 +19,8 @@ pub enum Kind {
     Forbidden,
     /// A value cannot be stored as given.
     Invalid,
+    /// It would leave the community without an active owner, and nobody could appoint one.
+    LastOwner,
     /// The store cannot be reached or is out of room: nothing was admitted or written.
     Unavailable,
     /// Stored data does not read back: damaged, or sealed with another key.
@@ -77,7 +79,12 @@ impl Error {
     pub const fn retry(&self) -> Retry {
         match self.kind {
             Kind::Unavailable => Retry::Later,
-            Kind::NotFound | Kind::Conflict | Kind::Forbidden | Kind::Invalid | Kind::Corrupt => Retry::Never,
+            Kind::NotFound
+            | Kind::Conflict
+            | Kind::Forbidden
+            | Kind::Invalid
+            | Kind::LastOwner
+            | Kind::Corrupt => Retry::Never,
         }
     }
 }
@@ -89,6 +96,7 @@ impl fmt::Display for Error {
             Kind::Conflict => "exists already",
             Kind::Forbidden => "not allowed",
             Kind::Invalid => "cannot be stored",
+            Kind::LastOwner => "the community would have no active owner",
             Kind::Unavailable => "store unavailable",
             Kind::Corrupt => "stored data is damaged",
         };

@@ -27,7 +27,9 @@ pub struct KeyIdentity {
     pub member: Option<MemberId>,
     /// What it was issued for.
     pub abilities: AbilitySet,
-    /// The role and spaces it acts with: its member's, or its own.
+    /// When it stops working.
+    pub expires: Option<Timestamp>,
+    /// The role and spaces it acts with: its own, or its member's, as far as the role is not above the key's ceiling.
     pub standing: Standing,
 }
 

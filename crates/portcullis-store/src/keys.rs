@@ -11,7 +11,7 @@ use crate::Result;
 /// For whom a key acts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyActor {
-    /// For a member: with their role and plans as they are at each request.
+    /// For a member: with their role, up to the key's ceiling, and their plans as they are at each request.
     Member(MemberId),
     /// For a builder's own back end: with a role, and with the spaces that these plans and the role open.
     Backend {
@@ -29,6 +29,9 @@ pub struct NewKey {
     pub name: String,
     /// For whom it acts.
     pub actor: KeyActor,
+    /// The highest role that it acts with, whatever its member becomes. `None`: the role that its member has when it is
+    /// made, or the scope's own if that is lower. A back end has a role instead.
+    pub ceiling: Option<Role>,
     /// What it may be used for.
     pub abilities: AbilitySet,
     /// When it stops working.
@@ -48,6 +51,8 @@ pub struct KeyInfo {
     pub name: String,
     /// See [`NewKey::actor`].
     pub actor: KeyActor,
+    /// The highest role that it acts with: with its member's own where that is lower. A back end's is its role.
+    pub ceiling: Role,
     /// See [`NewKey::abilities`].
     pub abilities: AbilitySet,
     /// See [`NewKey::expires`].
@@ -63,13 +68,19 @@ pub struct KeyInfo {
 /// API keys of the scope's community. Every call needs [`portcullis_core::Action::WriteKeys`].
 #[async_trait]
 pub trait Keys: Send + Sync + fmt::Debug {
-    /// Stores a key. An unknown member or plan is `Invalid`; a role above the scope's own is `Forbidden`, be it a
-    /// backend's or that of the member it acts for. A hash in use is a `Conflict`. Plans come back by name.
+    /// Stores a key. An unknown member or plan is `Invalid`, and so is a ceiling above what the member is or one for a
+    /// back end. A hash in use is a `Conflict`. Plans come back by name. `Forbidden` is
+    ///
+    /// - a role above the scope's own: a back end's, a ceiling, or that of another member whom it acts for;
+    /// - a key that acts for another member and covers what is theirs alone or the community's administration
+    ///   ([`KeyAbility::Personal`](portcullis_core::KeyAbility::Personal), `Manage`), unless the operator makes it;
+    /// - with a scope made from a key ([`Scope::key`]): an ability that this key lacks, or a later end than its own.
     async fn create(&self, scope: &Scope, new: NewKey) -> Result<KeyInfo>;
 
     /// All keys, revoked ones too, newest first.
     async fn list(&self, scope: &Scope) -> Result<Vec<KeyInfo>>;
 
-    /// Revokes a key for good. It is refused from the next request on. Revoking twice is no error.
+    /// Revokes a key for good. It is refused from the next request on. Revoking twice is no error. A key of another member
+    /// whose role is above the scope's own, or of a back end whose role is, is `Forbidden`.
     async fn revoke(&self, scope: &Scope, key: KeyId) -> Result<()>;
 }

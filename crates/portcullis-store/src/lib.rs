@@ -31,7 +31,9 @@ pub use identity::{Identity, KeyIdentity, SessionIdentity, Standing};
 pub use keys::{KeyActor, KeyInfo, Keys, NewKey};
 pub use members::{Entitlement, Member, Members, NewMember, Status};
 pub use memories::{Memories, Memory};
-pub use sessions::{NewInvitation, NewSession, NewSignIn, SessionInfo, Sessions, SignedIn, Strangers};
+pub use sessions::{
+    InvitationInfo, NewInvitation, NewSession, NewSignIn, SessionInfo, Sessions, SignedIn, Strangers,
+};
 pub use spaces::{NewSpace, Plan, Space, SpaceAccess, Spaces};
 
 /// The stores of one instance, each behind its port.

@@ -35,7 +35,7 @@ pub struct NewMember {
     /// How the member is shown. Sealed at rest.
     pub name: String,
     /// The address sign-in links go to, if there is one. Sealed at rest, found again by a keyed hash only, unique in
-    /// the community without regard to case.
+    /// the community without regard to the case of ASCII letters.
     pub email: Option<String>,
     /// `None`: the community's default role, the lowest.
     pub role: Option<Role>,
@@ -76,16 +76,19 @@ pub trait Members: Send + Sync + fmt::Debug {
     /// The member with that address, if there is one.
     async fn find_by_email(&self, scope: &Scope, email: &str) -> Result<Option<Member>>;
 
-    /// Gives a member another role. It holds from the next request on.
-    async fn set_role(&self, scope: &Scope, member: MemberId, role: Role) -> Result<()>;
+    /// Gives a member another role, and returns the one before. It holds from the next request on. To take the last active owner's is `LastOwner`,
+    /// whoever asks, and of several that are taken at once one stays.
+    async fn set_role(&self, scope: &Scope, member: MemberId, role: Role) -> Result<Role>;
 
-    /// Suspends or restores a member. It holds from the next request on.
-    async fn set_status(&self, scope: &Scope, member: MemberId, status: Status) -> Result<()>;
+    /// Suspends or restores a member, and returns what they were before. It holds from the next request on. Sessions end for good with a suspension, and links
+    /// that were asked for before do not work after it, restored or not. The last active owner is not suspended, as in
+    /// [`Members::set_role`].
+    async fn set_status(&self, scope: &Scope, member: MemberId, status: Status) -> Result<Status>;
 
     /// Gives a member a plan until a moment, replacing what they had of that plan. An unknown plan is `Invalid`.
     async fn entitle(&self, scope: &Scope, member: MemberId, entitlement: Entitlement) -> Result<()>;
 
-    /// Ends a member's plan now. Ending one they do not have is no error.
+    /// Ends a member's plan now. Ending one they do not have is no error, an unknown plan is `Invalid`.
     async fn end_entitlement(&self, scope: &Scope, member: MemberId, plan: &str) -> Result<()>;
 
     /// Makes the name that a host application's tokens give a member count as that member. Only a keyed hash of issuer

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use portcullis_core::{CommunityId, InvitationId, MemberId, Role, Scope, SessionId, TokenHash};
+use portcullis_core::{Actor, CommunityId, InvitationId, MemberId, Role, Scope, SessionId, TokenHash};
 
 use crate::{Entitlement, Result};
 
@@ -80,6 +80,29 @@ pub struct NewInvitation {
     pub expires: Timestamp,
 }
 
+/// An invitation as lists show it: without its link, and without the address it is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvitationInfo {
+    /// Its id.
+    pub id: InvitationId,
+    /// Who made it; `None` where that was not recorded.
+    pub made_by: Option<Actor>,
+    /// See [`NewInvitation::role`].
+    pub role: Role,
+    /// See [`NewInvitation::entitlements`]; they come by name.
+    pub entitlements: Vec<Entitlement>,
+    /// Whether it is for one address alone.
+    pub addressed: bool,
+    /// How many may still accept it.
+    pub uses: u32,
+    /// When it was made.
+    pub created: Timestamp,
+    /// See [`NewInvitation::expires`].
+    pub expires: Timestamp,
+    /// When it was withdrawn, if it was.
+    pub withdrawn: Option<Timestamp>,
+}
+
 /// What happens with an address that no member has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Strangers {
@@ -93,21 +116,21 @@ pub enum Strangers {
 /// is `NotFound` there. How often one may ask is for the caller to limit.
 #[async_trait]
 pub trait Sessions: Send + Sync + fmt::Debug {
-    /// Remembers that a link was asked for. Whether one is to be sent is the answer: `true` for the address of an active
-    /// member, and for an address that no member has where strangers may join or `invitation` can be accepted by it. It
-    /// does the same work either way, so that an answer's time tells nothing. An address that mail cannot reach is
-    /// `Invalid`, a token in use a `Conflict`.
+    /// Remembers that a link was asked for. The answer is the address that it is to be sent to, if it is to be sent: for
+    /// an active member the one that is kept for them, however it was typed; the typed one where no member has it and
+    /// strangers may join or `invitation` can be accepted by it. It does the same work either way, so that an answer's
+    /// time tells nothing. An address that mail cannot reach is `Invalid`, a token in use a `Conflict`.
     async fn ask(
         &self,
         community: CommunityId,
         new: NewSignIn,
         strangers: Strangers,
         invitation: Option<TokenHash>,
-    ) -> Result<bool>;
+    ) -> Result<Option<String>>;
 
     /// Uses a link up and begins a session, all or nothing. `None`: the link is unknown, used, expired, or asked for by
-    /// another browser, or the member is suspended. A link is used up once, however many try at once; what is refused
-    /// does not use it up.
+    /// another browser, or the member is suspended or was so since it was asked for. A link is used up once, however many
+    /// try at once; what is refused does not use it up.
     ///
     /// Who is no member yet joins, if they still may: by the invitation that the link was asked with, which then gives
     /// role and plans and is used once more, else as a stranger. They are named by what stands before the `@`. For who
@@ -133,11 +156,14 @@ pub trait Sessions: Send + Sync + fmt::Debug {
     /// `WriteSelf`, another's with `WriteMembers`, staff's with `WriteStaff`. The number of sessions ended is returned.
     async fn end_all(&self, scope: &Scope, member: MemberId) -> Result<usize>;
 
-    /// Writes an invitation. Needs `WriteMembers`. An unknown plan, a malformed address or no uses is `Invalid`, a token
+    /// Writes an invitation, with who made it. Needs `WriteMembers`. An unknown plan, a malformed address or no uses is `Invalid`, a token
     /// in use a `Conflict`.
     async fn invite(&self, scope: &Scope, new: NewInvitation) -> Result<InvitationId>;
 
-    /// Withdraws an invitation: nobody joins by it any more, by links asked for before neither. Needs `WriteMembers`.
-    /// Withdrawing twice is no error.
+    /// The invitations that have not run out, spent and withdrawn ones too, newest first. Needs `WriteMembers`.
+    async fn invitations(&self, scope: &Scope) -> Result<Vec<InvitationInfo>>;
+
+    /// Withdraws an invitation: nobody joins by it any more, by links asked for before neither. Needs what making it
+    /// needs: `WriteMembers`, for a role above `Member` also `WriteStaff`. Withdrawing twice is no error.
     async fn withdraw(&self, scope: &Scope, invitation: InvitationId) -> Result<()>;
 }

@@ -46,7 +46,7 @@ pub(crate) enum Command {
     },
     /// Explain a control, an error code, the `pipeline`, the `routes` or the `roles`.
     Explain {
-        /// Such as TEN-05, CFG-012, pipeline, routes, roles.
+        /// Such as TEN-05, CFG-012, pipeline, routes, roles, metrics.
         what: String,
     },
     /// Read the configuration and say what is wrong with it, or what holds.
@@ -340,6 +340,9 @@ pub(crate) enum KeyCommand {
             value_name = "chat,own-request,search,personal,manage"
         )]
         ability: Vec<String>,
+        /// The highest role that a member's key acts with, whatever they become; theirs of today when nothing is said.
+        #[arg(long, value_name = "ROLE", requires = "member")]
+        ceiling: Option<String>,
         /// The role that a back end's key acts with.
         #[arg(long, default_value = "member", conflicts_with = "member")]
         role: String,

@@ -6,17 +6,20 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use jiff::Timestamp;
-use portcullis_audit::{Event, Journal, Record, Signer, Target, Use};
+use portcullis_audit::{Change, Event, Journal, Record, Signer, Target, Use};
 use portcullis_chat::{PlaceLimits, Places, Service, ServiceParts};
 use portcullis_config::{Cidr, Config, Diagnostics, Flags, IssuerKeys, Loaded, PublicKeyAlgorithm};
 use portcullis_core::{
     AbilitySet, Actor, Clock, Grant, KeyAbility, KeyId, Role, Scope, Secret, SystemClock, Tasks, Token,
     TokenKind,
 };
+use portcullis_guard::guards::operator::OperatorToken;
 use portcullis_guard::jwt::{self, Algorithm, Issuer, IssuerFault, IssuerKey, Issuers, KeyMaterial};
 use portcullis_guard::switches::SWITCHABLE;
 use portcullis_guard::{Budget, CsrfKey, Gate, GateParts, Limits, Switches};
-use portcullis_http::{App, AppParts, BodyPace, ServerLimits, Settings, SignInSettings, TrustedProxies};
+use portcullis_http::{
+    App, AppParts, BodyPace, Operator, OperatorParts, ServerLimits, Settings, SignInSettings, TrustedProxies,
+};
 use portcullis_mail::{Mail, Postman, PostmanOptions};
 use portcullis_model::{Model, OpenAi, OpenAiOptions, Timeouts};
 use portcullis_store::{Community, CommunityRef, KeyActor, NewKey, Stores};
@@ -62,6 +65,17 @@ pub(crate) struct Kept {
     pub(crate) stores: Stores,
     pub(crate) journal: Arc<Journal>,
     engine: SqliteStores,
+}
+
+/// A key that the operator makes.
+#[derive(Debug)]
+pub(crate) struct Wanted<'n> {
+    pub(crate) name: &'n str,
+    pub(crate) actor: KeyActor,
+    /// The highest role that a member's key acts with; `None`: that of the member now.
+    pub(crate) ceiling: Option<Role>,
+    pub(crate) abilities: AbilitySet,
+    pub(crate) expires: Option<Timestamp>,
 }
 
 impl Kept {
@@ -113,16 +127,23 @@ impl Kept {
     pub(crate) async fn issue_key(
         &self,
         community: &Community,
-        name: &str,
-        actor: KeyActor,
-        abilities: AbilitySet,
-        expires: Option<Timestamp>,
+        wanted: Wanted<'_>,
     ) -> Result<(Secret<String>, KeyId)> {
+        let Wanted { name, actor, ceiling, abilities, expires } = wanted;
         let (text, token) = Token::issue(TokenKind::ApiKey, &community.locator);
         let (hash, hint) = (token.hash(), token.hint());
-        let new = NewKey { name: name.to_owned(), actor, abilities, expires, hash, hint };
+        let new = NewKey { name: name.to_owned(), actor, ceiling, abilities, expires, hash, hint };
         let made = self.stores.keys.create(&Self::operator(community), new).await?;
-        self.record(community, "key.created", vec![made.id.into()], None).await?;
+        let (member, plans) = match &made.actor {
+            KeyActor::Member(member) => (Some(*member), &[][..]),
+            KeyActor::Backend { plans, .. } => (None, plans.as_slice()),
+        };
+        let targets = std::iter::once(made.id.into()).chain(member.map(Into::into)).collect();
+        let change = Change::new("key.created", targets)
+            .to(made.ceiling.name())
+            .abilities(made.abilities)
+            .plans(plans.iter().map(String::as_str));
+        self.record_in_full(community, change).await?;
         Ok((text, made.id))
     }
 
@@ -134,11 +155,13 @@ impl Kept {
         targets: Vec<Target>,
         detail: Option<&'static str>,
     ) -> Result<()> {
-        self.note(
-            community,
-            Event::Administered { action: action.into(), targets, detail: detail.map(Into::into) },
-        )
-        .await
+        let change = Change::new(action, targets);
+        self.record_in_full(community, detail.into_iter().fold(change, Change::to)).await
+    }
+
+    /// Records what the operator changed, with more than one word on it.
+    pub(crate) async fn record_in_full(&self, community: &Community, change: Change) -> Result<()> {
+        self.note(community, Event::Administered(change)).await
     }
 
     /// Records an event of a community.
@@ -187,6 +210,8 @@ fn journal(
 pub(crate) struct Instance {
     pub(crate) kept: Kept,
     pub(crate) app: Arc<App>,
+    /// What the operator reads, where there is a token for it.
+    pub(crate) operator: Option<Arc<Operator>>,
     pub(crate) tasks: Tasks,
 }
 
@@ -274,7 +299,14 @@ impl Instance {
                 },
             },
         });
-        Ok(Self { kept, app, tasks })
+        let operator = config.secrets.operator_token.as_ref().map(|token| {
+            Operator::new(OperatorParts {
+                app: Arc::clone(&app),
+                token: OperatorToken::new(token.expose().as_bytes()),
+                version: env!("CARGO_PKG_VERSION"),
+            })
+        });
+        Ok(Self { kept, app, operator, tasks })
     }
 
     /// The bounds of its connections.
@@ -291,12 +323,12 @@ impl Instance {
 
     /// Stops in order: requests end, then everything is made durable.
     pub(crate) async fn close(self) -> Result<()> {
-        let Self { kept, app, tasks } = self;
+        let Self { kept, app, operator, tasks } = self;
         let left = tasks.close(DRAIN + Duration::from_secs(5)).await;
         if left > 0 {
             tracing::warn!(left, "tasks were still running when the time to stop was over");
         }
-        drop(app);
+        drop((app, operator));
         kept.close().await
     }
 }

@@ -104,6 +104,7 @@ impl Instance {
     pub(super) fn serve(&self, upstream: SocketAddr) -> Result<(Program, SocketAddr)> {
         let mut command = clean(lasting(&self.binary), &self.folder);
         command.arg("serve").arg("--set").arg("listen.member=127.0.0.1:0");
+        command.arg("--set").arg("listen.operator=127.0.0.1:0");
         command
             .arg("--set")
             .arg(format!("model.url=http://{upstream}/v1"))

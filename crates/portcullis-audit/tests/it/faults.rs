@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use portcullis_audit::disk::{Access, Disk as _};
-use portcullis_audit::{Archive, Error, Event, Options, Target};
+use portcullis_audit::{Archive, Change, Error, Event, Options, Target};
 use portcullis_core::MemberId;
 use tokio::task::JoinSet;
 
@@ -124,7 +124,7 @@ fn a_record_that_breaks_a_rule_is_refused_and_the_journal_goes_on() {
     journal.append_blocking(bench.closed(0, turn)).unwrap();
     assert!(matches!(journal.append_blocking(bench.closed(0, turn)), Err(Error::TurnNotOpen(_))));
     let targets = (0..1000).map(|_| Target::from(MemberId::new(&*bench.clock))).collect();
-    let large = Event::Administered { action: "member.added".into(), targets, detail: None };
+    let large = Event::Administered(Change::new("member.added", targets));
     let refused = journal.append_blocking(bench.record(0, large));
     assert!(matches!(refused, Err(Error::TooLarge { .. })), "{refused:?}");
     assert_eq!(journal.append_blocking(bench.refused(0)).unwrap().community_seq, Some(2));

@@ -190,6 +190,7 @@ const BAD: &[(&str, &str, Code)] = &[
     ("secrets.encryption_key", "\"env:not a name\"", Code::BadReference),
     ("secrets.csrf_secret", "\"plain text\"", Code::LiteralSecret),
     ("secrets.audit_key", "5", Code::WrongType),
+    ("secrets.operator_token", "\"plain text\"", Code::LiteralSecret),
     ("model.url", "\"model:11434\"", Code::BadUrl),
     ("model.name", "\"\"", Code::Malformed),
     ("model.api_key", "\"sk-live-value\"", Code::LiteralSecret),

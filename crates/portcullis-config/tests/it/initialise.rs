@@ -34,7 +34,8 @@ fn a_new_folder_gets_a_configuration_that_loads_and_private_keys() {
     let written = init(&dir.path().join("a/b")).unwrap();
     let loaded = load(&written.config, &Environment::default(), &Flags::none()).unwrap();
     assert!(loaded.warnings.is_empty());
-    assert_eq!(written.secrets.len(), 4);
+    assert!(loaded.config.secrets.operator_token.is_some(), "a new instance has an operator plane");
+    assert_eq!(written.secrets.len(), 5);
     assert_eq!(mode(&dir.path().join("a/b/secrets")), 0o700);
     let keys: BTreeSet<String> = written
         .secrets
@@ -44,7 +45,7 @@ fn a_new_folder_gets_a_configuration_that_loads_and_private_keys() {
             fs::read_to_string(path).unwrap()
         })
         .collect();
-    assert_eq!(keys.len(), 4);
+    assert_eq!(keys.len(), 5);
     assert!(keys.iter().all(|key| key.len() >= 43));
     assert!(fs::read_to_string(&written.gitignore).unwrap().lines().any(|line| line == "*"));
 }

@@ -62,6 +62,7 @@ fn every_value_is_shown_with_its_origin_and_no_secret() {
     secrets.encryption_key                        = *** (file:secrets/encryption_key)  # default
     secrets.csrf_secret                           = *** (file:secrets/csrf_secret)     # default
     secrets.audit_key                             = *** (file:secrets/audit_key)       # default
+    secrets.operator_token                        = (none)                             # not set
     model.url                                     = "http://127.0.0.1:1/v1"            # portcullis.toml:3:7
     model.name                                    = "a"                                # portcullis.toml:4:8
     model.api_key                                 = (none)                             # not set

@@ -181,13 +181,36 @@ fn a_model_key_that_could_add_a_header_is_refused() {
 }
 
 #[test]
+fn the_operators_token_is_judged_like_the_other_secrets_and_may_be_absent() {
+    let told = Site::with("").loaded().config.secrets;
+    assert!(
+        told.operator_token.is_none() && told.reports().len() == 4,
+        "without it there is no operator plane"
+    );
+    let site = Site::with("[secrets]\noperator_token = \"env:OPERATOR_TOKEN\"\n");
+    let load = |token: &str| site.load(&Environment::of([("OPERATOR_TOKEN", token)]), &Flags::none());
+    let csrf = fs::read_to_string(site.path("secrets/csrf_secret")).unwrap();
+    for (token, code) in [
+        ("Zt6vQ1mD9sXb4Kp0", Code::ShortSecret),
+        ("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", Code::RepetitiveSecret),
+        (csrf.trim(), Code::EqualSecrets),
+        ("Zt6vQ1mD9sXb4Kp0\nr8Wn2Hc7Lf5Jg3Ty6Ue1Ia9Ov4Bm0", Code::NotAHeader),
+    ] {
+        let problems = load(token).unwrap_err();
+        assert!(codes(&problems).contains(&code), "{problems}");
+        assert!(!problems.to_string().contains(token), "no problem repeats it");
+    }
+    assert!(load("Zt6vQ1mD9sXb4Kp0r8Wn2Hc7Lf5Jg3Ty6Ue1Ia9Ov4Bm0").is_ok());
+}
+
+#[test]
 fn reports_tell_strength_and_equality_without_the_secret() {
-    let site = Site::with("");
+    let site = Site::with("[secrets]\noperator_token = \"file:secrets/operator_token\"\n");
     let loaded = site.loaded();
     let reports = loaded.config.secrets.reports();
     assert_eq!(
         reports.iter().map(|report| report.name).collect::<Vec<_>>(),
-        ["jwt_secret", "encryption_key", "csrf_secret", "audit_key"]
+        ["jwt_secret", "encryption_key", "csrf_secret", "audit_key", "operator_token"]
     );
     for report in reports {
         assert_eq!((report.characters, report.decoded_bits), (44, Some(256)));
@@ -195,7 +218,7 @@ fn reports_tell_strength_and_equality_without_the_secret() {
         let value = fs::read_to_string(site.path(&format!("secrets/{}", report.name))).unwrap();
         assert!(!format!("{report:?}").contains(&value));
     }
-    assert_eq!(reports.iter().map(|report| &report.fingerprint).collect::<BTreeSet<_>>().len(), 4);
+    assert_eq!(reports.iter().map(|report| &report.fingerprint).collect::<BTreeSet<_>>().len(), 5);
     let again = site.loaded();
     assert_ne!(
         again.config.secrets.reports()[0].fingerprint,

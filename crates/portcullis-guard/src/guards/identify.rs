@@ -1,6 +1,6 @@
 //! Identify: exactly one credential, looked up in the community that it names, becomes a scope.
 
-use portcullis_core::{AbilitySet, Actor, Grant, Scope, SessionId, Token, TokenKind};
+use portcullis_core::{AbilitySet, Actor, Grant, KeyBounds, Scope, SessionId, Token, TokenKind};
 use portcullis_store::{Community, CommunityRef, SessionIdentity};
 
 use super::host_token;
@@ -96,7 +96,7 @@ async fn by_key(gate: &Gate, token: &str) -> Result<Scope, Refusal> {
         spaces: found.standing.spaces,
         tier: community.tier,
     });
-    Ok(scope)
+    Ok(scope.by_key(KeyBounds { key: found.key, expires: found.expires }))
 }
 
 /// The member whose session the cookie belongs to.

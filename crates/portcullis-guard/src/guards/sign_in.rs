@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 
 use portcullis_core::CommunityId;
+use portcullis_core::mail_address::folded;
 use ring::digest;
 
 use crate::gate::Gate;
@@ -39,7 +40,7 @@ pub fn may_ask(gate: &Gate, community: CommunityId, client: IpAddr, email: &str)
 
 /// What stands for an address in memory, without regard to case.
 fn mailbox(email: &str) -> u128 {
-    let digest = digest::digest(&digest::SHA256, email.trim().to_lowercase().as_bytes());
+    let digest = digest::digest(&digest::SHA256, folded(email).as_bytes());
     let (head, _) = digest.as_ref().split_at(16);
     head.try_into().map_or(0, u128::from_be_bytes)
 }

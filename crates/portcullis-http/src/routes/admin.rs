@@ -9,7 +9,7 @@ pub(super) mod spaces;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use portcullis_audit::{Event, Record, Target};
+use portcullis_audit::{Change, Event, Record, Target};
 use portcullis_guard::refusal::causes;
 use portcullis_guard::{Code, Refusal};
 use serde::de::DeserializeOwned;
@@ -42,8 +42,13 @@ async fn record(
     targets: Vec<Target>,
     detail: Option<&'static str>,
 ) -> Result<(), Refusal> {
-    let event = Event::Administered { action: action.into(), targets, detail: detail.map(Into::into) };
-    note(call, event).await
+    let change = Change::new(action, targets);
+    record_in_full(call, detail.into_iter().fold(change, Change::to)).await
+}
+
+/// Records a change that was made, with more than one word on it.
+async fn record_in_full(call: &Call, change: Change) -> Result<(), Refusal> {
+    note(call, Event::Administered(change)).await
 }
 
 /// Records what a signed-in person did.

@@ -70,6 +70,6 @@ pub(super) async fn openapi(_: OpenCall) -> Result<Response, Refusal> {
     Ok(json(StatusCode::OK, &crate::openapi::document()))
 }
 
-pub(super) fn json(status: StatusCode, body: &serde_json::Value) -> Response {
+pub(crate) fn json(status: StatusCode, body: &serde_json::Value) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }

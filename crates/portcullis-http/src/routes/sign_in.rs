@@ -6,7 +6,7 @@
 
 use axum::response::{Html, IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use portcullis_audit::{ActorRef, Event, Record};
+use portcullis_audit::{ActorRef, Change, Event, Record};
 use portcullis_core::{MemberId, Token, TokenKind};
 use portcullis_guard::credential::cookie;
 use portcullis_guard::guards::sign_in::{may_ask, own_form};
@@ -127,11 +127,12 @@ pub(super) async fn ask(call: OpenCall) -> Result<Response, Refusal> {
     let expires = expires.map_err(|_| Refusal::new(Code::Internal, "the clock is out of its range"))?;
     let open = app.settings().sign_in.open.contains(&community.slug);
     let strangers = if open { Strangers::Join } else { Strangers::Refuse };
-    let new = NewSignIn { token: link.hash(), browser: browser.hash(), email: email.clone(), expires };
+    let new = NewSignIn { token: link.hash(), browser: browser.hash(), email, expires };
     let invitation_hash = invited_by.as_ref().map(Token::hash);
     match app.stores().sessions.ask(community.id, new, strangers, invitation_hash).await {
-        Ok(true) => send(&**mail, app, community, &email, text.expose()).await,
-        Ok(false) => {}
+        // Never to what was typed where a member is known: only their own mailbox may hold their link.
+        Ok(Some(address)) => send(&**mail, app, community, &address, text.expose()).await,
+        Ok(None) => {}
         Err(error) if error.kind() == portcullis_store::Kind::Invalid => {
             return Ok(again(StatusCode::BAD_REQUEST, SignInProblem::MalformedAddress));
         }
@@ -209,11 +210,7 @@ pub(super) async fn redeem(call: OpenCall) -> Result<Response, Refusal> {
     };
     record(app, &community, member, Event::SignedIn { session }).await?;
     if joined {
-        let event = Event::Administered {
-            action: "member.joined".into(),
-            targets: vec![member.into()],
-            detail: None,
-        };
+        let event = Event::Administered(Change::new("member.joined", vec![member.into()]));
         record(app, &community, member, event).await?;
     }
     let cookies = app.cookies();

@@ -331,7 +331,7 @@ impl TestApp {
         };
         let sessions = &self.stores.sessions;
         let sent = sessions.ask(world.community.id, new, Strangers::Refuse, None).await.expect("asked");
-        assert!(sent, "{email} is known");
+        assert!(sent.is_some(), "{email} is known");
         let new =
             NewSession { token: session.hash(), expires: now + 24.hours(), idle: Duration::from_secs(3_600) };
         let signed_in = sessions
@@ -362,6 +362,7 @@ impl TestApp {
         let new = NewKey {
             name: "test".to_owned(),
             actor,
+            ceiling: None,
             abilities,
             expires,
             hash: token.hash(),

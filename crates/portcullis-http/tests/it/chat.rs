@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::app::{Setup, TestApp, World, question_body};
 
-async fn with(behaviour: impl Behaviour, setup: Setup) -> (TestApp, Upstream) {
+pub(crate) async fn with(behaviour: impl Behaviour, setup: Setup) -> (TestApp, Upstream) {
     let upstream = Upstream::start(behaviour).await.expect("an upstream");
     let model = OpenAi::new(OpenAiOptions::new(upstream.url())).expect("a client");
     let app = TestApp::start(Setup { model: Some(Arc::new(model)), ..setup }).await;

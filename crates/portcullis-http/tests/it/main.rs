@@ -15,6 +15,8 @@ mod isolation;
 #[cfg(test)]
 mod meter;
 #[cfg(test)]
+mod operator;
+#[cfg(test)]
 mod pairs;
 #[cfg(test)]
 mod personal;
@@ -28,6 +30,8 @@ mod retries;
 mod routes;
 #[cfg(test)]
 mod sign_in;
+#[cfg(test)]
+mod standing;
 #[cfg(test)]
 mod storm;
 #[cfg(test)]

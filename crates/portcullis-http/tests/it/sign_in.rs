@@ -94,7 +94,7 @@ async fn a_member_asks_opens_the_link_presses_the_button_and_is_in() {
     let sent = browser.ask("one", "Ada@Example.org").await;
     assert_eq!(sent.status, StatusCode::OK);
     assert!(!sent.text().to_lowercase().contains("ada@example.org"), "the address is not repeated");
-    let token = mailed(&app, "Ada@Example.org");
+    let token = mailed(&app, "ada@example.org");
     // A mail scanner opens the link, as often as it likes, and uses nothing up.
     let mut scanner = Browser { site: "none", ..Browser::new(&app) };
     for _ in 0..3 {
@@ -383,5 +383,86 @@ async fn pages_show_what_the_member_may_see_and_escape_what_others_wrote() {
     }
     assert_eq!(get(&format!("/documents/{}", world.paid_document)).await.status, StatusCode::NOT_FOUND);
     assert!(get("/memories").await.text().contains("&lt;script"), "it is shown as text");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_link_goes_to_the_address_that_is_kept_and_to_no_other() {
+    let app = TestApp::start(Setup::default()).await;
+    let world = app.world("one").await;
+    app.world("two").await;
+    for (name, email) in
+        [("Kim", "kim@kilo.example"), ("Zo\u{eb}", "zo\u{eb}@example.org"), ("Ida", "\u{130}da@example.org")]
+    {
+        app.member_at(&world, name, email).await;
+    }
+    // Each is the member's address to who folds more than ASCII, and another mailbox to mail servers.
+    for lookalike in [
+        "\u{212a}im@kilo.example",
+        "kim@\u{212a}ilo.example",
+        "ZO\u{cb}@example.org",
+        "i\u{307}da@example.org",
+    ] {
+        let answer = Browser::new(&app).ask("one", lookalike).await;
+        assert_eq!(answer.status, StatusCode::OK, "and nobody is told so");
+        assert_eq!(app.mailbox.take().len(), 0, "{lookalike:?}");
+    }
+    for (typed, kept) in [
+        ("KIM@Kilo.Example", "kim@kilo.example"),
+        (" kim@kilo.example ", "kim@kilo.example"),
+        ("Zo\u{eb}@EXAMPLE.org", "zo\u{eb}@example.org"),
+    ] {
+        let mut browser = Browser::new(&app);
+        browser.ask("one", typed).await;
+        let token = mailed(&app, kept);
+        assert_eq!(browser.press(&token).await.status, StatusCode::SEE_OTHER, "{typed:?}");
+    }
+    // An invitation for one address is for it alone.
+    let (text, token) = Token::issue(TokenKind::Invitation, &world.community.locator);
+    let invitation = NewInvitation {
+        token: token.hash(),
+        email: Some("kate@example.org".to_owned()),
+        role: Role::Admin,
+        entitlements: Vec::new(),
+        uses: 1,
+        expires: app.clock.now() + 1.hour(),
+    };
+    app.stores.sessions.invite(&world.operator, invitation).await.expect("an invitation");
+    let form = [("email", "\u{212a}ate@example.org"), ("invitation", text.expose().as_str())];
+    Browser::new(&app).send(Method::POST, "/c/one/login", &form).await;
+    assert_eq!(app.mailbox.take().len(), 0);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_does_not_outlive_a_suspension() {
+    let app = TestApp::start(Setup::default()).await;
+    let world = app.world("one").await;
+    app.world("two").await;
+    let ada = app.member_at(&world, "Ada", "ada@example.org").await;
+    app.member_at(&world, "Bo", "bo@example.org").await;
+    let mut browsers = Vec::new();
+    for email in ["ada@example.org", "ada@example.org", "bo@example.org"] {
+        let mut browser = Browser::new(&app);
+        browser.ask("one", email).await;
+        let token = mailed(&app, email);
+        browsers.push((browser, token));
+    }
+    let set =
+        async |status| app.stores.members.set_status(&world.operator, ada, status).await.expect("changed");
+    set(Status::Suspended).await;
+    let (first, second) = (browsers.remove(0), browsers.remove(0));
+    let (mut browser, token) = first;
+    assert_eq!(browser.press(&token).await.status, StatusCode::FORBIDDEN);
+    set(Status::Active).await;
+    for (mut browser, token) in [(browser, token), second] {
+        assert_eq!(browser.press(&token).await.status, StatusCode::FORBIDDEN, "it was asked for before");
+        assert!(browser.session().is_none());
+        browser.ask("one", "ada@example.org").await;
+        let token = mailed(&app, "ada@example.org");
+        assert_eq!(browser.press(&token).await.status, StatusCode::SEE_OTHER, "a new one works");
+    }
+    let (mut other, token) = browsers.remove(0);
+    assert_eq!(other.press(&token).await.status, StatusCode::SEE_OTHER, "nobody else's link is touched");
     app.stop().await;
 }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use portcullis_core::{ConversationId, MemoryId, MessageId, Scope, TurnId};
+use portcullis_core::{ConversationId, MemoryId, MessageId, Role, Scope, TurnId};
 use portcullis_store::conformance::World;
-use portcullis_store::{Author, Kind, NewMessage, Said, Stores, Strangers};
+use portcullis_store::{Author, KeyActor, Kind, NewMessage, Said, Stores, Strangers};
 use rusqlite::Connection;
 
 use crate::harness::Folder;
@@ -186,12 +186,14 @@ async fn a_file_of_the_first_schema_is_brought_up_to_date() {
     let folder = Folder::fresh();
     let world = World::new(folder.clone()).await;
     let id = world.a.community.id;
+    let (key, _) = world.key(&world.a, KeyActor::Member(world.a.admin), None).await;
     let old = Folder::fresh();
     crate::at_rest::copy(folder.path(), old.path());
     {
         let raw = old.open_community(id);
         for trigger in [
             "members_suspended",
+            "members_status_links",
             "sessions_update_epoch",
             "sessions_delete_epoch",
             "subjects_update_epoch",
@@ -212,6 +214,7 @@ async fn a_file_of_the_first_schema_is_brought_up_to_date() {
         ] {
             raw.execute_batch(&format!("DROP TABLE {table}")).expect("dropped");
         }
+        raw.execute_batch("ALTER TABLE keys DROP COLUMN ceiling").expect("dropped");
         raw.pragma_update(None, "user_version", 1).expect("set");
     }
     let again = old.open_stores(Arc::clone(&world.clock) as _).stores();
@@ -219,4 +222,6 @@ async fn a_file_of_the_first_schema_is_brought_up_to_date() {
     let memory = MemoryId::new(&*world.clock);
     again.memories.add(&own, memory, "A fact").await.expect("the new tables are there");
     assert_eq!(again.members.list(&world.a.operator()).await.expect("and the old ones").len(), 5);
+    let found = again.identity.key(id, key, world.now()).await.expect("the store answers");
+    assert_eq!(found.expect("a key of before works").standing.role, Role::Admin);
 }

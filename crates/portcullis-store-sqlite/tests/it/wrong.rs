@@ -44,11 +44,18 @@ fn catching<'w>(flaw: Flaw, world: &'w World) -> Pin<Box<dyn Future<Output = ()>
         Flaw::ChattySearch => Box::pin(search::at_most_two_passages_come_of_one_document(world)),
         Flaw::ForgetfulKeys => Box::pin(identity::a_revoked_key_is_refused_at_once(world)),
         Flaw::RaisingKeys => Box::pin(keys::a_key_never_acts_above_its_maker(world)),
+        Flaw::BorrowedKeys => Box::pin(keys::nobody_makes_a_key_that_is_another_member(world)),
+        Flaw::BreedingKeys => Box::pin(keys::a_key_makes_none_stronger_or_longer_lived(world)),
+        Flaw::RisingKeys => Box::pin(identity::a_key_never_rises_above_its_ceiling(world)),
+        Flaw::LevellingKeys => Box::pin(keys::nobody_revokes_a_key_above_them(world)),
         Flaw::WanderingKeys => Box::pin(identity::a_credential_counts_in_its_own_community_only(world)),
         Flaw::StaleIdentity => Box::pin(instances::a_change_elsewhere_holds_for_the_next_call(world)),
         Flaw::LateEnd => Box::pin(identity::an_entitlement_ends_exactly_at_its_moment(world)),
         Flaw::LenientSuspension => Box::pin(identity::a_suspended_member_is_nobody_until_restored(world)),
         Flaw::RaisingMembers => Box::pin(members::only_owners_touch_staff(world)),
+        Flaw::ForgetfulChanges => Box::pin(members::a_change_tells_what_was_before(world)),
+        Flaw::OwnerlessCommunities => Box::pin(members::the_last_active_owner_stays(world)),
+        Flaw::RacingOwners => Box::pin(members::owners_who_remove_each_other_at_once_leave_one(world)),
         Flaw::CaseSensitiveAddresses => {
             Box::pin(members::an_address_is_unique_and_found_without_regard_to_case(world))
         }

@@ -37,6 +37,10 @@ fn catching<'w>(flaw: Flaw, world: &'w World) -> Pin<Box<dyn Future<Output = ()>
         }
         Flaw::LateLinks => Box::pin(sign_in::a_link_ends_exactly_when_it_expires(world)),
         Flaw::WanderingLinks => Box::pin(sign_in::a_link_counts_in_its_own_community_only(world)),
+        Flaw::OutlivingLinks => Box::pin(sign_in::a_suspended_member_gets_neither_link_nor_session(world)),
+        Flaw::TypedAddresses | Flaw::FoldedAddresses => {
+            Box::pin(sign_in::a_link_goes_to_the_address_that_is_kept(world))
+        }
         Flaw::OpenDoor => Box::pin(sign_in::a_stranger_joins_only_where_strangers_may(world)),
         Flaw::UncountedInvitations => Box::pin(invitations::uses_are_counted_however_many_try_at_once(world)),
         Flaw::LooseInvitations => {
@@ -47,6 +51,12 @@ fn catching<'w>(flaw: Flaw, world: &'w World) -> Pin<Box<dyn Future<Output = ()>
         }
         Flaw::RaisingInvitations => {
             Box::pin(invitations::only_admins_invite_and_only_owners_invite_staff(world))
+        }
+        Flaw::LevellingInvitations => {
+            Box::pin(invitations::nobody_withdraws_what_they_could_not_have_made(world))
+        }
+        Flaw::NamelessInvitations | Flaw::WanderingInvitations => {
+            Box::pin(invitations::invitations_are_listed_with_who_made_them(world))
         }
         Flaw::WanderingSessions => Box::pin(sessions::a_session_tells_who_acts(world)),
         Flaw::EndlessSessions => Box::pin(sessions::a_session_ends_exactly_at_its_end(world)),

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use portcullis_core::{AbilitySet, CommunityId, MemberId, Role, SpaceId, TokenHash};
 
 use super::{Side, World};
-use crate::{Entitlement, KeyActor, KeyIdentity, SpaceAccess, Standing, Status};
+use crate::{Entitlement, KeyActor, KeyIdentity, NewKey, SpaceAccess, Standing, Status};
 
 async fn standing(world: &World, side: &Side, member: MemberId, at: Timestamp) -> Option<Standing> {
     world.stores.identity.standing(side.community.id, member, at).await.expect("the store answers")
@@ -148,7 +148,39 @@ pub async fn a_change_of_role_holds_for_the_next_call(world: &World) {
         let found = standing(world, side, side.moderator, world.now()).await.expect("active");
         assert_eq!((found.role, found.spaces.len()), (role, spaces));
         let found = key(world, side, hash, world.now()).await.expect("the key works").standing;
-        assert_eq!((found.role, found.spaces.len()), (role, spaces));
+        assert_eq!((found.role, found.spaces.len()), (role.min(Role::Moderator), spaces));
+    }
+}
+
+/// A key acts with its member's role up to its ceiling, and reads what that role reads, whatever its member becomes.
+pub async fn a_key_never_rises_above_its_ceiling(world: &World) {
+    let (side, members) = (&world.a, &world.stores.members);
+    let mut keys = Vec::new();
+    for ceiling in [None, Some(Role::Member), Some(Role::Moderator), Some(Role::Admin)] {
+        let new = NewKey { ceiling, ..world.new_key(side, KeyActor::Member(side.admin), None) };
+        let hash = new.hash;
+        let made = world.stores.keys.create(&side.operator(), new).await.expect("made by the operator");
+        assert_eq!(made.ceiling, ceiling.unwrap_or(Role::Admin));
+        keys.push((hash, made.ceiling));
+    }
+    let gold = Entitlement { plan: "gold".to_owned(), until: None };
+    members.entitle(&side.operator(), side.admin, gold).await.expect("the plan is given");
+    for becomes in [Role::Owner, Role::Admin, Role::Moderator, Role::Member, Role::Owner] {
+        members.set_role(&side.operator(), side.admin, becomes).await.expect("the role is set");
+        for (hash, ceiling) in &keys {
+            let found = key(world, side, *hash, world.now()).await.expect("the key works").standing;
+            let role = becomes.min(*ceiling);
+            let reads = if role.is_staff() { 3 } else { 2 };
+            assert_eq!(
+                (found.role, found.spaces.len()),
+                (role, reads),
+                "{} as {}",
+                ceiling.name(),
+                becomes.name()
+            );
+        }
+        let own = standing(world, side, side.admin, world.now()).await.expect("active");
+        assert_eq!(own.role, becomes, "the member themselves have no ceiling");
     }
 }
 
@@ -201,6 +233,7 @@ pub async fn a_key_tells_who_acts(world: &World) {
             (found.key, found.member, found.abilities),
             (info.id, Some(side.paying), AbilitySet::SESSION)
         );
+        assert_eq!(found.expires, info.expires);
         assert_eq!(found.standing.role, Role::Member);
         assert_eq!(sorted(&found.standing.spaces), sorted(&[side.open, side.gold]));
     }

@@ -1,10 +1,12 @@
 //! Cases of invitations: who may join, as what, and how many of them.
 
-use portcullis_core::{InvitationId, Role, Tasks};
+use std::time::Duration;
+
+use portcullis_core::{Actor, InvitationId, Role, Tasks};
 
 use super::{World, refusal};
 use crate::sessions::MOST_USES;
-use crate::{Entitlement, Kind, NewInvitation, Strangers};
+use crate::{Entitlement, InvitationInfo, KeyActor, Kind, NewInvitation, Strangers};
 
 /// Who joins by an invitation gets its role and plans, once.
 pub async fn an_invitation_gives_its_role_and_plans(world: &World) {
@@ -131,6 +133,88 @@ pub async fn only_admins_invite_and_only_owners_invite_staff(world: &World) {
     let owner = world.scope(side, side.owner).await;
     let new = NewInvitation { role: Role::Admin, ..world.new_invitation(side) };
     sessions.invite(&owner, new).await.expect("an owner invites staff");
+}
+
+/// Who could not have made an invitation does not withdraw it either; whoever could have does.
+pub async fn nobody_withdraws_what_they_could_not_have_made(world: &World) {
+    let (side, sessions) = (&world.a, &world.stores.sessions);
+    let (admin, owner) = (world.scope(side, side.admin).await, world.scope(side, side.owner).await);
+    for role in [Role::Moderator, Role::Admin, Role::Owner] {
+        let new = NewInvitation { role, ..world.new_invitation(side) };
+        let (token, id) = world.invite(side, new).await;
+        assert_eq!(refusal(sessions.withdraw(&admin, id).await), Some(Kind::Forbidden), "{role:?}");
+        let (_, send) = world.ask(side, "guest@example.org", Strangers::Refuse, Some(token)).await;
+        assert!(send, "it still lets in");
+        sessions.withdraw(&owner, id).await.expect("an owner may");
+        assert_eq!(world.join_by(side, token, "guest@example.org").await, None);
+    }
+    let id = sessions.invite(&owner, world.new_invitation(side)).await.expect("an owner invites a member");
+    sessions.withdraw(&admin, id).await.expect("an admin could have made it");
+}
+
+/// Invitations are listed newest first, each with who made it, until they run out; those of others are not there.
+pub async fn invitations_are_listed_with_who_made_them(world: &World) {
+    let (side, sessions) = (&world.a, &world.stores.sessions);
+    let (admin, owner) = (world.scope(side, side.admin).await, world.scope(side, side.owner).await);
+    let new = world.new_key(side, KeyActor::Backend { role: Role::Admin, plans: Vec::new() }, None);
+    let hash = new.hash;
+    let key = world.stores.keys.create(&side.operator(), new).await.expect("a key").id;
+    let by_key = world.by_key(side, hash).await;
+    world.invite(&world.b, world.new_invitation(&world.b)).await;
+    let until = Some(world.after(World::TERM));
+    let silver = Entitlement { plan: "silver".to_owned(), until };
+    let gold = Entitlement { plan: "gold".to_owned(), until: None };
+    let mut made = Vec::new();
+    for (scope, maker, role, email) in [
+        (&owner, Actor::Member(side.owner), Role::Moderator, None),
+        (&admin, Actor::Member(side.admin), Role::Member, Some("Guest@example.org".to_owned())),
+        (&by_key, Actor::Key(key), Role::Member, None),
+        (&side.operator(), Actor::Operator, Role::Owner, None),
+    ] {
+        let addressed = email.is_some();
+        let entitlements = vec![silver.clone(), gold.clone()];
+        let new = NewInvitation { role, email, entitlements, uses: 3, ..world.new_invitation(side) };
+        let expires = new.expires;
+        let id = sessions.invite(scope, new).await.expect("written");
+        made.push(InvitationInfo {
+            id,
+            made_by: Some(maker),
+            role,
+            entitlements: vec![gold.clone(), silver.clone()],
+            addressed,
+            uses: 3,
+            created: world.now(),
+            expires,
+            withdrawn: None,
+        });
+        world.clock.advance(Duration::from_secs(1));
+    }
+    let last = NewInvitation { uses: 2, ..world.new_invitation(side) };
+    let (created, expires) = (world.now(), last.expires);
+    let (token, id) = world.invite(side, NewInvitation { entitlements: Vec::new(), ..last }).await;
+    world.join_by(side, token, "guest@example.org").await.expect("they join");
+    sessions.withdraw(&side.operator(), id).await.expect("withdrawn");
+    let withdrawn = Some(world.now());
+    let (made_by, role) = (Some(Actor::Operator), Role::Member);
+    let (entitlements, addressed, uses) = (Vec::new(), false, 1);
+    made.push(InvitationInfo {
+        id,
+        made_by,
+        role,
+        entitlements,
+        addressed,
+        uses,
+        created,
+        expires,
+        withdrawn,
+    });
+    made.reverse();
+    assert_eq!(sessions.invitations(&admin).await.expect("listed"), made);
+    for scope in world.lesser(side).await {
+        assert_eq!(refusal(sessions.invitations(&scope).await), Some(Kind::Forbidden), "{scope:?}");
+    }
+    world.clock.advance(World::TERM);
+    assert_eq!(sessions.invitations(&side.operator()).await.expect("listed"), [], "they have run out");
 }
 
 /// What cannot be accepted is refused, and nothing of it is kept.

@@ -1,7 +1,10 @@
 //! Cases of the members port.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
-use portcullis_core::{MemberId, Role};
+use portcullis_core::{MemberId, Role, Tasks};
+use tokio::sync::Barrier;
 
 use super::{World, refusal};
 use crate::{Entitlement, Kind, NewMember, Status};
@@ -136,6 +139,96 @@ pub async fn only_owners_touch_staff(world: &World) {
     assert_eq!(members.get(&owner, side.moderator).await.expect("there").role, Role::Admin);
 }
 
+/// A change of role or status tells what was before, also where it changes nothing.
+pub async fn a_change_tells_what_was_before(world: &World) {
+    let (side, members) = (&world.a, &world.stores.members);
+    let scope = side.operator();
+    let mut before = Role::Moderator;
+    for role in [Role::Admin, Role::Admin, Role::Member, Role::Owner, Role::Moderator] {
+        assert_eq!(members.set_role(&scope, side.moderator, role).await.expect("set"), before);
+        before = role;
+    }
+    let mut before = Status::Active;
+    for status in [Status::Active, Status::Suspended, Status::Suspended, Status::Active] {
+        assert_eq!(members.set_status(&scope, side.plain, status).await.expect("set"), before);
+        before = status;
+    }
+}
+
+/// The last owner who is active is neither demoted nor suspended, by themselves, by another owner or by the operator.
+pub async fn the_last_active_owner_stays(world: &World) {
+    let (side, members) = (&world.a, &world.stores.members);
+    let scopes = [world.scope(side, side.owner).await, side.operator()];
+    let stays = async || {
+        for scope in &scopes {
+            for role in [Role::Member, Role::Moderator, Role::Admin] {
+                let changed = members.set_role(scope, side.owner, role).await;
+                assert_eq!(refusal(changed), Some(Kind::LastOwner), "{scope:?} {}", role.name());
+            }
+            let changed = members.set_status(scope, side.owner, Status::Suspended).await;
+            assert_eq!(refusal(changed), Some(Kind::LastOwner), "{scope:?}");
+        }
+        let owner = members.get(&side.operator(), side.owner).await.expect("there");
+        assert_eq!((owner.role, owner.status), (Role::Owner, Status::Active));
+    };
+    // The other community's owner keeps the other community.
+    stays().await;
+    members.set_role(&side.operator(), side.owner, Role::Owner).await.expect("nothing changes");
+    members.set_status(&side.operator(), side.owner, Status::Active).await.expect("nothing changes");
+    members.set_role(&side.operator(), side.admin, Role::Owner).await.expect("appointed");
+    members.set_status(&side.operator(), side.admin, Status::Suspended).await.expect("one is left");
+    stays().await;
+    members.set_role(&side.operator(), side.admin, Role::Admin).await.expect("they kept nothing");
+    stays().await;
+    members.set_role(&side.operator(), side.moderator, Role::Owner).await.expect("appointed");
+    members.set_role(&side.operator(), side.owner, Role::Member).await.expect("somebody else is there");
+    let last = members.set_status(&side.operator(), side.moderator, Status::Suspended).await;
+    assert_eq!(refusal(last), Some(Kind::LastOwner));
+}
+
+/// Of two owners who remove each other at the same moment, in one process or in two, one stays.
+pub async fn owners_who_remove_each_other_at_once_leave_one(world: &World) {
+    let other = world.another_instance().await;
+    for round in 0..12 {
+        let side = if round % 2 == 0 { &world.a } else { &world.b };
+        let operator = side.operator();
+        let rival = new(&format!("Rival {round}"), None, Some(Role::Owner));
+        let rival = world.stores.members.add(&operator, rival).await.expect("added").id;
+        let all = world.stores.members.list(&operator).await.expect("listed");
+        let active = |member: &&crate::Member| member.role == Role::Owner && member.status == Status::Active;
+        let owners: Vec<_> = all.iter().filter(active).map(|member| member.id).collect();
+        assert_eq!(owners.len(), 2, "the one who stayed, and a rival");
+        let tasks = Tasks::new();
+        let start = Arc::new(Barrier::new(2));
+        let mut running = Vec::new();
+        for (at, whom) in owners.iter().copied().enumerate() {
+            let by = if whom == rival {
+                owners.iter().copied().find(|owner| *owner != rival)
+            } else {
+                Some(rival)
+            };
+            let scope = world.scope(side, by.expect("the other")).await;
+            // The first round in one process, the others in two.
+            let stores = if at == 0 || round == 0 { world.stores.clone() } else { other.clone() };
+            let start = Arc::clone(&start);
+            running.push(tasks.spawn(async move {
+                start.wait().await;
+                match round % 4 {
+                    0 | 1 => stores.members.set_role(&scope, whom, Role::Member).await.map(drop),
+                    _ => stores.members.set_status(&scope, whom, Status::Suspended).await.map(drop),
+                }
+            }));
+        }
+        let mut refused = Vec::new();
+        for task in running {
+            refused.extend(refusal(task.await.expect("no task fails")));
+        }
+        assert_eq!(refused, [Kind::LastOwner], "one of the two is refused");
+        let left = world.stores.members.list(&operator).await.expect("listed");
+        assert_eq!(left.iter().filter(active).count(), 1);
+    }
+}
+
 /// With a scope of one community, the ids of another reach nobody and change nothing.
 pub async fn ids_of_another_community_reach_nobody(world: &World) {
     let (scope, members) = (world.a.operator(), &world.stores.members);
@@ -173,6 +266,8 @@ pub async fn plans_are_given_replaced_and_ended(world: &World) {
     world.clock.advance(std::time::Duration::from_secs(5));
     members.end_entitlement(&scope, side.plain, "gold").await.expect("ending twice is no error");
     assert!(plans().await.iter().all(|plan| plan.until < Some(world.now())), "the first end stays");
+    let ended = members.end_entitlement(&scope, side.plain, "platinum").await;
+    assert_eq!(refusal(ended), Some(Kind::Invalid));
     let unknown = Entitlement { plan: "platinum".to_owned(), until: None };
     assert_eq!(refusal(members.entitle(&scope, side.plain, unknown).await), Some(Kind::Invalid));
 }

@@ -266,7 +266,7 @@ pub async fn an_end_elsewhere_holds_for_the_next_call(world: &World) {
         let ended = match how {
             0 => other.sessions.end(&own, signed_in.session).await,
             1 => other.sessions.end_all(&own, side.plain).await.map(drop),
-            _ => other.members.set_status(&side.operator(), side.plain, Status::Suspended).await,
+            _ => other.members.set_status(&side.operator(), side.plain, Status::Suspended).await.map(drop),
         };
         ended.expect("ended");
         assert_eq!(world.session(side, token).await, None);

@@ -8,7 +8,7 @@ use tokio::sync::Barrier;
 
 use super::visits::Visit;
 use super::{World, refusal};
-use crate::{Kind, NewSession, Status, Strangers};
+use crate::{Kind, NewMember, NewSession, Status, Strangers};
 
 /// A link signs the member with that address in, once.
 pub async fn a_link_signs_its_member_in_once(world: &World) {
@@ -128,23 +128,61 @@ pub async fn a_stranger_joins_only_where_strangers_may(world: &World) {
     assert_eq!((again.member, again.joined), (signed_in.member, false), "one address is one member");
 }
 
-/// A suspended member gets no link, and one that was asked for before lets them in only once they are restored.
+/// A suspended member gets no link, and neither one that was asked for before nor one from meanwhile works once they are
+/// restored.
 pub async fn a_suspended_member_gets_neither_link_nor_session(world: &World) {
     let (side, members) = (&world.a, &world.stores.members);
     let scope = side.operator();
     let (before, _) = world.ask(side, "plain@example.org", Strangers::Refuse, None).await;
+    let (others, _) = world.ask(side, "paying@example.org", Strangers::Refuse, None).await;
     members.set_status(&scope, side.plain, Status::Suspended).await.expect("suspended");
     let (invitation, _) = world.invite(side, world.new_invitation(side)).await;
+    let mut meanwhile = Vec::new();
     for (strangers, invitation) in
         [(Strangers::Refuse, None), (Strangers::Join, None), (Strangers::Join, Some(invitation))]
     {
         let (visit, send) = world.ask(side, "plain@example.org", strangers, invitation).await;
         assert!(!send, "{strangers:?}");
         assert_eq!(world.redeem(side, visit).await, None);
+        meanwhile.push(visit);
     }
     assert_eq!(world.redeem(side, before).await, None);
     members.set_status(&scope, side.plain, Status::Active).await.expect("restored");
-    assert!(world.redeem(side, before).await.is_some(), "what was refused is not used up");
+    for visit in meanwhile.into_iter().chain([before]) {
+        assert_eq!(world.redeem(side, visit).await, None, "it is no longer asked for");
+    }
+    world.sign_in(side, "plain@example.org").await;
+    assert!(world.redeem(side, others).await.is_some(), "nobody else's link is touched");
+}
+
+/// A link is sent to the address that is kept for the member, however it was typed; letters outside ASCII are no others.
+pub async fn a_link_goes_to_the_address_that_is_kept(world: &World) {
+    let (side, sessions) = (&world.a, &world.stores.sessions);
+    let members = &world.stores.members;
+    for email in ["Kim@kilo.example", "zo\u{eb}@example.org"] {
+        let new = NewMember { name: "Somebody".to_owned(), email: Some(email.to_owned()), role: None };
+        members.add(&side.operator(), new).await.expect("added");
+    }
+    let sent_to = async |typed: &str, strangers| {
+        let new = world.new_sign_in(side, typed);
+        sessions.ask(side.community.id, new, strangers, None).await.expect("the store answers")
+    };
+    for (typed, kept) in [
+        ("plain@example.org", "Plain@example.org"),
+        (" PLAIN@EXAMPLE.ORG ", "Plain@example.org"),
+        ("kim@KILO.example", "Kim@kilo.example"),
+        ("ZO\u{eb}@example.org", "zo\u{eb}@example.org"),
+    ] {
+        for strangers in [Strangers::Refuse, Strangers::Join] {
+            assert_eq!(sent_to(typed, strangers).await.as_deref(), Some(kept), "{typed:?}");
+        }
+    }
+    for other in ["\u{212a}im@kilo.example", "kim@\u{212a}ilo.example", "zo\u{cb}@example.org"] {
+        assert_eq!(sent_to(other, Strangers::Refuse).await, None, "{other:?}");
+        let found = members.find_by_email(&side.operator(), other).await.expect("the store answers");
+        assert_eq!(found, None, "{other:?}");
+        assert_eq!(sent_to(other, Strangers::Join).await.as_deref(), Some(other), "a stranger's own address");
+    }
 }
 
 /// An address is the same whatever its case and the space around it.

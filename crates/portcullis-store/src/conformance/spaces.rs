@@ -38,6 +38,7 @@ pub async fn malformed_short_names_are_invalid(world: &World) {
         assert_eq!(refusal(created), Some(Kind::Invalid), "{slug:?}");
         assert_eq!(refusal(spaces.create_plan(&scope, plan(slug)).await), Some(Kind::Invalid), "{slug:?}");
     }
+    assert_eq!(refusal(spaces.create_plan(&scope, plan("-gold")).await), Some(Kind::Invalid));
 }
 
 /// A plan nobody created opens nothing: the call is refused and changes nothing.

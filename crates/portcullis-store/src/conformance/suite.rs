@@ -30,6 +30,7 @@ macro_rules! conformance {
                 a_change_of_plans_holds_for_the_next_call
                 a_suspended_member_is_nobody_until_restored
                 a_change_of_role_holds_for_the_next_call
+                a_key_never_rises_above_its_ceiling
                 a_change_of_access_holds_for_the_next_call
                 a_new_space_is_closed_to_all_but_staff
                 a_key_tells_who_acts
@@ -45,6 +46,9 @@ macro_rules! conformance {
                 a_member_may_read_themselves_and_nobody_else
                 only_admins_change_members
                 only_owners_touch_staff
+                a_change_tells_what_was_before
+                the_last_active_owner_stays
+                owners_who_remove_each_other_at_once_leave_one
                 ids_of_another_community_reach_nobody
                 plans_are_given_replaced_and_ended
                 members_are_listed_oldest_first
@@ -63,7 +67,10 @@ macro_rules! conformance {
                 a_hash_in_use_is_a_conflict
                 an_unknown_actor_is_invalid_and_nothing_is_kept
                 a_key_never_acts_above_its_maker
+                nobody_makes_a_key_that_is_another_member
+                a_key_makes_none_stronger_or_longer_lived
                 revoking_twice_keeps_the_first_time
+                nobody_revokes_a_key_above_them
                 only_admins_handle_keys
                 ids_of_another_community_revoke_nothing
             }
@@ -106,6 +113,7 @@ macro_rules! conformance {
                 a_link_counts_in_its_own_community_only
                 a_stranger_joins_only_where_strangers_may
                 a_suspended_member_gets_neither_link_nor_session
+                a_link_goes_to_the_address_that_is_kept
                 an_address_is_one_whatever_its_case
                 malformed_addresses_and_tokens_in_use_are_refused
                 one_address_at_once_is_one_member
@@ -119,6 +127,8 @@ macro_rules! conformance {
                 an_ended_or_withdrawn_invitation_lets_nobody_in
                 an_invitation_changes_nothing_for_a_member
                 only_admins_invite_and_only_owners_invite_staff
+                nobody_withdraws_what_they_could_not_have_made
+                invitations_are_listed_with_who_made_them
                 malformed_invitations_are_refused_and_not_kept
                 an_invitation_counts_in_its_own_community_only
             }

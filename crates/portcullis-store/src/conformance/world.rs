@@ -8,13 +8,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use portcullis_core::{
-    AbilitySet, Actor, Clock, CommunityId, DocumentId, Grant, KeyId, ManualClock, MemberId, Role, Scope,
-    SpaceId, Tier, Token, TokenHash, TokenKind,
+    AbilitySet, Actor, Clock, CommunityId, DocumentId, Grant, KeyBounds, KeyId, ManualClock, MemberId, Role,
+    Scope, SpaceId, Tier, Token, TokenHash, TokenKind,
 };
 
 use crate::{
-    Chunk, Community, DocumentText, Entitlement, KeyActor, KeyInfo, NewCommunity, NewDocument, NewKey,
-    NewMember, NewSpace, Passage, Plan, Query, SpaceAccess, Stores,
+    Chunk, Community, DocumentText, Entitlement, KeyActor, KeyIdentity, KeyInfo, NewCommunity, NewDocument,
+    NewKey, NewMember, NewSpace, Passage, Plan, Query, SpaceAccess, Stores,
 };
 
 /// How the suite reaches an adapter: data of its own for each harness, and instances that share it.
@@ -133,12 +133,29 @@ impl World {
         (hash, self.stores.keys.create(&side.operator(), new).await.expect("the key is stored"))
     }
 
+    /// The scope that the identify phase would make for a key now.
+    pub async fn by_key(&self, side: &Side, hash: TokenHash) -> Scope {
+        let found = self.stores.identity.key(side.community.id, hash, self.now()).await;
+        let KeyIdentity { key, member, abilities, expires, standing } =
+            found.expect("the store answers").expect("the key works");
+        let scope = grant(Grant {
+            community: side.community.id,
+            actor: member.map_or(Actor::Key(key), Actor::Member),
+            role: standing.role,
+            abilities,
+            spaces: standing.spaces,
+            tier: side.community.tier,
+        });
+        scope.by_key(KeyBounds { key, expires })
+    }
+
     /// A key that is not stored yet.
     pub fn new_key(&self, side: &Side, actor: KeyActor, expires: Option<Timestamp>) -> NewKey {
         let (_, token) = Token::issue(TokenKind::ApiKey, &side.community.locator);
         NewKey {
             name: "a key".to_owned(),
             actor,
+            ceiling: None,
             abilities: AbilitySet::SESSION,
             expires,
             hash: token.hash(),

@@ -11,11 +11,12 @@ use portcullis_core::{
     AbilitySet, Action, Actor, CommunityId, DocumentId, Grant, KeyId, MemberId, Role, Scope, SpaceId, Tier,
     TokenHash,
 };
+use tokio::sync::Barrier;
 
 use crate::{
-    Community, CommunityRef, Content, Directory, Document, Entitlement, Identity, KeyIdentity, KeyInfo, Keys,
-    Kind, Member, Members, NewCommunity, NewDocument, NewKey, NewMember, Passage, PutOutcome, Query, Result,
-    SessionIdentity, SourceEntry, Standing, Status, Stores,
+    Community, CommunityRef, Content, Directory, Document, Entitlement, Identity, KeyActor, KeyIdentity,
+    KeyInfo, Keys, Kind, Member, Members, NewCommunity, NewDocument, NewKey, NewMember, Passage, PutOutcome,
+    Query, Result, SessionIdentity, SourceEntry, Standing, Status, Stores,
 };
 
 /// How a store is wrong.
@@ -49,6 +50,14 @@ pub enum Flaw {
     ForgetfulKeys,
     /// A key may act for somebody above its maker.
     RaisingKeys,
+    /// A key may be another member.
+    BorrowedKeys,
+    /// A key makes any key that its role may make.
+    BreedingKeys,
+    /// A key rises with its member.
+    RisingKeys,
+    /// Whoever may revoke keys revokes those of people above them.
+    LevellingKeys,
     /// Keys of any community are accepted in each.
     WanderingKeys,
     /// What was once true of a key or a member stays true.
@@ -59,6 +68,12 @@ pub enum Flaw {
     LenientSuspension,
     /// Anyone who may change members may make and change staff.
     RaisingMembers,
+    /// What a member was before a change is not told.
+    ForgetfulChanges,
+    /// The last owner may go.
+    OwnerlessCommunities,
+    /// Whether an owner is the last one is looked up first and relied on later.
+    RacingOwners,
     /// An address is only found in the case it was written in.
     CaseSensitiveAddresses,
     /// A slug in use gives the community that has it.
@@ -69,7 +84,7 @@ pub enum Flaw {
 
 impl Flaw {
     /// Every flaw.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 29] = [
         Self::LeakySearch,
         Self::LeakyDocument,
         Self::LeakyTitles,
@@ -84,11 +99,18 @@ impl Flaw {
         Self::ChattySearch,
         Self::ForgetfulKeys,
         Self::RaisingKeys,
+        Self::BorrowedKeys,
+        Self::BreedingKeys,
+        Self::RisingKeys,
+        Self::LevellingKeys,
         Self::WanderingKeys,
         Self::StaleIdentity,
         Self::LateEnd,
         Self::LenientSuspension,
         Self::RaisingMembers,
+        Self::ForgetfulChanges,
+        Self::OwnerlessCommunities,
+        Self::RacingOwners,
         Self::CaseSensitiveAddresses,
         Self::SharedSlugs,
         Self::StubbornDirectory,
@@ -96,7 +118,12 @@ impl Flaw {
 
     /// The same stores with this flaw.
     pub fn into_stores(self, right: Stores) -> Stores {
-        let wrong = Arc::new(Wrong { flaw: self, right: right.clone(), memory: Mutex::default() });
+        let wrong = Arc::new(Wrong {
+            flaw: self,
+            right: right.clone(),
+            memory: Mutex::default(),
+            both: Barrier::new(2),
+        });
         Stores {
             directory: Arc::clone(&wrong) as _,
             identity: Arc::clone(&wrong) as _,
@@ -113,6 +140,7 @@ struct Wrong {
     flaw: Flaw,
     right: Stores,
     memory: Mutex<Memory>,
+    both: Barrier,
 }
 
 #[derive(Debug, Default)]
@@ -272,6 +300,12 @@ impl Identity for Wrong {
                 found = found.or(self.right.identity.key(other.id, hash, now).await?);
             }
         }
+        if let Some(found) = found.as_mut()
+            && let (Flaw::RisingKeys, Some(member)) = (self.flaw, found.member)
+            && let Some(standing) = self.right.identity.standing(community, member, now).await?
+        {
+            found.standing = standing;
+        }
         if let Some(found) = &found {
             self.memory().keys.push((hash, found.clone()));
         }
@@ -329,8 +363,12 @@ impl Identity for Wrong {
 #[async_trait]
 impl Keys for Wrong {
     async fn create(&self, own: &Scope, new: NewKey) -> Result<KeyInfo> {
-        let raised =
-            if own.may(Action::WriteKeys) { self.writing(own, Flaw::RaisingKeys) } else { own.clone() };
+        let flaw = match own.key() {
+            Some(_) => Flaw::BreedingKeys,
+            None if new.ceiling.is_none() && matches!(new.actor, KeyActor::Member(_)) => Flaw::BorrowedKeys,
+            None => Flaw::RaisingKeys,
+        };
+        let raised = if own.may(Action::WriteKeys) { self.writing(own, flaw) } else { own.clone() };
         self.right.keys.create(&raised, new).await
     }
 
@@ -339,7 +377,12 @@ impl Keys for Wrong {
     }
 
     async fn revoke(&self, own: &Scope, key: KeyId) -> Result<()> {
-        if self.is(Flaw::ForgetfulKeys) { Ok(()) } else { self.right.keys.revoke(own, key).await }
+        if self.is(Flaw::ForgetfulKeys) {
+            return Ok(());
+        }
+        let raised =
+            if own.may(Action::WriteKeys) { self.writing(own, Flaw::LevellingKeys) } else { own.clone() };
+        self.right.keys.revoke(&raised, key).await
     }
 }
 
@@ -363,12 +406,16 @@ impl Members for Wrong {
         Ok(found.filter(|member| !self.is(Flaw::CaseSensitiveAddresses) || exact(member)))
     }
 
-    async fn set_role(&self, own: &Scope, member: MemberId, role: Role) -> Result<()> {
-        self.right.members.set_role(&self.raised(own), member, role).await
+    async fn set_role(&self, own: &Scope, member: MemberId, role: Role) -> Result<Role> {
+        self.make_way(own, member, role < Role::Owner).await?;
+        let before = self.right.members.set_role(&self.raised(own), member, role).await?;
+        Ok(if self.is(Flaw::ForgetfulChanges) { role } else { before })
     }
 
-    async fn set_status(&self, own: &Scope, member: MemberId, status: Status) -> Result<()> {
-        self.right.members.set_status(&self.raised(own), member, status).await
+    async fn set_status(&self, own: &Scope, member: MemberId, status: Status) -> Result<Status> {
+        self.make_way(own, member, status == Status::Suspended).await?;
+        let before = self.right.members.set_status(&self.raised(own), member, status).await?;
+        Ok(if self.is(Flaw::ForgetfulChanges) { status } else { before })
     }
 
     async fn entitle(&self, own: &Scope, member: MemberId, entitlement: Entitlement) -> Result<()> {
@@ -395,6 +442,26 @@ impl Members for Wrong {
 }
 
 impl Wrong {
+    /// Sees to it that the right store lets an owner go: with another one whom nobody appointed.
+    async fn make_way(&self, own: &Scope, member: MemberId, leaves: bool) -> Result<()> {
+        let racing = self.is(Flaw::RacingOwners);
+        if !leaves || !(racing || self.is(Flaw::OwnerlessCommunities)) {
+            return Ok(());
+        }
+        let operator = scope(own.community(), &[]);
+        let all = self.right.members.list(&operator).await?;
+        let mut owners = all.iter().filter(|one| one.role == Role::Owner && one.status == Status::Active);
+        if !owners.any(|owner| owner.id == member) {
+            return Ok(());
+        }
+        if racing {
+            // Two that come together have both counted two before either goes.
+            self.both.wait().await;
+        }
+        let spare = NewMember { name: "Nobody".to_owned(), email: None, role: Some(Role::Owner) };
+        self.right.members.add(&operator, spare).await.map(drop)
+    }
+
     fn raised(&self, own: &Scope) -> Scope {
         if own.may(Action::WriteMembers) { self.writing(own, Flaw::RaisingMembers) } else { own.clone() }
     }

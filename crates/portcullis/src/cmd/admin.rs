@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, anyhow};
 use jiff::{Timestamp, ToSpan as _};
-use portcullis_audit::Use;
+use portcullis_audit::{Change, Use};
 use portcullis_core::{AbilitySet, KeyAbility, MemberId, Role, Scope, Tier};
 use portcullis_store::{
     Community, CommunityRef, Entitlement, KeyActor, Member, NewCommunity, NewMember, NewSpace, Plan, Space,
@@ -15,7 +15,7 @@ use portcullis_store::{
 };
 
 use crate::args::{CommunityCommand, Configured, KeyCommand, MemberCommand, PlanCommand, SpaceCommand};
-use crate::instance::{self, Kept};
+use crate::instance::{self, Kept, Wanted};
 use crate::out;
 
 fn open(config: &Configured) -> Result<Kept> {
@@ -95,8 +95,10 @@ pub(super) async fn member(config: &Configured, command: MemberCommand) -> Resul
             let member = kept.stores.members.add(&scope, NewMember { name, email, role }).await?;
             kept.record(&community, "member.added", vec![member.id.into()], Some(member.role.name())).await?;
             for plan in plans {
+                let change =
+                    Change::new("entitlement.given", vec![member.id.into()]).plans([plan.plan.as_str()]);
                 kept.stores.members.entitle(&scope, member.id, plan).await?;
-                kept.record(&community, "entitlement.given", vec![member.id.into()], None).await?;
+                kept.record_in_full(&community, change).await?;
             }
             out::line(format_args!("added {} as {}", member.id, member.role.name()));
             kept.close().await?;
@@ -111,8 +113,10 @@ pub(super) async fn member(config: &Configured, command: MemberCommand) -> Resul
         MemberCommand::Role { at, member, role } => {
             let (kept, community, scope) = enter(config, &at.community).await?;
             let (member, role) = (parse_member(&member)?, parse_role(&role)?);
-            kept.stores.members.set_role(&scope, member, role).await?;
-            kept.record(&community, "role.changed", vec![member.into()], Some(role.name())).await?;
+            let before = kept.stores.members.set_role(&scope, member, role).await?;
+            let change =
+                Change::new("role.changed", vec![member.into()]).before(before.name()).to(role.name());
+            kept.record_in_full(&community, change).await?;
             out::line(format_args!("{member} is now {}", role.name()));
             kept.close().await?;
         }
@@ -125,8 +129,10 @@ pub(super) async fn member(config: &Configured, command: MemberCommand) -> Resul
         MemberCommand::Entitle { at, member, plan } => {
             let (kept, community, scope) = enter(config, &at.community).await?;
             let (member, entitlement) = (parse_member(&member)?, entitlement(&plan)?);
+            let change =
+                Change::new("entitlement.given", vec![member.into()]).plans([entitlement.plan.as_str()]);
             kept.stores.members.entitle(&scope, member, entitlement).await?;
-            kept.record(&community, "entitlement.given", vec![member.into()], None).await?;
+            kept.record_in_full(&community, change).await?;
             out::line(format_args!("{member} has {plan}"));
             kept.close().await?;
         }
@@ -134,7 +140,8 @@ pub(super) async fn member(config: &Configured, command: MemberCommand) -> Resul
             let (kept, community, scope) = enter(config, &at.community).await?;
             let member = parse_member(&member)?;
             kept.stores.members.end_entitlement(&scope, member, &plan).await?;
-            kept.record(&community, "entitlement.ended", vec![member.into()], None).await?;
+            let change = Change::new("entitlement.ended", vec![member.into()]).plans([plan.as_str()]);
+            kept.record_in_full(&community, change).await?;
             out::line(format_args!("{member} no longer has {plan}"));
             kept.close().await?;
         }
@@ -145,12 +152,14 @@ pub(super) async fn member(config: &Configured, command: MemberCommand) -> Resul
 async fn set_status(config: &Configured, community: &str, member: &str, status: Status) -> Result<()> {
     let (kept, community, scope) = enter(config, community).await?;
     let member = parse_member(member)?;
-    kept.stores.members.set_status(&scope, member, status).await?;
-    let (action, word) = match status {
-        Status::Active => ("member.restored", "active"),
-        Status::Suspended => ("member.suspended", "suspended"),
+    let before = kept.stores.members.set_status(&scope, member, status).await?;
+    let action = match status {
+        Status::Active => "member.restored",
+        Status::Suspended => "member.suspended",
     };
-    kept.record(&community, action, vec![member.into()], None).await?;
+    let word = status_name(status);
+    let change = Change::new(action, vec![member.into()]).before(status_name(before)).to(word);
+    kept.record_in_full(&community, change).await?;
     out::line(format_args!("{member} is {word}"));
     kept.close().await
 }
@@ -161,7 +170,8 @@ pub(super) async fn plan(config: &Configured, command: PlanCommand) -> Result<Ex
             let (kept, community, scope) = enter(config, &at.community).await?;
             let name = name.unwrap_or_else(|| slug.clone());
             kept.stores.spaces.create_plan(&scope, Plan { slug: slug.clone(), name }).await?;
-            kept.record(&community, "plan.created", vec![community.id.into()], None).await?;
+            let change = Change::new("plan.created", vec![community.id.into()]).plans([slug.as_str()]);
+            kept.record_in_full(&community, change).await?;
             out::line(format_args!("created plan {slug}"));
             kept.close().await?;
         }
@@ -183,7 +193,7 @@ pub(super) async fn space(config: &Configured, command: SpaceCommand) -> Result<
             let name = name.unwrap_or_else(|| slug.clone());
             let new = NewSpace { slug, name, access: parse_access(&access) };
             let space = kept.stores.spaces.create(&scope, new).await?;
-            kept.record(&community, "space.created", vec![space.id.into()], None).await?;
+            kept.record_in_full(&community, opened("space.created", &space, &space.access)).await?;
             out::line(space_line(&space));
             kept.close().await?;
         }
@@ -201,8 +211,9 @@ pub(super) async fn space(config: &Configured, command: SpaceCommand) -> Result<
                 .iter()
                 .find(|space| space.slug == slug)
                 .ok_or_else(|| unknown("space", &slug, spaces.iter().map(|space| space.slug.as_str())))?;
+            let change = opened("space.opened", space, &parse_access(&access));
             kept.stores.spaces.set_access(&scope, space.id, parse_access(&access)).await?;
-            kept.record(&community, "space.opened", vec![space.id.into()], None).await?;
+            kept.record_in_full(&community, change).await?;
             out::line(format_args!("{slug} can be read by {access}"));
             kept.close().await?;
         }
@@ -212,15 +223,17 @@ pub(super) async fn space(config: &Configured, command: SpaceCommand) -> Result<
 
 pub(super) async fn key(config: &Configured, command: KeyCommand) -> Result<ExitCode> {
     match command {
-        KeyCommand::Create { at, name, member, ability, role, plan, expires } => {
+        KeyCommand::Create { at, name, member, ceiling, ability, role, plan, expires } => {
             let (kept, community, _) = enter(config, &at.community).await?;
             let abilities = ability.iter().map(|word| parse_ability(word)).collect::<Result<AbilitySet>>()?;
             let actor = match member {
                 Some(member) => KeyActor::Member(parse_member(&member)?),
                 None => KeyActor::Backend { role: parse_role(&role)?, plans: plan },
             };
+            let ceiling = ceiling.map(|role| parse_role(&role)).transpose()?;
             let expires = expires.map(|text| parse_expiry(&text, kept.clock.now())).transpose()?;
-            let (text, id) = kept.issue_key(&community, &name, actor, abilities, expires).await?;
+            let wanted = Wanted { name: &name, actor, ceiling, abilities, expires };
+            let (text, id) = kept.issue_key(&community, wanted).await?;
             kept.close().await?;
             out::note(format_args!("key {id} was created. It is shown this once:"));
             out::line(text.expose());
@@ -273,6 +286,16 @@ fn parse_member(text: &str) -> Result<MemberId> {
     text.parse().map_err(|error| anyhow!("{error}; `portcullis member list` shows the ids"))
 }
 
+/// What opens a space now.
+fn opened(action: &'static str, space: &Space, access: &SpaceAccess) -> Change {
+    let (word, plans) = match access {
+        SpaceAccess::Staff => ("staff", &[][..]),
+        SpaceAccess::Members => ("members", &[][..]),
+        SpaceAccess::Plans(plans) => ("plans", plans.as_slice()),
+    };
+    Change::new(action, vec![space.id.into()]).to(word).plans(plans.iter().map(String::as_str))
+}
+
 fn parse_access(text: &str) -> SpaceAccess {
     match text {
         "staff" => SpaceAccess::Staff,
@@ -300,11 +323,15 @@ fn parse_expiry(text: &str, now: Timestamp) -> Result<Timestamp> {
     }
 }
 
-fn member_line(member: &Member) -> String {
-    let status = match member.status {
+const fn status_name(status: Status) -> &'static str {
+    match status {
         Status::Active => "active",
         Status::Suspended => "suspended",
-    };
+    }
+}
+
+fn member_line(member: &Member) -> String {
+    let status = status_name(member.status);
     let plans: Vec<_> = member
         .entitlements
         .iter()

@@ -3,7 +3,7 @@
 //! It goes the way a user goes: `init` in a temporary folder, communities and content through the stores and the
 //! importer, `serve` on a real socket, `check` against it. The folder is removed when the demo ends.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use portcullis_store::{Entitlement, KeyActor, NewCommunity, NewMember, NewSpace,
 
 use super::{check, import, serve, target};
 use crate::args::{DemoArgs, Format};
-use crate::instance::{Instance, Kept};
+use crate::instance::{Instance, Kept, Wanted};
 use crate::out;
 
 /// A text of the demo: its path within the community's folder, and what it says.
@@ -106,6 +106,9 @@ pub(super) async fn run(args: DemoArgs) -> Result<ExitCode> {
     }
     if args.format == Format::Human {
         out::print(how_to_try(serving.address, &people));
+        if let (Some(operator), Some(token)) = (&serving.operator, &config.secrets.operator_token) {
+            out::print(how_to_watch(&operator.url, token));
+        }
     }
     serve::asked_to_stop().await?;
     serve::stop(instance, serving).await?;
@@ -117,6 +120,7 @@ fn configure(folder: &Path, listen: SocketAddr) -> Result<Config> {
     let listen = free(listen)?;
     let flags = Flags::none()
         .with("--listen", "listen.member", listen.to_string())
+        .with("--listen", "listen.operator", SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0).to_string())
         .with("--listen", "public_url", format!("http://{listen}"))
         .with("demo", "mail.kind", "outbox")
         .with("demo", "mail.outbox", "outbox")
@@ -200,7 +204,9 @@ async fn settle(kept: &Kept, folder: &Path, demo: &'static Demo) -> Result<Peopl
         }
         let abilities: AbilitySet =
             [KeyAbility::Chat, KeyAbility::Search, KeyAbility::Personal].into_iter().collect();
-        let (text, _) = kept.issue_key(&community, "demo", KeyActor::Member(member), abilities, None).await?;
+        let actor = KeyActor::Member(member);
+        let wanted = Wanted { name: "demo", actor, ceiling: None, abilities, expires: None };
+        let (text, _) = kept.issue_key(&community, wanted).await?;
         keys.push(text);
     }
     let [member, payer, _] = <[Secret<String>; 3]>::try_from(keys).ok().context("three keys were made")?;
@@ -210,6 +216,14 @@ async fn settle(kept: &Kept, folder: &Path, demo: &'static Demo) -> Result<Peopl
 /// Where the demo's people would get their mail.
 fn address(name: &str, demo: &Demo) -> String {
     format!("{}@{}.example", name.to_lowercase(), demo.slug)
+}
+
+fn how_to_watch(url: &str, token: &Secret<String>) -> String {
+    format!(
+        "\nWatch it as its operator does, in numbers for Prometheus:\n\n\
+         curl {url}/metrics \\\n  -H 'Authorization: Bearer {}'\n",
+        token.expose()
+    )
 }
 
 fn how_to_try(address: SocketAddr, people: &[People]) -> String {

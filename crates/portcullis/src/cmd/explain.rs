@@ -7,7 +7,8 @@ use portcullis_check::catalogue::CONTROLS;
 use portcullis_check::checks::CHECKS;
 use portcullis_core::{Action, Role};
 use portcullis_guard::pipeline;
-use portcullis_http::{Access, ROUTES, stack};
+use portcullis_http::operator::metrics::METRICS;
+use portcullis_http::{Access, OPERATOR_ROUTES, ROUTES, stack};
 use serde_json::json;
 
 use crate::args::Format;
@@ -18,10 +19,11 @@ pub(super) fn run(what: &str) -> Result<ExitCode> {
         "pipeline" => pipeline(),
         "routes" => routes(),
         "roles" => roles(),
+        "metrics" => metrics(),
         _ => {
             let code = what.to_uppercase();
             portcullis_check::explain(&code).or_else(|| portcullis_config::explain(&code)).ok_or_else(|| {
-                anyhow!("nothing is known of `{what}`; ask for a control such as TEN-05, a code such as CFG-012, pipeline, routes or roles")
+                anyhow!("nothing is known of `{what}`; ask for a control such as TEN-05, a code such as CFG-012, pipeline, routes, roles or metrics")
             })?
         }
     };
@@ -82,6 +84,26 @@ pub(super) fn routes() -> String {
             route.summary
         ));
     }
+    text.push_str("\nThe operator plane, on a listener of its own:\n\n");
+    for route in OPERATOR_ROUTES {
+        text.push_str(&format!(
+            "{:<6} {:<38} {:<24} {}\n",
+            "GET", route.path, "operator token", route.summary
+        ));
+    }
+    text
+}
+
+/// Every metric.
+pub(super) fn metrics() -> String {
+    let mut text = String::new();
+    for metric in METRICS {
+        let name = match metric.labels {
+            [] => metric.name.to_owned(),
+            labels => format!("{}{{{}}}", metric.name, labels.join(",")),
+        };
+        text.push_str(&format!("{name:<56} {:<10} {}\n", metric.kind.word(), metric.help));
+    }
     text
 }
 
@@ -113,6 +135,11 @@ mod tests {
     #[test]
     fn the_order_of_guards() {
         insta::assert_snapshot!(super::pipeline());
+    }
+
+    #[test]
+    fn the_list_of_metrics() {
+        insta::assert_snapshot!(super::metrics());
     }
 
     #[test]

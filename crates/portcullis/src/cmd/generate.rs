@@ -49,6 +49,15 @@ fn documents() -> Vec<(String, String)> {
             "docs/roles.md".to_owned(),
             fenced("Roles and actions", "Who may do what. A key does less, never more.", explain::roles()),
         ),
+        (
+            "docs/metrics.md".to_owned(),
+            fenced(
+                "Metrics",
+                "What `/metrics` of the operator plane tells, as `portcullis explain metrics` prints it. \
+                 [operating.md](operating.md) says what to watch.",
+                explain::metrics(),
+            ),
+        ),
         ("portcullis.example.toml".to_owned(), portcullis_config::example_toml()),
     ]);
     documents

@@ -16,6 +16,8 @@ use crate::{descriptors, out, tls};
 
 /// Connections that are only sent elsewhere, each for one short answer.
 const REDIRECT_CONNECTIONS: usize = 1_000;
+/// Connections of the operator and of what scrapes the metrics.
+const OPERATOR_CONNECTIONS: usize = 64;
 
 pub(super) async fn run(path: &Configured) -> Result<ExitCode> {
     let config = instance::configuration(path)?;
@@ -28,6 +30,9 @@ pub(super) async fn run(path: &Configured) -> Result<ExitCode> {
     let serving = start(&instance, &config).await?;
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     out::note(format_args!("portcullis serves on {scheme}://{}", serving.address));
+    if let Some(operator) = &serving.operator {
+        out::note(format_args!("the operator plane is at {}", operator.url));
+    }
     asked_to_stop().await?;
     tracing::info!("stopping: running requests may end");
     stop(instance, serving).await?;
@@ -38,8 +43,18 @@ pub(super) async fn run(path: &Configured) -> Result<ExitCode> {
 #[derive(Debug)]
 pub(super) struct Serving {
     pub(super) address: SocketAddr,
+    /// The operator plane, if there is one.
+    pub(super) operator: Option<OperatorServing>,
     task: tokio::task::JoinHandle<()>,
     redirect: Option<tokio::task::JoinHandle<()>>,
+}
+
+/// The operator plane's listener.
+#[derive(Debug)]
+pub(super) struct OperatorServing {
+    /// Where it is, as the operator on this machine types it.
+    pub(super) url: String,
+    task: tokio::task::JoinHandle<()>,
 }
 
 /// Listens and serves, and records that it does.
@@ -60,7 +75,20 @@ pub(super) async fn start(instance: &Instance, config: &Config) -> Result<Servin
         }
         None => None,
     };
+    let mut operator = match &instance.operator {
+        Some(operator) => {
+            let limits = ServerLimits { connections: OPERATOR_CONNECTIONS, ..limits };
+            let server = listen(config.listen.operator, "listen.operator", limits).await?;
+            Some((server, portcullis_http::operator_router(operator)))
+        }
+        None => None,
+    };
     if let Some(tls) = tls {
+        // On loopback what scrapes the metrics is on this machine, and the certificate is for another name.
+        operator = operator.map(|(server, router)| {
+            let local = config.listen.operator.ip().to_canonical().is_loopback();
+            (if local { server } else { server.with_tls(Arc::clone(&tls)) }, router)
+        });
         server = server.with_tls(Arc::clone(&tls));
         instance.tasks.spawn(tls::watch(tls, Arc::clone(clock), instance.tasks.closing()));
     }
@@ -84,7 +112,18 @@ pub(super) async fn start(instance: &Instance, config: &Config) -> Result<Servin
     let router = portcullis_http::redirect(&instance.app);
     #[expect(clippy::disallowed_methods, reason = "as above")]
     let redirect = redirect.map(|server| tokio::spawn(server.serve(router, instance.tasks.clone())));
-    Ok(Serving { address, task, redirect })
+    let operator = match operator {
+        Some((server, router)) => {
+            let local = config.tls.is_none() || config.listen.operator.ip().to_canonical().is_loopback();
+            let address = server.address().context("the operator's listener has no address")?;
+            let url = format!("{}://{address}", if local { "http" } else { "https" });
+            #[expect(clippy::disallowed_methods, reason = "as above")]
+            let task = tokio::spawn(server.serve(router, instance.tasks.clone()));
+            Some(OperatorServing { url, task })
+        }
+        None => None,
+    };
+    Ok(Serving { address, operator, task, redirect })
 }
 
 async fn listen(wanted: SocketAddr, key: &str, limits: ServerLimits) -> Result<Server> {
@@ -98,6 +137,9 @@ pub(super) async fn stop(instance: Instance, serving: Serving) -> Result<()> {
     served.context("the listener ended badly")?;
     if let Some(redirect) = serving.redirect {
         redirect.await.context("the redirecting listener ended badly")?;
+    }
+    if let Some(operator) = serving.operator {
+        operator.task.await.context("the operator's listener ended badly")?;
     }
     let stopped = Record { community: None, actor: ActorRef::Instance, event: Event::ServeStopped };
     instance.kept.journal.append(stopped).await.context("the audit journal cannot be written")?;

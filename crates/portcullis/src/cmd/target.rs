@@ -92,7 +92,6 @@ impl SelfTarget {
             target.inventory.openapi = Some(OpenApi::OnTarget("/openapi.json".to_owned()));
             target.inventory.permission_key = Some("x-action".to_owned());
             people.for_limits(first, config).await?;
-            people.builders(first).await?;
             people.with_ends(first).await?;
         }
         standing::describe(&mut target, &grounds, config)?;

@@ -77,6 +77,10 @@ async fn a_community_is_made_filled_and_guarded_from_the_command_line() {
     let (_, paid) = serving.ask(&bo_key, "What does the kettle do?").await;
     assert!(paid.contains("OPENCANARY") && paid.contains("PAIDCANARY") && !paid.contains("STAFFCANARY"));
 
+    let own = ["key", "create", "--community", "bakers", "x", "--member", &ada, "--ceiling"];
+    program.ok(&[&own[..], &["member"]].concat());
+    let above = program.run(&[&own[..], &["admin"]].concat());
+    assert!(!above.status.success() && text(&above.stderr).contains("above"), "{}", text(&above.stderr));
     program.ok(&["member", "lapse", "--community", "bakers", &bo, "plus"]);
     assert!(!serving.ask(&bo_key, "What does the kettle do?").await.1.contains("PAIDCANARY"));
     program.ok(&["member", "suspend", "--community", "bakers", &bo]);
@@ -91,6 +95,13 @@ async fn a_community_is_made_filled_and_guarded_from_the_command_line() {
     let verified = program.ok(&["audit", "verify"]);
     assert!(verified.contains("0 turns are open"), "{verified}");
     let records = program.ok(&["audit", "query", "--community", "bakers"]);
+    for told in [
+        r#""before":"active","detail":"suspended""#,
+        r#""plans":["plus"]"#,
+        r#""detail":"member","abilities":["chat""#,
+    ] {
+        assert!(records.contains(told), "{told} is not in the journal: {records}");
+    }
     for kind in ["turn.opened", "turn.closed", "key.revoked", "member.suspended", "content.imported"] {
         assert!(records.contains(kind), "{kind} is not in the journal");
     }

@@ -325,6 +325,7 @@ async fn member(
     let key = NewKey {
         name,
         actor: KeyActor::Member(member.id),
+        ceiling: None,
         abilities: AbilitySet::NONE.with(KeyAbility::Search),
         expires: None,
         hash: token.hash(),

@@ -25,11 +25,14 @@ async fn judged(off: &[&str]) -> Outcomes {
             .expect("a file");
         std::fs::write(program.path().join("secrets/csrf_secret"), "a".repeat(40)).expect("a file");
     }
-    let off: &[&str] = if off.is_empty() { &[] } else { &["--set", &set] };
-    let serving = program.serve(off).await;
+    // The mail to new members is read from a folder, by who runs the check.
+    let mail = ["mail.kind=outbox", "mail.outbox=outbox", "mail.from=no-reply@checks.example"];
+    let off = mail.into_iter().chain(Some(set.as_str()).filter(|_| !off.is_empty()));
+    let off: Vec<&str> = off.flat_map(|value| ["--set", value]).collect();
+    let serving = program.serve(&off).await;
     let at = Program::at(&serving);
     let check = ["check", "--format", "json", "--allow", "writes,load", "--set", &at];
-    let args: Vec<String> = check.iter().chain(off).map(|arg| (*arg).to_owned()).collect();
+    let args: Vec<String> = check.iter().chain(&off).map(|arg| (*arg).to_owned()).collect();
     let (program, output) = tokio::task::spawn_blocking(move || {
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let output = program.run(&args);

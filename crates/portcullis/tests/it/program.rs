@@ -72,8 +72,9 @@ impl Program {
     pub(crate) async fn serve_at(&self, port: u16, options: Options, origin: &str, more: &[&str]) -> Serving {
         let listen = format!("listen.member=127.0.0.1:{port}");
         let log = std::fs::File::create(self.path().join("serve.log")).expect("a log file");
+        let operator = ["--set", "listen.operator=127.0.0.1:0"];
         let child = self
-            .command(&[&["serve", "--set", &listen], more].concat())
+            .command(&[&["serve", "--set", &listen], &operator[..], more].concat())
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()

@@ -3,14 +3,15 @@
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use jiff::Timestamp;
-use portcullis_core::{InvitationId, Role, Token, TokenKind};
+use portcullis_audit::Change;
+use portcullis_core::{Actor, InvitationId, Role, Token, TokenKind};
 use portcullis_guard::{Code, Refusal};
-use portcullis_store::{CommunityRef, Entitlement, NewInvitation};
+use portcullis_store::{CommunityRef, Entitlement, InvitationInfo, NewInvitation};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::members::parse_role;
-use super::{change, in_days, ready, record};
+use super::{change, in_days, ready, record, record_in_full};
 use crate::routes::health::json;
 use crate::routes::{Call, id};
 
@@ -47,17 +48,50 @@ pub(in crate::routes) async fn add(call: Call) -> Result<Response, Refusal> {
         .await?
         .ok_or_else(|| Refusal::new(Code::NotFound, "there is no such thing here"))?;
     let (text, token) = Token::issue(TokenKind::Invitation, &community.locator);
+    let given: Vec<String> = plans.iter().map(|given| given.plan.clone()).collect();
     let entitlements = plans.into_iter().map(|Plan { plan, until }| Entitlement { plan, until }).collect();
     let new =
         NewInvitation { token: token.hash(), email, role, entitlements, uses: uses.unwrap_or(1), expires };
     let made = stores.sessions.invite(scope, new).await?;
-    record(&call, "invitation.made", vec![made.into()], Some(role.name())).await?;
+    let change = Change::new("invitation.made", vec![made.into()]).to(role.name());
+    record_in_full(&call, change.plans(given.iter().map(String::as_str))).await?;
     let link = format!("{}/join?token={}", call.app.origin_of(&community), text.expose());
     let mut body = json!({ "id": made, "link": link, "expires": expires });
     if let Some(object) = body.as_object_mut() {
         object.insert("role".to_owned(), json!(role.name()));
     }
     Ok(json(StatusCode::CREATED, &body))
+}
+
+/// Invitations that have not run out. What lets people in stands in none of them.
+pub(in crate::routes) async fn list(call: Call) -> Result<Response, Refusal> {
+    let invitations = call.app.stores().sessions.invitations(call.visit.scope()).await?;
+    let invitations: Vec<Value> = invitations.iter().map(shown).collect();
+    Ok(json(StatusCode::OK, &json!({ "invitations": invitations })))
+}
+
+fn shown(invitation: &InvitationInfo) -> Value {
+    let made_by = invitation.made_by.map(|maker| match maker {
+        Actor::Member(member) => json!({ "kind": "member", "id": member }),
+        Actor::Key(key) => json!({ "kind": "key", "id": key }),
+        Actor::Operator => json!({ "kind": "operator", "id": null }),
+    });
+    let plans: Vec<Value> = invitation
+        .entitlements
+        .iter()
+        .map(|given| json!({ "plan": given.plan, "until": given.until }))
+        .collect();
+    json!({
+        "id": invitation.id,
+        "made_by": made_by,
+        "role": invitation.role.name(),
+        "plans": plans,
+        "addressed": invitation.addressed,
+        "uses": invitation.uses,
+        "created": invitation.created,
+        "expires": invitation.expires,
+        "withdrawn": invitation.withdrawn,
+    })
 }
 
 pub(in crate::routes) async fn withdraw(call: Call) -> Result<Response, Refusal> {

@@ -3,13 +3,14 @@
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use jiff::Timestamp;
+use portcullis_audit::Change;
 use portcullis_core::{Action, MemberId, Role};
 use portcullis_guard::{Code, Refusal};
 use portcullis_store::{Entitlement, Member, NewMember, Status};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{change, ready, record, unknown};
+use super::{change, ready, record, record_in_full, unknown};
 use crate::routes::health::json;
 use crate::routes::{Call, id};
 
@@ -89,12 +90,14 @@ pub(in crate::routes) async fn update(call: Call) -> Result<Response, Refusal> {
     let status = status.as_deref().map(parse_status).transpose()?;
     let (members, scope) = (&call.app.stores().members, call.visit.scope());
     if let Some(role) = role {
-        members.set_role(scope, member, role).await?;
-        record(&call, "member.role", vec![member.into()], Some(role.name())).await?;
+        let before = members.set_role(scope, member, role).await?;
+        let change = Change::new("member.role", vec![member.into()]).before(before.name()).to(role.name());
+        record_in_full(&call, change).await?;
     }
     if let Some(status) = status {
-        members.set_status(scope, member, status).await?;
-        record(&call, "member.status", vec![member.into()], Some(status_name(status))).await?;
+        let before = status_name(members.set_status(scope, member, status).await?);
+        let change = Change::new("member.status", vec![member.into()]).before(before).to(status_name(status));
+        record_in_full(&call, change).await?;
     }
     let member = members.get(scope, member).await?;
     Ok(json(StatusCode::OK, &shown(&call, &member)))
@@ -106,16 +109,19 @@ pub(in crate::routes) async fn entitle(call: Call) -> Result<Response, Refusal> 
     ready(&call)?;
     let Until { until } = if call.body.is_empty() { Until { until: None } } else { change(&call)? };
     let plan = plan(&call)?;
+    let change = Change::new("member.entitled", vec![member.into()]).plans([plan.as_str()]);
     call.app.stores().members.entitle(call.visit.scope(), member, Entitlement { plan, until }).await?;
-    record(&call, "member.entitled", vec![member.into()], None).await?;
+    record_in_full(&call, change).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 pub(in crate::routes) async fn end_entitlement(call: Call) -> Result<Response, Refusal> {
     let member: MemberId = id(&call)?;
     ready(&call)?;
-    call.app.stores().members.end_entitlement(call.visit.scope(), member, &plan(&call)?).await?;
-    record(&call, "member.entitlement-ended", vec![member.into()], None).await?;
+    let plan = plan(&call)?;
+    call.app.stores().members.end_entitlement(call.visit.scope(), member, &plan).await?;
+    let change = Change::new("member.entitlement-ended", vec![member.into()]).plans([plan.as_str()]);
+    record_in_full(&call, change).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

@@ -2,13 +2,14 @@
 
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
+use portcullis_audit::Change;
 use portcullis_core::SpaceId;
 use portcullis_guard::Refusal;
 use portcullis_store::{NewSpace, Plan, Space, SpaceAccess};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{change, record, unknown};
+use super::{change, record_in_full, unknown};
 use crate::routes::health::json;
 use crate::routes::{Call, id};
 
@@ -48,7 +49,7 @@ pub(in crate::routes) async fn add(call: Call) -> Result<Response, Refusal> {
     let New { slug, name, access, plans } = change(&call)?;
     let access = parse(access.as_deref(), plans)?;
     let space = call.app.stores().spaces.create(call.visit.scope(), NewSpace { slug, name, access }).await?;
-    record(&call, "space.created", vec![space.id.into()], Some(access_name(&space.access))).await?;
+    record_in_full(&call, opened("space.created", space.id, &space.access)).await?;
     Ok(json(StatusCode::CREATED, &shown(&space)))
 }
 
@@ -56,9 +57,9 @@ pub(in crate::routes) async fn update(call: Call) -> Result<Response, Refusal> {
     let space: SpaceId = id(&call)?;
     let Changes { access, plans } = change(&call)?;
     let access = parse(access.as_deref(), plans)?;
-    let word = access_name(&access);
+    let change = opened("space.access", space, &access);
     call.app.stores().spaces.set_access(call.visit.scope(), space, access).await?;
-    record(&call, "space.access", vec![space.into()], Some(word)).await?;
+    record_in_full(&call, change).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -71,10 +72,25 @@ pub(in crate::routes) async fn plans(call: Call) -> Result<Response, Refusal> {
 
 pub(in crate::routes) async fn add_plan(call: Call) -> Result<Response, Refusal> {
     let NewPlan { slug, name } = change(&call)?;
+    let change = Change::new("plan.created", Vec::new()).plans([slug.as_str()]);
     let body = json!({ "slug": slug, "name": name });
     call.app.stores().spaces.create_plan(call.visit.scope(), Plan { slug, name }).await?;
-    record(&call, "plan.created", Vec::new(), None).await?;
+    record_in_full(&call, change).await?;
     Ok(json(StatusCode::CREATED, &body))
+}
+
+/// What opens a space now.
+fn opened(action: &'static str, space: SpaceId, access: &SpaceAccess) -> Change {
+    Change::new(action, vec![space.into()])
+        .to(access_name(access))
+        .plans(plans_of(access).iter().map(String::as_str))
+}
+
+fn plans_of(access: &SpaceAccess) -> &[String] {
+    match access {
+        SpaceAccess::Plans(plans) => plans,
+        SpaceAccess::Staff | SpaceAccess::Members => &[],
+    }
 }
 
 fn parse(access: Option<&str>, plans: Vec<String>) -> Result<SpaceAccess, Refusal> {
@@ -95,10 +111,7 @@ const fn access_name(access: &SpaceAccess) -> &'static str {
 }
 
 fn shown(space: &Space) -> Value {
-    let plans = match &space.access {
-        SpaceAccess::Plans(plans) => plans.as_slice(),
-        SpaceAccess::Staff | SpaceAccess::Members => &[],
-    };
+    let plans = plans_of(&space.access);
     json!({
         "id": space.id,
         "slug": space.slug,

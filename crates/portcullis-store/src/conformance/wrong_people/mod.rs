@@ -30,6 +30,12 @@ pub enum Flaw {
     LateLinks,
     /// Links of any community work in each.
     WanderingLinks,
+    /// A link that was asked for before a suspension works after it.
+    OutlivingLinks,
+    /// A link goes to the address as it was typed.
+    TypedAddresses,
+    /// Letters outside ASCII are looked up without regard to case.
+    FoldedAddresses,
     /// Whoever asks may join.
     OpenDoor,
     /// An invitation lets any number in.
@@ -40,6 +46,12 @@ pub enum Flaw {
     LastingInvitations,
     /// Whoever may invite may invite staff.
     RaisingInvitations,
+    /// Whoever may withdraw invitations withdraws those for staff.
+    LevellingInvitations,
+    /// Who made an invitation is not remembered.
+    NamelessInvitations,
+    /// Invitations of every community are listed in each.
+    WanderingInvitations,
     /// Sessions of any community are accepted in each.
     WanderingSessions,
     /// A session lasts for ever.
@@ -100,18 +112,24 @@ pub enum Flaw {
 
 impl Flaw {
     /// Every flaw.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 45] = [
         Self::ReusableLinks,
         Self::RacingLinks,
         Self::AnyBrowser,
         Self::BurningLinks,
         Self::LateLinks,
         Self::WanderingLinks,
+        Self::OutlivingLinks,
+        Self::TypedAddresses,
+        Self::FoldedAddresses,
         Self::OpenDoor,
         Self::UncountedInvitations,
         Self::LooseInvitations,
         Self::LastingInvitations,
         Self::RaisingInvitations,
+        Self::LevellingInvitations,
+        Self::NamelessInvitations,
+        Self::WanderingInvitations,
         Self::WanderingSessions,
         Self::EndlessSessions,
         Self::TirelessSessions,

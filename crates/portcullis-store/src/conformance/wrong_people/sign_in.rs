@@ -9,8 +9,9 @@ use portcullis_core::{Action, CommunityId, InvitationId, MemberId, Role, Scope, 
 use super::{Flaw, Wrong, owner};
 use crate::conformance::World;
 use crate::{
-    Entitlement, Identity, KeyIdentity, Kind, Member, Members, NewInvitation, NewMember, NewSession,
-    NewSignIn, Result, SessionIdentity, SessionInfo, Sessions, SignedIn, Standing, Status, Strangers,
+    Entitlement, Identity, InvitationInfo, KeyIdentity, Kind, Member, Members, NewInvitation, NewMember,
+    NewSession, NewSignIn, Result, SessionIdentity, SessionInfo, Sessions, SignedIn, Standing, Status,
+    Strangers,
 };
 
 #[async_trait]
@@ -21,15 +22,21 @@ impl Sessions for Wrong {
         new: NewSignIn,
         strangers: Strangers,
         invitation: Option<TokenHash>,
-    ) -> Result<bool> {
+    ) -> Result<Option<String>> {
         let strangers = if self.is(Flaw::OpenDoor) { Strangers::Join } else { strangers };
+        let typed = new.email.trim().to_owned();
+        let new = match self.flaw {
+            Flaw::FoldedAddresses => NewSignIn { email: new.email.to_lowercase(), ..new },
+            _ => new,
+        };
         self.seen().links.insert(new.token, (new.clone(), strangers, invitation));
         if self.is(Flaw::WanderingLinks) {
             for other in self.right.directory.list().await?.iter().filter(|other| other.id != community) {
                 self.right.sessions.ask(other.id, new.clone(), Strangers::Join, None).await?;
             }
         }
-        self.right.sessions.ask(community, new, strangers, invitation).await
+        let sent_to = self.right.sessions.ask(community, new, strangers, invitation).await?;
+        Ok(sent_to.map(|kept| if self.is(Flaw::TypedAddresses) { typed } else { kept }))
     }
 
     async fn redeem(
@@ -64,7 +71,8 @@ impl Sessions for Wrong {
                     self.seen().burnt.insert(token);
                     return signed_in;
                 }
-                Flaw::ReusableLinks => {
+                Flaw::OutlivingLinks if self.seen().burnt.contains(&token) => return Ok(None),
+                Flaw::ReusableLinks | Flaw::OutlivingLinks => {
                     // It is there already unless it was used.
                     let again = self.right.sessions.ask(community, asked, strangers, invitation).await;
                     if let Err(error) = again
@@ -85,7 +93,11 @@ impl Sessions for Wrong {
         let session_token = session.token;
         let signed_in = self.right.sessions.redeem(community, token, browser, session, at).await?;
         if signed_in.is_some() {
-            self.seen().begun.insert(session_token, now);
+            let mut seen = self.seen();
+            seen.begun.insert(session_token, now);
+            if self.is(Flaw::OutlivingLinks) {
+                seen.burnt.insert(token);
+            }
         }
         Ok(signed_in)
     }
@@ -124,11 +136,27 @@ impl Sessions for Wrong {
         self.right.sessions.invite(&own, new).await
     }
 
+    async fn invitations(&self, own: &Scope) -> Result<Vec<InvitationInfo>> {
+        let mut listed = self.right.sessions.invitations(own).await?;
+        if self.is(Flaw::NamelessInvitations) {
+            listed.iter_mut().for_each(|invitation| invitation.made_by = None);
+        }
+        if self.is(Flaw::WanderingInvitations) {
+            for other in self.right.directory.list().await?.iter().filter(|other| other.id != own.community())
+            {
+                listed.extend(self.right.sessions.invitations(&owner(other.id)).await?);
+            }
+        }
+        Ok(listed)
+    }
+
     async fn withdraw(&self, own: &Scope, invitation: InvitationId) -> Result<()> {
         if self.is(Flaw::LastingInvitations) {
             return Ok(());
         }
-        self.right.sessions.withdraw(own, invitation).await
+        let raised = own.may(Action::WriteMembers) && self.is(Flaw::LevellingInvitations);
+        let own = if raised { owner(own.community()) } else { own.clone() };
+        self.right.sessions.withdraw(&own, invitation).await
     }
 }
 
@@ -219,11 +247,11 @@ impl Members for Wrong {
         self.right.members.find_by_email(own, email).await
     }
 
-    async fn set_role(&self, own: &Scope, member: MemberId, role: Role) -> Result<()> {
+    async fn set_role(&self, own: &Scope, member: MemberId, role: Role) -> Result<Role> {
         self.right.members.set_role(own, member, role).await
     }
 
-    async fn set_status(&self, own: &Scope, member: MemberId, status: Status) -> Result<()> {
+    async fn set_status(&self, own: &Scope, member: MemberId, status: Status) -> Result<Status> {
         self.right.members.set_status(own, member, status).await
     }
 

@@ -4,11 +4,11 @@ use anyhow::Result;
 use jiff::{Timestamp, ToSpan as _};
 use portcullis_check::target::{Credential, Identity, State};
 use portcullis_config::Config;
-use portcullis_core::{AbilitySet, KeyAbility, KeyId, MemberId, Role};
+use portcullis_core::{AbilitySet, KeyId, MemberId, Role};
 use portcullis_store::{Community, Entitlement, KeyActor, NewMember};
 
 use super::ground::{Ground, PLAN, SPACES};
-use crate::instance::Kept;
+use crate::instance::{Kept, Wanted};
 
 /// How many of each kind a community has: checks that ask hundreds of questions spread them over all who may ask, so that
 /// nobody reaches their own limit.
@@ -118,24 +118,6 @@ impl<'k> People<'k> {
         Ok(())
     }
 
-    /// One key of each role that may own the whole request, for the requests that name it.
-    pub(super) async fn builders(&mut self, ground: &Ground) -> Result<()> {
-        for role in Role::ALL {
-            let of = ground.plot.name;
-            let user = match role {
-                Role::Member => format!("member 2 of {of}"),
-                Role::Moderator => format!("moderator 1 of {of}"),
-                Role::Admin => format!("admin 1 of {of}"),
-                Role::Owner => keeper(ground),
-            };
-            let member = self.member(ground, &user, role).await?;
-            let abilities = KeyAbility::ALL.into_iter().collect();
-            let identity = self.able(ground, &builder(ground, role), member, self.hour, abilities).await?;
-            self.identities.push(identity.session_of(&user).role(role.name()).only_by_name());
-        }
-        Ok(())
-    }
-
     /// Keys that must not work, and one that stops working during the run. Comes last: that one's time runs.
     pub(super) async fn with_ends(&mut self, ground: &Ground) -> Result<()> {
         // Of members whose other keys work: what the ended ones open or not is theirs.
@@ -188,7 +170,18 @@ impl<'k> People<'k> {
         member: MemberId,
         expires: Timestamp,
     ) -> Result<Identity> {
-        self.able(ground, name, member, expires, AbilitySet::SESSION).await
+        let (community, actor) = (&ground.community, KeyActor::Member(member));
+        let wanted = Wanted {
+            name: "check run",
+            actor,
+            ceiling: None,
+            abilities: AbilitySet::SESSION,
+            expires: Some(expires),
+        };
+        let (text, id) = self.kept.issue_key(community, wanted).await?;
+        self.keys.push((community.clone(), id));
+        let credential = Credential::bearer(text.expose().clone());
+        Ok(Identity::new(name, &ground.community.slug, credential))
     }
 
     /// The same for the one who manages the community and has something of their own.
@@ -200,21 +193,6 @@ impl<'k> People<'k> {
         expires: Timestamp,
     ) -> Result<Identity> {
         Ok(self.identity(ground, name, member, expires).await?.role("owner").spaces(&SPACES))
-    }
-
-    async fn able(
-        &mut self,
-        ground: &Ground,
-        name: &str,
-        member: MemberId,
-        expires: Timestamp,
-        abilities: AbilitySet,
-    ) -> Result<Identity> {
-        let (community, actor) = (&ground.community, KeyActor::Member(member));
-        let (text, id) = self.kept.issue_key(community, "check run", actor, abilities, Some(expires)).await?;
-        self.keys.push((community.clone(), id));
-        let credential = Credential::bearer(text.expose().clone());
-        Ok(Identity::new(name, &ground.community.slug, credential))
     }
 }
 
@@ -232,11 +210,6 @@ pub(super) fn reader(ground: &Ground) -> String {
 /// What the admins of a community are called, counted from 0.
 pub(super) fn admin(ground: &Ground, number: usize) -> String {
     format!("admin {} of {}", number + 1, ground.plot.name)
-}
-
-/// What the identity of a role is called whose key may own the whole request.
-pub(super) fn builder(ground: &Ground, role: Role) -> String {
-    format!("builder, {} of {}", role.name(), ground.plot.name)
 }
 
 /// How many members it takes to reach the limit of one address without any of them reaching their own.

@@ -1,7 +1,5 @@
 //! Who may do what here, as the project signed it, and how that is asked for.
 
-use std::collections::BTreeMap;
-
 use anyhow::{Context as _, Result};
 use portcullis_check::target::{
     AccountKind, AccountList, Accounts, Act, Declaration, Declared, Exercise, ID, MARKER, Method,
@@ -9,7 +7,7 @@ use portcullis_check::target::{
     Target,
 };
 use portcullis_config::{Config, MailRoute};
-use portcullis_core::{AbilitySet, KeyAbility, Role};
+use portcullis_core::Role;
 use portcullis_http::Cookies;
 use serde_json::{Value, json};
 
@@ -27,11 +25,9 @@ const SIGNED_SHA256: &str = "29e7bf8e9701c1a8c6b7a85086de211ce2d844ac1a3d6dcb96f
 pub(super) fn describe(target: &mut Target, grounds: &[Ground], config: &Config) -> Result<()> {
     let first = grounds.first().context("the checks have no community")?;
     target.roles = roles(first)?;
-    let passes_on = passes_on(target, first, config);
     target.accounts = accounts(grounds);
     target.owned = vec![conversation(target.chat.route.body.as_ref()), memory()];
-    target.sign_ups = vec![by_staff(first, passes_on)];
-    target.sign_ups.extend(by_mail(first, config));
+    target.sign_ups = by_staff(first, config).into_iter().chain(by_mail(first, config)).collect();
     if config.sign_in.open.is_empty() {
         let why = "no community lets strangers join: `sign_in.open` is empty";
         target.declarations.push(Declaration::new("self-sign-up", why, APPROVER));
@@ -41,6 +37,11 @@ pub(super) fn describe(target: &mut Target, grounds: &[Ground], config: &Config)
         Declaration::new(
             "permission:write-content",
             "content comes from the command line; no route changes it",
+            APPROVER,
+        ),
+        Declaration::new(
+            "permission:own-request",
+            "a key has it or has it not, whatever the role; no session has it",
             APPROVER,
         ),
     ]);
@@ -77,34 +78,6 @@ fn roles(ground: &Ground) -> Result<Roles> {
             permissions: Some("/actions".to_owned()),
         }),
     })
-}
-
-/// Adds how a request of one's own is sent to the model, or that there is none. What a key may do that passes everything
-/// on comes back.
-fn passes_on(target: &mut Target, ground: &Ground, config: &Config) -> AbilitySet {
-    let Some(model) = &config.model else {
-        let why = "no model is configured, so there is nothing to pass a request on to";
-        target.declarations.push(Declaration::new("permission:own-request", why, APPROVER));
-        return AbilitySet::SESSION;
-    };
-    let body = json!({
-        "model": model.name.as_str(),
-        "max_tokens": 16,
-        "messages": [
-            { "role": "system", "content": "Answer in one word." },
-            { "role": "user", "content": "Hello" },
-        ],
-    });
-    target.roles.exercises.extend(Role::ALL.map(|role| {
-        Exercise {
-            permission: "own-request".to_owned(),
-            route: Route::new(Method::POST, "/v1/chat/completions")
-                .reads()
-                .body(body.clone())
-                .only_for(&people::builder(ground, role)),
-        }
-    }));
-    KeyAbility::ALL.into_iter().collect()
 }
 
 fn accounts(grounds: &[Ground]) -> Accounts {
@@ -180,41 +153,55 @@ fn memory() -> Owned {
 /// to strangers and mail goes into a folder: what a mail server took cannot be read back.
 fn by_mail(ground: &Ground, config: &Config) -> Option<SignUp> {
     let slug = &ground.community.slug;
-    let MailRoute::Outbox { folder } = &config.mail.as_ref()?.route else { return None };
     if !config.sign_in.open.iter().any(|open| open.as_str() == slug) {
         return None;
     }
-    let captured = |captures: &[(&str, Spot)]| -> BTreeMap<String, Spot> {
-        captures.iter().map(|(name, spot)| ((*name).to_owned(), spot.clone())).collect()
-    };
+    let mut sign_up = signing_in(ground, config)?;
+    let told = Route::new(Method::GET, "/v1/me");
+    sign_up.steps.push(step(Act::Ask { route: told, form: [].into() }, &[("newcomer", at("/actor/id"))]));
+    Some(sign_up)
+}
+
+/// An owner adds a member, who signs in by a mailed link: nobody else gets what acts as that member. Only where mail goes
+/// into a folder.
+fn by_staff(ground: &Ground, config: &Config) -> Option<SignUp> {
+    let signing_in = signing_in(ground, config)?;
+    let member = json!({ "name": "{{name}}", "email": "{{address}}" });
+    let add = Route::new(Method::POST, "/admin/members").body(member).only_for(&people::keeper(ground));
+    let added = step(Act::Ask { route: add, form: [].into() }, &[("newcomer", at("/id"))]);
+    Some(SignUp {
+        name: "an owner".to_owned(),
+        by: SignUpBy::Staff,
+        steps: std::iter::once(added).chain(signing_in.steps).collect(),
+        ..signing_in
+    })
+}
+
+/// Signing in by a mailed link, and what takes the account away again once its id is captured as `newcomer`.
+fn signing_in(ground: &Ground, config: &Config) -> Option<SignUp> {
+    let slug = &ground.community.slug;
+    let MailRoute::Outbox { folder } = &config.mail.as_ref()?.route else { return None };
     let form = |path: &str, field: &str, value: &str, status| {
         let route = Route::new(Method::POST, path).param("community", slug).succeeds_with(status);
-        Act::Ask { route, form: [(field.to_owned(), value.to_owned())].into() }
+        step(Act::Ask { route, form: [(field.to_owned(), value.to_owned())].into() }, &[])
     };
-    let read = |path: &str, name: &str, at: &str| Step {
-        act: Act::Ask { route: Route::new(Method::GET, path), form: [].into() },
-        captures: captured(&[(name, Spot::Pointer(at.to_owned()))]),
-    };
-    let suspended = json!({ "status": "suspended" });
+    let mail = Act::Mail { folder: folder.clone(), link: "/login/link?token=".to_owned() };
+    let session = Act::Ask { route: Route::new(Method::GET, "/v1/session"), form: [].into() };
     let suspend = Route::new(Method::PATCH, "/admin/members/{member}")
         .param("member", "{{newcomer}}")
-        .body(suspended)
+        .body(json!({ "status": "suspended" }))
         .only_for(&people::keeper(ground));
     Some(SignUp {
         name: "a mailed link".to_owned(),
         by: SignUpBy::Self_,
         community: slug.clone(),
         steps: vec![
-            Step { act: form("/c/{community}/login", "email", "{{address}}", 200), captures: [].into() },
-            Step {
-                act: Act::Mail { folder: folder.clone(), link: "/login/link?token=".to_owned() },
-                captures: captured(&[("token", Spot::Query("token".to_owned()))]),
-            },
-            Step { act: form("/login/link", "token", "{{token}}", 303), captures: [].into() },
-            read("/v1/session", "csrf", "/csrf_token"),
-            read("/v1/me", "newcomer", "/actor/id"),
+            form("/c/{community}/login", "email", "{{address}}", 200),
+            step(mail, &[("token", Spot::Query("token".to_owned()))]),
+            form("/login/link", "token", "{{token}}", 303),
+            step(session, &[("csrf", at("/csrf_token"))]),
         ],
-        undo: vec![Step { act: Act::Ask { route: suspend, form: [].into() }, captures: [].into() }],
+        undo: vec![step(Act::Ask { route: suspend, form: [].into() }, &[])],
         credential: NewCredential::Cookie(
             Cookies::under(&config.public_url.url().origin()).session().to_owned(),
         ),
@@ -222,38 +209,11 @@ fn by_mail(ground: &Ground, config: &Config) -> Option<SignUp> {
     })
 }
 
-/// An owner adds a member and makes them a key for everything: what the member may not do, their role forbids.
-fn by_staff(ground: &Ground, abilities: AbilitySet) -> SignUp {
-    let keeper = people::keeper(ground);
-    let ask = |method, path: &str, body: Option<Value>, captures: &[(&str, &str)]| {
-        let route = Route { body, ..Route::new(method, path).only_for(&keeper) };
-        let captures =
-            captures.iter().map(|(name, at)| ((*name).to_owned(), Spot::Pointer((*at).to_owned())));
-        Step { act: Act::Ask { route, form: [].into() }, captures: captures.collect() }
-    };
-    let of = |mut step: Step, name: &str, value: &str| {
-        if let Act::Ask { route, .. } = &mut step.act {
-            route.params.insert(name.to_owned(), value.to_owned());
-        }
-        step
-    };
-    let abilities: Vec<&str> = abilities.iter().map(KeyAbility::name).collect();
-    let member = json!({ "name": "{{name}}", "email": "{{address}}" });
-    let key = json!({ "name": "check run", "member": "{{newcomer}}", "abilities": abilities, "days": 1 });
-    let suspended = json!({ "status": "suspended" });
-    SignUp {
-        name: "an owner".to_owned(),
-        by: SignUpBy::Staff,
-        community: ground.community.slug.clone(),
-        steps: vec![
-            ask(Method::POST, "/admin/members", Some(member), &[("newcomer", "/id")]),
-            ask(Method::POST, "/admin/keys", Some(key), &[("key", "/key"), ("key_id", "/id")]),
-        ],
-        undo: vec![
-            of(ask(Method::DELETE, "/admin/keys/{key}", None, &[]), "key", "{{key_id}}"),
-            of(ask(Method::PATCH, "/admin/members/{member}", Some(suspended), &[]), "member", "{{newcomer}}"),
-        ],
-        credential: NewCredential::Bearer("{{key}}".to_owned()),
-        headers: [].into(),
-    }
+fn at(pointer: &str) -> Spot {
+    Spot::Pointer(pointer.to_owned())
+}
+
+fn step(act: Act, captures: &[(&str, Spot)]) -> Step {
+    let captures = captures.iter().map(|(name, spot)| ((*name).to_owned(), spot.clone())).collect();
+    Step { act, captures }
 }

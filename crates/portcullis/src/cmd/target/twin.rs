@@ -32,6 +32,7 @@ impl Twin {
         let url = format!("http://{}/v1", no_model.local_addr().context("no loopback port")?);
         let flags = Flags::none()
             .with("--listen", "listen.member", "127.0.0.1:0")
+            .with("--listen", "listen.operator", "127.0.0.1:0")
             .with("--set", "model.url", url)
             .with("--set", "model.name", "unreachable");
         let loaded = portcullis_config::load(&made.config, &Environment::of::<&str, &str>([]), &flags)
