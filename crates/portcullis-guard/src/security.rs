@@ -107,6 +107,7 @@ impl SecurityEvent {
             | Code::InvalidRequest
             | Code::UnknownParameter
             | Code::ModelNotFound
+            | Code::LastOwner
             | Code::NotFound
             | Code::BodyTooLarge
             | Code::IdempotencyInFlight
