@@ -104,10 +104,10 @@ impl SecurityEvent {
             Code::StoreUnavailable => Self::StoreFailed,
             Code::AuditUnavailable => Self::JournalFailed,
             Code::CredentialMissing
+            | Code::LastOwner
             | Code::InvalidRequest
             | Code::UnknownParameter
             | Code::ModelNotFound
-            | Code::LastOwner
             | Code::NotFound
             | Code::BodyTooLarge
             | Code::IdempotencyInFlight
