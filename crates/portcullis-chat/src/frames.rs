@@ -1,8 +1,10 @@
 //! Answers that stream: from the model's chunks to the frames that leave.
 //!
-//! Chunks that are ready together leave together. Between them the stream asks whether the access it began under still
-//! holds, and ends when it does not. The closing record is durable before the last frame.
+//! Chunks that are ready together leave together. Beside them runs the access watch, which ends the model's
+//! answer, gives the place back and closes the turn whether or not anybody reads. The closing record is durable before the
+//! last frame.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,16 +12,17 @@ use futures_util::stream::{self, BoxStream, ReadyChunks, Stream, StreamExt};
 use portcullis_audit::{Outcome, Usage};
 use portcullis_core::ConversationId;
 use portcullis_core::measure::Present;
-use portcullis_guard::{Gate, Opened, Phase, Refusal, Turn, pipeline};
+use portcullis_guard::{Gate, Opened, Phase, Refusal, Turn};
 use portcullis_model::{Chunk, ChunkChoice, ChunkStream, Delta, FinishReason, ModelError};
 use portcullis_store::Stores;
-use tokio::time::{Interval, MissedTickBehavior};
+use tokio::sync::{Mutex, oneshot, watch};
 
 use crate::exit::Exit;
 use crate::keeping;
-use crate::ledger::{Ledger, recorded};
+use crate::ledger::{Ledger, outcome_of, recorded};
 use crate::places::Place;
 use crate::release::{Citation, STOPPED, WITHHELD, Whole, citations, refused, report};
+use crate::watch::Watch;
 
 /// How many chunks may leave in one piece.
 const TOGETHER: usize = 64;
@@ -62,19 +65,20 @@ impl Frames {
 
     /// The frames of an answer that the model is still giving.
     pub(crate) fn live(live: Live) -> Self {
-        let mut watch = tokio::time::interval(live.watch);
-        watch.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        watch.reset();
-        let Live { gate, turn, ledger, chunks, place, asked, exit, keeping, .. } = live;
+        let Live { gate, turn, ledger, chunks, place, asked, exit, keeping, watch } = live;
         let open = gate.measures().streams().enter();
-        let state = Streaming {
-            gate,
-            turn,
+        let turn = Arc::new(turn);
+        let (stop, stopped) = watch::channel(None);
+        let (going_on, over) = oneshot::channel();
+        let state = Arc::new(Mutex::new(Streaming {
+            gate: Arc::clone(&gate),
+            turn: Arc::clone(&turn),
             ledger: Some(ledger),
-            chunks: chunks.ready_chunks(TOGETHER),
-            _place: place,
+            upstream: Some((chunks.ready_chunks(TOGETHER), place)),
             exit,
-            watch,
+            stopped,
+            going_on: Some(going_on),
+            last: None,
             usage: None,
             created: 0,
             keeping,
@@ -82,8 +86,26 @@ impl Frames {
             asked: Some(asked),
             releasing: Duration::ZERO,
             _open: open,
+        }));
+        // Weak: a client that leaves must drop the stream, and with it the model's connection, at once.
+        let watched = Arc::downgrade(&state);
+        let tasks = gate.tasks().clone();
+        tasks.spawn(async move {
+            tokio::select! {
+                refusal = watch.ends(&gate, &turn) => {
+                    stop.send_replace(Some(refusal.clone()));
+                    if let Some(state) = watched.upgrade() {
+                        state.lock().await.stop(refusal).await;
+                    }
+                }
+                _ = over => {}
+            }
+        });
+        let next = |state: Arc<Mutex<Streaming>>| async move {
+            let step = state.lock().await.next().await?;
+            Some((step, state))
         };
-        Self(stream::unfold(state, Streaming::next).boxed())
+        Self(stream::unfold(state, next).boxed())
     }
 }
 
@@ -115,20 +137,25 @@ pub(crate) struct Live {
     pub(crate) asked: Duration,
     /// What of it may leave.
     pub(crate) exit: Exit,
-    pub(crate) watch: Duration,
+    pub(crate) watch: Watch,
     /// Where the question and the answer are kept, if they are.
     pub(crate) keeping: Option<(ConversationId, Stores)>,
 }
 
 struct Streaming {
     gate: Arc<Gate>,
-    turn: Turn<Opened>,
+    turn: Arc<Turn<Opened>>,
     /// Taken when the turn is closed; a stream without it has ended.
     ledger: Option<Ledger>,
-    chunks: ReadyChunks<ChunkStream>,
-    _place: Place,
+    /// What the model sends, and the place at it. Taken when the turn is closed, however long the rest takes to be read.
+    upstream: Option<(ReadyChunks<ChunkStream>, Place)>,
     exit: Exit,
-    watch: Interval,
+    /// Why the watch ends the stream, once it does.
+    stopped: watch::Receiver<Option<Refusal>>,
+    /// Dropped when the turn is closed: the watch has nothing left to do.
+    going_on: Option<oneshot::Sender<Infallible>>,
+    /// How the stream ends for a client that did not read while the watch ended it.
+    last: Option<Result<Vec<Frame>, Refusal>>,
     usage: Option<Usage>,
     created: u64,
     keeping: Option<(ConversationId, Stores)>,
@@ -142,18 +169,18 @@ struct Streaming {
 }
 
 impl Streaming {
-    async fn next(mut self) -> Option<(Result<Vec<Frame>, Refusal>, Self)> {
+    async fn next(&mut self) -> Option<Result<Vec<Frame>, Refusal>> {
+        if let Some(last) = self.last.take() {
+            return Some(last);
+        }
         self.ledger.as_ref()?;
-        let step = loop {
+        Some(loop {
+            let (chunks, _) = self.upstream.as_mut()?;
             tokio::select! {
-                // Access first: a model that sends without pause must not keep the question from being asked.
+                // The watch first: a model that sends without pause must not keep it from ending the stream.
                 biased;
-                _ = self.watch.tick() => {
-                    if let Err(refusal) = pipeline::still_holds(&self.gate, &self.turn).await {
-                        break self.end(Err(refusal)).await;
-                    }
-                }
-                batch = self.chunks.next() => match batch {
+                refusal = said_by(&mut self.stopped) => break self.end(Err(refusal)).await,
+                batch = chunks.next() => match batch {
                     Some(batch) => match self.pass(batch).await {
                         // All of it is held back for now.
                         Ok(frames) if frames.is_empty() => {}
@@ -162,8 +189,14 @@ impl Streaming {
                     None => break self.end(Ok(())).await,
                 },
             }
-        };
-        Some((step, self))
+        })
+    }
+
+    /// Ends the stream while nobody reads it. What was not read yet is not told any more.
+    async fn stop(&mut self, refusal: Refusal) {
+        if self.ledger.is_some() {
+            self.last = Some(self.end(Err(refusal)).await);
+        }
     }
 
     async fn pass(&mut self, batch: Vec<Result<Chunk, ModelError>>) -> Result<Vec<Frame>, Refusal> {
@@ -250,6 +283,7 @@ impl Streaming {
     /// Closes the turn, then gives the last frames.
     async fn end(&mut self, how: Result<(), Refusal>) -> Result<Vec<Frame>, Refusal> {
         let Some(ledger) = self.ledger.take() else { return how.map(|()| Vec::new()) };
+        (self.upstream, self.going_on) = (None, None);
         self.gate.measures().took(Phase::Release, self.releasing);
         match how {
             Ok(()) => {
@@ -280,13 +314,7 @@ impl Streaming {
             }
             Err(refusal) => {
                 report(&self.gate, &self.turn, &self.exit);
-                let code = refusal.code.name().into();
-                let outcome = if refusal.guard == "access-watch" {
-                    Outcome::Refused { code }
-                } else {
-                    Outcome::Failed { code }
-                };
-                ledger.close(outcome, self.usage).await?;
+                ledger.close(outcome_of(&refusal), self.usage).await?;
                 Err(refusal)
             }
         }
@@ -315,4 +343,13 @@ fn join(last: &mut Chunk, next: &Chunk) -> bool {
         }
     }
     true
+}
+
+/// Resolves when the watch ends the stream.
+async fn said_by(stopped: &mut watch::Receiver<Option<Refusal>>) -> Refusal {
+    if let Ok(Some(refusal)) = stopped.wait_for(Option::is_some).await.map(|said| said.clone()) {
+        return refusal;
+    }
+    // The watch is over without a word: the turn was closed.
+    std::future::pending().await
 }

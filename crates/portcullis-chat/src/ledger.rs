@@ -64,6 +64,12 @@ impl Drop for Ledger {
     }
 }
 
+/// How a turn ended that a refusal ended.
+pub(crate) fn outcome_of(refusal: &Refusal) -> Outcome {
+    let code = refusal.code.name().into();
+    if refusal.guard == "access-watch" { Outcome::Refused { code } } else { Outcome::Failed { code } }
+}
+
 fn unwritable() -> Refusal {
     Refusal::new(Code::AuditUnavailable, "the audit journal cannot be written, so the answer is not complete")
         .retry_after(Duration::from_secs(30))

@@ -15,10 +15,11 @@ mod prompt;
 pub mod release;
 mod remember;
 pub mod service;
+mod watch;
 
 pub use frames::Frames;
 pub use leaving::{JudgedWhole, Release};
-pub use places::Places;
+pub use places::{PlaceLimits, Places};
 pub use portcullis_leak::{Action, Kind, Policy};
 pub use release::{Citation, Whole};
-pub use service::{Answer, Service, ServiceParts, Settings};
+pub use service::{Answer, Answered, Service, ServiceParts, Settings};

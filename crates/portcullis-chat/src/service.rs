@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_audit::{Outcome, Usage};
-use portcullis_core::{Action, ConversationId, Scope};
+use portcullis_core::{Action, ConversationId, DocumentId, Scope};
 use portcullis_guard::{Code, Gate, Grounded, Opened, Phase, Refusal, Screened, Turn, pipeline};
 use portcullis_model::{
     AnswerMessage, AnswerRole, ChatRequest, Choice, ChunkStream, Completion, FinishReason, Message, Model,
@@ -14,10 +14,11 @@ use portcullis_store::{Passage, Query, Stores};
 use crate::frames::{Frames, Live};
 use crate::keeping::{self, Known};
 use crate::leaving::{Leaving, Pace, Prepared, Release};
-use crate::ledger::{Ledger, recorded};
+use crate::ledger::{Ledger, outcome_of, recorded};
 use crate::places::{Place, Places};
 use crate::prompt::Marks;
 use crate::release::{ContextOf, Released, STOPPED, Whole, refused, release, report, text_of};
+use crate::watch::Watch;
 use crate::{extracts, prompt};
 
 /// What a [`Service`] is made of.
@@ -44,10 +45,12 @@ pub struct Settings {
     pub max_tokens: u32,
     /// The most passages recalled for one question.
     pub passages: usize,
-    /// How often a stream asks whether its access still holds.
+    /// How often it is asked whether the access that a question came under still holds.
     pub watch: Duration,
     /// What may leave.
     pub release: Release,
+    /// The longest time from a question to the end of its answer, however slowly it is read.
+    pub longest: Duration,
 }
 
 /// Answers questions.
@@ -64,6 +67,15 @@ pub enum Answer {
     Whole(Whole),
     /// Still to come, frame by frame.
     Stream(Frames),
+}
+
+/// An answer, and what it was made from.
+#[derive(Debug)]
+pub struct Answered {
+    /// The answer.
+    pub answer: Answer,
+    /// Every document that the model was shown for it, each once: it may be read as long as all of these may.
+    pub sources: Vec<DocumentId>,
 }
 
 impl Service {
@@ -117,8 +129,9 @@ impl Service {
         turn: Turn<Screened>,
         mut request: ChatRequest,
         conversation: Option<ConversationId>,
-    ) -> Result<Answer, Refusal> {
+    ) -> Result<Answered, Refusal> {
         let parts = &self.parts;
+        let asked = parts.gate.clock().monotonic();
         let context =
             if turn.scope().may(Action::OwnRequest) { ContextOf::Caller } else { ContextOf::Community };
         if context == ContextOf::Caller && parts.model.is_none() {
@@ -151,6 +164,14 @@ impl Service {
         };
         let turn = pipeline::ground(turn, passages);
         let (turn, ledger) = open(&parts.gate, turn).await?;
+        let mut sources: Vec<_> = turn.passages().iter().map(|passage| passage.document).collect();
+        sources.sort_unstable();
+        sources.dedup();
+        let answered = |answer| Answered { answer, sources };
+        let watch = || {
+            let spent = parts.gate.clock().monotonic().saturating_sub(asked);
+            Watch { every: parts.settings.watch, left: parts.settings.longest.saturating_sub(spent) }
+        };
         let outcome = match &parts.model {
             None => {
                 let created = u64::try_from(parts.gate.clock().now().as_second()).unwrap_or(0);
@@ -161,7 +182,12 @@ impl Service {
                     self.put_in_context(&turn, &mut request, known, canary.word());
                 }
                 request.cap_tokens(parts.settings.max_tokens);
-                self.put_to(&**model, &request, pace).await
+                tokio::select! {
+                    // Who waits for a place, or for a model that thinks, may lose access meanwhile.
+                    biased;
+                    refusal = watch().ends(&parts.gate, &turn) => Err(refusal),
+                    asked = self.put_to(&**model, &request, pace, turn.scope()) => asked,
+                }
             }
         };
         match outcome {
@@ -191,11 +217,11 @@ impl Service {
                     None => Outcome::Answered,
                 };
                 ledger.close(outcome, usage).await?;
-                if turn.question().streaming {
-                    Ok(Answer::Stream(Frames::of_whole(whole)))
+                Ok(answered(if turn.question().streaming {
+                    Answer::Stream(Frames::of_whole(whole))
                 } else {
-                    Ok(Answer::Whole(whole))
-                }
+                    Answer::Whole(whole)
+                }))
             }
             Ok(Asked::Stream { chunks, place, asked }) => {
                 let live = Live {
@@ -207,12 +233,12 @@ impl Service {
                     chunks,
                     place,
                     asked,
-                    watch: parts.settings.watch,
+                    watch: watch(),
                 };
-                Ok(Answer::Stream(Frames::live(live)))
+                Ok(answered(Answer::Stream(Frames::live(live))))
             }
             Err(refusal) => {
-                ledger.close(Outcome::Failed { code: refusal.code.name().into() }, None).await?;
+                ledger.close(outcome_of(&refusal), None).await?;
                 Err(refusal)
             }
         }
@@ -243,11 +269,17 @@ impl Service {
         request.messages.extend(asked);
     }
 
-    async fn put_to(&self, model: &dyn Model, request: &ChatRequest, pace: Pace) -> Result<Asked, Refusal> {
+    async fn put_to(
+        &self,
+        model: &dyn Model,
+        request: &ChatRequest,
+        pace: Pace,
+        scope: &Scope,
+    ) -> Result<Asked, Refusal> {
         let gate = &self.parts.gate;
         let place = {
             let _timer = gate.time(Phase::Queue);
-            self.parts.places.take().await?
+            self.parts.places.take(scope).await?
         };
         if request.stream && pace == Pace::Streams {
             let asked = gate.clock().monotonic();

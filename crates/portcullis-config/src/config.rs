@@ -128,6 +128,10 @@ pub struct Model {
     pub total_timeout: Duration,
     /// How many answers it works on at once.
     pub max_concurrent: NonZeroU32,
+    /// How many of them are one member's at once.
+    pub max_concurrent_per_member: NonZeroU32,
+    /// How many of them are one community's at once.
+    pub max_concurrent_per_community: NonZeroU32,
     /// How many questions wait when it is busy.
     pub queue: usize,
     /// How long a question waits.
@@ -168,16 +172,26 @@ pub struct Limits {
     pub unauthenticated_per_address_per_minute: NonZeroU32,
     /// The largest request body, in bytes.
     pub body_bytes: usize,
+    /// How long a request body may take, if it does not come fast enough for longer.
+    pub body_timeout: Duration,
+    /// The bytes of a body that must come in each second beyond that.
+    pub body_bytes_per_second: NonZeroU32,
     /// The largest request head, in bytes.
     pub header_bytes: usize,
     /// How long a client may take to send a request's head.
     pub header_timeout: Duration,
     /// How long a request may take in all.
     pub request_timeout: Duration,
+    /// How long a client may read nothing of what is sent to it.
+    pub write_timeout: Duration,
     /// How many connections are open at once.
     pub max_connections: NonZeroU32,
+    /// How many of them are one client address's; at most half of them.
+    pub max_connections_per_address: NonZeroU32,
     /// How many answers to requests with an `Idempotency-Key` are remembered.
     pub idempotency_entries: NonZeroU32,
+    /// How many bytes they may take.
+    pub idempotency_bytes: usize,
     /// How long they are remembered.
     pub idempotency_ttl: Duration,
 }
@@ -426,6 +440,13 @@ fn model(r: &mut Reader<'_>) -> Option<Option<Model>> {
         Some(None) => Some(None),
         None => None,
     };
+    let max_concurrent = r.required(&keys::MODEL_MAX_CONCURRENT);
+    let part = |given: Option<Option<NonZeroU32>>, default: fn(u32) -> u32| {
+        let default = || NonZeroU32::new(default(max_concurrent?.get()));
+        given?.or_else(default)
+    };
+    let per_member = r.optional(&keys::MODEL_PER_MEMBER);
+    let per_community = r.optional(&keys::MODEL_PER_COMMUNITY);
     let model = all!(Model {
         url: url.flatten(),
         name: name.flatten(),
@@ -435,7 +456,9 @@ fn model(r: &mut Reader<'_>) -> Option<Option<Model>> {
         first_byte_timeout: r.required(&keys::MODEL_FIRST_BYTE_TIMEOUT),
         idle_timeout: r.required(&keys::MODEL_IDLE_TIMEOUT),
         total_timeout: r.required(&keys::MODEL_TOTAL_TIMEOUT),
-        max_concurrent: r.required(&keys::MODEL_MAX_CONCURRENT),
+        max_concurrent: max_concurrent,
+        max_concurrent_per_member: part(per_member, |all| (all / 8).max(2)),
+        max_concurrent_per_community: part(per_community, |all| all - all / 4),
         queue: r.required(&keys::MODEL_QUEUE),
         queue_timeout: r.required(&keys::MODEL_QUEUE_TIMEOUT),
         max_tokens: r.required(&keys::MODEL_MAX_TOKENS),
@@ -469,17 +492,28 @@ fn sign_in(r: &mut Reader<'_>) -> Option<SignIn> {
 }
 
 fn limits(r: &mut Reader<'_>) -> Option<Limits> {
-    all!(Limits {
+    let limits = all!(Limits {
         per_key_per_minute: r.required(&keys::LIMITS_KEY),
         per_address_per_minute: r.required(&keys::LIMITS_ADDRESS),
         unauthenticated_per_address_per_minute: r.required(&keys::LIMITS_UNAUTHENTICATED),
         body_bytes: r.required(&keys::LIMITS_BODY),
+        body_timeout: r.required(&keys::LIMITS_BODY_TIMEOUT),
+        body_bytes_per_second: r.required(&keys::LIMITS_BODY_RATE),
         header_bytes: r.required(&keys::LIMITS_HEADER),
         header_timeout: r.required(&keys::LIMITS_HEADER_TIMEOUT),
         request_timeout: r.required(&keys::LIMITS_REQUEST_TIMEOUT),
+        write_timeout: r.required(&keys::LIMITS_WRITE_TIMEOUT),
         max_connections: r.required(&keys::LIMITS_CONNECTIONS),
+        max_connections_per_address: r.required(&keys::LIMITS_CONNECTIONS_PER_ADDRESS),
         idempotency_entries: r.required(&keys::LIMITS_IDEMPOTENCY_ENTRIES),
+        idempotency_bytes: r.required(&keys::LIMITS_IDEMPOTENCY_BYTES),
         idempotency_ttl: r.required(&keys::LIMITS_IDEMPOTENCY_TTL),
+    });
+    limits.map(|mut limits| {
+        let half = NonZeroU32::new(limits.max_connections.get().div_ceil(2)).unwrap_or(NonZeroU32::MIN);
+        limits.max_connections_per_address = limits.max_connections_per_address.min(half);
+        rules::limits(r, &limits);
+        limits
     })
 }
 

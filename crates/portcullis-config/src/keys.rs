@@ -337,7 +337,16 @@ keys! {
     /// How many answers the model works on at once.
     MODEL_MAX_CONCURRENT: Count = "model.max_concurrent", Preset::Number(64), Count { max: 100_000 };
 
-    /// How many questions wait when the model is busy; 0 refuses at once.
+    /// How many of them are one member's at once; without this key an eighth of `model.max_concurrent`, and two at least. A
+    /// member who asks for more waits, and so do the rest of their questions. A key that acts for no member is held to its
+    /// community's part.
+    MODEL_PER_MEMBER: Count = "model.max_concurrent_per_member", Preset::Unset("8"), Count { max: 100_000 };
+
+    /// How many of them are one community's at once; without this key three quarters of `model.max_concurrent`.
+    MODEL_PER_COMMUNITY: Count = "model.max_concurrent_per_community", Preset::Unset("48"), Count { max: 100_000 };
+
+    /// How many questions wait when the model is busy; 0 refuses at once. One member fills at most an eighth of it and one
+    /// community half. Communities take turns, and in them their members.
     MODEL_QUEUE: Size = "model.queue", Preset::Number(256), Size { min: 0, max: 100_000 };
 
     /// How long a question waits for the model.
@@ -470,20 +479,39 @@ keys! {
     /// The largest request body, in bytes.
     LIMITS_BODY: Size = "limits.body_bytes", Preset::Number(1_048_576), Size { min: 1_024, max: 67_108_864 };
 
+    /// How long a request body may take to arrive, and longer only as far as it comes fast enough.
+    LIMITS_BODY_TIMEOUT: Millis = "limits.body_timeout_ms", Preset::Number(10_000), Millis { max: 10 * MINUTE_MS };
+
+    /// How many bytes of a body must come in each second beyond `limits.body_timeout_ms`.
+    LIMITS_BODY_RATE: Count = "limits.body_bytes_per_second", Preset::Number(4_000), Count { max: 67_108_864 };
+
     /// The largest request head, in bytes.
     LIMITS_HEADER: Size = "limits.header_bytes", Preset::Number(16_384), Size { min: 8_192, max: 1_048_576 };
 
-    /// How long a client may take to send a request's head.
+    /// How long a client may take to send a request's head, from the start of the connection or the end of the request before:
+    /// a connection that is not used for so long is closed.
     LIMITS_HEADER_TIMEOUT: Millis = "limits.header_timeout_ms", Preset::Number(10_000), Millis { max: 10 * MINUTE_MS };
 
     /// How long a request may take in all, the model's answer included.
     LIMITS_REQUEST_TIMEOUT: Millis = "limits.request_timeout_ms", Preset::Number(330_000), Millis { max: 2 * HOUR_MS };
 
+    /// How long a client may read nothing of what is sent to it before its connection is closed.
+    LIMITS_WRITE_TIMEOUT: Millis = "limits.write_timeout_ms", Preset::Number(30_000), Millis { max: 10 * MINUTE_MS };
+
     /// How many connections are open at once.
     LIMITS_CONNECTIONS: Count = "limits.max_connections", Preset::Number(10_000), Count { max: 1_000_000 };
 
-    /// How many answers to requests with an `Idempotency-Key` are remembered.
+    /// How many of them are one client address's, IPv6 by its /64; never more than half of them. Those of `proxies.trusted` do
+    /// not count: each stands for many clients.
+    LIMITS_CONNECTIONS_PER_ADDRESS: Count = "limits.max_connections_per_address", Preset::Number(256),
+        Count { max: 1_000_000 };
+
+    /// How many answers to requests with an `Idempotency-Key` are remembered; at most a sixteenth of them for one member.
     LIMITS_IDEMPOTENCY_ENTRIES: Count = "limits.idempotency_entries", Preset::Number(10_000), Count { max: 1_000_000 };
+
+    /// How many bytes they may take; at most a sixteenth of them for one member.
+    LIMITS_IDEMPOTENCY_BYTES: Size = "limits.idempotency_bytes", Preset::Number(67_108_864),
+        Size { min: 1_048_576, max: u32::MAX };
 
     /// How long they are remembered.
     LIMITS_IDEMPOTENCY_TTL: Seconds = "limits.idempotency_ttl_s", Preset::Number(86_400), Seconds { min: 1, max: 7 * 86_400 };

@@ -150,6 +150,17 @@ pub(crate) fn sessions(r: &mut Reader<'_>, sign_in: &SignIn) {
     }
 }
 
+/// What ends a body that is held back comes before what ends every request.
+pub(crate) fn limits(r: &mut Reader<'_>, limits: &Limits) {
+    let (body, request) = (limits.body_timeout, limits.request_timeout);
+    if body > request {
+        let key = keys::LIMITS_REQUEST_TIMEOUT.name;
+        let wanted = format!("never takes effect: `{key}` ends after {} ms", request.as_millis());
+        let fault = Fault::new(Code::HiddenTimeout, wanted).found(format!("{} ms", body.as_millis()));
+        r.report(keys::LIMITS_BODY_TIMEOUT.name, fault, Severity::Warning);
+    }
+}
+
 /// The model's settings agree with one another and with the limits.
 pub(crate) fn model(r: &mut Reader<'_>, model: &Model, limits: &Limits) {
     if !model.allow.contains(&model.name) {

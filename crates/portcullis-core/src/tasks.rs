@@ -42,6 +42,11 @@ impl Tasks {
         (SLOTS as usize).saturating_sub(self.slots.available_permits())
     }
 
+    /// Whether [`Tasks::close`] was called: what is new is not begun any more.
+    pub fn is_closing(&self) -> bool {
+        *self.closing.borrow()
+    }
+
     /// Resolves once [`Tasks::close`] was called: a long-running task waits on this to stop by itself.
     pub fn closing(&self) -> impl Future<Output = ()> + Send + 'static {
         let mut closing = self.closing.subscribe();

@@ -38,6 +38,12 @@ pub const AUTHORISE: &[&dyn Guard<Visit<Identified>>] = &[&RoleAction];
 /// May this be asked? Cheap before dear.
 pub const SCREEN: &[&dyn Guard<Turn<Asked>>] = &[&RequestOwner, &ModelAllowed];
 
+/// What happens once a body is there: its name and what it stops.
+const CONFIRM: (&str, &str) = (
+    "still-authorised",
+    "who sends a body is identified and authorised again once it is whole: it may have been held back",
+);
+
 /// One line of the printed order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Step {
@@ -66,6 +72,7 @@ pub fn order(http: &[(&'static str, &'static str)]) -> Vec<Step> {
         .chain(steps("identify", INTEND))
         .chain(steps("meter", METER))
         .chain(steps("authorise", AUTHORISE))
+        .chain(one("confirm", CONFIRM.0, CONFIRM.1))
         .chain(steps("screen", SCREEN))
         .chain(one("recall", "recall-scope", "the scope's spaces are part of the search itself"))
         .chain(one(
@@ -145,6 +152,24 @@ pub async fn admit(gate: &Gate, arrival: Arrival) -> Result<Visit<Authorised>, R
     phase(gate, INTEND, &mut visit).await.map_err(known)?;
     phase(gate, METER, &mut visit).await.map_err(known)?;
     phase(gate, AUTHORISE, &mut visit).await.map_err(known)?;
+    let Identified { scope, session, allowance } = visit.state;
+    Ok(Visit { arrival: visit.arrival, state: Authorised { scope, session, allowance } })
+}
+
+/// Who asks and what they may, asked again: a body takes as long as its sender likes, and what is done with it is done under
+/// what holds then. The request was counted when it came, and is not again.
+pub async fn confirm(gate: &Gate, visit: Visit<Authorised>) -> Result<Visit<Authorised>, Refusal> {
+    let Visit { arrival, state: Authorised { scope: before, session: same, allowance } } = visit;
+    let again = identify::identify(gate, &arrival).await.map_err(|refusal| refusal.by(CONFIRM.0))?;
+    let Known { scope, session } = again;
+    if scope.community() != before.community() || scope.actor() != before.actor() || session != same {
+        return Err(
+            Refusal::new(Code::AccessEnded, "the credential stands for somebody else by now").by(CONFIRM.0)
+        );
+    }
+    let asker = Asker::identified(&scope);
+    let mut visit = Visit { arrival, state: Identified { scope, session, allowance } };
+    phase(gate, AUTHORISE, &mut visit).await.map_err(|refusal| refusal.of(asker))?;
     let Identified { scope, session, allowance } = visit.state;
     Ok(Visit { arrival: visit.arrival, state: Authorised { scope, session, allowance } })
 }

@@ -104,7 +104,6 @@ impl SecurityEvent {
             Code::StoreUnavailable => Self::StoreFailed,
             Code::AuditUnavailable => Self::JournalFailed,
             Code::CredentialMissing
-            | Code::LastOwner
             | Code::InvalidRequest
             | Code::UnknownParameter
             | Code::LastOwner

@@ -1,5 +1,6 @@
 //! What the routes work with.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use crate::address::TrustedProxies;
 use crate::cookies::Cookies;
 use crate::idempotency::Idempotency;
 use crate::requests::Requests;
+use crate::routes::Readiness;
 
 /// What an [`App`] is made of.
 #[derive(Debug)]
@@ -37,14 +39,35 @@ pub struct Settings {
     pub origin: String,
     /// The largest body, in bytes.
     pub body_bytes: usize,
+    /// How slowly a body may come.
+    pub body: BodyPace,
     /// The longest time to the first byte of a response.
     pub request_timeout: Duration,
     /// The most answers kept for clients that retry.
     pub idempotency_entries: usize,
+    /// The most bytes of them.
+    pub idempotency_bytes: usize,
     /// How long an answer is kept for a client that retries.
     pub idempotency_ttl: Duration,
     /// How people sign in.
     pub sign_in: SignInSettings,
+}
+
+/// How slowly a body may come: within a time, and longer only as far as what has come was fast enough.
+#[derive(Debug, Clone, Copy)]
+pub struct BodyPace {
+    /// The time that every body has.
+    pub timeout: Duration,
+    /// The bytes that must come in each second beyond it.
+    pub bytes_per_second: NonZeroU32,
+}
+
+impl BodyPace {
+    /// The time that a body has of which so many bytes have come.
+    pub(crate) fn time_for(self, bytes: usize) -> Duration {
+        let earned_ms = (bytes as u64).saturating_mul(1_000) / u64::from(self.bytes_per_second.get());
+        self.timeout + Duration::from_millis(earned_ms)
+    }
 }
 
 /// How people sign in.
@@ -65,15 +88,20 @@ pub struct SignInSettings {
 pub struct App {
     parts: AppParts,
     idempotency: Arc<Idempotency>,
+    readiness: Readiness,
     requests: Requests,
 }
 
 impl App {
     /// Puts the parts together.
     pub fn new(parts: AppParts) -> Arc<Self> {
-        let idempotency =
-            Arc::new(Idempotency::new(parts.settings.idempotency_entries, parts.settings.idempotency_ttl));
-        Arc::new(Self { parts, idempotency, requests: Requests::new() })
+        let settings = &parts.settings;
+        let idempotency = Arc::new(Idempotency::new(
+            settings.idempotency_entries,
+            settings.idempotency_bytes,
+            settings.idempotency_ttl,
+        ));
+        Arc::new(Self { parts, idempotency, requests: Requests::new(), readiness: Readiness::default() })
     }
 
     /// The guards.
@@ -117,6 +145,11 @@ impl App {
             }
             (Some(host), _) => format!("{scheme}://{host}"),
         }
+    }
+
+    /// What was last found out about the parts that this instance needs.
+    pub(crate) fn readiness(&self) -> &Readiness {
+        &self.readiness
     }
 
     pub(crate) fn requests(&self) -> &Requests {

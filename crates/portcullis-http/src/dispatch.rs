@@ -7,11 +7,13 @@ use axum::body::Body;
 use axum::extract::{RawPathParams, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
-use bytes::Bytes;
-use http::{HeaderMap, HeaderName, Method, header};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, Method, StatusCode, header};
+use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use portcullis_core::Secret;
 use portcullis_guard::{Arrival, Asker, Code, Credentials, Provenance, Refusal, pipeline};
+use tokio::time::Instant;
 
 use crate::app::App;
 use crate::problem::{Problem, Shape};
@@ -28,19 +30,31 @@ pub fn router(app: &Arc<App>) -> Router {
         router = router.route(route.path, serve(route.clone()));
     }
     router
-        .fallback(|| async { unknown(Code::NotFound, "there is no such route; see /openapi.json") })
-        .method_not_allowed_fallback(|| async {
-            let mut response =
-                unknown(Code::InvalidRequest, "this route does not take that method; see /openapi.json");
-            *response.status_mut() = http::StatusCode::METHOD_NOT_ALLOWED;
-            response
+        .fallback(|State(app): State<Arc<App>>, request: Request| async move {
+            unknown(&app, &request, StatusCode::NOT_FOUND, "there is no such route; see /openapi.json")
+        })
+        .method_not_allowed_fallback(|State(app): State<Arc<App>>, request: Request| async move {
+            let detail = "this route does not take that method; see /openapi.json";
+            unknown(&app, &request, StatusCode::METHOD_NOT_ALLOWED, detail)
         })
         .layer(axum::middleware::from_fn_with_state(Arc::clone(app), stack))
         .with_state(Arc::clone(app))
 }
 
-fn unknown(code: Code, detail: &'static str) -> Response {
-    Problem::new(Refusal::new(code, detail), Shape::Problem).into_response()
+/// The answer to what no route takes. Trying paths is limited like everything else that strangers do.
+fn unknown(app: &App, request: &Request, status: StatusCode, detail: &'static str) -> Response {
+    let context = request.extensions().get::<Context>().copied();
+    let problem = |refusal| Problem { refusal, shape: Shape::Problem, request: None }.into_response();
+    if let Some(Context { request: id, client }) = context
+        && let Err(refusal) = pipeline::greet(app.gate(), client)
+    {
+        app.gate().refused(&refusal, id);
+        return problem(refusal);
+    }
+    let code = if status == StatusCode::NOT_FOUND { Code::NotFound } else { Code::InvalidRequest };
+    let mut response = problem(Refusal::new(code, detail));
+    *response.status_mut() = status;
+    response
 }
 
 fn serve(route: Route) -> MethodRouter<Arc<App>> {
@@ -50,10 +64,7 @@ fn serve(route: Route) -> MethodRouter<Arc<App>> {
         let context = request.extensions().get::<Context>().copied();
         let asked = request.headers().clone();
         let answer = match route.handler {
-            Handler::Public(handler) => {
-                let query = request.uri().query().unwrap_or_default().to_owned();
-                handler(PublicCall { app: Arc::clone(&app), query, headers: asked.clone() }).await
-            }
+            Handler::Public(handler) => handler(PublicCall {}).await,
             Handler::Open(handler) => greeted(Arc::clone(&app), &path, request, handler).await,
             Handler::Closed(handler) => admitted(Arc::clone(&app), &route, &path, request, handler).await,
         };
@@ -138,7 +149,13 @@ async fn admitted(
     let allowance = visit.allowance().copied();
     let path = path.iter().map(|(_, value)| value.to_owned()).collect();
     let query = head.uri.query().unwrap_or_default().to_owned();
-    let body = read(&app, &head.headers, body).await?;
+    let (visit, body) = if body.is_end_stream() {
+        (visit, Bytes::new())
+    } else {
+        // Its sender chooses when the body is whole, and may have lost by then what they had when it began.
+        let body = read(&app, &head.headers, body).await?;
+        (pipeline::confirm(app.gate(), visit).await?, body)
+    };
     let answer = handler(Call { app, visit, path, query, headers: head.headers, body }).await;
     let mut response = answer.map_err(|refusal| refusal.of(asker))?;
     if let Some(allowance) = allowance {
@@ -156,10 +173,21 @@ async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes, Refus
     if announced.is_some_and(|length| length > most) {
         return Err(too_large());
     }
-    match Limited::new(body, most).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
-        Err(_) => Err(Refusal::new(Code::InvalidRequest, "the body ended before it was complete")),
+    let (mut body, mut read) = (Limited::new(body, most), BytesMut::new());
+    let started = Instant::now();
+    loop {
+        let allowed = app.settings().body.time_for(read.len());
+        let piece = tokio::time::timeout_at(started + allowed, body.frame()).await;
+        let piece = piece.map_err(|_| Refusal::new(Code::TimedOut, "the body did not arrive in time"))?;
+        match piece {
+            None => return Ok(read.freeze()),
+            // Trailers are no part of the body.
+            Some(Ok(piece)) => read.extend_from_slice(&piece.into_data().unwrap_or_default()),
+            Some(Err(error)) if error.is::<LengthLimitError>() => return Err(too_large()),
+            Some(Err(_)) => {
+                return Err(Refusal::new(Code::InvalidRequest, "the body ended before it was complete"));
+            }
+        }
     }
 }
 

@@ -7,10 +7,12 @@
 pub mod address;
 pub mod app;
 pub mod cookies;
+mod crowd;
 mod dispatch;
 pub mod idempotency;
 pub mod openapi;
 pub mod operator;
+mod patience;
 pub mod problem;
 mod redirect;
 mod requests;
@@ -20,7 +22,7 @@ pub mod stack;
 pub mod tls;
 
 pub use address::TrustedProxies;
-pub use app::{App, AppParts, Settings, SignInSettings};
+pub use app::{App, AppParts, BodyPace, Settings, SignInSettings};
 pub use cookies::Cookies;
 pub use dispatch::router;
 pub use operator::{OPERATOR_ROUTES, Operator, OperatorParts, OperatorRoute, operator_router};

@@ -27,30 +27,28 @@ use http::{HeaderMap, Method};
 use portcullis_core::{Action, RequestId};
 use portcullis_guard::{Authorised, Code, Refusal, Visit};
 
+pub(crate) use health::Readiness;
+
 use crate::app::App;
 use crate::problem::Shape;
 
 /// What a route asks of those who call it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Nothing: it tells nothing that is not public, and costs nothing.
+    /// Nothing, and it costs nothing: whether the process runs. An orchestrator that was refused here would restart it.
     Public,
-    /// Nothing, but how often an address may call it is limited: the pages on which people sign in.
+    /// Nothing, but how often an address may call it is limited.
     Open,
     /// A credential whose role and abilities allow the action.
     Needs(Action),
 }
 
-/// What a public route works with.
+/// What a public route works with: nothing.
 #[derive(Debug)]
-pub struct PublicCall {
-    /// The instance.
-    pub app: Arc<App>,
-    /// The query, as it was sent.
-    pub query: String,
-    /// The request's headers.
-    pub headers: HeaderMap,
-}
+pub struct PublicCall {}
+
+/// The paths that tell how the instance is: the only ones that are answered while it stops.
+pub(crate) const STATE: [&str; 2] = ["/healthz", "/readyz"];
 
 /// What an open route works with.
 #[derive(Debug)]
@@ -172,7 +170,7 @@ macro_rules! closed {
     };
 }
 
-/// A row of the table whose route is for everybody, so often an hour.
+/// A row of the table whose route is for everybody, so often a minute.
 macro_rules! open {
     ($name:literal: $method:ident $path:literal, $handler:path, $summary:literal) => {
         route(
@@ -186,7 +184,7 @@ macro_rules! open {
     };
 }
 
-/// A row of the table whose route is for everybody.
+/// A row of the table whose route is for everybody, however often.
 macro_rules! public {
     ($name:literal: $method:ident $path:literal, $handler:path, $summary:literal) => {
         route(
@@ -320,13 +318,13 @@ pub const ROUTES: &[Route] = &[
         "The member's plans and sessions").page(),
     closed!("document-page": GET "/documents/{document}" needs ReadDocument, pages::document,
         "One document that an answer relies on").page(),
-    public!("style": GET "/assets/portcullis.css", pages::style, "How the pages look"),
-    public!("script": GET "/assets/portcullis.js", pages::script, "What the pages do"),
-    public!("mark": GET "/assets/portcullis.svg", pages::mark, "The mark in the browser's tab"),
+    open!("style": GET "/assets/portcullis.css", pages::style, "How the pages look"),
+    open!("script": GET "/assets/portcullis.js", pages::script, "What the pages do"),
+    open!("mark": GET "/assets/portcullis.svg", pages::mark, "The mark in the browser's tab"),
 
     public!("live": GET "/healthz", health::live, "Whether the process runs"),
-    public!("ready": GET "/readyz", health::ready, "Whether everything it needs answers"),
-    public!("openapi": GET "/openapi.json", health::openapi, "This interface, as an OpenAPI document"),
+    open!("ready": GET "/readyz", health::ready, "Whether everything it needs answers"),
+    open!("openapi": GET "/openapi.json", health::openapi, "This interface, as an OpenAPI document"),
 ];
 
 #[cfg(test)]
@@ -342,19 +340,20 @@ mod tests {
         let with = |access| -> Vec<_> {
             ROUTES.iter().filter(|route| route.access == access).map(|route| route.path).collect()
         };
-        assert_eq!(
-            with(Access::Public),
-            [
-                "/assets/portcullis.css",
-                "/assets/portcullis.js",
-                "/assets/portcullis.svg",
-                "/healthz",
-                "/readyz",
-                "/openapi.json"
-            ]
-        );
+        assert_eq!(with(Access::Public), ["/healthz"]);
         let open: BTreeSet<_> = with(Access::Open).into_iter().collect();
-        let wanted = BTreeSet::from(["/login", "/c/{community}/login", "/login/link", "/join", "/c"]);
+        let wanted = BTreeSet::from([
+            "/login",
+            "/c/{community}/login",
+            "/login/link",
+            "/join",
+            "/c",
+            "/assets/portcullis.css",
+            "/assets/portcullis.js",
+            "/assets/portcullis.svg",
+            "/readyz",
+            "/openapi.json",
+        ]);
         assert_eq!(open, wanted);
     }
 }

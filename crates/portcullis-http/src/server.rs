@@ -10,16 +10,19 @@ use axum::extract::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use portcullis_core::Tasks;
 use portcullis_guard::refusal::causes;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tower::Service as _;
 
+use crate::address::TrustedProxies;
+use crate::crowd::{Crowd, Seat};
+use crate::patience::Patient;
 use crate::stack::Peer;
 use crate::tls::Tls;
 
@@ -28,10 +31,15 @@ use crate::tls::Tls;
 pub struct ServerLimits {
     /// The most connections at once. More wait in the system's queue.
     pub connections: usize,
-    /// The longest time a client may take to send a request's headers, and for a TLS handshake before the first.
+    /// The most connections of one address. More are closed at once.
+    pub per_address: usize,
+    /// The longest time a client may take to send a request's headers, from the moment the connection is free for them, and
+    /// for a TLS handshake before the first.
     pub header_timeout: Duration,
     /// The most bytes of headers.
     pub header_bytes: usize,
+    /// The longest time that a client may read nothing of what is sent to it.
+    pub write_timeout: Duration,
     /// How long a drain waits for running requests.
     pub drain: Duration,
 }
@@ -41,12 +49,14 @@ pub struct Server {
     listener: TcpListener,
     limits: ServerLimits,
     tls: Option<Arc<Tls>>,
+    proxies: TrustedProxies,
 }
 
 impl Server {
     /// Listens on an address; port 0 takes a free one. It speaks plain HTTP until it is given a certificate.
     pub async fn bind(address: SocketAddr, limits: ServerLimits) -> std::io::Result<Self> {
-        Ok(Self { listener: TcpListener::bind(address).await?, limits, tls: None })
+        let listener = TcpListener::bind(address).await?;
+        Ok(Self { listener, limits, tls: None, proxies: TrustedProxies::default() })
     }
 
     /// Speaks TLS and nothing else.
@@ -55,17 +65,31 @@ impl Server {
         Self { tls: Some(tls), ..self }
     }
 
+    /// Stands behind these proxies, whose connections are many people's and are not counted by address.
+    #[must_use]
+    pub fn behind(self, proxies: TrustedProxies) -> Self {
+        Self { proxies, ..self }
+    }
+
     /// The address that it listens on.
     pub fn address(&self) -> std::io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
-    /// Serves until `tasks` closes, then lets running requests end, at most the drain's time.
+    /// Serves until `tasks` closes, then lets running requests end, at most the drain's time. While they do, new ones are
+    /// still taken in, to be told that the server stops; what the router makes of them is its own matter.
     pub async fn serve(self, router: Router, tasks: Tasks) {
-        let Self { listener, limits, tls } = self;
-        let acceptor = tls.map(|tls| tls.acceptor());
+        let Self { listener, limits, tls, proxies } = self;
+        let door = Door { router, limits, acceptor: tls.map(|tls| tls.acceptor()), tasks: tasks.clone() };
         let places = Arc::new(Semaphore::new(limits.connections));
+        let crowd = Crowd::of(limits.per_address);
+        let seat = |peer: SocketAddr| match proxies.holds(peer.ip()) {
+            true => Some(None),
+            false => crowd.seat(peer.ip()).map(Some),
+        };
         let graceful = GracefulShutdown::new();
+        // Dropped when serving is over: whatever connection is still open then is closed.
+        let (serving, over) = watch::channel(());
         let mut closing = std::pin::pin!(tasks.closing());
         loop {
             // The place is taken first: at the bound, clients wait in the system's queue and not in our memory.
@@ -79,41 +103,93 @@ impl Server {
             };
             match (accepted, place) {
                 (Ok((stream, peer)), Ok(place)) => {
-                    let (watcher, router, acceptor) = (graceful.watcher(), router.clone(), acceptor.clone());
-                    let closing = tasks.closing();
-                    tasks.spawn(async move {
-                        let _place = place;
-                        // A client that resets its connection is no event.
-                        match acceptor {
-                            None => {
-                                prompt(&stream);
-                                let connection = connection(TokioIo::new(stream), peer, router, limits);
-                                let _ = watcher.watch(connection).await;
-                            }
-                            Some(acceptor) => {
-                                if let Some(stream) = secured(acceptor, stream, limits, closing).await {
-                                    let connection = connection(TokioIo::new(stream), peer, router, limits);
-                                    let _ = watcher.watch(connection).await;
-                                }
-                            }
-                        }
-                    });
+                    if let Some(seat) = seat(peer) {
+                        let held = Held { _place: place, _seat: seat };
+                        door.open(stream, peer, held, Some(graceful.watcher()), over.clone());
+                    }
                 }
-                (Err(error), _) => {
-                    // Out of file descriptors, mostly: wait for some to come free instead of spinning.
-                    tracing::warn!(
-                        error = %causes(&error),
-                        "a connection could not be accepted"
-                    );
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
+                (Err(error), _) => exhausted(&error).await,
                 (Ok(_), Err(_)) => break,
             }
         }
-        drop(listener);
-        if tokio::time::timeout(limits.drain, graceful.shutdown()).await.is_err() {
-            tracing::warn!("the drain's time is over; connections that were still open are closed");
+        let mut drained = std::pin::pin!(tokio::time::timeout(limits.drain, graceful.shutdown()));
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                done = &mut drained => {
+                    if done.is_err() {
+                        tracing::warn!("the drain's time is over; connections that were still open are closed");
+                    }
+                    break;
+                }
+                accepted = listener.accept() => accepted,
+            };
+            match (accepted, Arc::clone(&places).try_acquire_owned()) {
+                (Ok((stream, peer)), Ok(place)) => {
+                    if let Some(seat) = seat(peer) {
+                        let held = Held { _place: place, _seat: seat };
+                        door.open(stream, peer, held, None, over.clone());
+                    }
+                }
+                (Err(error), _) => exhausted(&error).await,
+                (Ok(_), Err(_)) => {}
+            }
         }
+        drop(serving);
+    }
+}
+
+/// Out of file descriptors, mostly: wait for some to come free instead of spinning.
+async fn exhausted(error: &std::io::Error) {
+    tracing::warn!(error = %causes(error), "a connection could not be accepted");
+    tokio::time::sleep(Duration::from_millis(50)).await;
+}
+
+/// What a connection holds as long as it is open.
+struct Held {
+    _place: OwnedSemaphorePermit,
+    _seat: Option<Seat>,
+}
+
+/// What every connection is served with.
+struct Door {
+    router: Router,
+    limits: ServerLimits,
+    acceptor: Option<TlsAcceptor>,
+    tasks: Tasks,
+}
+
+impl Door {
+    /// Serves a connection in a task of its own. One that comes while the server drains has no watcher and may ask once.
+    fn open(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        held: Held,
+        watcher: Option<Watcher>,
+        mut over: watch::Receiver<()>,
+    ) {
+        let (router, limits, acceptor) = (self.router.clone(), self.limits, self.acceptor.clone());
+        let closing = watcher.is_some().then(|| self.tasks.closing());
+        self.tasks.spawn(async move {
+            let _held = held;
+            prompt(&stream, limits.write_timeout);
+            let stream = Patient::new(stream, limits.write_timeout);
+            let served = async {
+                match acceptor {
+                    None => talk(stream, peer, router, limits, watcher).await,
+                    Some(acceptor) => {
+                        if let Some(stream) = secured(acceptor, stream, limits, closing).await {
+                            talk(stream, peer, router, limits, watcher).await;
+                        }
+                    }
+                }
+            };
+            tokio::select! {
+                () = served => {}
+                _ = over.changed() => {}
+            }
+        });
     }
 }
 
@@ -127,11 +203,16 @@ impl fmt::Debug for Server {
 /// have to be, or when the listener closes, ends without an answer.
 async fn secured(
     acceptor: TlsAcceptor,
-    stream: TcpStream,
+    stream: Patient<TcpStream>,
     limits: ServerLimits,
-    closing: impl Future<Output = ()>,
-) -> Option<Box<TlsStream<TcpStream>>> {
-    prompt(&stream);
+    closing: Option<impl Future<Output = ()>>,
+) -> Option<Box<TlsStream<Patient<TcpStream>>>> {
+    let closing = async {
+        match closing {
+            Some(closing) => closing.await,
+            None => std::future::pending().await,
+        }
+    };
     let handshake = tokio::time::timeout(limits.header_timeout, acceptor.accept(stream));
     tokio::select! {
         done = handshake => done.ok()?.ok().map(Box::new),
@@ -139,25 +220,20 @@ async fn secured(
     }
 }
 
-/// Answers are small frames that somebody waits for.
-fn prompt(stream: &TcpStream) {
+/// Answers are small frames that somebody waits for. What nobody acknowledges is given up by the system too, so that a
+/// client that is gone without a word is noticed.
+fn prompt(stream: &TcpStream, timeout: Duration) {
     let _ = stream.set_nodelay(true);
+    #[cfg(target_os = "linux")]
+    {
+        let timeout_ms = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
+        let _ = rustix::net::sockopt::set_tcp_user_timeout(stream, timeout_ms);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = timeout;
 }
 
-fn connection<S>(
-    stream: TokioIo<S>,
-    peer: SocketAddr,
-    router: Router,
-    limits: ServerLimits,
-) -> http1::Connection<
-    TokioIo<S>,
-    impl hyper::service::Service<
-        Request<Incoming>,
-        Response = axum::response::Response,
-        Error = std::convert::Infallible,
-        Future: Send,
-    > + use<S>,
->
+async fn talk<S>(stream: S, peer: SocketAddr, router: Router, limits: ServerLimits, watcher: Option<Watcher>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -165,9 +241,33 @@ where
         request.extensions_mut().insert(Peer(peer.ip()));
         router.clone().call(request)
     });
-    http1::Builder::new()
+    let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
         .max_buf_size(limits.header_bytes.max(8_192))
-        .serve_connection(stream, service)
+        .keep_alive(watcher.is_some())
+        .serve_connection(TokioIo::new(stream), service);
+    // A client that resets its connection is no event.
+    let _ = match watcher {
+        Some(watcher) => watcher.watch(connection).await,
+        None => connection.await,
+    };
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::net::{TcpListener, TcpStream};
+
+    #[tokio::test]
+    async fn the_system_gives_up_on_a_client_that_is_gone_without_a_word() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let _client =
+            TcpStream::connect(listener.local_addr().expect("an address")).await.expect("connected");
+        let (stream, _) = listener.accept().await.expect("accepted");
+        super::prompt(&stream, Duration::from_secs(30));
+        assert_eq!(rustix::net::sockopt::tcp_user_timeout(&stream).expect("read"), 30_000);
+        assert!(stream.nodelay().expect("read"));
+    }
 }

@@ -17,15 +17,23 @@ use portcullis_guard::{Allowance, Code, Refusal};
 use crate::app::App;
 use crate::cookies::Cookies;
 use crate::problem::{Problem, Shape};
+use crate::routes::STATE;
 
 /// The layers, outermost first, as `portcullis explain pipeline` prints them.
 pub const LAYERS: &[(&str, &str)] = &[
-    ("connection-limits", "connections, header size and header time are bounded before a request exists"),
+    (
+        "connection-limits",
+        "connections in all and per address, header size, header time and a client that reads nothing are bounded",
+    ),
     ("request-id", "every request has an id, in the log, the audit and the response"),
     ("security-headers", "every response, errors too, carries the headers that browsers act on"),
     ("catch-panic", "a bug ends one request with a plain error, not the server"),
+    ("drain", "once the server stops, no request is begun"),
     ("time-limit", "a request that has not begun to answer in time is ended"),
-    ("body-limit", "a body over the limit is refused, by its length or as it arrives"),
+    (
+        "body-limit",
+        "a body over the limit is refused, by its length or as it arrives, and so is one that is too slow",
+    ),
 ];
 
 /// The address of the peer at the other end of the connection.
@@ -53,7 +61,12 @@ pub async fn stack(State(app): State<Arc<App>>, mut request: Request, next: Next
     let path = request.extensions().get::<MatchedPath>().cloned();
     let started = app.gate().clock().monotonic();
 
-    let mut response = time_limited(&app, id, request, next).await;
+    let closing = app.gate().tasks().is_closing();
+    let begins = !closing || path.as_ref().is_some_and(|path| STATE.contains(&path.as_str()));
+    let mut response = if begins { time_limited(&app, id, request, next).await } else { shutting_down(id) };
+    if closing {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
 
     if app.gate().switches().on("security-headers") {
         security_headers(&app, &mut response);
@@ -91,6 +104,14 @@ async fn time_limited(app: &App, id: RequestId, request: Request, next: Next) ->
             .retry_after(Duration::from_secs(1)),
     };
     app.gate().refused(&refusal, id);
+    Problem { refusal, shape: Shape::Problem, request: Some(id) }.into_response()
+}
+
+fn shutting_down(id: RequestId) -> Response {
+    let refusal =
+        Refusal::new(Code::ShuttingDown, "the server is stopping; ask again, another one may answer")
+            .retry_after(Duration::from_secs(1))
+            .by("drain");
     Problem { refusal, shape: Shape::Problem, request: Some(id) }.into_response()
 }
 

@@ -13,7 +13,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::fault::Fault;
 use crate::search::{self, terms};
 use crate::stores::Engine;
-use crate::value::{micros, optional_time, space_list};
+use crate::value::{document_list, micros, optional_time, space_list};
 
 /// How far a document's id is shifted to make room for the place of a chunk in it.
 pub(crate) const CHUNK_BITS: u32 = 20;
@@ -39,6 +39,10 @@ impl Content for Engine {
 
     async fn document(&self, scope: &Scope, document: DocumentId) -> Result<Document> {
         self.read_document(scope, document).await.map_err(|fault| fault.at("content.document"))
+    }
+
+    async fn titles(&self, scope: &Scope, documents: &[DocumentId]) -> Result<BTreeMap<DocumentId, String>> {
+        self.read_titles(scope, documents).await.map_err(|fault| fault.at("content.titles"))
     }
 }
 
@@ -101,6 +105,27 @@ impl Engine {
         let community = self.communities.of_scope(scope.community()).await?;
         let spaces = space_list(scope.spaces());
         community.db.read(move |conn| read(conn, document, &spaces)).await
+    }
+
+    async fn read_titles(
+        &self,
+        scope: &Scope,
+        documents: &[DocumentId],
+    ) -> Result<BTreeMap<DocumentId, String>, Fault> {
+        let community = self.communities.of_scope(scope.community()).await?;
+        let (documents, spaces) = (document_list(documents), space_list(scope.spaces()));
+        let read = community.db.read(move |conn| {
+            let mut statement = conn.prepare_cached(
+                "SELECT documents.uuid, title FROM documents JOIN spaces ON spaces.id = space
+                 WHERE documents.uuid IN (SELECT unhex(value) FROM json_each(?))
+                   AND spaces.uuid IN (SELECT unhex(value) FROM json_each(?))",
+            )?;
+            let rows = statement.query_map([&documents, &spaces], |row| {
+                Ok((DocumentId::from_bytes(row.get(0)?), row.get(1)?))
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        });
+        read.await
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
-use portcullis_core::{AbilitySet, KeyAbility, Role, SpaceId};
+use portcullis_core::{AbilitySet, DocumentId, KeyAbility, Role, SpaceId};
 use portcullis_store::Kind;
 
 use crate::fault::Fault;
@@ -46,11 +46,20 @@ pub(crate) fn abilities(text: &str) -> Result<AbilitySet, Fault> {
 /// Spaces as one bound parameter: a JSON array of hexadecimal ids, for
 /// `uuid IN (SELECT unhex(value) FROM json_each(?))`. No space gives `[]`, which matches nothing.
 pub(crate) fn space_list(spaces: &[SpaceId]) -> String {
-    let mut list = String::with_capacity(spaces.len() * 35 + 2);
+    id_list(spaces.iter().map(SpaceId::as_bytes))
+}
+
+/// Documents in the same form.
+pub(crate) fn document_list(documents: &[DocumentId]) -> String {
+    id_list(documents.iter().map(DocumentId::as_bytes))
+}
+
+fn id_list<'a>(ids: impl ExactSizeIterator<Item = &'a [u8; 16]>) -> String {
+    let mut list = String::with_capacity(ids.len() * 35 + 2);
     list.push('[');
-    for (number, space) in spaces.iter().enumerate() {
+    for (number, id) in ids.enumerate() {
         list.push_str(if number == 0 { "\"" } else { ",\"" });
-        for byte in space.as_bytes() {
+        for byte in id {
             // Writing to a string cannot fail.
             let _ = write!(list, "{byte:02x}");
         }

@@ -144,4 +144,8 @@ pub trait Content: Send + Sync + fmt::Debug {
 
     /// One document, if the scope's spaces hold it; else `NotFound`, whether it exists or not.
     async fn document(&self, scope: &Scope, document: DocumentId) -> Result<Document>;
+
+    /// The titles of those of the documents that the scope's spaces hold. The others are left out, whether they exist or
+    /// not. No text is read for it.
+    async fn titles(&self, scope: &Scope, documents: &[DocumentId]) -> Result<BTreeMap<DocumentId, String>>;
 }

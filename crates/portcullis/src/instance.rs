@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow};
 use jiff::Timestamp;
 use portcullis_audit::{Change, Event, Journal, Record, Signer, Target, Use};
-use portcullis_chat::{Places, Service, ServiceParts};
+use portcullis_chat::{PlaceLimits, Places, Service, ServiceParts};
 use portcullis_config::{Cidr, Config, Diagnostics, Flags, IssuerKeys, Loaded, PublicKeyAlgorithm};
 use portcullis_core::{
     AbilitySet, Actor, Clock, Grant, KeyAbility, KeyId, Role, Scope, Secret, SystemClock, Tasks, Token,
@@ -18,7 +18,7 @@ use portcullis_guard::jwt::{self, Algorithm, Issuer, IssuerFault, IssuerKey, Iss
 use portcullis_guard::switches::SWITCHABLE;
 use portcullis_guard::{Budget, CsrfKey, Gate, GateParts, Limits, Switches};
 use portcullis_http::{
-    App, AppParts, Operator, OperatorParts, ServerLimits, Settings, SignInSettings, TrustedProxies,
+    App, AppParts, BodyPace, Operator, OperatorParts, ServerLimits, Settings, SignInSettings, TrustedProxies,
 };
 use portcullis_mail::{Mail, Postman, PostmanOptions};
 use portcullis_model::{Model, OpenAi, OpenAiOptions, Timeouts};
@@ -257,15 +257,11 @@ impl Instance {
             },
             switches: switches(config)?,
         }));
-        let places = config.model.as_ref().map_or_else(
-            || Places::new(1, 0, Duration::ZERO),
-            |model| Places::new(model.max_concurrent.get() as usize, model.queue, model.queue_timeout),
-        );
         let chat = Service::new(ServiceParts {
             gate: Arc::clone(&gate),
             stores: kept.stores.clone(),
             model,
-            places,
+            places: Places::new(places(config)),
             settings: portcullis_chat::Settings {
                 system: config
                     .model
@@ -276,6 +272,7 @@ impl Instance {
                 passages: PASSAGES,
                 watch: WATCH,
                 release: release::settings(config),
+                longest: limits.request_timeout,
             },
         });
         let app = App::new(AppParts {
@@ -284,11 +281,16 @@ impl Instance {
             stores: kept.stores.clone(),
             mail,
             settings: Settings {
-                proxies: TrustedProxies::new(config.proxies.trusted.iter().map(Cidr::network)),
+                proxies: proxies(config),
                 origin: config.public_url.url().origin(),
                 body_bytes: limits.body_bytes,
+                body: BodyPace {
+                    timeout: limits.body_timeout,
+                    bytes_per_second: limits.body_bytes_per_second,
+                },
                 request_timeout: limits.request_timeout,
                 idempotency_entries: limits.idempotency_entries.get() as usize,
+                idempotency_bytes: limits.idempotency_bytes,
                 idempotency_ttl: limits.idempotency_ttl,
                 sign_in: SignInSettings {
                     link_life: sign_in.link_life,
@@ -312,8 +314,10 @@ impl Instance {
     pub(crate) fn server_limits(config: &Config) -> ServerLimits {
         ServerLimits {
             connections: config.limits.max_connections.get() as usize,
+            per_address: config.limits.max_connections_per_address.get() as usize,
             header_timeout: config.limits.header_timeout,
             header_bytes: config.limits.header_bytes,
+            write_timeout: config.limits.write_timeout,
             drain: DRAIN,
         }
     }
@@ -328,6 +332,23 @@ impl Instance {
         drop((app, operator));
         kept.close().await
     }
+}
+
+/// The proxies before this instance.
+pub(crate) fn proxies(config: &Config) -> TrustedProxies {
+    TrustedProxies::new(config.proxies.trusted.iter().map(Cidr::network))
+}
+
+/// How the model is shared. Without one nobody takes a place.
+fn places(config: &Config) -> PlaceLimits {
+    let none = PlaceLimits { places: 0, per_member: 0, per_community: 0, queue: 0, patience: Duration::ZERO };
+    config.model.as_ref().map_or(none, |model| PlaceLimits {
+        places: model.max_concurrent.get() as usize,
+        per_member: model.max_concurrent_per_member.get() as usize,
+        per_community: model.max_concurrent_per_community.get() as usize,
+        queue: model.queue,
+        patience: model.queue_timeout,
+    })
 }
 
 #[cfg(feature = "guard-off")]

@@ -200,6 +200,8 @@ const BAD: &[(&str, &str, Code)] = &[
     ("model.idle_timeout_ms", "1e3", Code::WrongType),
     ("model.total_timeout_ms", "99999999999999999999999999", Code::OutOfRange),
     ("model.max_concurrent", "0", Code::OutOfRange),
+    ("model.max_concurrent_per_member", "0", Code::OutOfRange),
+    ("model.max_concurrent_per_community", "\"all\"", Code::WrongType),
     ("model.queue", "true", Code::WrongType),
     ("model.queue_timeout_ms", "\"10s\"", Code::WrongType),
     ("model.max_tokens", "99999999999999999999999999999999999999999999", Code::OutOfRange),
@@ -242,11 +244,16 @@ const BAD: &[(&str, &str, Code)] = &[
     ("limits.per_address_per_minute", "5000000", Code::OutOfRange),
     ("limits.unauthenticated_per_address_per_minute", "[]", Code::WrongType),
     ("limits.body_bytes", "1", Code::OutOfRange),
+    ("limits.body_timeout_ms", "0", Code::OutOfRange),
+    ("limits.body_bytes_per_second", "0", Code::OutOfRange),
     ("limits.header_bytes", "1", Code::OutOfRange),
     ("limits.header_timeout_ms", "1979-05-27", Code::WrongType),
     ("limits.request_timeout_ms", "{}", Code::WrongType),
+    ("limits.write_timeout_ms", "0", Code::OutOfRange),
     ("limits.max_connections", "0x0", Code::OutOfRange),
+    ("limits.max_connections_per_address", "0", Code::OutOfRange),
     ("limits.idempotency_entries", "0", Code::OutOfRange),
+    ("limits.idempotency_bytes", "1000", Code::OutOfRange),
     ("limits.idempotency_ttl_s", "0", Code::OutOfRange),
     ("audit.checkpoint_records", "0", Code::OutOfRange),
     ("audit.checkpoint_seconds", "86401", Code::OutOfRange),
@@ -419,4 +426,31 @@ fn a_url_with_a_password_is_refused_without_telling_it() {
         let told = problems(&format!("[model]\nname = \"a\"\nurl = \"{url}\"\n"));
         assert!(told.contains("CFG-013") && !told.contains("CANARY"), "{told}");
     }
+}
+
+#[test]
+fn no_address_may_take_all_connections_and_parts_of_the_model_follow_from_the_whole() {
+    let told = |limits: &str, model: &str| {
+        let model = format!("[model]\nurl = \"http://127.0.0.1:1/v1\"\nname = \"a\"\n{model}");
+        let site = Site::with(&format!("{model}\n[limits]\n{limits}"));
+        let config = site.loaded().config;
+        let model = config.model.expect("a model");
+        [
+            config.limits.max_connections_per_address,
+            model.max_concurrent_per_member,
+            model.max_concurrent_per_community,
+        ]
+        .map(std::num::NonZeroU32::get)
+    };
+    assert_eq!(told("", ""), [256, 8, 48]);
+    assert_eq!(told("max_connections = 100", "max_concurrent = 4"), [50, 2, 3]);
+    assert_eq!(told("max_connections = 1", "max_concurrent = 1"), [1, 2, 1]);
+    let own = "max_concurrent_per_member = 1\nmax_concurrent_per_community = 64";
+    assert_eq!(told("max_connections_per_address = 10", own), [10, 1, 64]);
+}
+
+#[test]
+fn a_body_time_out_that_never_takes_effect_is_a_warning() {
+    let site = Site::with("[limits]\nbody_timeout_ms = 20000\nrequest_timeout_ms = 15000");
+    assert_eq!(codes(&site.loaded().warnings), [Code::HiddenTimeout]);
 }

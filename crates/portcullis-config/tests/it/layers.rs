@@ -72,6 +72,8 @@ fn every_value_is_shown_with_its_origin_and_no_secret() {
     model.idle_timeout_ms                         = 30000                              # default
     model.total_timeout_ms                        = 300000                             # default
     model.max_concurrent                          = 64                                 # default
+    model.max_concurrent_per_member               = (none)                             # not set
+    model.max_concurrent_per_community            = (none)                             # not set
     model.queue                                   = 256                                # default
     model.queue_timeout_ms                        = 10000                              # default
     model.max_tokens                              = 2048                               # default
@@ -110,11 +112,16 @@ fn every_value_is_shown_with_its_origin_and_no_secret() {
     limits.per_address_per_minute                 = 300                                # default
     limits.unauthenticated_per_address_per_minute = 60                                 # default
     limits.body_bytes                             = 4096                               # flag --set
+    limits.body_timeout_ms                        = 10000                              # default
+    limits.body_bytes_per_second                  = 4000                               # default
     limits.header_bytes                           = 16384                              # default
     limits.header_timeout_ms                      = 10000                              # default
     limits.request_timeout_ms                     = 330000                             # default
+    limits.write_timeout_ms                       = 30000                              # default
     limits.max_connections                        = 10000                              # default
+    limits.max_connections_per_address            = 256                                # default
     limits.idempotency_entries                    = 10000                              # default
+    limits.idempotency_bytes                      = 67108864                           # default
     limits.idempotency_ttl_s                      = 86400                              # default
     audit.checkpoint_records                      = 1000                               # default
     audit.checkpoint_seconds                      = 60                                 # default

@@ -10,15 +10,16 @@ use futures_util::{Stream, StreamExt, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use portcullis_chat::Whole;
 use portcullis_chat::frames::Frame;
-use portcullis_chat::{Answer, Frames, asked};
+use portcullis_chat::{Answer, Answered, Frames, asked};
 use portcullis_core::{ConversationId, RequestId};
 use portcullis_guard::{Asker, Code, Refusal, pipeline};
 use portcullis_model::ProblemCode;
+use portcullis_store::Kind;
 use serde_json::json;
 
 use super::Call;
 use crate::app::App;
-use crate::idempotency::{Start, Ticket};
+use crate::idempotency::{Kept, Retry, Start, Ticket, removed};
 use crate::problem::{Problem, Shape};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -45,9 +46,9 @@ pub(super) async fn complete(call: Call) -> Result<Response, Refusal> {
     let ticket = match headers.get(IDEMPOTENCY_KEY) {
         None => None,
         Some(key) => {
-            let now = app.gate().clock().monotonic();
             let wanted = headers.get(CONVERSATION).map(HeaderValue::as_bytes).unwrap_or_default();
-            match app.idempotency().start(now, visit.scope(), key, wanted, &body)? {
+            let retry = Retry { scope: visit.scope(), key, wanted, body: &body };
+            match start(&app, retry).await? {
                 Start::Run(ticket) => Some(ticket),
                 Start::Replay(kept) => {
                     let replayed =
@@ -61,11 +62,42 @@ pub(super) async fn complete(call: Call) -> Result<Response, Refusal> {
     };
     let whose = (visit.request(), Asker::authorised(visit.scope(), visit.action()));
     let turn = pipeline::screen(app.gate(), visit, question).await?;
-    let response = match app.chat().ask(turn, request, conversation).await? {
-        Answer::Whole(whole) => json_answer(&app, whole, ticket, conversation),
-        Answer::Stream(frames) => event_answer(app, frames, whose, ticket, conversation),
+    let Answered { answer, sources } = app.chat().ask(turn, request, conversation).await?;
+    let keep = |content_type| Kept { content_type, conversation, sources, body: Bytes::new() };
+    let response = match answer {
+        Answer::Whole(whole) => json_answer(&app, whole, ticket, keep(JSON)),
+        Answer::Stream(frames) => {
+            event_answer(app, frames, whose, ticket.map(|ticket| (ticket, keep(EVENTS))))
+        }
     };
     Ok(in_conversation(response, conversation))
+}
+
+/// Looks a retry up. An answer is sent again only while its conversation is there and all its sources may be read: without
+/// the first a retry finds nothing, without the others it asks anew.
+async fn start(app: &App, retry: Retry<'_>) -> Result<Start, Refusal> {
+    let started = |app: &App| app.idempotency().start(app.gate().clock().monotonic(), retry);
+    let kept = match started(app)? {
+        Start::Replay(kept) => kept,
+        run @ Start::Run(_) => return Ok(run),
+    };
+    if let Some(conversation) = kept.conversation {
+        match app.stores().conversations.get(retry.scope, conversation).await {
+            Ok(_) => {}
+            Err(error) if error.kind() == Kind::NotFound => {
+                app.idempotency().forget(retry.scope, conversation);
+                return Err(removed());
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    // No text is read for it: a title is told of exactly those documents that may be read.
+    let readable = app.stores().content.titles(retry.scope, &kept.sources).await?;
+    if kept.sources.iter().all(|source| readable.contains_key(source)) {
+        return Ok(Start::Replay(kept));
+    }
+    app.idempotency().discard(retry);
+    started(app)
 }
 
 /// Tells in which conversation the answer was kept.
@@ -95,12 +127,7 @@ fn conversation(app: &App, headers: &HeaderMap) -> Result<Option<ConversationId>
     }
 }
 
-fn json_answer(
-    app: &App,
-    whole: Whole,
-    ticket: Option<Ticket>,
-    conversation: Option<ConversationId>,
-) -> Response {
+fn json_answer(app: &App, whole: Whole, ticket: Option<Ticket>, kept: Kept) -> Response {
     let Whole { completion, citations } = whole;
     let mut body = serde_json::to_value(&completion).unwrap_or_default();
     if let (Some(citations), Some(object)) = (citations, body.as_object_mut()) {
@@ -109,7 +136,7 @@ fn json_answer(
     let body = body.to_string();
     if let Some(mut ticket) = ticket {
         ticket.record(body.as_bytes());
-        ticket.keep(app.gate().clock().monotonic(), JSON, conversation);
+        ticket.keep(app.gate().clock().monotonic(), kept);
     }
     (StatusCode::OK, [(header::CONTENT_TYPE, JSON)], body).into_response()
 }
@@ -118,10 +145,9 @@ fn event_answer(
     app: Arc<App>,
     frames: Frames,
     whose: (RequestId, Asker),
-    ticket: Option<Ticket>,
-    conversation: Option<ConversationId>,
+    ticket: Option<(Ticket, Kept)>,
 ) -> Response {
-    let body = Body::from_stream(events(app, frames, whose, ticket, conversation));
+    let body = Body::from_stream(events(app, frames, whose, ticket));
     // Proxies that buffer would hold an answer back until it is complete.
     let unbuffered = (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     (StatusCode::OK, [(header::CONTENT_TYPE, EVENTS), unbuffered], body).into_response()
@@ -132,8 +158,7 @@ fn events(
     app: Arc<App>,
     mut frames: Frames,
     (request, asker): (RequestId, Asker),
-    mut ticket: Option<Ticket>,
-    conversation: Option<ConversationId>,
+    mut ticket: Option<(Ticket, Kept)>,
 ) -> impl Stream<Item = Result<Bytes, std::convert::Infallible>> + Send {
     let mut ended = false;
     stream::poll_fn(move |cx| {
@@ -148,11 +173,11 @@ fn events(
                     write_event(&mut out, &frame);
                 }
                 let piece = out.freeze();
-                if let Some(ticket) = &mut ticket {
+                if let Some((ticket, _)) = &mut ticket {
                     ticket.record(&piece);
                 }
-                if let (true, Some(ticket)) = (ended, ticket.take_if(|_| ended)) {
-                    ticket.keep(app.gate().clock().monotonic(), EVENTS, conversation);
+                if let Some((ticket, kept)) = ticket.take_if(|_| ended) {
+                    ticket.keep(app.gate().clock().monotonic(), kept);
                 }
                 Some(Ok(piece))
             }

@@ -67,7 +67,9 @@ pub(super) async fn rename(call: Call) -> Result<Response, Refusal> {
 }
 
 pub(super) async fn remove(call: Call) -> Result<Response, Refusal> {
-    call.app.stores().conversations.remove(call.visit.scope(), id(&call)?).await?;
+    let conversation = id(&call)?;
+    call.app.stores().conversations.remove(call.visit.scope(), conversation).await?;
+    call.app.idempotency().forget(call.visit.scope(), conversation);
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

@@ -3,7 +3,7 @@
 use axum::response::{Html, IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use jiff::Timestamp;
-use portcullis_core::{ConversationId, DocumentId, MemberId, Scope};
+use portcullis_core::{ConversationId, DocumentId, MemberId};
 use portcullis_guard::{Code, Refusal};
 use portcullis_pages::view;
 use portcullis_pages::{Author, Frame};
@@ -12,7 +12,7 @@ use portcullis_store::memories::{LONGEST_MEMORY, MOST_MEMORIES};
 use portcullis_store::{Community, CommunityRef, Document, Member};
 
 use super::sign_in::{base_of, html, notice};
-use super::{Call, PublicCall, id};
+use super::{Call, OpenCall, id};
 
 /// Conversations beside the chat, and on a page of the history.
 const RECENT: usize = 8;
@@ -224,20 +224,20 @@ pub(super) async fn document(call: Call) -> Result<Response, Refusal> {
     Ok(html(StatusCode::OK, &page))
 }
 
-pub(super) async fn style(call: PublicCall) -> Result<Response, Refusal> {
+pub(super) async fn style(call: OpenCall) -> Result<Response, Refusal> {
     asset(&call, "/assets/portcullis.css")
 }
 
-pub(super) async fn script(call: PublicCall) -> Result<Response, Refusal> {
+pub(super) async fn script(call: OpenCall) -> Result<Response, Refusal> {
     asset(&call, "/assets/portcullis.js")
 }
 
-pub(super) async fn mark(call: PublicCall) -> Result<Response, Refusal> {
+pub(super) async fn mark(call: OpenCall) -> Result<Response, Refusal> {
     asset(&call, "/assets/portcullis.svg")
 }
 
 /// A file of the pages. Their links name its content, so browsers may keep it.
-fn asset(call: &PublicCall, path: &str) -> Result<Response, Refusal> {
+fn asset(call: &OpenCall, path: &str) -> Result<Response, Refusal> {
     let found = portcullis_pages::assets().iter().find(|asset| asset.path == path);
     let asset = found.ok_or_else(|| Refusal::new(Code::NotFound, "there is no such file here"))?;
     let wanted = call.query.strip_prefix("v=");
@@ -285,15 +285,15 @@ struct Told {
 impl Told {
     /// Looks the titles up, within the scope: what it does not reach has no title here.
     async fn all(call: &Call, messages: Vec<StoredMessage>) -> Result<Vec<Self>, Refusal> {
-        let mut titles = Titles::default();
+        let mut wanted: Vec<DocumentId> =
+            messages.iter().flat_map(|message| message.sources.iter().copied()).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let titles = call.app.stores().content.titles(call.visit.scope(), &wanted).await?;
         let mut all = Vec::with_capacity(messages.len());
         for message in messages {
-            let mut sources = Vec::with_capacity(message.sources.len());
-            for document in &message.sources {
-                if let Some(title) = titles.of(call, call.visit.scope(), *document).await? {
-                    sources.push((document.to_string(), title));
-                }
-            }
+            let sources = message.sources.iter();
+            let sources = sources.filter_map(|id| Some((id.to_string(), titles.get(id)?.clone()))).collect();
             all.push(Self { message, sources });
         }
         Ok(all)
@@ -318,29 +318,5 @@ impl Told {
             sources: sources.collect(),
             when: self.message.created,
         }
-    }
-}
-
-/// Titles that were looked up for a page.
-#[derive(Default)]
-struct Titles(std::collections::BTreeMap<DocumentId, Option<String>>);
-
-impl Titles {
-    async fn of(
-        &mut self,
-        call: &Call,
-        scope: &Scope,
-        document: DocumentId,
-    ) -> Result<Option<String>, Refusal> {
-        if let Some(known) = self.0.get(&document) {
-            return Ok(known.clone());
-        }
-        let found = match call.app.stores().content.document(scope, document).await {
-            Ok(found) => Some(found.title),
-            Err(error) if error.kind() == portcullis_store::Kind::NotFound => None,
-            Err(error) => return Err(error.into()),
-        };
-        self.0.insert(document, found.clone());
-        Ok(found)
     }
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use jiff::ToSpan as _;
 use portcullis_audit::{Archive, Entry, Filter, Journal, Signer};
-use portcullis_chat::{Places, Policy, Release, Service, ServiceParts};
+use portcullis_chat::{PlaceLimits, Places, Policy, Release, Service, ServiceParts};
 use portcullis_core::{
     AbilitySet, Actor, Clock, DocumentId, Grant, KeyAbility, KeyId, MemberId, Role, Scope, Secret, SessionId,
     SpaceId, SystemClock, Tasks, Tier, Token, TokenKind,
@@ -17,7 +17,9 @@ use portcullis_core::{
 use portcullis_egress::Client;
 use portcullis_guard::jwt::Issuers;
 use portcullis_guard::{Budget, CsrfKey, Gate, GateParts, Limits, Switches};
-use portcullis_http::{App, AppParts, Server, ServerLimits, Settings, SignInSettings, TrustedProxies};
+use portcullis_http::{
+    App, AppParts, BodyPace, Server, ServerLimits, Settings, SignInSettings, TrustedProxies,
+};
 use portcullis_mail::{Error, Mail, Message};
 use portcullis_model::Model;
 use portcullis_store::{
@@ -35,6 +37,12 @@ pub(crate) struct Setup {
     pub(crate) refused_per_address: u32,
     pub(crate) body_bytes: usize,
     pub(crate) request_timeout: Duration,
+    pub(crate) body_timeout: Duration,
+    pub(crate) header_timeout: Duration,
+    pub(crate) write_timeout: Duration,
+    pub(crate) drain: Duration,
+    /// Connections at once, in all and from one address.
+    pub(crate) connections: (usize, usize),
     pub(crate) places: (usize, usize),
     pub(crate) issuers: Issuers,
     pub(crate) origin: String,
@@ -61,6 +69,11 @@ impl Default for Setup {
             refused_per_address: 1_000_000,
             body_bytes: 64 << 10,
             request_timeout: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(10),
+            header_timeout: Duration::from_secs(5),
+            write_timeout: Duration::from_secs(30),
+            drain: Duration::from_secs(5),
+            connections: (200, 100),
             places: (64, 64),
             issuers: Issuers::new(Vec::new()).expect("no issuers"),
             origin: "http://127.0.0.1".to_owned(),
@@ -191,13 +204,20 @@ impl TestApp {
             gate: Arc::clone(&gate),
             stores: stores.clone(),
             model: setup.model,
-            places: Places::new(places, queue, Duration::from_secs(5)),
+            places: Places::new(PlaceLimits {
+                places,
+                per_member: places,
+                per_community: places,
+                queue,
+                patience: Duration::from_secs(5),
+            }),
             settings: portcullis_chat::Settings {
                 system: Some(setup.system),
                 max_tokens: 512,
                 passages: 6,
                 watch: Duration::from_millis(50),
                 release: setup.release,
+                longest: setup.request_timeout,
             },
         });
         let app = App::new(AppParts {
@@ -209,8 +229,13 @@ impl TestApp {
                 proxies: TrustedProxies::default(),
                 origin: setup.origin.clone(),
                 body_bytes: setup.body_bytes,
+                body: BodyPace {
+                    timeout: setup.body_timeout,
+                    bytes_per_second: NonZeroU32::new(4_000).expect("not zero"),
+                },
                 request_timeout: setup.request_timeout,
-                idempotency_entries: 100,
+                idempotency_entries: 1_600,
+                idempotency_bytes: 16 << 20,
                 idempotency_ttl: Duration::from_secs(60),
                 sign_in: SignInSettings {
                     link_life: Duration::from_secs(900),
@@ -221,10 +246,12 @@ impl TestApp {
             },
         });
         let limits = ServerLimits {
-            connections: 200,
-            header_timeout: Duration::from_secs(5),
+            connections: setup.connections.0,
+            per_address: setup.connections.1,
+            header_timeout: setup.header_timeout,
             header_bytes: 16 << 10,
-            drain: Duration::from_secs(5),
+            write_timeout: setup.write_timeout,
+            drain: setup.drain,
         };
         let server =
             Server::bind("127.0.0.1:0".parse().expect("an address"), limits).await.expect("a free port");

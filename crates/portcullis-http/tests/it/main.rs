@@ -5,11 +5,17 @@ mod app;
 #[cfg(test)]
 mod chat;
 #[cfg(test)]
+mod drain;
+#[cfg(test)]
 mod events;
+#[cfg(test)]
+mod held;
 #[cfg(test)]
 mod isolation;
 #[cfg(test)]
 mod leaks;
+#[cfg(test)]
+mod meter;
 #[cfg(test)]
 mod operator;
 #[cfg(test)]
@@ -17,7 +23,11 @@ mod pairs;
 #[cfg(test)]
 mod personal;
 #[cfg(test)]
+mod raw;
+#[cfg(test)]
 mod redirect;
+#[cfg(test)]
+mod retries;
 #[cfg(test)]
 mod routes;
 #[cfg(test)]
@@ -28,3 +38,5 @@ mod standing;
 mod storm;
 #[cfg(test)]
 mod tls;
+#[cfg(test)]
+mod unread;

@@ -30,6 +30,8 @@ async fn plane(app: &TestApp) -> SocketAddr {
     });
     let limits = ServerLimits {
         connections: 20,
+        per_address: 20,
+        write_timeout: Duration::from_secs(5),
         header_timeout: Duration::from_secs(5),
         header_bytes: 16 << 10,
         drain: Duration::from_secs(5),

@@ -20,8 +20,10 @@ async fn start(origin: &str) -> Redirecting {
     let app = TestApp::start(Setup { origin: origin.to_owned(), ..Setup::default() }).await;
     let limits = ServerLimits {
         connections: 10,
+        per_address: 10,
         header_timeout: Duration::from_secs(5),
         header_bytes: 16_384,
+        write_timeout: Duration::from_secs(5),
         drain: Duration::from_secs(1),
     };
     let server = Server::bind("127.0.0.1:0".parse().expect("an address"), limits).await.expect("a port");

@@ -16,7 +16,13 @@ use crate::app::{Answer, Person, Setup, TestApp, World, member_scope, question_b
 
 /// The route's path, with ids of things that are there and that whoever sends these headers may reach. What is used up
 /// by the call is made anew each time; what only staff reach is made by the community's owner.
-async fn path(app: &TestApp, route: &Route, world: &World, owner: &Person, own: &Person) -> String {
+pub(crate) async fn path(
+    app: &TestApp,
+    route: &Route,
+    world: &World,
+    owner: &Person,
+    own: &Person,
+) -> String {
     let mut path = route.path.replace("{document}", &world.open_document.to_string());
     for parameter in route.parameters() {
         let id = match parameter {

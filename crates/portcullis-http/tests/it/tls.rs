@@ -44,8 +44,10 @@ impl Listener {
         let tls = Arc::new(tls);
         let limits = ServerLimits {
             connections,
+            per_address: connections,
             header_timeout: timeout,
             header_bytes: 16_384,
+            write_timeout: Duration::from_secs(5),
             drain: Duration::from_secs(10),
         };
         let server = Server::bind("127.0.0.1:0".parse().expect("an address"), limits).await.expect("a port");

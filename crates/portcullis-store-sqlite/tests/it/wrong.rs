@@ -32,6 +32,7 @@ fn catching<'w>(flaw: Flaw, world: &'w World) -> Pin<Box<dyn Future<Output = ()>
     match flaw {
         Flaw::LeakySearch => Box::pin(content::a_member_without_the_plan_never_gets_its_passages(world)),
         Flaw::LeakyDocument => Box::pin(content::a_member_without_the_plan_never_gets_its_document(world)),
+        Flaw::LeakyTitles => Box::pin(content::titles_are_those_of_what_the_scope_reaches(world)),
         Flaw::TellingErrors => Box::pin(content::a_hidden_document_looks_like_a_missing_one(world)),
         Flaw::EmptyMeansAll => Box::pin(content::an_empty_list_of_spaces_gives_nothing(world)),
         Flaw::LeakyCommunity => Box::pin(content::nothing_of_another_community_is_ever_returned(world)),

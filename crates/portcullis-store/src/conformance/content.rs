@@ -1,5 +1,6 @@
 //! Cases of the content port: who reads what, and what writing does.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use portcullis_core::{DocumentId, SpaceId};
@@ -107,6 +108,23 @@ pub async fn a_change_of_access_holds_for_the_next_scope(world: &World) {
     world.stores.members.set_status(&side.operator(), side.plain, Status::Suspended).await.expect("set");
     let standing = world.stores.identity.standing(side.community.id, side.plain, world.now()).await;
     assert_eq!(standing.expect("the store answers"), None, "a suspended member has no scope at all");
+}
+
+/// Titles are told of the documents within the scope and of no other, in one answer, each once.
+pub async fn titles_are_those_of_what_the_scope_reaches(world: &World) {
+    let (plain, content) = (world.scope(&world.a, world.a.plain).await, &world.stores.content);
+    let hidden = [world.a.id("course"), world.a.id("minutes"), world.b.id("welcome")];
+    let asked: Vec<DocumentId> = hidden
+        .into_iter()
+        .chain([world.a.id("welcome"), world.a.id("welcome"), DocumentId::from_bytes([1; 16])])
+        .collect();
+    let told = content.titles(&plain, &asked).await.expect("told");
+    let whole = content.document(&plain, world.a.id("welcome")).await.expect("there");
+    assert_eq!(told.into_iter().collect::<Vec<_>>(), [(whole.id, whole.title)]);
+    assert_eq!(content.titles(&plain, &[]).await.expect("told"), BTreeMap::new());
+    assert_eq!(content.titles(&world.a.reader(&[]), &asked).await.expect("told"), BTreeMap::new());
+    let staff = content.titles(&world.scope(&world.a, world.a.owner).await, &asked).await.expect("told");
+    assert_eq!(staff.len(), 3, "staff read every space of their own community: {staff:?}");
 }
 
 /// A document reads back as it was put, in reading order.

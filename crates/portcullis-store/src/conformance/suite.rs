@@ -83,6 +83,7 @@ macro_rules! conformance {
                 a_hidden_document_looks_like_a_missing_one
                 an_empty_list_of_spaces_gives_nothing
                 a_change_of_access_holds_for_the_next_scope
+                titles_are_those_of_what_the_scope_reaches
                 a_document_reads_back_whole
                 an_unchanged_document_is_not_written_again
                 a_changed_document_loses_its_old_words

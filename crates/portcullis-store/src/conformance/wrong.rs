@@ -26,6 +26,8 @@ pub enum Flaw {
     LeakySearch,
     /// A document is read whatever space it is in.
     LeakyDocument,
+    /// A title is told whatever space its document is in.
+    LeakyTitles,
     /// A hidden document is told apart from a missing one.
     TellingErrors,
     /// An empty list of spaces means all.
@@ -82,9 +84,10 @@ pub enum Flaw {
 
 impl Flaw {
     /// Every flaw.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::LeakySearch,
         Self::LeakyDocument,
+        Self::LeakyTitles,
         Self::TellingErrors,
         Self::EmptyMeansAll,
         Self::LeakyCommunity,
@@ -263,6 +266,18 @@ impl Content for Wrong {
             }
             _ => found,
         }
+    }
+
+    async fn titles(&self, own: &Scope, documents: &[DocumentId]) -> Result<BTreeMap<DocumentId, String>> {
+        let mut found =
+            self.right.content.titles(&self.reading(own, Flaw::LeakyTitles).await?, documents).await?;
+        if self.is(Flaw::LeakyCommunity) {
+            for community in self.right.directory.list().await? {
+                let theirs = self.all(community.id).await?;
+                found.extend(self.right.content.titles(&theirs, documents).await?);
+            }
+        }
+        Ok(found)
     }
 }
 

@@ -63,12 +63,15 @@ pub(super) async fn start(instance: &Instance, config: &Config) -> Result<Servin
     // First, so that a certificate that cannot be used is told before anything listens.
     let tls = tls::open(config, clock.now())?.map(Arc::new);
     let limits = Instance::server_limits(config);
-    let mut server = listen(config.listen.member, "listen.member", limits).await?;
+    let proxies = instance::proxies(config);
+    let server = listen(config.listen.member, "listen.member", limits).await?;
+    let mut server = server.behind(proxies.clone());
     let address = server.address().context("the listener has no address")?;
     let redirect = match config.listen.redirect {
         Some(wanted) => {
             let connections = limits.connections.min(REDIRECT_CONNECTIONS);
-            Some(listen(wanted, "listen.redirect", ServerLimits { connections, ..limits }).await?)
+            let limits = ServerLimits { connections, ..limits };
+            Some(listen(wanted, "listen.redirect", limits).await?.behind(proxies))
         }
         None => None,
     };

@@ -9,6 +9,8 @@ mod crash;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod drain;
+#[cfg(test)]
 mod edge;
 #[cfg(test)]
 mod exports;

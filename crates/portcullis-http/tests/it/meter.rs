@@ -1,0 +1,68 @@
+//! What strangers may do: every route that asks for no credential is counted by address too.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use portcullis_model::upstream::{Echo, Upstream};
+use portcullis_model::{OpenAi, OpenAiOptions};
+
+use crate::app::{Answer, Setup, TestApp};
+
+async fn get(app: &TestApp, method: Method, path: &str) -> Answer {
+    app.send(app.request(method, path, None).body(Bytes::new()).expect("a request")).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_asks_for_no_credential_is_counted_by_address() {
+    for (method, path, served) in [
+        (Method::GET, "/readyz", 200),
+        (Method::GET, "/openapi.json", 200),
+        (Method::GET, "/assets/portcullis.css", 200),
+        (Method::GET, "/assets/portcullis.js", 200),
+        (Method::GET, "/assets/portcullis.svg", 200),
+        (Method::GET, "/login", 200),
+        (Method::GET, "/nowhere", 404),
+        (Method::PUT, "/healthz", 405),
+    ] {
+        let app = TestApp::start(Setup { per_address: 5, ..Setup::default() }).await;
+        app.world("one").await;
+        let mut statuses = Vec::new();
+        for _ in 0..6 {
+            statuses.push(get(&app, method.clone(), path).await.status.as_u16());
+        }
+        assert_eq!(statuses, [served, served, served, served, served, 429], "{method} {path}");
+        let refused = get(&app, method.clone(), path).await;
+        assert!(refused.headers.contains_key("retry-after"), "{method} {path}");
+        // Whether the process runs is told all the same: an orchestrator would restart what does not answer.
+        assert_eq!(get(&app, Method::GET, "/healthz").await.status, StatusCode::OK);
+        app.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_questions_about_readiness_is_not_passed_on() {
+    let upstream = Upstream::start(Echo).await.expect("an upstream");
+    let model = OpenAi::new(OpenAiOptions::new(upstream.url())).expect("a client");
+    let app = TestApp::start(Setup { model: Some(Arc::new(model)), ..Setup::default() }).await;
+    let started = std::time::Instant::now();
+    let flood = (0..90).map(|_| get(&app, Method::GET, "/readyz"));
+    let answers = futures_util::future::join_all(flood).await;
+    assert!(answers.iter().all(|answer| answer.status == StatusCode::OK));
+    let asked = upstream.served();
+    // One question a second, however many ask.
+    assert!((1..=2 + started.elapsed().as_secs()).contains(&asked), "the model was asked {asked} times");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_is_told_within_seconds() {
+    let upstream = Upstream::start(Echo).await.expect("an upstream");
+    let model = OpenAi::new(OpenAiOptions::new(upstream.url())).expect("a client");
+    let app = TestApp::start(Setup { model: Some(Arc::new(model)), ..Setup::default() }).await;
+    assert_eq!(get(&app, Method::GET, "/readyz").await.status, StatusCode::OK);
+    upstream.stop().await;
+    let told = async { while get(&app, Method::GET, "/readyz").await.status == StatusCode::OK {} };
+    tokio::time::timeout(std::time::Duration::from_secs(5), told).await.expect("the outage is told");
+    app.stop().await;
+}
