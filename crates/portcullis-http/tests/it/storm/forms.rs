@@ -138,7 +138,7 @@ fn backwards(text: &[u8]) -> Vec<u8> {
 #[test]
 fn a_marker_is_found_in_every_form() {
     use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
-    let marker = "zq00002aqz";
+    let marker = "zq00002ajx";
     let each = |write: &dyn Fn(u8) -> String| marker.bytes().map(write).collect::<String>();
     for hidden in [
         marker.to_uppercase(),
@@ -159,6 +159,6 @@ fn a_marker_is_found_in_every_form() {
             .any(|form| form.windows(marker.len()).any(|window| window == marker.as_bytes()));
         assert!(found, "{hidden}");
     }
-    let clean = forms(b"zq00002bqz and enpxMDAwMDJicXo");
+    let clean = forms(b"zq00002bjx and enEwMDAwMmJqeA");
     assert!(!clean.iter().any(|form| form.windows(marker.len()).any(|window| window == marker.as_bytes())));
 }

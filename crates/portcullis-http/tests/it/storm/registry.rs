@@ -105,8 +105,9 @@ pub(super) const KINDS: [&str; 8] =
     ["document", "conversation", "memory", "session", "member", "space", "key", "invitation"];
 /// The most ids of one kind that requests choose from. Later ones take the place of the oldest that are not anchored.
 const MOST: usize = 60;
-/// What every marker begins and ends with; between them are six hexadecimal digits.
-const MARK: (&str, &str) = ("zq", "qz");
+/// What every marker begins and ends with, unlike each other so that one read backwards is none; between them are six
+/// hexadecimal digits.
+const MARK: (&str, &str) = ("zq", "jx");
 const DIGITS: usize = 6;
 
 #[derive(Debug, Default)]
