@@ -220,13 +220,10 @@ impl Inode {
                 Change::Write { offset, bytes: written } => {
                     let kept = if is_synced { written.len() } else { chance.part_of(written.len()) };
                     let end = offset + kept;
-                    if kept > 0 && bytes.len() < end {
-                        bytes.resize(end, 0);
+                    if kept > 0 {
+                        bytes.resize(bytes.len().max(end), 0);
+                        bytes[*offset..end].copy_from_slice(&written[..kept]);
                     }
-                    bytes[*offset.min(&end)..]
-                        .iter_mut()
-                        .zip(&written[..kept])
-                        .for_each(|(old, new)| *old = *new);
                 }
                 Change::Truncate { length } => {
                     if is_synced || chance.part_of(1) == 1 {
