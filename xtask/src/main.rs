@@ -1,5 +1,5 @@
 //! What a developer and CI run: `cargo xtask test`, `check`, `gen`, `deps`, `new-check`, `bless`,
-//! `bench`, `ci`.
+//! `bench`, `storm`, `crash`, `ci`.
 //!
 //! It knows the workspace only through `cargo metadata`, the files and the product's own `generate` command: it
 //! links none of our crates, so that it still runs when they do not compile. It never judges by silence: a test
@@ -19,6 +19,7 @@ mod generate;
 mod new_check;
 mod process;
 mod test;
+mod trial;
 mod workspace;
 
 use std::process::ExitCode;
@@ -65,6 +66,10 @@ enum Task {
     /// Measure the program beside what people would use in its place; docs/benchmarks.md says how to read it
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Send random requests with every credential and id, and look for what nobody may be told
+    Storm(trial::Storm),
+    /// Kill the program under load, and cut its power, and look for what is lost
+    Crash(trial::Crash),
     /// Exactly what CI runs: `check`, then `test --require all`
     Ci,
 }
@@ -98,6 +103,8 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::NewCheck { id, title } => new_check::run(&workspace, &id, &title).map(|()| ExitCode::SUCCESS),
         Task::Bless => bless::run(&workspace).map(|()| ExitCode::SUCCESS),
         Task::Bench(bench) => bench::run(&workspace, &bench).map(|()| ExitCode::SUCCESS),
+        Task::Storm(storm) => trial::storm(&workspace, &storm).map(|()| ExitCode::SUCCESS),
+        Task::Crash(crash) => trial::crash(&workspace, &crash).map(|()| ExitCode::SUCCESS),
         Task::Ci => ci::run(&workspace),
     }
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
+#[cfg(not(feature = "guard-off"))]
+use http_body_util::BodyExt as _;
 use jiff::ToSpan as _;
 use portcullis_audit::{Archive, Entry, Filter, Journal, Signer};
 use portcullis_chat::{PlaceLimits, Places, Policy, Release, Service, ServiceParts};
@@ -28,6 +30,8 @@ use portcullis_store::{
 };
 use portcullis_store_sqlite::{Options, SqliteStores};
 use serde_json::Value;
+#[cfg(not(feature = "guard-off"))]
+use tower::Service as _;
 
 /// What differs from test to test.
 pub(crate) struct Setup {
@@ -50,6 +54,12 @@ pub(crate) struct Setup {
     /// The system text of answers whose context is ours.
     pub(crate) system: String,
     pub(crate) release: Release,
+    /// The communities that strangers may join.
+    pub(crate) open: Vec<String>,
+    /// Whether the files are to be where syncing costs nothing, if there is such a place.
+    pub(crate) in_memory: bool,
+    /// What the gate is given in the place of the stores.
+    pub(crate) stores: Box<dyn FnOnce(Stores) -> Stores + Send>,
 }
 
 impl Setup {
@@ -80,6 +90,9 @@ impl Default for Setup {
             links: 1_000,
             system: "SYSTEM-TEXT of the test".to_owned(),
             release: Release::strict(vec!["127.0.0.1".to_owned()]),
+            open: vec!["two".to_owned()],
+            in_memory: false,
+            stores: Box::new(|stores| stores),
         }
     }
 }
@@ -171,16 +184,17 @@ impl Answer {
 
 impl TestApp {
     pub(crate) async fn start(setup: Setup) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
+        let folder = folder(setup.in_memory);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let options = Options::new(folder.path().join("data"), Secret::new(vec![7; 32]), Arc::clone(&clock));
         let engine = SqliteStores::open(options).expect("stores open");
         let stores = engine.stores();
+        let given = (setup.stores)(stores.clone());
         let journal = Arc::new(open_journal(&folder.path().join("audit"), &clock));
         let tasks = Tasks::new();
         let budget = |requests| Budget::per_minute(NonZeroU32::new(requests).expect("not zero"));
         let gate = Arc::new(Gate::new(GateParts {
-            stores: stores.clone(),
+            stores: given.clone(),
             issuers: setup.issuers,
             csrf: CsrfKey::new(&CSRF),
             origin: setup.origin.clone(),
@@ -202,7 +216,7 @@ impl TestApp {
         let (places, queue) = setup.places;
         let chat = Service::new(ServiceParts {
             gate: Arc::clone(&gate),
-            stores: stores.clone(),
+            stores: given.clone(),
             model: setup.model,
             places: Places::new(PlaceLimits {
                 places,
@@ -223,7 +237,7 @@ impl TestApp {
         let app = App::new(AppParts {
             gate,
             chat,
-            stores: stores.clone(),
+            stores: given,
             mail: Some(Arc::clone(&mailbox) as Arc<dyn Mail>),
             settings: Settings {
                 proxies: TrustedProxies::default(),
@@ -241,7 +255,7 @@ impl TestApp {
                     link_life: Duration::from_secs(900),
                     session_life: Duration::from_secs(3_600),
                     session_idle: Duration::from_secs(600),
-                    open: vec!["two".to_owned()],
+                    open: setup.open,
                 },
             },
         });
@@ -414,6 +428,15 @@ impl TestApp {
         Answer { status: head.status, headers: head.headers, body }
     }
 
+    /// What the router answers, around the listener.
+    #[cfg(not(feature = "guard-off"))]
+    pub(crate) async fn answer(&self, router: &axum::Router, request: Request<Bytes>) -> Answer {
+        let request = request.map(axum::body::Body::from);
+        let (head, body) = router.clone().call(request).await.expect("it never fails").into_parts();
+        let body = body.collect().await.expect("a whole body").to_bytes();
+        Answer { status: head.status, headers: head.headers, body }
+    }
+
     pub(crate) async fn get(&self, path: &str, key: &str) -> Answer {
         self.send(self.request(Method::GET, path, Some(key)).body(Bytes::new()).expect("a request")).await
     }
@@ -471,6 +494,13 @@ pub(crate) fn question_body(question: &str, stream: bool) -> Value {
         "messages": [{ "role": "user", "content": question }],
         "stream": stream,
     })
+}
+
+fn folder(in_memory: bool) -> tempfile::TempDir {
+    let memory = std::path::Path::new("/dev/shm");
+    let folder =
+        if in_memory && memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    folder.expect("a temporary folder")
 }
 
 fn open_journal(dir: &std::path::Path, clock: &Arc<dyn Clock>) -> Journal {

@@ -22,6 +22,8 @@ mod matrix;
 #[cfg(test)]
 mod pages;
 #[cfg(test)]
+mod powercut;
+#[cfg(test)]
 mod program;
 #[cfg(test)]
 mod tls;

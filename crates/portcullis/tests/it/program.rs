@@ -5,7 +5,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{Method, Request, StatusCode};
+use http::{HeaderMap, Method, Request, StatusCode};
 use portcullis_egress::{AddressPolicy, Client, Options};
 use serde_json::Value;
 
@@ -70,11 +70,24 @@ impl Program {
 
     /// The same on this port.
     pub(crate) async fn serve_at(&self, port: u16, options: Options, origin: &str, more: &[&str]) -> Serving {
+        self.serve_under(&[], port, options, origin, more).await
+    }
+
+    /// The same with these variables.
+    pub(crate) async fn serve_under(
+        &self,
+        variables: &[(&str, std::path::PathBuf)],
+        port: u16,
+        options: Options,
+        origin: &str,
+        more: &[&str],
+    ) -> Serving {
         let listen = format!("listen.member=127.0.0.1:{port}");
         let log = std::fs::File::create(self.path().join("serve.log")).expect("a log file");
         let operator = ["--set", "listen.operator=127.0.0.1:0"];
         let child = self
             .command(&[&["serve", "--set", &listen], &operator[..], more].concat())
+            .envs(variables.iter().map(|(name, value)| (name, value)))
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
@@ -136,18 +149,23 @@ impl Serving {
         self.send(Method::POST, "/v1/chat/completions", key, Some(body)).await
     }
 
-    /// Asks like [`Serving::ask`]; `None` once the server is gone.
-    pub(crate) async fn try_ask(&self, key: &str, question: &str) -> Option<(StatusCode, String)> {
-        let body =
-            serde_json::json!({ "model": "extracts", "messages": [{ "role": "user", "content": question }] });
-        let request = Request::post(format!("{}/v1/chat/completions", self.url))
-            .header("authorization", format!("Bearer {key}"))
-            .body(Bytes::from(body.to_string()))
-            .expect("a request");
-        let response = self.client.send(request).await.ok()?;
-        let status = response.status();
-        let body = response.into_body().collect(1 << 20, Duration::from_secs(10)).await.ok()?;
-        Some((status, text(&body)))
+    /// Sends like [`Serving::send`]; `None` once the server is gone, or where the answer is not whole.
+    pub(crate) async fn try_send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Value,
+    ) -> Option<(StatusCode, HeaderMap, String)> {
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let request = request.body(Bytes::from(body)).expect("a request");
+        let (head, body) = self.client.send(request).await.ok()?.into_parts();
+        let body = body.collect(1 << 20, Duration::from_secs(10)).await.ok()?;
+        Some((head.status, head.headers, text(&body)))
     }
 
     pub(crate) fn id(&self) -> u32 {
