@@ -20,8 +20,12 @@ pub use credential::{Credentials, Presented};
 pub use gate::{Gate, GateParts};
 pub use guard::{Guard, Ruling};
 pub use guards::csrf::{CsrfKey, Provenance};
-pub use limit::{Allowance, Budget, Limiter, Limits};
+pub use limit::{Applied, Counted, Counters, Limits, Tiers};
 pub use measures::{Measures, Phase};
+pub use portcullis_limit::{
+    Allowance, Bound, Charge, CounterStore, Decision, MemoryCounters, Moment, Rates, Snapshot, Subject,
+    Unavailable, Window,
+};
 pub use refusal::{Code, Refusal};
 pub use security::{Asker, Noticed, SecurityEvent, SecurityEvents};
 pub use switches::{Switches, UnknownGuard};

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use portcullis_limit::Bound;
 use serde::Serialize;
 
 use crate::security::Asker;
@@ -139,6 +140,8 @@ pub struct Refusal {
     pub param: Option<String>,
     /// How long to wait before trying again.
     pub retry_after: Option<Duration>,
+    /// The limit that was reached, if it was one.
+    pub limit: Option<Bound>,
     /// The guard that refused, for the audit and the log.
     pub guard: &'static str,
     /// Who was refused, where that is known, for the stream of security events.
@@ -148,7 +151,15 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal with that code and sentence.
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into(), param: None, retry_after: None, guard: "", asker: None }
+        Self {
+            code,
+            detail: detail.into(),
+            param: None,
+            retry_after: None,
+            limit: None,
+            guard: "",
+            asker: None,
+        }
     }
 
     /// Names the parameter that is meant.
@@ -163,6 +174,12 @@ impl Refusal {
     pub fn retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
         self
+    }
+
+    /// Says which limit was reached, and so how long to wait.
+    #[must_use]
+    pub fn limited(self, limit: Bound) -> Self {
+        Self { limit: Some(limit), ..self.retry_after(limit.allowance.resets_in) }
     }
 
     /// Says who was refused, unless that was said before.

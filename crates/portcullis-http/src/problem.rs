@@ -153,6 +153,9 @@ impl IntoResponse for Problem {
             Shape::OpenAi => content("application/json", self.body().to_string()),
             Shape::Page => html(status, &self.page()),
         };
+        if let Some(limit) = &self.refusal.limit {
+            crate::limits::left(limit, &mut response);
+        }
         let headers = response.headers_mut();
         if let Some(wait) = self.refusal.retry_after {
             // Whole seconds, rounded up: a client that waits so long is not refused for the same reason again.

@@ -18,7 +18,7 @@ mod table;
 pub mod tier;
 mod window;
 
-pub use limiter::{Charge, Decision, Limiter, Reached};
+pub use limiter::{Bound, Charge, Decision, Limiter};
 pub use snapshot::{Snapshot, Unreadable};
 pub use store::{CounterStore, MemoryCounters, Moment, Unavailable};
 pub use subject::{Kind, Network, Share, Subject};

@@ -33,19 +33,20 @@ impl Charge {
     }
 }
 
-/// A limit was reached, so nothing was counted.
+/// A limit of a subject, and where it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Reached {
-    /// The subject whose limit takes longest until the same would be admitted.
+pub struct Bound {
+    /// The subject.
     pub subject: Subject,
-    /// Where that limit stands.
+    /// Where its limit stands.
     pub allowance: Allowance,
 }
 
-/// What was decided: the tightest limit as it stands after counting, or the one that refuses.
+/// What was decided: the tightest limit as it stands after counting; or, where nothing was counted, the one that refuses
+/// and takes longest until the same would be admitted.
 ///
 /// The tightest is the one with the least part of itself left. `None` where nothing is limited.
-pub type Decision = Result<Option<Allowance>, Reached>;
+pub type Decision = Result<Option<Bound>, Bound>;
 
 /// What a run that did not end in order may have counted without its being kept.
 #[derive(Debug, Clone, Copy)]
@@ -199,8 +200,8 @@ impl Limiter {
         let now = state.moment(now);
         state.tend(now);
         let mut counted: Vec<(Subject, Charge)> = Vec::with_capacity(charges.len());
-        let mut tightest: Option<Allowance> = None;
-        let mut refused: Option<Reached> = None;
+        let mut tightest: Option<Bound> = None;
+        let mut refused: Option<Bound> = None;
         for charge in charges {
             let subject = state.resolve(charge.subject, charge.rates, now);
             state.add_losses(subject, charge.rates);
@@ -217,12 +218,12 @@ impl Limiter {
                 if allowance.remaining < amount {
                     let longer = refused.is_none_or(|least| allowance.resets_in > least.allowance.resets_in);
                     if longer {
-                        refused = Some(Reached { subject: charge.subject, allowance });
+                        refused = Some(Bound { subject: charge.subject, allowance });
                     }
                 } else {
                     let left = Allowance { remaining: allowance.remaining - amount, ..allowance };
-                    if tightest.is_none_or(|least| is_tighter(&left, &least)) {
-                        tightest = Some(left);
+                    if tightest.is_none_or(|least| is_tighter(&left, &least.allowance)) {
+                        tightest = Some(Bound { subject: charge.subject, allowance: left });
                     }
                 }
             }

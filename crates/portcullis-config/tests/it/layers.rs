@@ -19,10 +19,10 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
     let loaded = site.load(&environment, &flags).unwrap();
     let limits = &loaded.config.limits;
     assert_eq!(
-        (limits.per_key_per_minute.get(), limits.max_connections.get(), limits.body_bytes),
+        (limits.per_key.minute.get(), limits.max_connections.get(), limits.body_bytes),
         (30, 20, 2048)
     );
-    assert_eq!(limits.per_address_per_minute.get(), 300);
+    assert_eq!(limits.per_address.minute.get(), 300);
     assert_eq!(loaded.config.proxies.trusted.len(), 2);
     assert_eq!(loaded.config.data_dir, site.path("elsewhere"));
     assert!(loaded.warnings.is_empty());

@@ -15,6 +15,8 @@ mod isolation;
 #[cfg(test)]
 mod leaks;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod meter;
 #[cfg(test)]
 mod operator;

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use portcullis_core::Clock;
 
-use crate::limiter::{Charge, Decision, Limiter, Reached};
+use crate::limiter::{Bound, Charge, Decision, Limiter};
 use crate::store::{CounterStore, Moment, Unavailable};
 use crate::subject::Subject;
 use crate::window::{Allowance, Rates, Window};
@@ -77,17 +77,17 @@ impl Wrong {
         let window = Window::Minute;
         let allowance = Allowance { window, limit, remaining: 0, resets_in: window.length() };
         if *count + charge.amount > limit {
-            return Err(Reached { subject: charge.subject, allowance });
+            return Err(Bound { subject: charge.subject, allowance });
         }
         *count += charge.amount;
-        Ok(Some(allowance))
+        Ok(Some(Bound { subject: charge.subject, allowance }))
     }
 
     async fn looks_then_counts(&self, now: Duration, charges: &[Charge]) -> Decision {
         for charge in charges {
             let standing = self.limiter.standing(now, charge.subject, charge.rates);
             if let Some(allowance) = standing.into_iter().find(|left| left.remaining < charge.amount) {
-                return Err(Reached { subject: charge.subject, allowance });
+                return Err(Bound { subject: charge.subject, allowance });
             }
         }
         // Where others run in between, as they do while a database answers.
