@@ -550,39 +550,48 @@ keys! {
     /// How long they are remembered.
     LIMITS_IDEMPOTENCY_TTL: Seconds = "limits.idempotency_ttl_s", Preset::Number(86_400), Seconds { min: 1, max: 7 * 86_400 };
 
-    /// Requests of a community of the tier `standard` in any rolling minute, all its members and keys together.
+    /// Requests of a community of the tier `standard` in any rolling minute, all its members and keys together. What is done
+    /// to manage the community does not count.
     TIERS_STANDARD_MINUTE: Count = "tiers.standard_per_minute", Preset::Number(60),
         Count { max: 1_000_000 };
 
-    /// Requests of a community of the tier `standard` in any rolling hour, all its members and keys together.
+    /// Requests of a community of the tier `standard` in any rolling hour, all its members and keys together. What is done
+    /// to manage the community does not count.
     TIERS_STANDARD_HOUR: Count = "tiers.standard_per_hour", Preset::Number(2_000),
         Count { max: 1_000_000_000 };
 
-    /// Requests of a community of the tier `standard` in any rolling day, all its members and keys together.
+    /// Requests of a community of the tier `standard` in any rolling day, all its members and keys together. What is done
+    /// to manage the community does not count.
     TIERS_STANDARD_DAY: Count = "tiers.standard_per_day", Preset::Number(20_000),
         Count { max: 1_000_000_000 };
 
-    /// Requests of a community of the tier `enhanced` in any rolling minute, all its members and keys together.
+    /// Requests of a community of the tier `enhanced` in any rolling minute, all its members and keys together. What is done
+    /// to manage the community does not count.
     TIERS_ENHANCED_MINUTE: Count = "tiers.enhanced_per_minute", Preset::Number(300),
         Count { max: 1_000_000 };
 
-    /// Requests of a community of the tier `enhanced` in any rolling hour, all its members and keys together.
+    /// Requests of a community of the tier `enhanced` in any rolling hour, all its members and keys together. What is done
+    /// to manage the community does not count.
     TIERS_ENHANCED_HOUR: Count = "tiers.enhanced_per_hour", Preset::Number(10_000),
         Count { max: 1_000_000_000 };
 
-    /// Requests of a community of the tier `enhanced` in any rolling day, all its members and keys together.
+    /// Requests of a community of the tier `enhanced` in any rolling day, all its members and keys together. What is done
+    /// to manage the community does not count.
     TIERS_ENHANCED_DAY: Count = "tiers.enhanced_per_day", Preset::Number(100_000),
         Count { max: 1_000_000_000 };
 
-    /// Requests of a community of the tier `dedicated` in any rolling minute, all its members and keys together.
+    /// Requests of a community of the tier `dedicated` in any rolling minute, all its members and keys together. What is done
+    /// to manage the community does not count.
     TIERS_DEDICATED_MINUTE: Count = "tiers.dedicated_per_minute", Preset::Number(1_000),
         Count { max: 1_000_000 };
 
-    /// Requests of a community of the tier `dedicated` in any rolling hour, all its members and keys together.
+    /// Requests of a community of the tier `dedicated` in any rolling hour, all its members and keys together. What is done
+    /// to manage the community does not count.
     TIERS_DEDICATED_HOUR: Count = "tiers.dedicated_per_hour", Preset::Number(50_000),
         Count { max: 1_000_000_000 };
 
-    /// Requests of a community of the tier `dedicated` in any rolling day, all its members and keys together.
+    /// Requests of a community of the tier `dedicated` in any rolling day, all its members and keys together. What is done
+    /// to manage the community does not count.
     TIERS_DEDICATED_DAY: Count = "tiers.dedicated_per_day", Preset::Number(500_000),
         Count { max: 1_000_000_000 };
 

@@ -76,7 +76,7 @@ impl Gate {
     pub fn applied(&self, visit: &Visit<Authorised>) -> Vec<Applied> {
         let limits = &self.parts.limits;
         let (scope, session) = (visit.scope(), visit.session());
-        limits.applied(scope, session, visit.arrival().address, self.counters.counted()).collect()
+        limits.applied(scope, session, visit.arrival(), self.counters.counted()).collect()
     }
 
     /// Where each of these limits stands now, shortest window first. Asking costs nothing.

@@ -2,7 +2,6 @@
 //!
 //! How counting works is `portcullis-limit`'s; this says what a request is counted against.
 
-use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +10,7 @@ use portcullis_core::{Actor, Scope, SessionId, Tier};
 use portcullis_limit::{Charge, CounterStore, Decision, Limiter, Network, Rates, Subject, tier};
 
 use crate::refusal::causes;
+use crate::visit::Arrival;
 
 /// What each tier admits for a whole community.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +48,7 @@ impl Default for Tiers {
 /// The limits of an instance.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// For each community, all its members and keys together, by its tier.
+    /// For each community, all its members and keys together, by its tier. What is done to manage it does not count.
     pub tiers: Tiers,
     /// For each member, and for each key that acts for no member.
     pub per_actor: Rates,
@@ -102,14 +102,18 @@ pub const fn name(subject: &Subject) -> &'static str {
 
 impl Limits {
     /// Everything that a request of somebody known is counted against in one step, narrowest first.
+    ///
+    /// What is done to manage a community is not counted against the community: its members' flood must not keep out
+    /// those who can end it.
     pub(crate) fn applied(
         &self,
         scope: &Scope,
         session: Option<SessionId>,
-        address: IpAddr,
+        arrival: &Arrival,
         counted: Counted,
     ) -> impl Iterator<Item = Applied> + use<> {
         let (community, actor) = (scope.community(), scope.actor());
+        let all = Applied { subject: Subject::Community(community), rates: self.tiers.of(scope.tier()) };
         let own = match (session, scope.key(), actor) {
             (Some(session), ..) => Some(Subject::Session(community, session)),
             // A key that acts for no member is its own actor.
@@ -123,13 +127,13 @@ impl Limits {
             Counted::ForAll => self.per_address.minute,
         };
         let address = Applied {
-            subject: Subject::Address(Network::from(address)),
+            subject: Subject::Address(Network::from(arrival.address)),
             rates: Rates { minute, ..self.per_address },
         };
         [
             Some(Applied { subject: Subject::Actor(community, actor), rates: self.per_actor }),
             own.map(|subject| Applied { subject, rates: self.per_session }),
-            Some(Applied { subject: Subject::Community(community), rates: self.tiers.of(scope.tier()) }),
+            (!arrival.action.manages()).then_some(all),
             Some(address),
         ]
         .into_iter()

@@ -68,7 +68,7 @@ impl Guard<Visit<Identified>> for RateLimit {
     async fn judge(&self, gate: &Gate, visit: &mut Visit<Identified>) -> Ruling {
         let Identified { scope, session, .. } = &visit.state;
         let (limits, counters) = (&gate.parts.limits, &gate.counters);
-        let applied = limits.applied(scope, *session, visit.arrival.address, counters.counted());
+        let applied = limits.applied(scope, *session, &visit.arrival, counters.counted());
         let charges: Vec<_> = applied.map(|applied| Charge::one(applied.subject, applied.rates)).collect();
         let (decision, reach) = counters.admit(gate.clock().monotonic(), &charges).await;
         if reach == Reach::PartOnly {

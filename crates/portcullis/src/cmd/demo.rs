@@ -83,6 +83,8 @@ pub(super) async fn run(args: DemoArgs) -> Result<ExitCode> {
         people.push(settle(&instance.kept, folder.path(), demo).await?);
     }
     let serving = serve::start(&instance, &config).await?;
+    // Before anybody is told that it runs: from then on it may be stopped.
+    let stop = serve::asked_to_stop()?;
     if args.format == Format::Human {
         out::line(format_args!("Three communities are guarded on http://{}.", serving.address));
         out::line("Now the checks run against them; this takes a moment.\n");
@@ -92,8 +94,7 @@ pub(super) async fn run(args: DemoArgs) -> Result<ExitCode> {
     let report = tokio::select! {
         report = check::judge_self(&instance.kept, &config, serving.address, &options, args.format) => report?,
         // Dropping the folder is what removes the demo's keys and mail.
-        stop = serve::asked_to_stop() => {
-            stop?;
+        () = stop => {
             serve::stop(instance, serving).await?;
             return Ok(ExitCode::FAILURE);
         }
@@ -110,7 +111,7 @@ pub(super) async fn run(args: DemoArgs) -> Result<ExitCode> {
             out::print(how_to_watch(&operator.url, token));
         }
     }
-    serve::asked_to_stop().await?;
+    serve::asked_to_stop()?.await;
     serve::stop(instance, serving).await?;
     Ok(judged)
 }

@@ -37,7 +37,7 @@ pub(super) async fn run(path: &Configured) -> Result<ExitCode> {
     if let Some(operator) = &serving.operator {
         out::note(format_args!("the operator plane is at {}", operator.url));
     }
-    asked_to_stop().await?;
+    asked_to_stop()?.await;
     tracing::info!("stopping: running requests may end");
     stop(instance, serving).await?;
     Ok(ExitCode::SUCCESS)
@@ -151,14 +151,15 @@ pub(super) async fn stop(instance: Instance, serving: Serving) -> Result<()> {
 }
 
 /// Resolves when the process is asked to stop.
-pub(super) async fn asked_to_stop() -> Result<()> {
+pub(super) fn asked_to_stop() -> Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate()).context("signals cannot be received")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("signals cannot be received")?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }
 
 fn log(config: &Config) {

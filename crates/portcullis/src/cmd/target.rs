@@ -122,6 +122,7 @@ fn promises(target: &mut Target, config: &Config) {
         user_per_minute: Some(config.limits.per_key.minute.get()),
         address_per_minute: Some(config.limits.per_address.minute.get()),
         session_per_minute: None,
+        community_per_minute: Some(config.tiers.dedicated.minute.get()),
         marker: Some("rate_limited".to_owned()),
     };
     let secrets = &config.secrets;

@@ -30,7 +30,7 @@ async fn listen(args: &UpstreamArgs, behaviour: impl Behaviour) -> Result<ExitCo
     let upstream =
         Upstream::start_at(wanted, behaviour).await.with_context(|| format!("cannot listen on {wanted}"))?;
     out::note(format_args!("the test upstream `{name}` serves on {}", upstream.url()));
-    serve::asked_to_stop().await?;
+    serve::asked_to_stop()?.await;
     upstream.stop().await;
     Ok(ExitCode::SUCCESS)
 }
