@@ -68,3 +68,12 @@ async fn a_stop_lets_a_stream_end_and_tells_everybody_else_at_once() {
     assert_eq!(serving.stop(), Some(0));
     assert!(program.ok(&["audit", "verify"]).contains("0 turns are open"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_right_after_the_first_answer_is_a_stop_in_order_too() {
+    let program = Program::new();
+    for _ in 0..5 {
+        assert_eq!(program.serve(&[]).await.stop(), Some(0), "{}", program.log());
+    }
+    assert!(program.ok(&["audit", "verify"]).contains("0 turns are open"));
+}
