@@ -39,7 +39,9 @@ async fn a_stop_lets_a_stream_end_and_tells_everybody_else_at_once() {
     assert!(answer(&address, "GET /readyz HTTP/1.0\r\n\r\n").contains(" 200 "));
 
     let post = |stream: bool| {
-        let body = format!(r#"{{"model":"test-model","stream":{stream},"messages":[{{"role":"user","content":"hello"}}]}}"#);
+        let body = format!(
+            r#"{{"model":"test-model","stream":{stream},"messages":[{{"role":"user","content":"hello"}}]}}"#
+        );
         let length = body.len();
         format!(
             "POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {key}\r\ncontent-length: {length}\r\n\r\n{body}"

@@ -29,8 +29,8 @@ use crate::clients::skip;
 /// The plan that opens an export's paid spaces.
 pub(crate) const PLAN: &str = "supporter";
 /// How many of a hundred questions must be answered by one of the first [`FIRST`] documents.
-pub(crate) const WANTED_PERCENT: usize = 85;
-pub(crate) const FIRST: usize = 5;
+const WANTED_PERCENT: usize = 85;
+const FIRST: usize = 5;
 /// Passages asked for: at most two are of one document, so these hold at least [`FIRST`] documents.
 const PASSAGES: usize = 2 * FIRST;
 
@@ -103,7 +103,7 @@ pub(crate) struct Question {
 }
 
 impl Question {
-    pub(crate) fn answered_by(&self, key: &str) -> bool {
+    fn answered_by(&self, key: &str) -> bool {
         self.thread.iter().chain(&self.threads).any(|thread| thread == key)
     }
 
@@ -359,7 +359,10 @@ pub(crate) fn unpacked(to: &Path) -> bool {
     let archive = |export: &Export| folder.join(format!("{}.tar.zst", export.name));
     let tools = ["tar", "zstd"].iter().all(|tool| Command::new(tool).arg("--version").output().is_ok());
     if !tools || !EXPORTS.iter().all(|export| archive(export).is_file()) {
-        skip("data", "the four exports, tar or zstd are missing, so no real content is imported and searched");
+        skip(
+            "data",
+            "the four exports, tar or zstd are missing, so no real content is imported and searched",
+        );
         return false;
     }
     for export in &EXPORTS {
@@ -370,8 +373,14 @@ pub(crate) fn unpacked(to: &Path) -> bool {
 }
 
 fn unpack(archive: &Path, to: &Path) {
-    let unpacked =
-        Command::new("tar").arg("--zstd").arg("-xf").arg(archive).arg("-C").arg(to).status().expect("tar runs");
+    let unpacked = Command::new("tar")
+        .arg("--zstd")
+        .arg("-xf")
+        .arg(archive)
+        .arg("-C")
+        .arg(to)
+        .status()
+        .expect("tar runs");
     assert!(unpacked.success(), "{} is not unpacked: {unpacked}", archive.display());
 }
 
