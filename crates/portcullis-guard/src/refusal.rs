@@ -141,7 +141,7 @@ pub struct Refusal {
     /// How long to wait before trying again.
     pub retry_after: Option<Duration>,
     /// The limit that was reached, if it was one.
-    pub limit: Option<Bound>,
+    pub limit: Option<Box<Bound>>,
     /// The guard that refused, for the audit and the log.
     pub guard: &'static str,
     /// Who was refused, where that is known, for the stream of security events.
@@ -179,7 +179,7 @@ impl Refusal {
     /// Says which limit was reached, and so how long to wait.
     #[must_use]
     pub fn limited(self, limit: Bound) -> Self {
-        Self { limit: Some(limit), ..self.retry_after(limit.allowance.resets_in) }
+        Self { limit: Some(Box::new(limit)), ..self.retry_after(limit.allowance.resets_in) }
     }
 
     /// Says who was refused, unless that was said before.
