@@ -137,7 +137,7 @@ pub struct Refusal {
     /// One sentence that is safe to show to anyone.
     pub detail: Cow<'static, str>,
     /// Which parameter of the request is meant.
-    pub param: Option<String>,
+    pub param: Option<Box<str>>,
     /// How long to wait before trying again.
     pub retry_after: Option<Duration>,
     /// The limit that was reached, if it was one.
@@ -164,7 +164,7 @@ impl Refusal {
 
     /// Names the parameter that is meant.
     #[must_use]
-    pub fn param(mut self, param: impl Into<String>) -> Self {
+    pub fn param(mut self, param: impl Into<Box<str>>) -> Self {
         self.param = Some(param.into());
         self
     }
