@@ -175,6 +175,10 @@ pub struct Limits {
     pub per_address: Windows,
     /// Requests a minute from one client address without a valid credential.
     pub unauthenticated_per_address_per_minute: NonZeroU32,
+    /// Tokens that the model may use for one member, or for one key that acts for none, in a day.
+    pub tokens_per_member_per_day: Option<NonZeroU32>,
+    /// Tokens that the model may use for a whole community in a day.
+    pub tokens_per_community_per_day: Option<NonZeroU32>,
     /// The most memory that counters take, in bytes.
     pub memory_bytes: usize,
     /// How many instances serve the same communities.
@@ -512,6 +516,8 @@ fn limits(r: &mut Reader<'_>) -> Option<Limits> {
             [&keys::LIMITS_ADDRESS, &keys::LIMITS_ADDRESS_HOUR, &keys::LIMITS_ADDRESS_DAY]
         ),
         unauthenticated_per_address_per_minute: r.required(&keys::LIMITS_UNAUTHENTICATED),
+        tokens_per_member_per_day: r.optional(&keys::LIMITS_TOKENS_MEMBER),
+        tokens_per_community_per_day: r.optional(&keys::LIMITS_TOKENS_COMMUNITY),
         memory_bytes: r.required(&keys::LIMITS_MEMORY),
         instances: r.required(&keys::LIMITS_INSTANCES),
         body_bytes: r.required(&keys::LIMITS_BODY),

@@ -503,6 +503,16 @@ keys! {
     LIMITS_UNAUTHENTICATED: Count = "limits.unauthenticated_per_address_per_minute", Preset::Number(60),
         Count { max: 1_000_000 };
 
+    /// Tokens that the model may use for one member in any rolling day, question and answer together, whatever the member's
+    /// role; and for one key that acts for no member. They are reserved before the model is asked, at most
+    /// `model.max_tokens` for the answer, and settled by what the upstream says it used. Without this key there is no budget.
+    LIMITS_TOKENS_MEMBER: Count = "limits.tokens_per_member_per_day", Preset::Unset("200000"),
+        Count { max: 4_000_000_000 };
+
+    /// The same for a whole community.
+    LIMITS_TOKENS_COMMUNITY: Count = "limits.tokens_per_community_per_day", Preset::Unset("5000000"),
+        Count { max: 4_000_000_000 };
+
     /// The most memory that the counters of limits take, in bytes. Half of it is for members, keys, sessions and communities.
     /// When it is full, strangers share the counter of their network, and nobody who is counted is forgotten.
     LIMITS_MEMORY: Size = "limits.memory_bytes", Preset::Number(67_108_864), Size { min: 1_048_576, max: u32::MAX };

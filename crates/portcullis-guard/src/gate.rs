@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use portcullis_audit::Journal;
-use portcullis_core::{Clock, RequestId, SessionId, Tasks};
+use portcullis_core::{Clock, RequestId, Scope, SessionId, Tasks};
 use portcullis_limit::{Allowance, CounterStore};
 use portcullis_store::Stores;
 
@@ -79,15 +79,21 @@ impl Gate {
         limits.applied(scope, session, visit.arrival(), self.counters.counted()).collect()
     }
 
-    /// Where each of these limits stands now, shortest window first. Asking costs nothing.
+    /// Where each of these limits, and each token budget, stands now, shortest window first. Asking costs nothing.
     pub async fn allowances(&self, visit: &Visit<Authorised>) -> Vec<(Applied, Vec<Allowance>)> {
         let mut told = Vec::new();
-        for applied in self.applied(visit) {
+        let budgets = self.parts.limits.budgets(visit.scope());
+        for applied in self.applied(visit).into_iter().chain(budgets) {
             let now = self.clock().monotonic();
             let standing = self.counters.standing(now, applied.subject, applied.rates).await;
             told.push((applied, standing));
         }
         told
+    }
+
+    /// Whether what a model uses for whoever this is has a budget.
+    pub fn has_budgets(&self, scope: &Scope) -> bool {
+        self.parts.limits.budgets(scope).next().is_some()
     }
 
     /// The token that our pages of that session send with every write.

@@ -6,8 +6,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis_core::{Actor, Scope, SessionId, Tier};
-use portcullis_limit::{Charge, CounterStore, Decision, Limiter, Network, Rates, Subject, tier};
+use portcullis_core::{Actor, Scope, SessionId, Tasks, Tier};
+use portcullis_limit::{Charge, CounterStore, Decision, Limiter, Moment, Network, Rates, Subject, tier};
 
 use crate::refusal::causes;
 use crate::visit::Arrival;
@@ -63,6 +63,10 @@ pub struct Limits {
     pub links_per_address: Rates,
     /// For sign-in links that one client asks for.
     pub links_per_client: Rates,
+    /// Tokens that a model may use for each member, and for each key that acts for none.
+    pub tokens_per_actor: Rates,
+    /// Tokens that a model may use for each community.
+    pub tokens_per_community: Rates,
     /// The most memory that counters may take, in bytes.
     pub memory: usize,
     /// How many instances serve the same communities.
@@ -79,7 +83,15 @@ pub struct Applied {
 }
 
 impl Applied {
-    /// What is counted, in one word.
+    /// What there is a limit for.
+    pub const fn what(&self) -> &'static str {
+        match self.subject {
+            Subject::ActorTokens(..) | Subject::CommunityTokens(_) => "tokens",
+            _ => "requests",
+        }
+    }
+
+    /// Whose it is, in one word.
     pub const fn of(&self) -> &'static str {
         name(&self.subject)
     }
@@ -88,10 +100,10 @@ impl Applied {
 /// What is counted, in one word.
 pub const fn name(subject: &Subject) -> &'static str {
     match subject {
-        Subject::Community(_) => "community",
-        Subject::Actor(_, Actor::Member(_)) => "member",
-        Subject::Actor(_, Actor::Key(_)) | Subject::Key(..) => "key",
-        Subject::Actor(_, Actor::Operator) => "operator",
+        Subject::Community(_) | Subject::CommunityTokens(_) => "community",
+        Subject::Actor(_, Actor::Member(_)) | Subject::ActorTokens(_, Actor::Member(_)) => "member",
+        Subject::Actor(_, Actor::Key(_)) | Subject::ActorTokens(_, Actor::Key(_)) | Subject::Key(..) => "key",
+        Subject::Actor(_, Actor::Operator) | Subject::ActorTokens(_, Actor::Operator) => "operator",
         Subject::Session(..) => "session",
         Subject::Address(_) => "address",
         Subject::Refused(_) => "refused",
@@ -138,6 +150,17 @@ impl Limits {
         ]
         .into_iter()
         .flatten()
+    }
+
+    /// The token budgets that there are, narrowest first.
+    pub(crate) fn budgets(&self, scope: &Scope) -> impl Iterator<Item = Applied> + use<> {
+        let community = scope.community();
+        [
+            Applied { subject: Subject::ActorTokens(community, scope.actor()), rates: self.tokens_per_actor },
+            Applied { subject: Subject::CommunityTokens(community), rates: self.tokens_per_community },
+        ]
+        .into_iter()
+        .filter(|budget| budget.rates != Rates::default())
     }
 }
 
@@ -188,16 +211,33 @@ impl Counters {
     }
 
     /// Decides for all instances. Where that cannot be asked, or there is nobody to ask, each instance admits its part.
-    pub(crate) async fn admit(&self, now: Duration, charges: &[Charge]) -> (Decision, Reach) {
+    pub(crate) async fn admit(&self, now: Duration, charges: &[Charge]) -> (Decision, Held, Reach) {
         let Some(shared) = &self.shared else {
-            return (self.admit_part(now, charges), Reach::AsWanted);
+            return (self.admit_part(now, charges), Held::Here(now), Reach::AsWanted);
         };
         match shared.admit(charges).await {
-            Ok((decision, _)) => (decision, Reach::AsWanted),
+            Ok((decision, moment)) => (decision, Held::ForAll(moment), Reach::AsWanted),
             Err(error) => {
                 tracing::error!(error = %causes(&error), "the shared counters cannot be asked; each instance admits its part");
-                (self.admit_part(now, charges), Reach::PartOnly)
+                (self.admit_part(now, charges), Held::Here(now), Reach::PartOnly)
             }
+        }
+    }
+
+    /// Puts what was used in the place of what was reserved, where that was. It never waits.
+    pub(crate) fn settle(&self, tasks: &Tasks, now: Duration, held: Held, charges: Vec<Charge>, used: u32) {
+        match (held, &self.shared) {
+            (Held::ForAll(moment), Some(shared)) => {
+                let shared = Arc::clone(shared);
+                tasks.spawn(async move {
+                    // It stays reserved then: counted too high, never too low, until the day is over.
+                    if let Err(error) = shared.settle(moment, &charges, used).await {
+                        tracing::error!(error = %causes(&error), "the shared counters cannot be told what was used");
+                    }
+                });
+            }
+            (Held::Here(at), _) => self.local.settle(now, at, &charges, used),
+            (Held::ForAll(_), None) => {}
         }
     }
 
@@ -215,6 +255,15 @@ impl Counters {
         }
         self.local.standing(now, subject, rates.shared_by(self.instances))
     }
+}
+
+/// Where and when something was counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Held {
+    /// In this process.
+    Here(Duration),
+    /// In the counters that all instances share.
+    ForAll(Moment),
 }
 
 /// Whether the counters that should decide did.

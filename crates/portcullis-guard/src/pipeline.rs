@@ -82,6 +82,11 @@ pub fn order(http: &[(&'static str, &'static str)]) -> Vec<Step> {
         ))
         .chain(one(
             "ask",
+            "token-budget",
+            "tokens of a member and a community in any rolling day are reserved before the model is asked, settled after",
+        ))
+        .chain(one(
+            "ask",
             "model-places",
             "places at the model are limited, the queue is bounded, waiting ends",
         ))

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use portcullis_limit::Bound;
 use serde::Serialize;
 
@@ -28,6 +29,8 @@ pub enum Code {
     LastOwner,
     /// A limit was reached.
     RateLimited,
+    /// A token budget is used up.
+    BudgetExhausted,
     /// The request is not one that this endpoint takes.
     InvalidRequest,
     /// A parameter is not known here.
@@ -68,7 +71,7 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::CredentialMissing,
         Self::CredentialInvalid,
         Self::CredentialAmbiguous,
@@ -76,6 +79,7 @@ impl Code {
         Self::NotAllowed,
         Self::LastOwner,
         Self::RateLimited,
+        Self::BudgetExhausted,
         Self::InvalidRequest,
         Self::UnknownParameter,
         Self::OwnRequestOnly,
@@ -106,6 +110,7 @@ impl Code {
             Self::NotAllowed => "not_allowed",
             Self::LastOwner => "last_owner",
             Self::RateLimited => "rate_limited",
+            Self::BudgetExhausted => "budget_exhausted",
             Self::InvalidRequest => "invalid_request",
             Self::UnknownParameter => "unknown_parameter",
             Self::OwnRequestOnly => "own_request_only",
@@ -128,6 +133,15 @@ impl Code {
     }
 }
 
+/// A limit that refused, and until when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stop {
+    /// The limit.
+    pub limit: Bound,
+    /// When what was refused may be admitted.
+    pub resets_at: Option<Timestamp>,
+}
+
 /// A refusal on its way to the caller. It never repeats what the caller sent, beyond the name of a parameter.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {detail}", code.name())]
@@ -141,7 +155,7 @@ pub struct Refusal {
     /// How long to wait before trying again.
     pub retry_after: Option<Duration>,
     /// The limit that was reached, if it was one.
-    pub limit: Option<Box<Bound>>,
+    pub limit: Option<Box<Stop>>,
     /// The guard that refused, for the audit and the log.
     pub guard: &'static str,
     /// Who was refused, where that is known, for the stream of security events.
@@ -178,8 +192,10 @@ impl Refusal {
 
     /// Says which limit was reached, and so how long to wait.
     #[must_use]
-    pub fn limited(self, limit: Bound) -> Self {
-        Self { limit: Some(Box::new(limit)), ..self.retry_after(limit.allowance.resets_in) }
+    pub fn limited(self, limit: Bound, now: Timestamp) -> Self {
+        let wait = limit.allowance.resets_in;
+        let resets_at = now.checked_add(wait).ok();
+        Self { limit: Some(Box::new(Stop { limit, resets_at })), ..self.retry_after(wait) }
     }
 
     /// Says who was refused, unless that was said before.

@@ -4,8 +4,7 @@ use std::fmt::Write as _;
 
 use axum::response::Response;
 use http::{HeaderName, HeaderValue};
-use portcullis_guard::limit::name;
-use portcullis_guard::{Authorised, Bound, Gate, Visit};
+use portcullis_guard::{Applied, Authorised, Bound, Gate, Rates, Visit};
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const LEFT: HeaderName = HeaderName::from_static("ratelimit");
@@ -45,8 +44,10 @@ pub(crate) fn left(bound: &Bound, response: &mut Response) {
     let Bound { subject, allowance } = bound;
     // Rounded up, as `Retry-After` is.
     let wait = allowance.resets_in.as_secs() + u64::from(allowance.resets_in.subsec_nanos() > 0);
-    let (of, window) = (name(subject), allowance.window.name());
-    let text = format!("\"{of}-{window}\";r={};t={wait}", allowance.remaining);
+    let applied = Applied { subject: *subject, rates: Rates::default() };
+    let (of, window) = (applied.of(), allowance.window.name());
+    let unit = if applied.what() == "tokens" { "-tokens" } else { "" };
+    let text = format!("\"{of}-{window}{unit}\";r={};t={wait}", allowance.remaining);
     if let Ok(value) = HeaderValue::try_from(text) {
         response.headers_mut().insert(LEFT, value);
     }

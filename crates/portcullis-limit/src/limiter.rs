@@ -80,9 +80,12 @@ impl State {
     fn own(&mut self, subject: &Subject) -> &mut Table {
         match subject {
             Subject::Shared(..) => &mut self.shared,
-            Subject::Community(_) | Subject::Actor(..) | Subject::Session(..) | Subject::Key(..) => {
-                &mut self.known
-            }
+            Subject::Community(_)
+            | Subject::Actor(..)
+            | Subject::Session(..)
+            | Subject::Key(..)
+            | Subject::ActorTokens(..)
+            | Subject::CommunityTokens(_) => &mut self.known,
             Subject::Address(_)
             | Subject::Refused(_)
             | Subject::Asking(_)

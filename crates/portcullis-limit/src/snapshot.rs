@@ -138,6 +138,14 @@ impl Writer {
             Subject::Mailed(community, mailbox) => {
                 self.put(10, &[community.as_bytes(), &mailbox.to_be_bytes()]);
             }
+            Subject::CommunityTokens(community) => self.put(14, &[community.as_bytes()]),
+            Subject::ActorTokens(community, Actor::Member(member)) => {
+                self.put(15, &[community.as_bytes(), member.as_bytes()]);
+            }
+            Subject::ActorTokens(community, Actor::Key(key)) => {
+                self.put(16, &[community.as_bytes(), key.as_bytes()]);
+            }
+            Subject::ActorTokens(community, Actor::Operator) => self.put(17, &[community.as_bytes()]),
             Subject::Shared(kind, share) => {
                 let kind = [kind.number()];
                 match share {
@@ -208,6 +216,10 @@ impl Reader<'_> {
             11 => Subject::Shared(self.kind()?, Share::Of(self.community()?)),
             12 => Subject::Shared(self.kind()?, Share::In(self.network()?, self.byte()?)),
             13 => Subject::Shared(self.kind()?, Share::All),
+            14 => Subject::CommunityTokens(self.community()?),
+            15 => Subject::ActorTokens(self.community()?, Actor::Member(MemberId::from_bytes(self.array()?))),
+            16 => Subject::ActorTokens(self.community()?, Actor::Key(KeyId::from_bytes(self.array()?))),
+            17 => Subject::ActorTokens(self.community()?, Actor::Operator),
             _ => return Err(Unreadable),
         })
     }
@@ -239,6 +251,10 @@ mod tests {
             Subject::Asking(network),
             Subject::AskingFor(community, 9, network),
             Subject::Mailed(community, 9),
+            Subject::CommunityTokens(community),
+            Subject::ActorTokens(community, Actor::Member(MemberId::from_bytes([2; 16]))),
+            Subject::ActorTokens(community, Actor::Key(KeyId::from_bytes([3; 16]))),
+            Subject::ActorTokens(community, Actor::Operator),
             Subject::Shared(Kind::Actor, Share::Of(community)),
             Subject::Shared(Kind::Address, Share::In(network, 120)),
         ];

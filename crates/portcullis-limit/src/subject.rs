@@ -25,6 +25,10 @@ pub enum Subject {
     AskingFor(CommunityId, u128, Network),
     /// Sign-in links for a mailbox of a community, whoever asked.
     Mailed(CommunityId, u128),
+    /// Tokens that a model uses for a member of a community, or for a key that acts for none.
+    ActorTokens(CommunityId, Actor),
+    /// Tokens that a model uses for all members and keys of a community.
+    CommunityTokens(CommunityId),
     /// Everything of a kind that found no room for a counter of its own, and shares this one.
     Shared(Kind, Share),
 }
@@ -48,10 +52,14 @@ pub enum Kind {
     AskingFor,
     /// [`Subject::Mailed`].
     Mailed,
+    /// [`Subject::ActorTokens`].
+    ActorTokens,
+    /// [`Subject::CommunityTokens`].
+    CommunityTokens,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Community,
         Self::Actor,
         Self::Credential,
@@ -60,6 +68,8 @@ impl Kind {
         Self::Asking,
         Self::AskingFor,
         Self::Mailed,
+        Self::ActorTokens,
+        Self::CommunityTokens,
     ];
 
     /// How a snapshot names it.
@@ -73,6 +83,8 @@ impl Kind {
             Self::Asking => 5,
             Self::AskingFor => 6,
             Self::Mailed => 7,
+            Self::ActorTokens => 8,
+            Self::CommunityTokens => 9,
         }
     }
 }
@@ -142,6 +154,8 @@ impl Subject {
             Self::Asking(_) => Kind::Asking,
             Self::AskingFor(..) => Kind::AskingFor,
             Self::Mailed(..) => Kind::Mailed,
+            Self::ActorTokens(..) => Kind::ActorTokens,
+            Self::CommunityTokens(_) => Kind::CommunityTokens,
             Self::Shared(kind, _) => *kind,
         }
     }
@@ -153,12 +167,14 @@ impl Subject {
             Self::Actor(community, _) | Self::Session(community, _) | Self::Key(community, _) => {
                 [Some(Share::Of(*community)), None]
             }
-            Self::Mailed(community, _) => [Some(Share::Of(*community)), None],
+            Self::Mailed(community, _) | Self::ActorTokens(community, _) => {
+                [Some(Share::Of(*community)), None]
+            }
             Self::Address(network)
             | Self::Refused(network)
             | Self::Asking(network)
             | Self::AskingFor(_, _, network) => network.wider().map(Some),
-            Self::Community(_) | Self::Shared(..) => [None, None],
+            Self::Community(_) | Self::CommunityTokens(_) | Self::Shared(..) => [None, None],
         };
         narrower.into_iter().flatten().chain([Share::All]).map(move |share| Self::Shared(kind, share))
     }

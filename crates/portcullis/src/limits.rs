@@ -44,6 +44,8 @@ pub(crate) fn of(config: &Config) -> Limits {
         refused_per_address: Rates::per_minute(limits.unauthenticated_per_address_per_minute),
         links_per_address: Rates::per_hour(sign_in.links_per_address_per_hour),
         links_per_client: Rates::per_hour(sign_in.links_per_client_per_hour),
+        tokens_per_actor: Rates { day: limits.tokens_per_member_per_day, ..Rates::default() },
+        tokens_per_community: Rates { day: limits.tokens_per_community_per_day, ..Rates::default() },
         memory: limits.memory_bytes,
         instances: limits.instances,
     }

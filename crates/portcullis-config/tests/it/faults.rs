@@ -248,6 +248,8 @@ const BAD: &[(&str, &str, Code)] = &[
     ("limits.per_session_per_day", "0", Code::OutOfRange),
     ("limits.per_address_per_hour", "0", Code::OutOfRange),
     ("limits.per_address_per_day", "0", Code::OutOfRange),
+    ("limits.tokens_per_member_per_day", "0", Code::OutOfRange),
+    ("limits.tokens_per_community_per_day", "\"5M\"", Code::WrongType),
     ("limits.memory_bytes", "1000", Code::OutOfRange),
     ("limits.instances", "0", Code::OutOfRange),
     ("tiers.standard_per_minute", "0", Code::OutOfRange),

@@ -118,6 +118,8 @@ fn every_value_is_shown_with_its_origin_and_no_secret() {
     limits.per_address_per_hour                   = (none)                             # not set
     limits.per_address_per_day                    = (none)                             # not set
     limits.unauthenticated_per_address_per_minute = 60                                 # default
+    limits.tokens_per_member_per_day              = (none)                             # not set
+    limits.tokens_per_community_per_day           = (none)                             # not set
     limits.memory_bytes                           = 67108864                           # default
     limits.instances                              = 1                                  # default
     limits.body_bytes                             = 4096                               # flag --set

@@ -40,13 +40,13 @@ pub(crate) fn arrive(gate: &Gate, address: IpAddr) -> Ruling {
     let refused = Subject::Refused(network);
     for allowance in gate.counters.local().standing(now, refused, limits.refused_per_address) {
         if allowance.remaining == 0 {
-            return too_many(&Bound { subject: refused, allowance });
+            return too_many(gate, &Bound { subject: refused, allowance });
         }
     }
     let minute = Rates { minute: limits.per_address.minute, ..Rates::default() };
     match gate.counters.admit_here(now, &[Charge::one(Subject::Address(network), minute)]) {
         Ok(_) => Ruling::Allow,
-        Err(reached) => too_many(&reached),
+        Err(reached) => too_many(gate, &reached),
     }
 }
 
@@ -70,7 +70,7 @@ impl Guard<Visit<Identified>> for RateLimit {
         let (limits, counters) = (&gate.parts.limits, &gate.counters);
         let applied = limits.applied(scope, *session, &visit.arrival, counters.counted());
         let charges: Vec<_> = applied.map(|applied| Charge::one(applied.subject, applied.rates)).collect();
-        let (decision, reach) = counters.admit(gate.clock().monotonic(), &charges).await;
+        let (decision, _, reach) = counters.admit(gate.clock().monotonic(), &charges).await;
         if reach == Reach::PartOnly {
             let noticed = Noticed::new(SecurityEvent::StoreFailed, self.name()).by(scope);
             gate.note(noticed.in_request(visit.arrival.request));
@@ -80,7 +80,7 @@ impl Guard<Visit<Identified>> for RateLimit {
                 visit.state.tightest = tightest;
                 Ruling::Allow
             }
-            Err(reached) => too_many(&reached),
+            Err(reached) => too_many(gate, &reached),
         }
     }
 }
@@ -93,9 +93,11 @@ pub(crate) fn count_refused(gate: &Gate, visit: &Visit<Arrived>) {
     let _ = gate.counters.admit_here(gate.clock().monotonic(), &[charge]);
 }
 
-fn too_many(reached: &Bound) -> Ruling {
+fn too_many(gate: &Gate, reached: &Bound) -> Ruling {
     let detail = match reached.subject {
         Subject::Community(_) => "too many requests in this community",
+        // Tokens are refused where they are reserved.
+        Subject::ActorTokens(..) | Subject::CommunityTokens(_) => "the token budget is used up",
         Subject::Actor(..) => "too many requests with this credential",
         Subject::Session(..) => "too many requests in this session",
         Subject::Key(..) => "too many requests with this key",
@@ -105,5 +107,5 @@ fn too_many(reached: &Bound) -> Ruling {
             "too many sign-in links were asked for"
         }
     };
-    Ruling::Refuse(Refusal::new(Code::RateLimited, detail).limited(*reached))
+    Ruling::Refuse(Refusal::new(Code::RateLimited, detail).limited(*reached, gate.clock().now()))
 }

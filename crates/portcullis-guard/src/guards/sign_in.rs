@@ -43,7 +43,7 @@ pub async fn may_ask(
     match gate.counters.admit(gate.clock().monotonic(), &counted).await.0 {
         Ok(_) => Ok(()),
         Err(reached) => Err(Refusal::new(Code::RateLimited, "too many sign-in links were asked for")
-            .limited(reached)
+            .limited(reached, gate.clock().now())
             .by("sign-in-limit")),
     }
 }

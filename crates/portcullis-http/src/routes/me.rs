@@ -55,7 +55,7 @@ pub(super) async fn limits(call: Call) -> Result<Response, Refusal> {
         for allowance in standing {
             let resets = now.checked_add(allowance.resets_in).ok();
             limits.push(json!({
-                "what": "requests",
+                "what": applied.what(),
                 "of": applied.of(),
                 "window": allowance.window.name(),
                 "window_seconds": allowance.window.length().as_secs(),

@@ -42,6 +42,8 @@ pub(crate) struct Setup {
     /// All windows of a member, a session and an address, where the above is not enough.
     pub(crate) rates: (Option<Rates>, Option<Rates>, Option<Rates>),
     pub(crate) tiers: Tiers,
+    /// Tokens a day of a member and of a community.
+    pub(crate) tokens: (Option<u32>, Option<u32>),
     pub(crate) instances: u32,
     pub(crate) shared: Option<Arc<dyn CounterStore>>,
     pub(crate) body_bytes: usize,
@@ -88,6 +90,7 @@ impl Default for Setup {
                 enhanced: Rates::default(),
                 dedicated: Rates::default(),
             },
+            tokens: (None, None),
             instances: 1,
             shared: None,
             body_bytes: 64 << 10,
@@ -223,6 +226,8 @@ impl TestApp {
                 refused_per_address: Rates::per_minute(number(setup.refused_per_address)),
                 links_per_address: links,
                 links_per_client: links,
+                tokens_per_actor: setup.tokens.0.map(number).map(Rates::per_day).unwrap_or_default(),
+                tokens_per_community: setup.tokens.1.map(number).map(Rates::per_day).unwrap_or_default(),
                 instances: number(setup.instances),
                 memory: 1 << 20,
             },
