@@ -99,7 +99,7 @@ impl SecurityEvent {
                 _ => Self::RoleRefused,
             },
             Code::OwnRequestOnly => Self::RoleRefused,
-            Code::RateLimited => Self::LimitReached,
+            Code::RateLimited | Code::BudgetExhausted => Self::LimitReached,
             Code::AccessEnded => Self::AccessEnded,
             Code::StoreUnavailable => Self::StoreFailed,
             Code::AuditUnavailable => Self::JournalFailed,
