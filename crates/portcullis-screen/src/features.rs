@@ -82,6 +82,7 @@ fn words(chars: &[char]) -> Vec<Word> {
     let mut quoted = false;
     let mut at = 0;
     let mut spelled: Vec<char> = Vec::with_capacity(24);
+    let mut before: Vec<char> = Vec::with_capacity(24);
     while let Some(&c) = chars.get(at) {
         if c == '"' {
             quoted = !quoted;
@@ -110,7 +111,11 @@ fn words(chars: &[char]) -> Vec<Word> {
                 } else {
                     spelled.iter().fold(7, |hash, &c| mix(hash, u64::from(u32::from(c))))
                 };
-                let concepts = lexicon.concepts(&spelled);
+                let mut concepts = lexicon.concepts(&spelled);
+                if concepts == 0 && spelled.len() <= 5 {
+                    concepts = torn(&before, &spelled, lexicon, at - start);
+                }
+                std::mem::swap(&mut before, &mut spelled);
                 words.push(Word { hash, concepts, start: short(start), end: short(at), quoted });
             }
         } else {
@@ -118,6 +123,16 @@ fn words(chars: &[char]) -> Vec<Word> {
         }
     }
     words
+}
+
+/// The concepts of a word that was torn in two: `re veal`, `by pass`.
+fn torn(before: &[char], end: &[char], lexicon: &lexicon::Lexicon, length: usize) -> u32 {
+    let whole = before.len() + end.len();
+    if before.is_empty() || before.len() > 5 || !(5..=10).contains(&whole) || length < 2 || lexicon.concepts(before) != 0 {
+        return 0;
+    }
+    let joined: Vec<char> = before.iter().chain(end).copied().collect();
+    lexicon.concepts(&joined)
 }
 
 fn short(at: usize) -> u32 {

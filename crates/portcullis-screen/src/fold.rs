@@ -53,6 +53,9 @@ pub fn fold(raw: &str) -> Folded {
     } else {
         visible(raw, &mut signs, &mut hidden)
     };
+    // A stroke before every letter is a gap that scripts without spaces cannot show otherwise.
+    let strokes = text.bytes().filter(|byte| *byte == b'\\').count();
+    let text = if strokes >= 6 && strokes * 5 >= text.chars().count() * 2 { text.replace('\\', "") } else { text };
     let text = words(text, &mut signs);
     Folded { text, signs, hidden }
 }
@@ -165,7 +168,7 @@ const SMALL_CAPITALS: &[(char, char)] = &[
 const LOOKALIKES: &[(char, char)] = &[
     ('а', 'a'), ('в', 'b'), ('с', 'c'), ('ԁ', 'd'), ('е', 'e'), ('һ', 'h'), ('і', 'i'), ('ј', 'j'), ('к', 'k'),
     ('ӏ', 'l'), ('м', 'm'), ('н', 'h'), ('о', 'o'), ('р', 'p'), ('ԛ', 'q'), ('г', 'r'), ('ѕ', 's'), ('т', 't'),
-    ('υ', 'u'), ('ѵ', 'v'), ('ԝ', 'w'), ('х', 'x'), ('у', 'y'), ('α', 'a'), ('β', 'b'), ('ϲ', 'c'), ('ε', 'e'),
+    ('υ', 'u'), ('ѵ', 'v'), ('ԝ', 'w'), ('х', 'x'), ('у', 'y'), ('α', 'a'), ('β', 'b'), ('ς', 'c'), ('ь', 'b'), ('ϲ', 'c'), ('ε', 'e'),
     ('η', 'n'), ('ι', 'i'), ('κ', 'k'), ('ν', 'v'), ('ο', 'o'), ('ρ', 'p'), ('σ', 'o'), ('τ', 't'), ('χ', 'x'),
     ('γ', 'y'), ('ω', 'w'), ('μ', 'u'), ('π', 'n'), ('օ', 'o'), ('ս', 'u'), ('հ', 'h'), ('զ', 'q'), ('ց', 'g'),
     ('ո', 'n'), ('є', 'e'), ('ѡ', 'w'), ('ɩ', 'i'), ('ʋ', 'v'), ('ɛ', 'e'), ('ɔ', 'o'), ('ꞓ', 'c'), ('ƅ', 'b'),
@@ -283,7 +286,7 @@ fn has_gaps(text: &str) -> bool {
 }
 
 const fn is_gap(c: char) -> bool {
-    matches!(c, ' ' | '.' | '-' | '_' | '*' | '\n' | '/' | '|' | ',' | '+' | '~' | '\'')
+    matches!(c, ' ' | '.' | '-' | '_' | '*' | '\n' | '/' | '|' | ',' | '+' | '~' | '\'' | '\\')
 }
 
 fn join(text: &str, lexicon: &Lexicon, signs: &mut Signs) -> String {

@@ -28,6 +28,7 @@ fn main() -> anyhow::Result<()> {
         let unseen: Vec<&Row> = all.iter().filter(|row| left_out.contains(&row.group)).collect();
         println!("== {name}");
         for channel in Channel::ALL {
+            if std::env::var("ONLY").is_ok_and(|o| o != channel.name()) { continue; }
             let (model, floor) = train(&seen, channel);
             let mut test: Vec<(&str, bool, bool, String)> = unseen.iter().filter(|row| row.channel == channel).map(|row| (row.group, row.attack, row.hard, row.text.clone())).collect();
             if channel == Channel::Document {

@@ -123,20 +123,17 @@ pub(crate) fn own(carriers: &[&Row], seed: u64) -> Vec<Row> {
 
     let planted = templates.make(Makes::Plant, 90, 30, &mut chance);
     let plain = templates.make(Makes::Plain, 120, 40, &mut chance);
-    for text in &planted {
-        rows.push(row(text.clone(), true, Channel::Document));
-        if !carriers.is_empty() {
-            let carrier = &carriers[chance.below(carriers.len())].text;
-            rows.push(row(plant(carrier, text, &mut chance), true, Channel::Document));
+    let mail = templates.make(Makes::Mail, 300, 0, &mut chance);
+    let mut carriers: Vec<&str> = carriers.iter().map(|row| row.text.as_str()).collect();
+    carriers.extend(mail.iter().map(String::as_str));
+    for (texts, attack) in [(&planted, true), (&plain, false)] {
+        for text in texts {
+            rows.push(row(text.clone(), attack, Channel::Document));
+            let carrier = carriers[chance.below(carriers.len())];
+            rows.push(row(plant(carrier, text, &mut chance), attack, Channel::Document));
         }
     }
-    for text in &plain {
-        rows.push(row(text.clone(), false, Channel::Document));
-        if !carriers.is_empty() {
-            let carrier = &carriers[chance.below(carriers.len())].text;
-            rows.push(row(plant(carrier, text, &mut chance), false, Channel::Document));
-        }
-    }
+    rows.extend(mail.into_iter().map(|text| row(text, false, Channel::Document)));
     rows
 }
 

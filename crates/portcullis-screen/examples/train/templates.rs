@@ -17,6 +17,8 @@ pub(crate) enum Makes {
     Plant,
     /// A sentence of an ordinary document that speaks to its reader.
     Plain,
+    /// An ordinary letter, post or review.
+    Mail,
 }
 
 /// Lines and lists of the file.
@@ -29,7 +31,7 @@ impl Templates {
     pub(crate) fn read() -> Self {
         let mut lists = BTreeMap::new();
         let mut lines = Vec::new();
-        for line in FILE.lines().filter(|line| !line.starts_with('#')) {
+        for line in FILE.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
             let (head, pattern) = line.split_once(": ").expect("a template has a head");
             if let Some(name) = head.strip_prefix("= ") {
                 lists.insert(name, pattern.split(" | ").collect());
@@ -41,6 +43,7 @@ impl Templates {
                 "benign" => Makes::Benign,
                 "plant" => Makes::Plant,
                 "plain" => Makes::Plain,
+                "mail" => Makes::Mail,
                 other => panic!("`{other}` is no label of templates"),
             };
             lines.push((makes, language, pattern));
