@@ -2,7 +2,7 @@
 //!
 //! Text in, a score out, in microseconds and without any other program: the disguise comes off ([`fold`]), what is encoded
 //! is decoded and judged too ([`decode`]), the text is cut into windows ([`windows`]), each is measured ([`features`]) and
-//! scored by weights that ship in the binary ([`model`]). The text's score is that of its worst window.
+//! scored by weights that ship in the binary ([`model`]). The text's score is that of its worst window ([`judge`]).
 //!
 //! It reads no configuration, logs nothing, and returns nothing of what it read. A score is a judgement and not a proof:
 //! `docs/screen.md` says how often it is wrong, on what, and how the weights are made. What an attack could reach is bounded
@@ -11,6 +11,7 @@
 pub mod decode;
 pub mod features;
 pub mod fold;
+pub mod judge;
 pub mod lexicon;
 pub mod model;
 pub mod patterns;
@@ -18,8 +19,8 @@ pub mod windows;
 
 use std::sync::OnceLock;
 
-use crate::features::Features;
-use crate::model::{MAGIC, Model, ORIGIN};
+use crate::judge::logit;
+use crate::model::{MAGIC, Model, Origin, SUM};
 
 /// Where a text comes from, which decides what is ordinary in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -98,7 +99,7 @@ const SLOPE: f32 = 3.0;
 pub struct Screen {
     question: Model,
     document: Model,
-    origin: [u8; ORIGIN],
+    origin: Origin,
 }
 
 /// The weights are not of the form that this version reads.
@@ -129,23 +130,26 @@ impl Screen {
     /// [`Unreadable`] if they are not whole or of another form.
     pub fn read(bytes: &[u8]) -> Result<Self, Unreadable> {
         let rest = bytes.strip_prefix(MAGIC).ok_or(Unreadable)?;
-        let (origin, mut rest) = rest.split_first_chunk::<ORIGIN>().ok_or(Unreadable)?;
+        let (code, rest) = rest.split_first_chunk::<SUM>().ok_or(Unreadable)?;
+        let (data, rest) = rest.split_first_chunk::<SUM>().ok_or(Unreadable)?;
+        let (report, mut rest) = rest.split_first_chunk::<SUM>().ok_or(Unreadable)?;
+        let origin = Origin { code: *code, data: *data, report: *report };
         let question = Model::read(&mut rest).ok_or(Unreadable)?;
         let document = Model::read(&mut rest).ok_or(Unreadable)?;
-        if rest.is_empty() { Ok(Self { question, document, origin: *origin }) } else { Err(Unreadable) }
+        if rest.is_empty() { Ok(Self { question, document, origin }) } else { Err(Unreadable) }
     }
 
     /// A file of weights.
-    pub fn write(question: &Model, document: &Model, origin: &[u8; ORIGIN]) -> Vec<u8> {
+    pub fn write(question: &Model, document: &Model, origin: &Origin) -> Vec<u8> {
         let mut out = MAGIC.to_vec();
-        out.extend(origin);
+        out.extend(origin.code.iter().chain(&origin.data).chain(&origin.report));
         question.write(&mut out);
         document.write(&mut out);
         out
     }
 
-    /// The sum over the data and the code that the weights were made from.
-    pub const fn origin(&self) -> &[u8; ORIGIN] {
+    /// What the weights were made from and with.
+    pub const fn origin(&self) -> &Origin {
         &self.origin
     }
 
@@ -166,35 +170,6 @@ impl Screen {
             Channel::Question => &self.question,
             Channel::Document => &self.document,
         }
-    }
-}
-
-/// The logit of a text's worst window; far below any threshold if it has none.
-pub fn logit(model: &Model, text: &str, channel: Channel) -> f32 {
-    let mut worst = f32::MIN;
-    each_window(text, channel, |features| worst = worst.max(model.logit(&features)));
-    worst
-}
-
-/// Calls `see` with every window of the text and of what it hides, as training and judging both do.
-pub fn each_window(text: &str, channel: Channel, mut see: impl FnMut(Features)) {
-    let folded = fold::fold(text);
-    let mut read = |text: &str, signs: &fold::Signs, layer: u32| {
-        let windows = match channel {
-            Channel::Question => windows::of_question(text),
-            Channel::Document => windows::of_document(text),
-        };
-        for window in windows {
-            see(features::features(&window, signs, layer));
-        }
-    };
-    read(&folded.text, &folded.signs, 0);
-    if !folded.hidden.is_empty() {
-        read(&fold::fold(&folded.hidden).text, &folded.signs, 1);
-    }
-    for decoded in decode::decode(text) {
-        let folded = fold::fold(&decoded);
-        read(&folded.text, &folded.signs, 1);
     }
 }
 

@@ -13,8 +13,19 @@ pub const INPUTS: usize = VECTOR * 2 + MEASURES;
 pub const UNITS: usize = 16;
 /// What a file of weights begins with: its form.
 pub const MAGIC: &[u8; 8] = b"PCSCRN01";
-/// The bytes of the sum over what the weights were made from, after the magic.
-pub const ORIGIN: usize = 32;
+/// Bytes of a SHA-256 sum.
+pub const SUM: usize = 32;
+
+/// What weights were made from and with, as SHA-256 sums: a change of any of it asks for new weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// The trainer, the templates, and the code that reads a text.
+    pub code: [u8; SUM],
+    /// The data sets.
+    pub data: [u8; SUM],
+    /// The report that was made with them.
+    pub report: [u8; SUM],
+}
 
 /// How much each of a window's buckets counts, by group: long windows do not outweigh short ones.
 pub fn weight_of(count: usize, spare: f32) -> f32 {
@@ -59,13 +70,13 @@ pub struct Loose {
 }
 
 impl Model {
-    /// The weights rounded to bytes, with thresholds as logits.
-    pub fn round(loose: &Loose, flag: f32, block: f32) -> Self {
+    /// The weights rounded to bytes; thresholds are not set.
+    pub fn round(loose: &Loose) -> Self {
         let (wide_scale, wide) = to_bytes(&loose.wide);
         let (deep_scale, deep) = to_bytes(&loose.deep);
         Self {
-            flag,
-            block,
+            flag: 0.0,
+            block: 0.0,
             bias: loose.bias,
             wide_scale,
             deep_scale,
@@ -75,6 +86,12 @@ impl Model {
             inner_bias: loose.inner_bias.clone(),
             outer: loose.outer.clone(),
         }
+    }
+
+    /// The same with these thresholds, as logits.
+    #[must_use]
+    pub fn with_thresholds(self, flag: f32, block: f32) -> Self {
+        Self { flag, block, ..self }
     }
 
     /// The logit of a window.

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use portcullis_screen::features::{DEEP, Features, MEASURES, WIDE};
 use portcullis_screen::model::{INPUTS, Loose, Model, SPARE, UNITS, VECTOR, weight_of};
-use portcullis_screen::{Channel, each_window};
+use portcullis_screen::Channel;
+use portcullis_screen::judge::each_window;
 
 use crate::chance::Chance;
 use crate::rows::{OWN, Row};
@@ -71,6 +72,9 @@ fn sigmoid(logit: f32) -> f32 {
 }
 
 struct Fit {
+    rw: f32,
+    sk: f32,
+    rn: f32,
     loose: Loose,
     wide_seen: Vec<f32>,
     deep_seen: Vec<f32>,
@@ -86,10 +90,6 @@ struct Pass {
     logit: f32,
 }
 
-const RATE_WIDE: f32 = 0.15;
-const RATE_DEEP: f32 = 0.03;
-const RATE_NETWORK: f32 = 0.02;
-const SHRINK: f32 = 2e-5;
 
 fn step(weight: &mut f32, seen: &mut f32, gradient: f32, rate: f32) {
     *seen += gradient * gradient;
@@ -108,6 +108,7 @@ impl Fit {
             outer: around(UNITS, 0.8),
         };
         Self {
+            rw: K("RW", 0.15), sk: K("SK", 2e-5), rn: K("RN", 0.02),
             loose,
             wide_seen: vec![0.0; WIDE],
             deep_seen: vec![0.0; DEEP * VECTOR],
@@ -157,15 +158,15 @@ impl Fit {
                 let weight = weight_of(group.len(), spare);
                 for &at in group {
                     let at = at as usize;
-                    let gradient = slope * weight + SHRINK * self.loose.wide[at];
-                    step(&mut self.loose.wide[at], &mut self.wide_seen[at], gradient, RATE_WIDE);
+                    let gradient = slope * weight + self.sk * self.loose.wide[at];
+                    step(&mut self.loose.wide[at], &mut self.wide_seen[at], gradient, self.rw);
                 }
             }
         }
         let mut back = vec![0.0; INPUTS];
         for unit in 0..UNITS {
             let outer = self.loose.outer[unit];
-            step(&mut self.loose.outer[unit], &mut self.outer_seen[unit], slope * pass.units[unit] + SHRINK * outer, RATE_NETWORK);
+            step(&mut self.loose.outer[unit], &mut self.outer_seen[unit], slope * pass.units[unit] + self.sk * outer, self.rn);
             if pass.units[unit] <= 0.0 {
                 continue;
             }
@@ -175,11 +176,11 @@ impl Fit {
                 let weight = self.loose.inner[from + input];
                 back[input] += own * weight;
                 if pass.inputs[input] != 0.0 {
-                    let gradient = own * pass.inputs[input] + SHRINK * weight;
-                    step(&mut self.loose.inner[from + input], &mut self.inner_seen[from + input], gradient, RATE_NETWORK);
+                    let gradient = own * pass.inputs[input] + self.sk * weight;
+                    step(&mut self.loose.inner[from + input], &mut self.inner_seen[from + input], gradient, self.rn);
                 }
             }
-            step(&mut self.loose.inner_bias[unit], &mut self.inner_seen[UNITS * INPUTS + unit], own, RATE_NETWORK);
+            step(&mut self.loose.inner_bias[unit], &mut self.inner_seen[UNITS * INPUTS + unit], own, self.rn);
         }
         for (at, (buckets, spare)) in [(&features.deep_words, 2.0), (&features.deep_concepts, 4.0)].into_iter().enumerate() {
             let weight = weight_of(buckets.len(), spare);
@@ -187,8 +188,8 @@ impl Fit {
             for &bucket in buckets {
                 let from = usize::from(bucket) * VECTOR;
                 for (part, back) in back.iter().enumerate() {
-                    let gradient = back * weight + SHRINK * self.loose.deep[from + part];
-                    step(&mut self.loose.deep[from + part], &mut self.deep_seen[from + part], gradient, RATE_DEEP);
+                    let gradient = back * weight + self.sk * self.loose.deep[from + part];
+                    step(&mut self.loose.deep[from + part], &mut self.deep_seen[from + part], gradient, self.rn * 1.5);
                 }
             }
         }
@@ -223,7 +224,7 @@ pub(crate) fn fit(rows: &[Measured], seed: u64) -> Model {
             }
         }
     }
-    Model::round(&fit.loose, 0.0, 0.0)
+    Model::round(&fit.loose)
 }
 
 /// The logit of a measured text.
