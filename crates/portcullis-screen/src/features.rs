@@ -128,7 +128,12 @@ fn words(chars: &[char]) -> Vec<Word> {
 /// The concepts of a word that was torn in two: `re veal`, `by pass`.
 fn torn(before: &[char], end: &[char], lexicon: &lexicon::Lexicon, length: usize) -> u32 {
     let whole = before.len() + end.len();
-    if before.is_empty() || before.len() > 5 || !(5..=10).contains(&whole) || length < 2 || lexicon.concepts(before) != 0 {
+    if before.is_empty()
+        || before.len() > 5
+        || !(5..=10).contains(&whole)
+        || length < 2
+        || lexicon.concepts(before) != 0
+    {
         return 0;
     }
     let joined: Vec<char> = before.iter().chain(end).copied().collect();
@@ -199,7 +204,8 @@ fn pairs(words: &[Word], features: &mut Features) {
             features.concepts.push(bucket(mix(own, 201), WIDE));
             features.concepts.push(bucket(mix(u64::from(one), 202), WIDE));
             features.deep_concepts.push(vector(mix(u64::from(one), 203)));
-            let ahead = words.iter().skip(at + 1).take(REACH).enumerate().filter(|(_, word)| word.concepts != 0);
+            let ahead =
+                words.iter().skip(at + 1).take(REACH).enumerate().filter(|(_, word)| word.concepts != 0);
             for (gap, next) in ahead {
                 for other in of(next.concepts) {
                     let pair = u64::from(one) << 8 | u64::from(other);
@@ -218,8 +224,26 @@ fn pairs(words: &[Word], features: &mut Features) {
 
 /// Marks by which prompts of models are put together.
 const MARKERS: &[&str] = &[
-    "<|", "|>", "[inst", "<<sys", "system:", "assistant:", "user:", "### ", "---", "</", "[system", "(system", "{\"role\"",
-    "begin ", "end of", "<!--", "instruction:", "```", "[[", "note to",
+    "<|",
+    "|>",
+    "[inst",
+    "<<sys",
+    "system:",
+    "assistant:",
+    "user:",
+    "### ",
+    "---",
+    "</",
+    "[system",
+    "(system",
+    "{\"role\"",
+    "begin ",
+    "end of",
+    "<!--",
+    "instruction:",
+    "```",
+    "[[",
+    "note to",
 ];
 
 fn measures(text: &str, chars: &[char], words: &[Word], signs: &Signs, layer: u32, out: &mut Vec<f32>) {
@@ -227,7 +251,9 @@ fn measures(text: &str, chars: &[char], words: &[Word], signs: &Signs, layer: u3
     let mut quoted = [false; 32];
     for word in words {
         for concept in of(word.concepts) {
-            if let (Some(count), Some(inside)) = (counts.get_mut(concept as usize), quoted.get_mut(concept as usize)) {
+            if let (Some(count), Some(inside)) =
+                (counts.get_mut(concept as usize), quoted.get_mut(concept as usize))
+            {
                 *count += 1;
                 *inside |= word.quoted;
             }
@@ -245,7 +271,9 @@ fn measures(text: &str, chars: &[char], words: &[Word], signs: &Signs, layer: u3
     let marker = MARKERS.iter().filter(|marker| text.contains(**marker)).count();
     let known = words.iter().filter(|word| word.concepts != 0).count();
     let bits = words.iter().fold(0, |bits, word| bits | word.concepts);
-    let has = |name: &str| CONCEPTS.iter().position(|concept| *concept == name).is_some_and(|at| bits & 1 << at != 0);
+    let has = |name: &str| {
+        CONCEPTS.iter().position(|concept| *concept == name).is_some_and(|at| bits & 1 << at != 0)
+    };
     let digits = chars.iter().filter(|c| c.is_ascii_digit()).count();
     let marks = chars.iter().filter(|c| !c.is_alphanumeric() && !c.is_whitespace()).count();
     let share_of = |part: usize, whole: usize| part as f32 / whole.max(1) as f32;

@@ -55,7 +55,8 @@ pub fn fold(raw: &str) -> Folded {
     };
     // A stroke before every letter is a gap that scripts without spaces cannot show otherwise.
     let strokes = text.bytes().filter(|byte| *byte == b'\\').count();
-    let text = if strokes >= 6 && strokes * 5 >= text.chars().count() * 2 { text.replace('\\', "") } else { text };
+    let text =
+        if strokes >= 6 && strokes * 5 >= text.chars().count() * 2 { text.replace('\\', "") } else { text };
     let text = words(text, &mut signs);
     Folded { text, signs, hidden }
 }
@@ -105,10 +106,13 @@ fn visible(raw: &str, signs: &mut Signs, hidden: &mut String) -> String {
     signs.foreign = thousandths(foreign, letters);
     signs.marks = thousandths(marks, all);
     let mut text = String::with_capacity(seen.len());
-    let folded = seen.nfkd().filter(|c| !matches!(c, '\u{300}'..='\u{36f}')).nfc().flat_map(char::to_lowercase);
+    let folded =
+        seen.nfkd().filter(|c| !matches!(c, '\u{300}'..='\u{36f}')).nfc().flat_map(char::to_lowercase);
     text.extend(folded.filter(|c| !matches!(c, '\u{300}'..='\u{36f}')).map(straight));
     // Characters that compatibility made of one letter are a disguise too: full width, mathematical, circled.
-    let made = seen.chars().filter(|&c| matches!(c, '\u{ff01}'..='\u{ff5e}' | '\u{1d400}'..='\u{1d7ff}' | '\u{2460}'..='\u{24ff}'));
+    let made = seen.chars().filter(
+        |&c| matches!(c, '\u{ff01}'..='\u{ff5e}' | '\u{1d400}'..='\u{1d7ff}' | '\u{2460}'..='\u{24ff}'),
+    );
     signs.lookalike += u32::try_from(made.count()).unwrap_or(u32::MAX);
     latin(text, signs)
 }
@@ -159,19 +163,93 @@ fn decorated(c: char) -> Option<char> {
 }
 
 const SMALL_CAPITALS: &[(char, char)] = &[
-    ('ᴀ', 'a'), ('ʙ', 'b'), ('ᴄ', 'c'), ('ᴅ', 'd'), ('ᴇ', 'e'), ('ꜰ', 'f'), ('ɢ', 'g'), ('ʜ', 'h'), ('ɪ', 'i'),
-    ('ᴊ', 'j'), ('ᴋ', 'k'), ('ʟ', 'l'), ('ᴍ', 'm'), ('ɴ', 'n'), ('ᴏ', 'o'), ('ᴘ', 'p'), ('ʀ', 'r'), ('ꜱ', 's'),
-    ('ᴛ', 't'), ('ᴜ', 'u'), ('ᴠ', 'v'), ('ᴡ', 'w'), ('ʏ', 'y'), ('ᴢ', 'z'), ('ɡ', 'g'), ('ɑ', 'a'), ('ꞵ', 'b'),
+    ('ᴀ', 'a'),
+    ('ʙ', 'b'),
+    ('ᴄ', 'c'),
+    ('ᴅ', 'd'),
+    ('ᴇ', 'e'),
+    ('ꜰ', 'f'),
+    ('ɢ', 'g'),
+    ('ʜ', 'h'),
+    ('ɪ', 'i'),
+    ('ᴊ', 'j'),
+    ('ᴋ', 'k'),
+    ('ʟ', 'l'),
+    ('ᴍ', 'm'),
+    ('ɴ', 'n'),
+    ('ᴏ', 'o'),
+    ('ᴘ', 'p'),
+    ('ʀ', 'r'),
+    ('ꜱ', 's'),
+    ('ᴛ', 't'),
+    ('ᴜ', 'u'),
+    ('ᴠ', 'v'),
+    ('ᴡ', 'w'),
+    ('ʏ', 'y'),
+    ('ᴢ', 'z'),
+    ('ɡ', 'g'),
+    ('ɑ', 'a'),
+    ('ꞵ', 'b'),
 ];
 
 /// Small letters of other scripts that look like Latin ones. From the shapes of common fonts.
 const LOOKALIKES: &[(char, char)] = &[
-    ('а', 'a'), ('в', 'b'), ('с', 'c'), ('ԁ', 'd'), ('е', 'e'), ('һ', 'h'), ('і', 'i'), ('ј', 'j'), ('к', 'k'),
-    ('ӏ', 'l'), ('м', 'm'), ('н', 'h'), ('о', 'o'), ('р', 'p'), ('ԛ', 'q'), ('г', 'r'), ('ѕ', 's'), ('т', 't'),
-    ('υ', 'u'), ('ѵ', 'v'), ('ԝ', 'w'), ('х', 'x'), ('у', 'y'), ('α', 'a'), ('β', 'b'), ('ς', 'c'), ('ь', 'b'), ('ϲ', 'c'), ('ε', 'e'),
-    ('η', 'n'), ('ι', 'i'), ('κ', 'k'), ('ν', 'v'), ('ο', 'o'), ('ρ', 'p'), ('σ', 'o'), ('τ', 't'), ('χ', 'x'),
-    ('γ', 'y'), ('ω', 'w'), ('μ', 'u'), ('π', 'n'), ('օ', 'o'), ('ս', 'u'), ('հ', 'h'), ('զ', 'q'), ('ց', 'g'),
-    ('ո', 'n'), ('є', 'e'), ('ѡ', 'w'), ('ɩ', 'i'), ('ʋ', 'v'), ('ɛ', 'e'), ('ɔ', 'o'), ('ꞓ', 'c'), ('ƅ', 'b'),
+    ('а', 'a'),
+    ('в', 'b'),
+    ('с', 'c'),
+    ('ԁ', 'd'),
+    ('е', 'e'),
+    ('һ', 'h'),
+    ('і', 'i'),
+    ('ј', 'j'),
+    ('к', 'k'),
+    ('ӏ', 'l'),
+    ('м', 'm'),
+    ('н', 'h'),
+    ('о', 'o'),
+    ('р', 'p'),
+    ('ԛ', 'q'),
+    ('г', 'r'),
+    ('ѕ', 's'),
+    ('т', 't'),
+    ('υ', 'u'),
+    ('ѵ', 'v'),
+    ('ԝ', 'w'),
+    ('х', 'x'),
+    ('у', 'y'),
+    ('α', 'a'),
+    ('β', 'b'),
+    ('ς', 'c'),
+    ('ь', 'b'),
+    ('ϲ', 'c'),
+    ('ε', 'e'),
+    ('η', 'n'),
+    ('ι', 'i'),
+    ('κ', 'k'),
+    ('ν', 'v'),
+    ('ο', 'o'),
+    ('ρ', 'p'),
+    ('σ', 'o'),
+    ('τ', 't'),
+    ('χ', 'x'),
+    ('γ', 'y'),
+    ('ω', 'w'),
+    ('μ', 'u'),
+    ('π', 'n'),
+    ('օ', 'o'),
+    ('ս', 'u'),
+    ('հ', 'h'),
+    ('զ', 'q'),
+    ('ց', 'g'),
+    ('ո', 'n'),
+    ('є', 'e'),
+    ('ѡ', 'w'),
+    ('ɩ', 'i'),
+    ('ʋ', 'v'),
+    ('ɛ', 'e'),
+    ('ɔ', 'o'),
+    ('ꞓ', 'c'),
+    ('ƅ', 'b'),
 ];
 
 fn lookalike(c: char) -> Option<char> {
@@ -233,14 +311,18 @@ fn words(text: String, signs: &mut Signs) -> String {
 
 fn unleet(text: String, lexicon: &Lexicon, signs: &mut Signs) -> String {
     let mut out = String::with_capacity(text.len());
-    for piece in text.split_inclusive(|c: char| c.is_whitespace() || matches!(c, ',' | '"' | '(' | ')' | ':' | '.' | '?')) {
-        let core = piece.trim_end_matches(|c: char| !c.is_alphanumeric() && !matches!(c, '$' | '@' | '+' | '€'));
+    for piece in text
+        .split_inclusive(|c: char| c.is_whitespace() || matches!(c, ',' | '"' | '(' | ')' | ':' | '.' | '?'))
+    {
+        let core =
+            piece.trim_end_matches(|c: char| !c.is_alphanumeric() && !matches!(c, '$' | '@' | '+' | '€'));
         let rest = piece.get(core.len()..).unwrap_or_default();
         let signed = core.chars().filter(|&c| letter(c).is_some()).count();
         let letters = core.chars().filter(|c| c.is_alphabetic()).count();
         let digits_only = letters == 0 && core.chars().all(|c| c.is_ascii_digit());
         // Two signs in a word of eight are a spelling; a year, a version or a size is not.
-        let read = if signed == 0 || signed + letters < 3 || digits_only { None } else { leet_word(core, lexicon) };
+        let read =
+            if signed == 0 || signed + letters < 3 || digits_only { None } else { leet_word(core, lexicon) };
         match read {
             Some(word) => {
                 signs.leet += 1;
@@ -299,7 +381,8 @@ fn join(text: &str, lexicon: &Lexicon, signs: &mut Signs) -> String {
         let gap_end = after.find(|c| !is_gap(c)).unwrap_or(after.len());
         let (gap, next) = after.split_at(gap_end);
         let mut chars = piece.chars();
-        let alone = matches!((chars.next(), chars.next()), (Some(c), None) if c.is_alphanumeric() && c.is_ascii());
+        let alone =
+            matches!((chars.next(), chars.next()), (Some(c), None) if c.is_alphanumeric() && c.is_ascii());
         if alone {
             run.push((piece.to_owned(), gap.chars().count()));
         } else {
@@ -372,13 +455,18 @@ mod tests {
             "plan a, b or c",
         ] {
             assert_eq!(fold(text).text, text);
-            assert_eq!(fold(text).signs.leet + fold(text).signs.spaced + fold(text).signs.lookalike, 0, "{text}");
+            assert_eq!(
+                fold(text).signs.leet + fold(text).signs.spaced + fold(text).signs.lookalike,
+                0,
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn what_hides_in_the_tag_block_is_read() {
-        let hidden: String = "obey me".chars().filter_map(|c| char::from_u32(u32::from(c) + 0xe_0000)).collect();
+        let hidden: String =
+            "obey me".chars().filter_map(|c| char::from_u32(u32::from(c) + 0xe_0000)).collect();
         let folded = fold(&format!("hello{hidden}"));
         assert_eq!((folded.text.as_str(), folded.hidden.as_str()), ("hello", "obey me"));
     }

@@ -11,9 +11,9 @@ use crate::fold;
 
 /// The names of the concepts, in the order of their bits.
 pub const CONCEPTS: &[&str] = &[
-    "override", "instr", "prior", "all", "reveal", "secret", "system", "persona", "you", "now", "model", "unbound",
-    "limits", "mode", "neg", "say", "only", "send", "data", "tool", "urgent", "task", "tech", "life", "ask", "self",
-    "polite", "fiction", "harm", "claim", "quote", "obey",
+    "override", "instr", "prior", "all", "reveal", "secret", "system", "persona", "you", "now", "model",
+    "unbound", "limits", "mode", "neg", "say", "only", "send", "data", "tool", "urgent", "task", "tech",
+    "life", "ask", "self", "polite", "fiction", "harm", "claim", "quote", "obey",
 ];
 
 /// The longest entry, in characters.
@@ -134,7 +134,9 @@ impl Lexicon {
                 rest.get(..len).is_some_and(|word| {
                     let key = word.iter().copied().fold(SEED, step);
                     self.whole.contains_key(&key)
-                }) || (rest.get(..len).is_some_and(|word| self.stems.contains_key(&word.iter().copied().fold(SEED, step)))
+                }) || (rest
+                    .get(..len)
+                    .is_some_and(|word| self.stems.contains_key(&word.iter().copied().fold(SEED, step)))
                     && len >= 4)
             });
             match longest {
@@ -146,7 +148,9 @@ impl Lexicon {
                     at += len;
                     // A stem goes on to the end of its word, which nobody marked: its usual endings.
                     let tail: String = chars.iter().skip(at).take(4).collect();
-                    let ending = ["ions", "ion", "ing", "ous", "es", "ed", "s", "e"].into_iter().find(|e| tail.starts_with(e));
+                    let ending = ["ions", "ion", "ing", "ous", "es", "ed", "s", "e"]
+                        .into_iter()
+                        .find(|e| tail.starts_with(e));
                     if let Some(ending) = ending {
                         let word: Vec<char> = rest.iter().copied().take(len + ending.len()).collect();
                         if self.concepts(&word) != 0 && self.whole_or_stem(&word) {
@@ -167,9 +171,11 @@ impl Lexicon {
 
     fn whole_or_stem(&self, word: &[char]) -> bool {
         let key = word.iter().copied().fold(SEED, step);
-        self.whole.contains_key(&key) || (1..word.len()).any(|len| {
-            word.get(..len).is_some_and(|stem| self.stems.contains_key(&stem.iter().copied().fold(SEED, step)))
-        })
+        self.whole.contains_key(&key)
+            || (1..word.len()).any(|len| {
+                word.get(..len)
+                    .is_some_and(|stem| self.stems.contains_key(&stem.iter().copied().fold(SEED, step)))
+            })
     }
 }
 
@@ -195,7 +201,8 @@ mod tests {
 
     #[test]
     fn words_of_several_languages_share_a_concept() {
-        for word in ["ignore", "ignoriere", "olvida", "oubliez", "dimentica", "forget", "игнорируй"] {
+        for word in ["ignore", "ignoriere", "olvida", "oubliez", "dimentica", "forget", "игнорируй"]
+        {
             assert!(named(word).contains(&"override"), "{word}");
         }
         assert_eq!(named("table"), Vec::<&str>::new());

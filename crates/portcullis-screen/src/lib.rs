@@ -108,7 +108,9 @@ pub struct Unreadable;
 
 impl std::fmt::Display for Unreadable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the weights of the screen are not readable; make them again with `cargo xtask train-screen`")
+        f.write_str(
+            "the weights of the screen are not readable; make them again with `cargo xtask train-screen`",
+        )
     }
 }
 

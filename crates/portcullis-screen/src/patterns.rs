@@ -58,10 +58,13 @@ fn breaks_out(text: &str) -> bool {
     text.match_indices(['\'', '"', ')']).any(|(at, _)| {
         let after = text.get(at + 1..).unwrap_or_default().trim_start_matches([')', ' ', '\'']);
         let tail = after.trim_start();
-        if (tail.starts_with("--") || tail.starts_with("#")) && tail.trim_start_matches(['-', '#', ' ', '+']).is_empty() {
+        if (tail.starts_with("--") || tail.starts_with("#"))
+            && tail.trim_start_matches(['-', '#', ' ', '+']).is_empty()
+        {
             return true;
         }
-        let condition = ["or ", "and ", "or(", "|| ", "&& "].into_iter().find_map(|word| after.strip_prefix(word));
+        let condition =
+            ["or ", "and ", "or(", "|| ", "&& "].into_iter().find_map(|word| after.strip_prefix(word));
         condition.is_some_and(always_true)
     })
 }
@@ -73,7 +76,8 @@ fn always_true(condition: &str) -> bool {
         return condition.starts_with("true") || condition.starts_with("1 --");
     };
     let value = |text: &str| text.trim().trim_matches(['\'', '"', '(', ')']).to_owned();
-    let right: String = right.trim().chars().take_while(|c| !c.is_whitespace() && *c != ';' && *c != ')').collect();
+    let right: String =
+        right.trim().chars().take_while(|c| !c.is_whitespace() && *c != ';' && *c != ')').collect();
     let right = right.split("--").next().unwrap_or_default();
     let (left, right) = (value(left), value(right));
     !left.is_empty() && left.len() <= 12 && !left.contains(' ') && left == right
@@ -81,11 +85,24 @@ fn always_true(condition: &str) -> bool {
 
 /// `; drop table x`, after the end of a value.
 fn stacked(text: &str) -> bool {
-    const AFTER: &[&str] = &["drop table", "drop database", "delete from", "truncate table", "insert into", "exec ", "exec(", "shutdown", "alter table", "xp_cmdshell", "declare @"];
+    const AFTER: &[&str] = &[
+        "drop table",
+        "drop database",
+        "delete from",
+        "truncate table",
+        "insert into",
+        "exec ",
+        "exec(",
+        "shutdown",
+        "alter table",
+        "xp_cmdshell",
+        "declare @",
+    ];
     ["';", "\";", "');", "\");", "' ;", "1;", "0;"].iter().any(|end| {
         text.match_indices(end).any(|(at, found)| {
             let rest = text.get(at + found.len()..).unwrap_or_default().trim_start();
-            AFTER.iter().any(|verb| rest.starts_with(verb)) || (rest.starts_with("update ") && rest.contains(" set "))
+            AFTER.iter().any(|verb| rest.starts_with(verb))
+                || (rest.starts_with("update ") && rest.contains(" set "))
         })
     })
 }
@@ -146,7 +163,22 @@ fn opens_script(element: &str) -> bool {
     if !rest.starts_with(['>', ' ', '/', '\n']) {
         return false;
     }
-    const DOES: &[&str] = &["alert(", "prompt(", "confirm(", "document.", "window.", "eval(", "fetch(", "src=", "src =", "location", "cookie", "xmlhttprequest", "import(", "atob("];
+    const DOES: &[&str] = &[
+        "alert(",
+        "prompt(",
+        "confirm(",
+        "document.",
+        "window.",
+        "eval(",
+        "fetch(",
+        "src=",
+        "src =",
+        "location",
+        "cookie",
+        "xmlhttprequest",
+        "import(",
+        "atob(",
+    ];
     DOES.iter().any(|does| rest.contains(does))
 }
 
@@ -164,7 +196,8 @@ fn handles(element: &str) -> bool {
         let code = value.strip_prefix('=').map(str::trim_start);
         before.ends_with([' ', '/', '"', '\'', '\n', '\t'])
             && (3..=20).contains(&len)
-            && code.is_some_and(|code| code.contains('(') || code.contains("javascript") || code.contains('`'))
+            && code
+                .is_some_and(|code| code.contains('(') || code.contains("javascript") || code.contains('`'))
     })
 }
 
@@ -188,7 +221,6 @@ mod tests {
             "' AND sleep(5) --",
             "＇ OR 1=1 --",
         ] {
-
             assert_eq!(patterns(attack), vec![Pattern::Sql], "{attack}");
         }
     }

@@ -5,17 +5,28 @@
 
 use std::collections::BTreeMap;
 
-use portcullis_screen::features::{DEEP, Features, MEASURES, WIDE};
-use portcullis_screen::model::{INPUTS, Loose, Model, SPARE, UNITS, VECTOR, weight_of};
 use portcullis_screen::Channel;
+use portcullis_screen::features::{DEEP, Features, MEASURES, WIDE};
 use portcullis_screen::judge::each_window;
+use portcullis_screen::model::{INPUTS, Loose, Model, SPARE, UNITS, VECTOR, weight_of};
 
 use crate::chance::Chance;
 use crate::rows::{OWN, Row};
 
-#[allow(non_snake_case)]
-pub(crate) fn K(name: &str, d: f32) -> f32 { std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(d) }
-const EPOCHS: usize = 8;
+/// How often each row is seen. More fits these rows better and sources left out worse.
+const EPOCHS: usize = 1;
+/// The floor gains from more: it has one weight a feature and nothing else.
+const FLOOR_EPOCHS: usize = 8;
+/// How far a label is believed: some are odd.
+const DOUBT: f32 = 0.03;
+/// The steps of the wide part and of the network.
+const RATE_WIDE: f32 = 0.15;
+const RATE_NETWORK: f32 = 0.02;
+const RATE_VECTORS: f32 = 0.03;
+/// How fast weights fall back to nothing.
+const SHRINK: f32 = 2e-5;
+/// How often a group of buckets is left out of a lesson: letters, words, concepts.
+const DROPPED: [f32; 3] = [0.2, 0.2, 0.1];
 
 /// A row, measured once.
 pub(crate) struct Measured {
@@ -45,8 +56,12 @@ pub(crate) fn measure(rows: &[(&Row, f32)], channel: Channel) -> Vec<Measured> {
         .iter()
         .map(|(row, weight)| {
             let size = sizes[&(row.group, row.attack)] as f32;
-            let own = if row.group == OWN { K("OWN", 1.0) } else { 0.8 };
-            Measured { windows: windows(&row.text, channel), attack: row.attack, weight: weight * own / size.sqrt() }
+            let own = if row.group == OWN { 1.0 } else { 0.8 };
+            Measured {
+                windows: windows(&row.text, channel),
+                attack: row.attack,
+                weight: weight * own / size.sqrt(),
+            }
         })
         .filter(|row| !row.windows.is_empty())
         .collect();
@@ -72,9 +87,6 @@ fn sigmoid(logit: f32) -> f32 {
 }
 
 struct Fit {
-    rw: f32,
-    sk: f32,
-    rn: f32,
     loose: Loose,
     wide_seen: Vec<f32>,
     deep_seen: Vec<f32>,
@@ -90,7 +102,6 @@ struct Pass {
     logit: f32,
 }
 
-
 fn step(weight: &mut f32, seen: &mut f32, gradient: f32, rate: f32) {
     *seen += gradient * gradient;
     *weight -= rate * gradient / (seen.sqrt() + 1e-3);
@@ -98,7 +109,8 @@ fn step(weight: &mut f32, seen: &mut f32, gradient: f32, rate: f32) {
 
 impl Fit {
     fn new(chance: &mut Chance) -> Self {
-        let mut around = |count: usize, size: f32| (0..count).map(|_| (chance.share() - 0.5) * size).collect::<Vec<f32>>();
+        let mut around =
+            |count: usize, size: f32| (0..count).map(|_| (chance.share() - 0.5) * size).collect::<Vec<f32>>();
         let loose = Loose {
             bias: 0.0,
             wide: vec![0.0; WIDE],
@@ -108,7 +120,6 @@ impl Fit {
             outer: around(UNITS, 0.8),
         };
         Self {
-            rw: K("RW", 0.15), sk: K("SK", 2e-5), rn: K("RN", 0.02),
             loose,
             wide_seen: vec![0.0; WIDE],
             deep_seen: vec![0.0; DEEP * VECTOR],
@@ -158,38 +169,60 @@ impl Fit {
                 let weight = weight_of(group.len(), spare);
                 for &at in group {
                     let at = at as usize;
-                    let gradient = slope * weight + self.sk * self.loose.wide[at];
-                    step(&mut self.loose.wide[at], &mut self.wide_seen[at], gradient, self.rw);
+                    let gradient = slope * weight + SHRINK * self.loose.wide[at];
+                    step(&mut self.loose.wide[at], &mut self.wide_seen[at], gradient, RATE_WIDE);
                 }
             }
         }
         let mut back = vec![0.0; INPUTS];
         for unit in 0..UNITS {
             let outer = self.loose.outer[unit];
-            step(&mut self.loose.outer[unit], &mut self.outer_seen[unit], slope * pass.units[unit] + self.sk * outer, self.rn);
+            step(
+                &mut self.loose.outer[unit],
+                &mut self.outer_seen[unit],
+                slope * pass.units[unit] + SHRINK * outer,
+                RATE_NETWORK,
+            );
             if pass.units[unit] <= 0.0 {
                 continue;
             }
             let own = slope * outer;
             let from = unit * INPUTS;
-            for input in 0..INPUTS {
+            for (input, (value, back)) in pass.inputs.iter().zip(&mut back).enumerate() {
                 let weight = self.loose.inner[from + input];
-                back[input] += own * weight;
-                if pass.inputs[input] != 0.0 {
-                    let gradient = own * pass.inputs[input] + self.sk * weight;
-                    step(&mut self.loose.inner[from + input], &mut self.inner_seen[from + input], gradient, self.rn);
+                *back += own * weight;
+                if *value != 0.0 {
+                    let gradient = own * value + SHRINK * weight;
+                    step(
+                        &mut self.loose.inner[from + input],
+                        &mut self.inner_seen[from + input],
+                        gradient,
+                        RATE_NETWORK,
+                    );
                 }
             }
-            step(&mut self.loose.inner_bias[unit], &mut self.inner_seen[UNITS * INPUTS + unit], own, self.rn);
+            step(
+                &mut self.loose.inner_bias[unit],
+                &mut self.inner_seen[UNITS * INPUTS + unit],
+                own,
+                RATE_NETWORK,
+            );
         }
-        for (at, (buckets, spare)) in [(&features.deep_words, 2.0), (&features.deep_concepts, 4.0)].into_iter().enumerate() {
+        for (at, (buckets, spare)) in
+            [(&features.deep_words, 2.0), (&features.deep_concepts, 4.0)].into_iter().enumerate()
+        {
             let weight = weight_of(buckets.len(), spare);
             let back = &back[at * VECTOR..(at + 1) * VECTOR];
             for &bucket in buckets {
                 let from = usize::from(bucket) * VECTOR;
                 for (part, back) in back.iter().enumerate() {
-                    let gradient = back * weight + self.sk * self.loose.deep[from + part];
-                    step(&mut self.loose.deep[from + part], &mut self.deep_seen[from + part], gradient, self.rn * 1.5);
+                    let gradient = back * weight + SHRINK * self.loose.deep[from + part];
+                    step(
+                        &mut self.loose.deep[from + part],
+                        &mut self.deep_seen[from + part],
+                        gradient,
+                        RATE_VECTORS,
+                    );
                 }
             }
         }
@@ -201,15 +234,15 @@ pub(crate) fn fit(rows: &[Measured], seed: u64) -> Model {
     let mut chance = Chance::new(seed);
     let mut fit = Fit::new(&mut chance);
     let mut order: Vec<usize> = (0..rows.len()).collect();
-    let (epochs, dl, dw, dc, smooth) = (K("EP", 8.0) as usize, K("DL", 0.2), K("DW", 0.2), K("DC", 0.1), K("SM", 0.03));
-    for _ in 0..epochs {
+    for _ in 0..EPOCHS {
         chance.shuffle(&mut order);
         for &at in &order {
             let row = &rows[at];
             // A group of n-grams that is missing now and then leaves the others to learn what it would have said.
-            let groups = [chance.share() > dl, chance.share() > dw, chance.share() > dc];
+            let groups = DROPPED.map(|dropped| chance.share() > dropped);
             let passes: Vec<Pass> = row.windows.iter().map(|window| fit.pass(window, groups)).collect();
-            let worst = (0..passes.len()).max_by(|&a, &b| passes[a].logit.total_cmp(&passes[b].logit)).unwrap_or(0);
+            let worst =
+                (0..passes.len()).max_by(|&a, &b| passes[a].logit.total_cmp(&passes[b].logit)).unwrap_or(0);
             let mut taught = vec![worst];
             if !row.attack && passes.len() > 1 {
                 let other = chance.below(passes.len());
@@ -218,7 +251,7 @@ pub(crate) fn fit(rows: &[Measured], seed: u64) -> Model {
                 }
             }
             for window in taught {
-                let wanted = if row.attack { 1.0 - smooth } else { smooth };
+                let wanted = if row.attack { 1.0 - DOUBT } else { DOUBT };
                 let slope = (sigmoid(passes[window].logit) - wanted) * row.weight;
                 fit.learn(&row.windows[window], &passes[window], groups, slope);
             }
@@ -250,7 +283,8 @@ fn plain(text: &str) -> Vec<u32> {
         }
         (hash ^ (hash >> 29)) as u32 & (FLOOR_BUCKETS as u32 - 1)
     };
-    let words: Vec<&str> = lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let words: Vec<&str> =
+        lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
     found.extend(words.iter().map(|word| hash(word, 1)));
     found.extend(words.windows(2).map(|pair| hash(&pair.join(" "), 2)));
     let chars: Vec<(usize, char)> = lower.char_indices().collect();
@@ -275,13 +309,18 @@ impl Floor {
         let mut bias_seen = 0.0;
         let mut chance = Chance::new(seed);
         let mut order: Vec<usize> = (0..rows.len()).collect();
-        for _ in 0..EPOCHS {
+        for _ in 0..FLOOR_EPOCHS {
             chance.shuffle(&mut order);
             for &at in &order {
                 let own = &features[at];
                 let scale = 1.0 / (own.len().max(1) as f32).sqrt();
-                let logit = floor.bias + own.iter().map(|&at| floor.weights[at as usize]).sum::<f32>() * scale;
-                let (wanted, weight) = if rows[at].attack { (1.0, all / attacks / 2.0) } else { (0.0, all / (all - attacks) / 2.0) };
+                let logit =
+                    floor.bias + own.iter().map(|&at| floor.weights[at as usize]).sum::<f32>() * scale;
+                let (wanted, weight) = if rows[at].attack {
+                    (1.0, all / attacks / 2.0)
+                } else {
+                    (0.0, all / (all - attacks) / 2.0)
+                };
                 let slope = (sigmoid(logit) - wanted) * weight;
                 step(&mut floor.bias, &mut bias_seen, slope, 0.1);
                 for &at in own {

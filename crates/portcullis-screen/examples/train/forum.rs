@@ -43,7 +43,9 @@ fn files(archive: &[u8]) -> BTreeMap<String, String> {
         let size = usize::from_str_radix(&field(header, 124, 12), 8).unwrap_or(0);
         let name = field(header, 0, 100);
         let is_text = [".md", ".json", ".rst"].iter().any(|end| name.ends_with(end));
-        if let Some(bytes) = archive.get(at + 512..at + 512 + size).filter(|_| is_text && matches!(header[156], 0 | b'0')) {
+        if let Some(bytes) =
+            archive.get(at + 512..at + 512 + size).filter(|_| is_text && matches!(header[156], 0 | b'0'))
+        {
             found.insert(name, String::from_utf8_lossy(bytes).into_owned());
         }
         at += 512 + size.div_ceil(512) * 512;
@@ -78,14 +80,22 @@ fn page(name: &str, text: &str) -> (Option<String>, String) {
         let title = line.strip_prefix("title: ").or_else(|| line.strip_prefix("Title: "))?;
         Some(title.trim().trim_matches('"').to_owned())
     };
-    let heading = |line: &str| line.trim_start_matches('#').strip_prefix(' ').filter(|_| line.starts_with('#')).map(str::to_owned);
+    let heading = |line: &str| {
+        line.trim_start_matches('#').strip_prefix(' ').filter(|_| line.starts_with('#')).map(str::to_owned)
+    };
     let title = text.lines().take(12).find_map(named).or_else(|| {
-        let feature = text.lines().find_map(|line| line.split_once("Feature Name: ").or_else(|| line.split_once("Feature name: ")));
+        let feature = text
+            .lines()
+            .find_map(|line| line.split_once("Feature Name: ").or_else(|| line.split_once("Feature name: ")));
         feature.map(|(_, name)| name.trim_matches('`').replace(['_', '-'], " "))
     });
     // A proposal without a name of its own is named by its file, a chapter by its first heading.
     let title = title.or_else(|| {
-        let file = name.rsplit('/').next()?.split_once('-').filter(|(number, _)| number.bytes().all(|b| b.is_ascii_digit()))?;
+        let file = name
+            .rsplit('/')
+            .next()?
+            .split_once('-')
+            .filter(|(number, _)| number.bytes().all(|b| b.is_ascii_digit()))?;
         Some(file.1.trim_end_matches(".md").replace('-', " "))
     });
     let title = title.or_else(|| text.lines().find_map(heading));

@@ -57,7 +57,9 @@ fn main() -> anyhow::Result<()> {
     if check {
         let weights = std::fs::read(&weights_path).context("the weights cannot be read")?;
         if weights != made.weights || document != renewed {
-            bail!("the committed weights or the report in `docs/screen.md` are not what training makes; run `cargo xtask train-screen`");
+            bail!(
+                "the committed weights or the report in `docs/screen.md` are not what training makes; run `cargo xtask train-screen`"
+            );
         }
         println!("weights and report are what training makes");
     } else {
@@ -70,7 +72,8 @@ fn main() -> anyhow::Result<()> {
 
 /// The document with that report in the place of its own.
 fn renew(document: &str, report: &str) -> anyhow::Result<String> {
-    let (before, rest) = document.split_once(BEGIN).context("`docs/screen.md` has no place for the report")?;
+    let (before, rest) =
+        document.split_once(BEGIN).context("`docs/screen.md` has no place for the report")?;
     let (_, after) = rest.split_once(END).context("`docs/screen.md` has no end of the report")?;
     Ok(format!("{before}{BEGIN}\n{report}{END}{after}"))
 }
@@ -107,12 +110,18 @@ impl Made {
             forums.push((short, forum::read(&rows::bytes(&data.join(name))?)?));
         }
         let held = include_str!("held.txt").lines().filter(|line| !line.starts_with('#'));
-        let held = held.filter_map(|line| line.split_once(": ")).map(|(label, text)| (label == "attack", text.to_owned()));
+        let held = held
+            .filter_map(|line| line.split_once(": "))
+            .map(|(label, text)| (label == "attack", text.to_owned()));
         let sets = Sets { all, forums, held: held.collect() };
         let question = Part::of(&sets, Channel::Question);
         let document = Part::of(&sets, Channel::Document);
         let report = write(&question, &document);
-        let origin = Origin { code: sums::of(here, sums::CODE)?, data: sums::of(data, sums::DATA)?, report: sums::of_text(&report) };
+        let origin = Origin {
+            code: sums::of(here, sums::CODE)?,
+            data: sums::of(data, sums::DATA)?,
+            report: sums::of_text(&report),
+        };
         Ok(Self { weights: Screen::write(&question.model, &document.model, &origin), report })
     }
 }
@@ -148,8 +157,9 @@ fn tested(sets: &Sets, fold: &[Group], channel: Channel) -> Vec<Row> {
     let mut rows: Vec<Row> = own().filter(|row| row.channel == channel).cloned().collect();
     if channel == Channel::Document {
         let carriers: Vec<&Row> = own().filter(|row| row.channel == channel && !row.attack).collect();
-        let attacks: Vec<&Row> =
-            own().filter(|row| row.channel == Channel::Question && row.attack && row.text.len() < 400).collect();
+        let attacks: Vec<&Row> = own()
+            .filter(|row| row.channel == Channel::Question && row.attack && row.text.len() < 400)
+            .collect();
         let mut chance = Chance::new(5);
         let every = (attacks.len() / 1_000).max(1);
         if !carriers.is_empty() {
@@ -175,8 +185,10 @@ fn planted(group: Group) -> Group {
 impl Part {
     fn of(sets: &Sets, channel: Channel) -> Self {
         let tests: Vec<Vec<Row>> = FOLDS.iter().map(|(fold, _)| tested(sets, fold, channel)).collect();
-        let measured: Vec<Vec<Vec<Features>>> =
-            tests.iter().map(|rows| rows.iter().map(|row| fit::windows(&row.text, channel)).collect()).collect();
+        let measured: Vec<Vec<Vec<Features>>> = tests
+            .iter()
+            .map(|rows| rows.iter().map(|row| fit::windows(&row.text, channel)).collect())
+            .collect();
         let benign_logits = |model: &Model, fold: usize| -> Vec<Vec<f32>> {
             let mut groups: BTreeMap<Group, Vec<f32>> = BTreeMap::new();
             for (row, windows) in tests[fold].iter().zip(&measured[fold]).filter(|(row, _)| !row.attack) {
@@ -201,7 +213,10 @@ impl Part {
         for (at, (fold, name)) in FOLDS.iter().enumerate() {
             let model = without(sets, fold, channel);
             unseen.extend(benign_logits(&model, at));
-            let seen: Vec<&Row> = taught(sets.all.iter().filter(|row| !fold.contains(&row.group)), channel).into_iter().map(|(row, _)| row).collect();
+            let seen: Vec<&Row> = taught(sets.all.iter().filter(|row| !fold.contains(&row.group)), channel)
+                .into_iter()
+                .map(|(row, _)| row)
+                .collect();
             let floor = fit::Floor::fit(&seen, 7);
             let judged: Vec<Judged> = tests[at]
                 .iter()
@@ -231,7 +246,8 @@ impl Part {
         // The first forum calibrates too; the others only measure.
         let calibrates = logits(&sets.forums[0].1);
         let flag = report::balanced(&unseen, FLAGS).max(report::above(calibrates.clone(), FLAGS));
-        let block = report::balanced(&unseen, BLOCKS).max(report::above(calibrates.clone(), BLOCKS)).max(flag);
+        let block =
+            report::balanced(&unseen, BLOCKS).max(report::above(calibrates.clone(), BLOCKS)).max(flag);
         let mut shipped = String::new();
         for (at, (name, forum)) in sets.forums.iter().enumerate() {
             let of = if at == 0 { calibrates.clone() } else { logits(forum) };
@@ -246,14 +262,20 @@ impl Part {
 /// The texts written for measuring, by the shipped weights and by a floor of everything.
 fn held(sets: &Sets, model: &Model, flag: f32, block: f32) -> String {
     let mut out = String::new();
-    let seen: Vec<&Row> = taught(sets.all.iter(), Channel::Question).into_iter().map(|(row, _)| row).collect();
+    let seen: Vec<&Row> =
+        taught(sets.all.iter(), Channel::Question).into_iter().map(|(row, _)| row).collect();
     let floor = fit::Floor::fit(&seen, 7);
     let ordinary: Vec<&String> = sets.forums[0].1.titles.iter().collect();
     let floor_flag = report::above(ordinary.iter().map(|text| floor.judge(text)).collect(), FLAGS);
-    let model_same = report::above(ordinary.iter().map(|text| judge::logit(model, text, Channel::Question)).collect(), FLAGS);
+    let model_same = report::above(
+        ordinary.iter().map(|text| judge::logit(model, text, Channel::Question)).collect(),
+        FLAGS,
+    );
     for attack in [true, false] {
-        let texts: Vec<&String> = sets.held.iter().filter(|(label, _)| *label == attack).map(|(_, text)| text).collect();
-        let logits: Vec<f32> = texts.iter().map(|text| judge::logit(model, text, Channel::Question)).collect();
+        let texts: Vec<&String> =
+            sets.held.iter().filter(|(label, _)| *label == attack).map(|(_, text)| text).collect();
+        let logits: Vec<f32> =
+            texts.iter().map(|text| judge::logit(model, text, Channel::Question)).collect();
         let count = |over: &dyn Fn(usize) -> bool| (0..texts.len()).filter(|at| over(*at)).count();
         let _ = writeln!(
             out,
@@ -273,11 +295,18 @@ fn write(question: &Part, document: &Part) -> String {
     let mut out = String::new();
     for (name, part) in [("Questions", question), ("Documents", document)] {
         let _ = writeln!(out, "\n## {name}: recall on sources left out\n");
-        let _ = writeln!(out, "| attacks of | count | ordinary texts of its fold | floor at 1 % | model at 1 % | floor at 5 % | model at 5 % |");
+        let _ = writeln!(
+            out,
+            "| attacks of | count | ordinary texts of its fold | floor at 1 % | model at 1 % | floor at 5 % | model at 5 % |"
+        );
         let _ = writeln!(out, "|---|---|---|---|---|---|---|\n{}", part.recall.trim_end());
         if !part.hard.is_empty() {
-            let _ = writeln!(out, "\n## {name}: false positives on harmless look-alikes of sources left out\n");
-            let _ = writeln!(out, "| source | count | floor at 1 % | model at 1 % | floor at 5 % | model at 5 % |");
+            let _ =
+                writeln!(out, "\n## {name}: false positives on harmless look-alikes of sources left out\n");
+            let _ = writeln!(
+                out,
+                "| source | count | floor at 1 % | model at 1 % | floor at 5 % | model at 5 % |"
+            );
             let _ = writeln!(out, "|---|---|---|---|---|---|\n{}", part.hard.trim_end());
         }
         let _ = writeln!(out, "\n## {name}: at thresholds that know nothing of the source\n");
@@ -285,7 +314,10 @@ fn write(question: &Part, document: &Part) -> String {
         let _ = writeln!(out, "|---|---|---|---|---|\n{}", part.operating.trim_end());
         if !part.held.is_empty() {
             let _ = writeln!(out, "\n## {name}: written by hand for measuring\n");
-            let _ = writeln!(out, "| kind | count | floor at 1 % of urho3d titles | model at the same | model flags | model blocks |");
+            let _ = writeln!(
+                out,
+                "| kind | count | floor at 1 % of urho3d titles | model at the same | model flags | model blocks |"
+            );
             let _ = writeln!(out, "|---|---|---|---|---|---|\n{}", part.held.trim_end());
         }
         let what = if name == "Questions" { "titles asked as questions" } else { "passages" };

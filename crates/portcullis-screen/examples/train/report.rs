@@ -45,7 +45,11 @@ fn share(count: usize, of: usize) -> String {
     if of == 0 { "-".to_owned() } else { format!("{:.1} %", 100.0 * count as f64 / of as f64) }
 }
 
-fn over<'a>(rows: impl Iterator<Item = &'a Judged>, value: impl Fn(&Judged) -> f32, limit: f32) -> (usize, usize) {
+fn over<'a>(
+    rows: impl Iterator<Item = &'a Judged>,
+    value: impl Fn(&Judged) -> f32,
+    limit: f32,
+) -> (usize, usize) {
     rows.fold((0, 0), |(over, all), row| (over + usize::from(value(row) > limit), all + 1))
 }
 
@@ -65,7 +69,8 @@ pub(crate) fn recall(fold: &str, judged: &[Judged], out: &mut String) {
     let floor: fn(&Judged) -> f32 = |row| row.floor;
     for group in groups {
         let of = |value: fn(&Judged) -> f32, rate: f64| {
-            let (found, all) = over(judged.iter().filter(|row| row.attack && row.group == group), value, limit(value, rate));
+            let (found, all) =
+                over(judged.iter().filter(|row| row.attack && row.group == group), value, limit(value, rate));
             share(found, all)
         };
         let attacks = judged.iter().filter(|row| row.attack && row.group == group).count();
@@ -113,7 +118,8 @@ pub(crate) fn operating(judged: &[Judged], flag: f32, block: f32, out: &mut Stri
         let (flagged, all) = over(rows(), |row| row.model, flag);
         let (blocked, _) = over(rows(), |row| row.model, block);
         let kind = if attack { "attacks" } else { "ordinary" };
-        let _ = writeln!(out, "| {group} | {kind} | {all} | {} | {} |", share(flagged, all), share(blocked, all));
+        let _ =
+            writeln!(out, "| {group} | {kind} | {all} | {} | {} |", share(flagged, all), share(blocked, all));
     }
 }
 
@@ -121,5 +127,11 @@ pub(crate) fn operating(judged: &[Judged], flag: f32, block: f32, out: &mut Stri
 pub(crate) fn shipped(name: &str, logits: &[f32], flag: f32, block: f32, out: &mut String) {
     let flagged = logits.iter().filter(|logit| **logit >= flag).count();
     let blocked = logits.iter().filter(|logit| **logit >= block).count();
-    let _ = writeln!(out, "| {name} | {} | {} | {} |", logits.len(), share(flagged, logits.len()), share(blocked, logits.len()));
+    let _ = writeln!(
+        out,
+        "| {name} | {} | {} | {} |",
+        logits.len(),
+        share(flagged, logits.len()),
+        share(blocked, logits.len())
+    );
 }

@@ -72,9 +72,11 @@ pub(crate) fn read(packed: &[u8]) -> anyhow::Result<Vec<Row>> {
         .context("the data set cannot be unpacked")?;
     let mut rows = Vec::new();
     for line in text.lines() {
-        let line: Line = serde_json::from_str(line).context("a line of the data set is not of the form {text, label, kind, source}")?;
+        let line: Line = serde_json::from_str(line)
+            .context("a line of the data set is not of the form {text, label, kind, source}")?;
         let Some(group) = group(&line.source) else { continue };
-        let document = matches!(group, "llmail-inject" | "PEPs" | "rust book" | "prowler docs") || line.kind == "indirect";
+        let document = matches!(group, "llmail-inject" | "PEPs" | "rust book" | "prowler docs")
+            || line.kind == "indirect";
         rows.push(Row {
             text: line.text,
             attack: line.label == 1,
@@ -95,7 +97,13 @@ pub(crate) fn bytes(path: &Path) -> anyhow::Result<Vec<u8>> {
 pub(crate) fn own(carriers: &[&Row], seed: u64) -> Vec<Row> {
     let templates = Templates::read();
     let mut chance = Chance::new(seed);
-    let row = |text: String, attack: bool, channel: Channel| Row { text, attack, hard: !attack, group: OWN, channel };
+    let row = |text: String, attack: bool, channel: Channel| Row {
+        text,
+        attack,
+        hard: !attack,
+        group: OWN,
+        channel,
+    };
     let mut rows = Vec::new();
     let attacks = templates.make(Makes::Attack, 110, 30, &mut chance);
     let harmless = templates.make(Makes::Benign, 130, 30, &mut chance);
@@ -150,20 +158,30 @@ fn disguise(text: &str, chance: &mut Chance) -> String {
     use base64::Engine as _;
     match chance.below(6) {
         0 => base64::engine::general_purpose::STANDARD.encode(text),
-        1 => text.chars().map(|c| match c {
-            'e' => '3',
-            'o' => '0',
-            'i' => '1',
-            'a' => '4',
-            c => c,
-        }).collect(),
-        2 => text.split(' ').map(|word| word.chars().map(String::from).collect::<Vec<_>>().join(" ")).collect::<Vec<_>>().join("  "),
-        3 => text.chars().map(|c| match c {
-            'o' => 'о',
-            'e' => 'е',
-            'a' => 'а',
-            c => c,
-        }).collect(),
+        1 => text
+            .chars()
+            .map(|c| match c {
+                'e' => '3',
+                'o' => '0',
+                'i' => '1',
+                'a' => '4',
+                c => c,
+            })
+            .collect(),
+        2 => text
+            .split(' ')
+            .map(|word| word.chars().map(String::from).collect::<Vec<_>>().join(" "))
+            .collect::<Vec<_>>()
+            .join("  "),
+        3 => text
+            .chars()
+            .map(|c| match c {
+                'o' => 'о',
+                'e' => 'е',
+                'a' => 'а',
+                c => c,
+            })
+            .collect(),
         4 => text.chars().flat_map(|c| [c, '\u{200b}']).collect(),
         _ => text.bytes().map(|byte| format!("{byte:02x}")).collect(),
     }

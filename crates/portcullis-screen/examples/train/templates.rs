@@ -52,7 +52,13 @@ impl Templates {
     }
 
     /// Texts of that kind: `english` of each English line, `other` of each in another language; no text twice.
-    pub(crate) fn make(&self, makes: Makes, english: usize, other: usize, chance: &mut Chance) -> Vec<String> {
+    pub(crate) fn make(
+        &self,
+        makes: Makes,
+        english: usize,
+        other: usize,
+        chance: &mut Chance,
+    ) -> Vec<String> {
         let mut made = std::collections::BTreeSet::new();
         let mut texts = Vec::new();
         for (_, language, pattern) in self.lines.iter().filter(|line| line.0 == makes) {
@@ -76,7 +82,11 @@ impl Templates {
         match chance.below(6) {
             0 => text.to_lowercase(),
             1 => text.trim_end_matches(['.', '?']).to_owned(),
-            2 => format!("{}{}", text.chars().take(1).flat_map(char::to_uppercase).collect::<String>(), text.chars().skip(1).collect::<String>()),
+            2 => format!(
+                "{}{}",
+                text.chars().take(1).flat_map(char::to_uppercase).collect::<String>(),
+                text.chars().skip(1).collect::<String>()
+            ),
             _ => text,
         }
     }

@@ -1,0 +1,5 @@
+//! The weights that ship: what they were made from, and what they say to attacks and to ordinary text.
+
+mod shipped;
+#[path = "../../examples/train/sums.rs"]
+mod sums;
