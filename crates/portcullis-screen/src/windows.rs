@@ -1,5 +1,5 @@
-//! How a text is cut before it is scored. A question is read in pieces as long as the scorer takes; a document sentence by
-//! sentence too, each with the one that follows it, since an instruction hides in a text that is otherwise ordinary.
+//! How a text is cut before it is scored. Both are read in pieces as long as the scorer takes, and sentence by sentence: a
+//! question each for itself, a document each with the one that follows it, since an instruction hides in a text that is otherwise ordinary.
 
 use crate::features::WINDOW;
 
@@ -44,14 +44,29 @@ fn push<'a>(text: &'a str, start: usize, end: usize, found: &mut Vec<&'a str>) {
     }
 }
 
-/// The windows of a question: the whole of a short one, else neighbouring sentences up to [`WINDOW`] characters.
+/// A text longer than this is read sentence by sentence too, in characters.
+const ALONE: usize = 160;
+
+/// The windows of a question: the whole of a short one, else neighbouring sentences up to [`WINDOW`] characters; and of
+/// what is longer than a line or two each sentence, so that an attack is not diluted by what stands around it.
 pub fn of_question(text: &str) -> Vec<String> {
-    if text.chars().count() <= WINDOW {
+    let length = text.chars().count();
+    if length <= ALONE {
         return vec![text.to_owned()];
     }
+    let sentences = sentences(text);
+    let mut windows = if length <= WINDOW { vec![text.to_owned()] } else { neighbours(&sentences) };
+    if sentences.len() > 1 {
+        windows.extend(sentences.into_iter().map(str::to_owned));
+    }
+    windows
+}
+
+/// Neighbouring sentences together, up to [`WINDOW`] characters.
+fn neighbours(sentences: &[&str]) -> Vec<String> {
     let mut windows: Vec<String> = Vec::new();
     let mut length = WINDOW;
-    for sentence in sentences(text) {
+    for sentence in sentences {
         let more = sentence.chars().count();
         match windows.last_mut().filter(|_| length + more <= WINDOW) {
             Some(window) => {
@@ -59,7 +74,7 @@ pub fn of_question(text: &str) -> Vec<String> {
                 length += more;
             }
             None => {
-                windows.push(sentence.to_owned());
+                windows.push((*sentence).to_owned());
                 length = more;
             }
         }
@@ -71,7 +86,8 @@ pub fn of_question(text: &str) -> Vec<String> {
 /// instruction may be spread over several.
 pub fn of_document(text: &str) -> Vec<String> {
     let sentences = sentences(text);
-    let mut windows = of_question(text);
+    let whole = text.chars().count() <= WINDOW;
+    let mut windows = if whole { vec![text.to_owned()] } else { neighbours(&sentences) };
     if sentences.len() > 2 {
         let pairs = sentences.windows(2).filter_map(|pair| match pair {
             [one, next] => Some(format!("{one}{next}")),
