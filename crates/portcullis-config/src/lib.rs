@@ -22,6 +22,7 @@ mod raw;
 mod release;
 mod resolve;
 mod rules;
+mod screen;
 mod secrets;
 mod shape;
 mod text;
@@ -47,6 +48,7 @@ pub use mail::{Mail, MailAddress, MailLogin, MailRoute, MailSecurity, MailServer
 pub use network::{Cidr, CidrFault};
 pub use release::{LeakAction, OwnRequest, PersonalKind, Release, ReleaseMode};
 pub use resolve::Resolved;
+pub use screen::{Screen, ScreenMode, ScreenThresholds};
 pub use secrets::{SecretReport, Secrets};
 pub use text::{Name, SystemText};
 pub use url::{BaseUrl, Host, PublicUrl, Scheme, UrlFault};

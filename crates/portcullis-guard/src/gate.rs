@@ -12,6 +12,7 @@ use crate::jwt::Issuers;
 use crate::limit::{Allowance, Limiter, Limits, Subject};
 use crate::measures::{Measures, Phase, Timer};
 use crate::refusal::Refusal;
+use crate::screening::{Judged, Screening};
 use crate::security::{Noticed, SecurityEvents};
 use crate::switches::Switches;
 
@@ -38,6 +39,8 @@ pub struct GateParts {
     pub models: Vec<String>,
     /// Which guards are on.
     pub switches: Switches,
+    /// What is done about attempts to instruct the model.
+    pub screening: Screening,
 }
 
 /// The gate: one an instance, shared by all requests.
@@ -45,6 +48,7 @@ pub struct GateParts {
 pub struct Gate {
     pub(crate) parts: GateParts,
     pub(crate) limiter: Limiter,
+    pub(crate) judged: Judged,
     events: SecurityEvents,
     measures: Measures,
 }
@@ -55,7 +59,7 @@ impl Gate {
         let limiter = Limiter::new(parts.limits.memory);
         let events =
             SecurityEvents::new(Arc::clone(&parts.journal), Arc::clone(&parts.clock), parts.tasks.clone());
-        Self { parts, limiter, events, measures: Measures::default() }
+        Self { parts, limiter, events, measures: Measures::default(), judged: Judged::default() }
     }
 
     /// The time.

@@ -26,7 +26,7 @@ use portcullis_store::{Community, CommunityRef, KeyActor, NewKey, Stores};
 use portcullis_store_sqlite::SqliteStores;
 
 use crate::args::Configured;
-use crate::{mail, release};
+use crate::{mail, release, screen};
 
 /// How many passages one question is answered from.
 const PASSAGES: usize = 6;
@@ -256,6 +256,7 @@ impl Instance {
                 None => vec!["extracts".to_owned()],
             },
             switches: switches(config)?,
+            screening: screen::settings(config),
         }));
         let chat = Service::new(ServiceParts {
             gate: Arc::clone(&gate),

@@ -10,6 +10,7 @@ mod instance;
 mod mail;
 mod out;
 mod release;
+mod screen;
 mod tls;
 
 use std::process::ExitCode;

@@ -11,6 +11,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("egress", &[]),
     ("leak", &[]),
     ("pages", &[]),
+    ("screen", &[]),
     ("xtask", &[]),
     ("audit", &["core"]),
     ("config", &["core"]),
@@ -20,7 +21,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("import", &["core", "store"]),
     ("model", &["core", "egress"]),
     ("check", &["core", "egress"]),
-    ("guard", &["core", "store", "audit"]),
+    ("guard", &["core", "screen", "store", "audit"]),
     ("chat", &["core", "leak", "store", "audit", "guard", "model"]),
     ("http", &["core", "store", "audit", "guard", "model", "chat", "mail", "pages"]),
     (
@@ -28,6 +29,7 @@ const EDGES: &[(&str, &[&str])] = &[
         &[
             "core",
             "egress",
+            "screen",
             "audit",
             "config",
             "store",
