@@ -1,5 +1,6 @@
-//! How a text is cut before it is scored. Both are read in pieces as long as the scorer takes, and sentence by sentence: a
-//! question each for itself, a document each with the one that follows it, since an instruction hides in a text that is otherwise ordinary.
+//! How a text is cut before it is scored: in pieces as long as the scorer takes, and sentence by sentence, since an
+//! instruction hides in a text that is otherwise ordinary. A question's sentences are read each for itself, a document's
+//! each with the one that follows it.
 
 use crate::features::WINDOW;
 

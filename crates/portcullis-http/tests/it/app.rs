@@ -56,6 +56,7 @@ pub(crate) struct Setup {
     pub(crate) release: Release,
     /// What is done about attempts to instruct the model: nothing, so that other guards can be tried with them.
     pub(crate) screening: Screening,
+    pub(crate) switches: Switches,
     /// The communities that strangers may join.
     pub(crate) open: Vec<String>,
     /// Whether the files are to be where syncing costs nothing, if there is such a place.
@@ -93,6 +94,7 @@ impl Default for Setup {
             system: "SYSTEM-TEXT of the test".to_owned(),
             release: Release::strict(vec!["127.0.0.1".to_owned()]),
             screening: Screening { mode: Mode::Off, ..Screening::default() },
+            switches: Switches::all_on(),
             open: vec!["two".to_owned()],
             in_memory: false,
             stores: Box::new(|stores| stores),
@@ -213,7 +215,7 @@ impl TestApp {
                 memory: 1 << 20,
             },
             models: vec!["test-model".to_owned(), "other-model".to_owned()],
-            switches: Switches::all_on(),
+            switches: setup.switches,
             screening: setup.screening,
         }));
         let mailbox = Arc::new(Mailbox::default());

@@ -14,7 +14,9 @@ use crate::chance::Chance;
 use crate::rows::{OWN, Row};
 
 /// How often each row is seen. More fits these rows better and sources left out worse.
-const EPOCHS: usize = 1;
+const EPOCHS: usize = 2;
+/// In the last of them the weights are added up after so many rows, and what ships is their mean: it wavers less.
+const EVERY: usize = 500;
 /// The floor gains from more: it has one weight a feature and nothing else.
 const FLOOR_EPOCHS: usize = 8;
 /// How far a label is believed: some are odd.
@@ -229,14 +231,56 @@ impl Fit {
     }
 }
 
+/// The mean of the weights at several moments of a run.
+#[derive(Default)]
+struct Mean {
+    sum: Option<Loose>,
+    count: f32,
+}
+
+impl Mean {
+    fn add(&mut self, loose: &Loose) {
+        self.count += 1.0;
+        let Some(sum) = &mut self.sum else {
+            self.sum = Some(loose.clone());
+            return;
+        };
+        sum.bias += loose.bias;
+        for (sum, table) in [
+            (&mut sum.wide, &loose.wide),
+            (&mut sum.deep, &loose.deep),
+            (&mut sum.inner, &loose.inner),
+            (&mut sum.inner_bias, &loose.inner_bias),
+            (&mut sum.outer, &loose.outer),
+        ] {
+            sum.iter_mut().zip(table).for_each(|(sum, weight)| *sum += weight);
+        }
+    }
+
+    fn taken(self) -> Loose {
+        let mut loose = self.sum.expect("at least the last weights");
+        loose.bias /= self.count;
+        for table in
+            [&mut loose.wide, &mut loose.deep, &mut loose.inner, &mut loose.inner_bias, &mut loose.outer]
+        {
+            table.iter_mut().for_each(|weight| *weight /= self.count);
+        }
+        loose
+    }
+}
+
 /// The weights that fit the rows, rounded; thresholds are not set.
 pub(crate) fn fit(rows: &[Measured], seed: u64) -> Model {
     let mut chance = Chance::new(seed);
     let mut fit = Fit::new(&mut chance);
     let mut order: Vec<usize> = (0..rows.len()).collect();
-    for _ in 0..EPOCHS {
+    let mut mean = Mean::default();
+    for epoch in 0..EPOCHS {
         chance.shuffle(&mut order);
-        for &at in &order {
+        for (count, &at) in order.iter().enumerate() {
+            if epoch + 1 == EPOCHS && count % EVERY == EVERY - 1 {
+                mean.add(&fit.loose);
+            }
             let row = &rows[at];
             // A group of n-grams that is missing now and then leaves the others to learn what it would have said.
             let groups = DROPPED.map(|dropped| chance.share() > dropped);
@@ -257,7 +301,8 @@ pub(crate) fn fit(rows: &[Measured], seed: u64) -> Model {
             }
         }
     }
-    Model::round(&fit.loose)
+    mean.add(&fit.loose);
+    Model::round(&mean.taken())
 }
 
 /// The logit of a measured text.

@@ -35,10 +35,15 @@ use crate::forum::Forum;
 use crate::report::Judged;
 use crate::rows::{FOLDS, Group, Row};
 
-/// Of the ordinary texts of a source that the weights have not seen, at most this share is flagged.
-const FLAGS: f64 = 0.01;
+/// Of the ordinary texts of sources that a model has not seen, look-alikes apart, at most this share is flagged, every source
+/// counting the same.
+const FLAGS: f64 = 0.02;
 /// And at most this share is blocked.
-const BLOCKS: f64 = 0.002;
+const BLOCKS: f64 = 0.005;
+/// Of the first forum's texts.
+const FORUM_FLAGS: f64 = 0.01;
+/// And blocked.
+const FORUM_BLOCKS: f64 = 0.002;
 /// Where the report stands in the document.
 const BEGIN: &str = "<!-- report:begin -->";
 const END: &str = "<!-- report:end -->";
@@ -248,9 +253,9 @@ impl Part {
         };
         // The first forum calibrates too; the others only measure.
         let calibrates = logits(&sets.forums[0].1);
-        let flag = report::balanced(&unseen, FLAGS).max(report::above(calibrates.clone(), FLAGS));
+        let flag = report::balanced(&unseen, FLAGS).max(report::above(calibrates.clone(), FORUM_FLAGS));
         let block =
-            report::balanced(&unseen, BLOCKS).max(report::above(calibrates.clone(), BLOCKS)).max(flag);
+            report::balanced(&unseen, BLOCKS).max(report::above(calibrates.clone(), FORUM_BLOCKS)).max(flag);
         let mut shipped = String::new();
         for (at, (name, forum)) in sets.forums.iter().enumerate() {
             let of = if at == 0 { calibrates.clone() } else { logits(forum) };
@@ -269,10 +274,10 @@ fn held(sets: &Sets, model: &Model, flag: f32, block: f32) -> String {
         taught(sets.all.iter(), Channel::Question).into_iter().map(|(row, _)| row).collect();
     let floor = fit::Floor::fit(&seen, 7);
     let ordinary: Vec<&String> = sets.forums[0].1.titles.iter().collect();
-    let floor_flag = report::above(ordinary.iter().map(|text| floor.judge(text)).collect(), FLAGS);
+    let floor_flag = report::above(ordinary.iter().map(|text| floor.judge(text)).collect(), FORUM_FLAGS);
     let model_same = report::above(
         ordinary.iter().map(|text| judge::logit(model, text, Channel::Question)).collect(),
-        FLAGS,
+        FORUM_FLAGS,
     );
     for attack in [true, false] {
         let texts: Vec<&String> =
