@@ -445,9 +445,9 @@ fn model(r: &mut Reader<'_>) -> Option<Option<Model>> {
         Some(None) => Some(None),
         None => None,
     };
-    let max_concurrent = r.required(&keys::MODEL_MAX_CONCURRENT);
+    let at_once = r.required(&keys::MODEL_MAX_CONCURRENT);
     let part = |given: Option<Option<NonZeroU32>>, default: fn(u32) -> u32| {
-        let default = || NonZeroU32::new(default(max_concurrent?.get()));
+        let default = || NonZeroU32::new(default(at_once?.get()));
         given?.or_else(default)
     };
     let per_member = r.optional(&keys::MODEL_PER_MEMBER);
@@ -461,7 +461,7 @@ fn model(r: &mut Reader<'_>) -> Option<Option<Model>> {
         first_byte_timeout: r.required(&keys::MODEL_FIRST_BYTE_TIMEOUT),
         idle_timeout: r.required(&keys::MODEL_IDLE_TIMEOUT),
         total_timeout: r.required(&keys::MODEL_TOTAL_TIMEOUT),
-        max_concurrent: max_concurrent,
+        max_concurrent: at_once,
         max_concurrent_per_member: part(per_member, |all| (all / 8).max(2)),
         max_concurrent_per_community: part(per_community, |all| all - all / 4),
         queue: r.required(&keys::MODEL_QUEUE),

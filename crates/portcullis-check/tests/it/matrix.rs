@@ -60,7 +60,7 @@ async fn each_fault_turns_exactly_the_checks_red_that_name_it() {
             wrong
         })
         // Each run waits for a credential to end, most of its time.
-        .buffer_unordered(6)
+        .buffer_unordered(8)
         .flat_map(stream::iter)
         .collect()
         .await;

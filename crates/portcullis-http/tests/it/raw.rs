@@ -47,7 +47,7 @@ impl Raw {
                     return seen + at + end.len();
                 }
                 seen = (self.received.len() + 1).saturating_sub(end.len());
-                let mut piece = [0; 16 << 10];
+                let mut piece = vec![0; 16 << 10];
                 match self.stream.read(&mut piece).await {
                     Ok(read) if read > 0 => self.received.extend_from_slice(&piece[..read]),
                     _ => return self.received.len(),

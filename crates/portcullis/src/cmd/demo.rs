@@ -16,7 +16,8 @@ use portcullis_core::{AbilitySet, KeyAbility, Role, Secret, Tier};
 use portcullis_mail::{Mail, Message};
 use portcullis_store::{Entitlement, KeyActor, NewCommunity, NewMember, NewSpace, Plan, SpaceAccess};
 
-use super::{check, import, serve, target};
+use super::serve::{self, Stopping};
+use super::{check, import, target};
 use crate::args::{DemoArgs, Format};
 use crate::instance::{Instance, Kept, Wanted};
 use crate::out;
@@ -72,6 +73,7 @@ struct People {
 }
 
 pub(super) async fn run(args: DemoArgs) -> Result<ExitCode> {
+    let mut stopping = Stopping::listen()?;
     let folder =
         tempfile::Builder::new().prefix("portcullis-demo-").tempdir().context("no temporary folder")?;
     let config = configure(folder.path(), args.listen)?;
@@ -92,8 +94,7 @@ pub(super) async fn run(args: DemoArgs) -> Result<ExitCode> {
     let report = tokio::select! {
         report = check::judge_self(&instance.kept, &config, serving.address, &options, args.format) => report?,
         // Dropping the folder is what removes the demo's keys and mail.
-        stop = serve::asked_to_stop() => {
-            stop?;
+        () = stopping.asked() => {
             serve::stop(instance, serving).await?;
             return Ok(ExitCode::FAILURE);
         }
@@ -110,7 +111,7 @@ pub(super) async fn run(args: DemoArgs) -> Result<ExitCode> {
             out::print(how_to_watch(&operator.url, token));
         }
     }
-    serve::asked_to_stop().await?;
+    stopping.asked().await;
     serve::stop(instance, serving).await?;
     Ok(judged)
 }

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use portcullis_audit::{ActorRef, Event, Record};
 use portcullis_config::{Config, LogFormat};
 use portcullis_http::{Server, ServerLimits};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::args::Configured;
 use crate::instance::{self, Instance};
@@ -20,6 +20,7 @@ const REDIRECT_CONNECTIONS: usize = 1_000;
 const OPERATOR_CONNECTIONS: usize = 64;
 
 pub(super) async fn run(path: &Configured) -> Result<ExitCode> {
+    let mut stopping = Stopping::listen()?;
     let config = instance::configuration(path)?;
     log(&config);
     descriptors::raise(config.limits.max_connections.get());
@@ -33,7 +34,7 @@ pub(super) async fn run(path: &Configured) -> Result<ExitCode> {
     if let Some(operator) = &serving.operator {
         out::note(format_args!("the operator plane is at {}", operator.url));
     }
-    asked_to_stop().await?;
+    stopping.asked().await;
     tracing::info!("stopping: running requests may end");
     stop(instance, serving).await?;
     Ok(ExitCode::SUCCESS)
@@ -146,15 +147,27 @@ pub(super) async fn stop(instance: Instance, serving: Serving) -> Result<()> {
     instance.close().await
 }
 
-/// Resolves when the process is asked to stop.
-pub(super) async fn asked_to_stop() -> Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("signals cannot be received")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("signals cannot be received")?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// The signals that ask the process to stop. From [`Stopping::listen`] on they are kept instead of ending the process
+/// on the spot, so it comes first: whoever sees the process answer may stop it, and nothing is left half done.
+#[derive(Debug)]
+pub(super) struct Stopping {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stopping {
+    pub(super) fn listen() -> Result<Self> {
+        let kept = |kind| signal(kind).context("signals cannot be received");
+        Ok(Self { terminate: kept(SignalKind::terminate())?, interrupt: kept(SignalKind::interrupt())? })
     }
-    Ok(())
+
+    /// Resolves when the process is asked to stop, at once if it was before.
+    pub(super) async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 fn log(config: &Config) {

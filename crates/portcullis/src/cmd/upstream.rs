@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use portcullis_model::upstream::{Behaviour, Echo, Gullible, Scripted, Slow, Upstream};
 
-use super::serve;
+use super::serve::Stopping;
 use crate::args::{BehaviourName, UpstreamArgs};
 use crate::out;
 
@@ -22,6 +22,7 @@ pub(super) async fn run(args: UpstreamArgs) -> Result<ExitCode> {
 }
 
 async fn listen(args: &UpstreamArgs, behaviour: impl Behaviour) -> Result<ExitCode> {
+    let mut stopping = Stopping::listen()?;
     let wanted = args.listen;
     if !wanted.ip().is_loopback() {
         bail!("`--listen` is {wanted}, wanted a loopback address: a test upstream asks for no credential");
@@ -30,7 +31,7 @@ async fn listen(args: &UpstreamArgs, behaviour: impl Behaviour) -> Result<ExitCo
     let upstream =
         Upstream::start_at(wanted, behaviour).await.with_context(|| format!("cannot listen on {wanted}"))?;
     out::note(format_args!("the test upstream `{name}` serves on {}", upstream.url()));
-    serve::asked_to_stop().await?;
+    stopping.asked().await;
     upstream.stop().await;
     Ok(ExitCode::SUCCESS)
 }

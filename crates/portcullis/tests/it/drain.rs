@@ -39,7 +39,9 @@ async fn a_stop_lets_a_stream_end_and_tells_everybody_else_at_once() {
     assert!(answer(&address, "GET /readyz HTTP/1.0\r\n\r\n").contains(" 200 "));
 
     let post = |stream: bool| {
-        let body = format!(r#"{{"stream":{stream},"messages":[{{"role":"user","content":"hello"}}]}}"#);
+        let body = format!(
+            r#"{{"model":"test-model","stream":{stream},"messages":[{{"role":"user","content":"hello"}}]}}"#
+        );
         let length = body.len();
         format!(
             "POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {key}\r\ncontent-length: {length}\r\n\r\n{body}"
@@ -66,5 +68,14 @@ async fn a_stop_lets_a_stream_end_and_tells_everybody_else_at_once() {
     assert!(rest.contains("data: [DONE]\n\n"), "{rest}");
     assert_eq!(upstream.abandoned(), 0, "nothing was cut");
     assert_eq!(serving.stop(), Some(0));
+    assert!(program.ok(&["audit", "verify"]).contains("0 turns are open"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_right_after_the_first_answer_is_a_stop_in_order_too() {
+    let program = Program::new();
+    for _ in 0..5 {
+        assert_eq!(program.serve(&[]).await.stop(), Some(0), "{}", program.log());
+    }
     assert!(program.ok(&["audit", "verify"]).contains("0 turns are open"));
 }

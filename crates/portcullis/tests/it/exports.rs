@@ -4,7 +4,7 @@
 //! documents drawn from them at random.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,8 +24,10 @@ use portcullis_store_sqlite::{Options, SqliteStores};
 use serde::Deserialize;
 use tempfile::TempDir;
 
+use crate::clients::skip;
+
 /// The plan that opens an export's paid spaces.
-const PLAN: &str = "supporter";
+pub(crate) const PLAN: &str = "supporter";
 /// How many of a hundred questions must be answered by one of the first [`FIRST`] documents.
 const WANTED_PERCENT: usize = 85;
 const FIRST: usize = 5;
@@ -33,13 +35,13 @@ const FIRST: usize = 5;
 const PASSAGES: usize = 2 * FIRST;
 
 /// An export and how an operator would bring it in.
-struct Export {
-    name: &'static str,
-    form: Form,
+pub(crate) struct Export {
+    pub(crate) name: &'static str,
+    pub(crate) form: Form,
     folders: Folders,
 }
 
-enum Form {
+pub(crate) enum Form {
     Discourse,
     Folder,
 }
@@ -53,7 +55,7 @@ enum Folders {
     ByType,
 }
 
-const EXPORTS: [Export; 4] = [
+pub(crate) const EXPORTS: [Export; 4] = [
     Export { name: "urho3d-forum", form: Form::Discourse, folders: Folders::AsTheyAre },
     Export { name: "slicer-forum", form: Form::Folder, folders: Folders::ByYear },
     Export { name: "rust-guild", form: Form::Folder, folders: Folders::AsTheyAre },
@@ -63,9 +65,23 @@ const EXPORTS: [Export; 4] = [
 /// A file of questions.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Questions {
+pub(crate) struct Questions {
     paid: Paid,
-    question: Vec<Question>,
+    pub(crate) question: Vec<Question>,
+}
+
+impl Questions {
+    pub(crate) fn of(export: &Export) -> Self {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join(format!("../../fixtures/questions/{}.toml", export.name));
+        toml::from_str(&std::fs::read_to_string(file).expect("a file of questions")).expect("questions")
+    }
+
+    /// The paid categories and folders for the plan, all others for every member.
+    pub(crate) fn space_map(&self) -> String {
+        let paid = self.paid.spaces.iter().map(|key| format!("[{key}]\nplans = [\"{PLAN}\"]\n"));
+        format!("{}[\"*\"]\naccess = \"members\"\n", paid.collect::<String>())
+    }
 }
 
 #[derive(Deserialize)]
@@ -77,8 +93,8 @@ struct Paid {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Question {
-    ask: String,
+pub(crate) struct Question {
+    pub(crate) ask: String,
     /// The source key of the document that answers.
     thread: Option<String>,
     /// The source keys of documents that answer equally well.
@@ -113,8 +129,10 @@ struct Circle {
 
 #[tokio::test]
 async fn members_find_the_thread_they_ask_for_and_nothing_they_may_not_read() {
-    let Some(archives) = archives() else { return };
     let folder = TempDir::new().expect("a temporary folder");
+    if !unpacked(folder.path()) {
+        return;
+    }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let options = Options::new(folder.path().join("data"), Secret::new(vec![7; 32]), Arc::clone(&clock));
     let engine = SqliteStores::open(options).expect("the stores open");
@@ -122,10 +140,7 @@ async fn members_find_the_thread_they_ask_for_and_nothing_they_may_not_read() {
 
     let mut circles = Vec::new();
     for export in &EXPORTS {
-        let unpacked = folder.path().join(export.name);
-        unpack(&archives.join(format!("{}.tar.zst", export.name)), &unpacked);
-        arrange(export, &unpacked.join(export.name));
-        let (circle, report) = open_circle(&stores, &clock, export, &unpacked.join(export.name)).await;
+        let (circle, report) = open_circle(&stores, &clock, export, &folder.path().join(export.name)).await;
         println!(
             "{}: {} documents ({} for the plan), {} chunks, {:.1} MB in {:.1} s, peak memory so far {}",
             export.name,
@@ -238,10 +253,7 @@ async fn open_circle(
     export: &Export,
     dir: &Path,
 ) -> (Circle, Report) {
-    let questions =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../fixtures/questions/{}.toml", export.name));
-    let questions = std::fs::read_to_string(questions).expect("a file of questions");
-    let Questions { paid, question: questions } = toml::from_str(&questions).expect("questions");
+    let asked = Questions::of(export);
 
     let new =
         NewCommunity { slug: export.name.into(), name: export.name.into(), host: None, tier: Tier::Standard };
@@ -256,7 +268,7 @@ async fn open_circle(
             Form::Folder => Source::Folder { name: None, space_from: SpaceFrom::Folder },
         },
         limits: Limits::default(),
-        spaces: space_map(&paid.spaces),
+        spaces: SpaceMap::File(MapFile::parse(&asked.space_map()).expect("a space map")),
         removal: MassRemoval::Refuse,
     };
     let report =
@@ -269,6 +281,7 @@ async fn open_circle(
         .filter(|space| matches!(space.access, SpaceAccess::Plans(_)))
         .map(|space| space.id)
         .collect();
+    let Questions { paid, question: questions } = asked;
     assert_eq!(closed.len(), paid.spaces.len(), "every paid space of the file is in the export");
     let documents: BTreeMap<DocumentId, Known> = stores
         .content
@@ -286,12 +299,6 @@ async fn open_circle(
     let with_plan = member(stores, clock, &community, &operator, Some(PLAN)).await;
     let without = member(stores, clock, &community, &operator, None).await;
     (Circle { community, questions, documents, with_plan, without }, report)
-}
-
-/// The paid categories and folders for the plan, all others for every member.
-fn space_map(paid: &[String]) -> SpaceMap {
-    let tables: String = paid.iter().map(|key| format!("[{key}]\nplans = [\"{PLAN}\"]\n")).collect();
-    SpaceMap::File(MapFile::parse(&format!("{tables}[\"*\"]\naccess = \"members\"\n")).expect("a space map"))
 }
 
 fn operator(community: &Community) -> Scope {
@@ -346,30 +353,26 @@ async fn member(
     })
 }
 
-/// The folder with the archives; says so when it is not there, and fails when it must be.
-fn archives() -> Option<PathBuf> {
+/// The four exports, each in its folder beneath `to`; says so when they are not there, and fails when they must be.
+pub(crate) fn unpacked(to: &Path) -> bool {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/communities");
+    let archive = |export: &Export| folder.join(format!("{}.tar.zst", export.name));
     let tools = ["tar", "zstd"].iter().all(|tool| Command::new(tool).arg("--version").output().is_ok());
-    let is_here = EXPORTS.iter().all(|export| folder.join(format!("{}.tar.zst", export.name)).is_file());
-    if is_here && tools {
-        return Some(folder);
+    if !tools || !EXPORTS.iter().all(|export| archive(export).is_file()) {
+        skip(
+            "data",
+            "the four exports, tar or zstd are missing, so no real content is imported and searched",
+        );
+        return false;
     }
-    #[expect(clippy::disallowed_methods, reason = "a test asks whether it may skip")]
-    let required = std::env::var("PORTCULLIS_REQUIRE").unwrap_or_default();
-    let is_required = required.split(',').any(|what| ["data", "all"].contains(&what.trim()));
-    assert!(
-        !is_required,
-        "the exports are required and cannot be read: {} or tar or zstd is missing",
-        folder.display()
-    );
-    println!(
-        "SKIPPED data: the four exports, tar or zstd are missing, so no real content is imported and searched"
-    );
-    None
+    for export in &EXPORTS {
+        unpack(&archive(export), to);
+        arrange(export, &to.join(export.name));
+    }
+    true
 }
 
 fn unpack(archive: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("a folder");
     let unpacked = Command::new("tar")
         .arg("--zstd")
         .arg("-xf")

@@ -1,6 +1,8 @@
 //! The program as its users meet it.
 
 #[cfg(test)]
+mod circles;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod clients;

@@ -144,13 +144,21 @@ impl Draft<'_> {
     fn id(&mut self, kind: &'static str) -> String {
         let wants_own = self.dice.chance(35);
         let pool = self.ground.registry.pool(kind);
+        let is_own =
+            |id: &String| self.ground.registry.known(id).is_some_and(|known| known.is_for(&self.asker));
         let mut id = if pool.is_empty() { NOTHING.to_owned() } else { self.dice.pick(pool).clone() };
         for _ in 0..12 {
-            let is_own = self.ground.registry.known(&id).is_some_and(|known| known.is_for(&self.asker));
-            if is_own == wants_own || pool.is_empty() {
+            if is_own(&id) == wants_own || pool.is_empty() {
                 break;
             }
             id.clone_from(self.dice.pick(pool));
+        }
+        // Every new sign-in leaves a session that has ended in the pool; only the newest of one's own is there.
+        if kind == "session"
+            && wants_own
+            && let Some(newest) = pool.iter().rev().find(|id| is_own(id))
+        {
+            id.clone_from(newest);
         }
         if self.dice.chance(12) {
             id = self.anything();
