@@ -12,7 +12,7 @@ use crate::jwt::Issuers;
 use crate::limit::{Allowance, Limiter, Limits, Subject};
 use crate::measures::{Measures, Phase, Timer};
 use crate::refusal::Refusal;
-use crate::screening::{Judged, Screening};
+use crate::screening::{Judged, Quarantined, Screening};
 use crate::security::{Noticed, SecurityEvents};
 use crate::switches::Switches;
 
@@ -49,6 +49,7 @@ pub struct Gate {
     pub(crate) parts: GateParts,
     pub(crate) limiter: Limiter,
     pub(crate) judged: Judged,
+    pub(crate) quarantined: Quarantined,
     events: SecurityEvents,
     measures: Measures,
 }
@@ -59,7 +60,14 @@ impl Gate {
         let limiter = Limiter::new(parts.limits.memory);
         let events =
             SecurityEvents::new(Arc::clone(&parts.journal), Arc::clone(&parts.clock), parts.tasks.clone());
-        Self { parts, limiter, events, measures: Measures::default(), judged: Judged::default() }
+        Self {
+            parts,
+            limiter,
+            events,
+            measures: Measures::default(),
+            judged: Judged::default(),
+            quarantined: Quarantined::default(),
+        }
     }
 
     /// The time.

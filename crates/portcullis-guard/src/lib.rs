@@ -24,7 +24,7 @@ pub use guards::csrf::{CsrfKey, Provenance};
 pub use limit::{Allowance, Budget, Limiter, Limits};
 pub use measures::{Measures, Phase};
 pub use refusal::{Code, Refusal};
-pub use screening::{Custom, Mode, Screening};
+pub use screening::{Custom, Mode, Screening, Withheld};
 pub use security::{Asker, Noticed, SecurityEvent, SecurityEvents};
 pub use switches::{Switches, UnknownGuard};
 pub use visit::{Arrival, Authorised, Grounded, Opened, Question, Screened, Suspicion, Turn, Visit};

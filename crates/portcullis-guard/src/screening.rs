@@ -7,9 +7,10 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
+use jiff::Timestamp;
 use lru::LruCache;
 use parking_lot::Mutex;
-use portcullis_core::CommunityId;
+use portcullis_core::{CommunityId, DocumentId, Scope};
 use portcullis_screen::{Channel, Finding, Screen, Thresholds};
 use portcullis_store::CommunityRef;
 use ring::digest::{SHA256, digest};
@@ -59,6 +60,28 @@ impl Custom {
         let flag = self.flag.unwrap_or(defaults.flag);
         let block = self.block.unwrap_or_else(|| defaults.block.max(flag));
         Thresholds { flag: flag.min(block), block }
+    }
+}
+
+/// How often passages of a document were withheld since the start, and when last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Withheld {
+    /// In how many turns.
+    pub times: u64,
+    /// The moment of the last.
+    pub last: Timestamp,
+}
+
+/// What was withheld since the start. The journal holds all of it; this is what moderators are shown without reading it.
+#[derive(Debug)]
+pub(crate) struct Quarantined(Mutex<LruCache<(CommunityId, DocumentId), Withheld>>);
+
+/// How many documents are remembered.
+const REMEMBERED: std::num::NonZeroUsize = std::num::NonZeroUsize::new(4_096).unwrap();
+
+impl Default for Quarantined {
+    fn default() -> Self {
+        Self(Mutex::new(LruCache::new(REMEMBERED)))
     }
 }
 
@@ -119,6 +142,21 @@ impl Gate {
             score
         });
         Ok(self.thresholds(screen, Channel::Document).judge(score))
+    }
+
+    /// Remembers that passages of that document were withheld in a turn.
+    pub(crate) fn withhold(&self, community: CommunityId, document: DocumentId) {
+        let last = self.clock().now();
+        let mut kept = self.quarantined.0.lock();
+        let times = kept.get(&(community, document)).map_or(0, |before| before.times);
+        kept.put((community, document), Withheld { times: times.saturating_add(1), last });
+    }
+
+    /// The documents of the scope's community with passages that were withheld since the start, the last first.
+    pub fn withheld(&self, scope: &Scope) -> Vec<(DocumentId, Withheld)> {
+        let kept = self.quarantined.0.lock();
+        let own = kept.iter().filter(|((community, _), _)| *community == scope.community());
+        own.map(|((_, document), withheld)| (*document, *withheld)).collect()
     }
 
     fn thresholds(&self, screen: &Screen, channel: Channel) -> Thresholds {

@@ -47,6 +47,7 @@ pub(crate) async fn quarantine(
                 gate.note(noticed.by(&turn.scope).in_request(turn.arrival.request));
                 if !withheld.contains(&passage.document) {
                     withheld.push(passage.document);
+                    gate.withhold(turn.scope.community(), passage.document);
                 }
             }
             (_, mode) => {

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{Method, StatusCode};
 use portcullis_audit::Event;
-use portcullis_core::DocumentId;
+use portcullis_core::{DocumentId, Role};
 use portcullis_guard::{Mode, Screening, SecurityEvent};
 use portcullis_model::upstream::{Gullible, Upstream};
 use portcullis_model::{OpenAi, OpenAiOptions};
@@ -197,6 +197,38 @@ async fn a_passage_that_instructs_the_model_is_withheld_and_named() {
         assert_eq!(documents, vec![stage.world.open_document]);
     }
     assert_eq!(stage.times(SecurityEvent::PassageQuarantined), 2);
+    stage.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn moderators_see_what_was_withheld_in_their_community_and_nobody_else_does() {
+    let (stage, planted) = with_planted(blocking()).await;
+    let other = stage.app.world("two").await;
+    stage.ask("What about the kettle?", false).await;
+    let seen = async |world: &World, name: &str, role: Role| {
+        let person = stage.app.person(world, name, role).await;
+        let mut request = stage.app.request(Method::GET, "/admin/quarantine", None);
+        for (name, value) in person.headers() {
+            request = request.header(name, value);
+        }
+        stage.app.send(request.body(bytes::Bytes::new()).expect("a request")).await
+    };
+    let listed = seen(&stage.world, "mo", Role::Moderator).await.json();
+    let documents = listed["documents"].as_array().expect("a list");
+    assert_eq!(documents.len(), 1, "{listed}");
+    assert_eq!(documents[0]["document"], planted.to_string());
+    assert_eq!(
+        (documents[0]["title"].as_str(), documents[0]["times"].as_u64()),
+        (Some("On the kettle"), Some(1))
+    );
+    assert!(!listed.to_string().contains("evil.example"), "{listed}");
+    let elsewhere = seen(&other, "ow", Role::Owner).await;
+    assert_eq!(
+        (elsewhere.status, elsewhere.json()["documents"].as_array().map(Vec::len)),
+        (StatusCode::OK, Some(0))
+    );
+    assert_eq!(seen(&stage.world, "me", Role::Member).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(stage.app.get("/admin/quarantine", &stage.key).await.status, StatusCode::FORBIDDEN);
     stage.app.stop().await;
 }
 
