@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_core::{Actor, Scope, SessionId, Tasks, Tier};
-use portcullis_limit::{Charge, CounterStore, Decision, Limiter, Moment, Network, Rates, Subject, tier};
+use portcullis_limit::{
+    Allowance, Charge, CounterStore, Decision, Limiter, Moment, Network, Rates, Subject, tier,
+};
 
 use crate::refusal::causes;
 use crate::visit::Arrival;
@@ -207,7 +209,20 @@ impl Counters {
 
     /// Decides by this process's counters alone: for what must cost nothing but a look into memory.
     pub(crate) fn admit_here(&self, now: Duration, charges: &[Charge]) -> Decision {
-        self.local.admit(now, charges)
+        match self.counted() {
+            // What is counted for all instances comes after this.
+            Counted::ForAll => self.local.admit(now, charges),
+            Counted::Here => self.admit_part(now, charges),
+        }
+    }
+
+    /// Where the limits of a subject stand that [`Counters::admit_here`] counts.
+    pub(crate) fn standing_here(&self, now: Duration, subject: Subject, rates: Rates) -> Vec<Allowance> {
+        let rates = match self.counted() {
+            Counted::ForAll => rates,
+            Counted::Here => rates.shared_by(self.instances),
+        };
+        self.local.standing(now, subject, rates)
     }
 
     /// Decides for all instances. Where that cannot be asked, or there is nobody to ask, each instance admits its part.
@@ -242,12 +257,7 @@ impl Counters {
     }
 
     /// Where the limits of a subject stand.
-    pub(crate) async fn standing(
-        &self,
-        now: Duration,
-        subject: Subject,
-        rates: Rates,
-    ) -> Vec<portcullis_limit::Allowance> {
+    pub(crate) async fn standing(&self, now: Duration, subject: Subject, rates: Rates) -> Vec<Allowance> {
         if let Some(shared) = &self.shared
             && let Ok(standing) = shared.standing(subject, rates).await
         {

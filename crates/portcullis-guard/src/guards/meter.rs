@@ -38,7 +38,7 @@ pub(crate) fn arrive(gate: &Gate, address: IpAddr) -> Ruling {
     let now = gate.clock().monotonic();
     // Refusals are only read here; a refused credential is counted where it is refused.
     let refused = Subject::Refused(network);
-    for allowance in gate.counters.local().standing(now, refused, limits.refused_per_address) {
+    for allowance in gate.counters.standing_here(now, refused, limits.refused_per_address) {
         if allowance.remaining == 0 {
             return too_many(gate, &Bound { subject: refused, allowance });
         }

@@ -273,10 +273,17 @@ async fn instances_that_share_counters_admit_together_what_one_may() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn instances_that_share_nothing_admit_their_part_each() {
-    let setup = || Setup { per_actor: 50, instances: 2, ..Setup::default() };
+    let setup = || Setup { per_actor: 50, refused_per_address: 20, instances: 2, ..Setup::default() };
     let (first, second, key) = two(setup(), setup).await;
     assert_eq!(flood(&[(&first, &key)], 100).await, 25);
     assert_eq!(flood(&[(&second, &key)], 100).await, 25);
+    for app in [&first, &second] {
+        let mut refused = 0;
+        while app.get("/v1/me", "pcl_wrong").await.status == StatusCode::UNAUTHORIZED {
+            refused += 1;
+        }
+        assert_eq!(refused, 10, "its part of what is refused, too");
+    }
     second.stop().await;
     first.stop().await;
 }

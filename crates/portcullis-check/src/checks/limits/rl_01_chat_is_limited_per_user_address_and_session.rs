@@ -27,7 +27,8 @@ check! {
     /// client address. Take the address from the connection, or from a forwarding header of a trusted proxy only.
     /// ## Limits
     /// The address is shown by requests without a credential where there are not enough users to reach its limit. Only the
-    /// window of a minute is driven; tiers and bypasses are for RL-03 to RL-06, several machines for RL-02. From outside, a
+    /// window of a minute is driven; tiers and bypasses are for RL-03 to RL-06, several machines for RL-02. What is promised
+    /// for a whole community is not driven: it is waited until the rest fits beneath it. From outside, a
     /// 429 of a gate that hides its provider's answer behind its own is not told apart.
     id: "RL-01", title: "Chat is limited per user, address and session",
     area: Limits, severity: High, since: "0.1.0",
