@@ -6,7 +6,7 @@ use std::time::Duration;
 use portcullis_audit::{Outcome, Usage};
 use portcullis_core::{Action, ConversationId, DocumentId, Scope};
 use portcullis_guard::{
-    Code, Comes, Gate, Grounded, Opened, Phase, Refusal, Reservation, Screened, Turn, pipeline,
+    Code, Comes, Gate, Grounded, Opened, Phase, Refusal, Reservation, Screened, Suspicion, Turn, pipeline,
 };
 use portcullis_model::{
     AnswerMessage, AnswerRole, ChatRequest, Choice, ChunkStream, Completion, FinishReason, Message, Model,
@@ -158,14 +158,15 @@ impl Service {
             }
             ContextOf::Caller => (Vec::new(), Known::default()),
         };
+        let turn = pipeline::ground(&parts.gate, turn, passages).await?;
         let Prepared { mut exit, canary, pace } = match context {
             ContextOf::Community => {
                 let (scope, question) = (turn.scope(), turn.question());
-                self.leaving.ours(&parts.stores, scope, question, &passages, &known).await?
+                self.leaving.ours(&parts.stores, scope, question, turn.passages(), &known).await?
             }
             ContextOf::Caller => self.leaving.callers(&request),
         };
-        let turn = pipeline::ground(turn, passages);
+        let pace = if turn.suspicion() == Suspicion::Some { Pace::Whole } else { pace };
         let (turn, mut ledger) = open(&parts.gate, turn).await?;
         let mut sources: Vec<_> = turn.passages().iter().map(|passage| passage.document).collect();
         sources.sort_unstable();

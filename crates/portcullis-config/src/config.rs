@@ -20,6 +20,7 @@ use crate::rates::{self, Tiers, Windows};
 use crate::release::{self, Release};
 use crate::resolve::Resolved;
 use crate::rules;
+use crate::screen::{self, Screen};
 use crate::secrets::{NamedSecret, NamedSecrets, SecretRef, Secrets, Use};
 use crate::shape::{Fault, Shape};
 use crate::text::{Name, SystemText};
@@ -46,6 +47,8 @@ pub struct Config {
     pub model: Option<Model>,
     /// What may leave in an answer.
     pub release: Release,
+    /// What is done about attempts to instruct the model.
+    pub screen: Screen,
     /// The host applications whose tokens are accepted, in the order of the file.
     pub issuers: Vec<Issuer>,
     /// How mail is sent; without it nobody can sign in by mail.
@@ -337,6 +340,7 @@ pub(crate) fn build(
     let proxies = all!(Proxies { trusted: r.required(&keys::PROXIES_TRUSTED) });
     let model = model(r);
     let release = release::read(r);
+    let screen = screen::read(r);
     let sign_in = sign_in(r);
     let limits = limits(r);
     let tiers = rates::tiers(r);
@@ -370,6 +374,7 @@ pub(crate) fn build(
         secrets: secrets?,
         model: model?,
         release: release?,
+        screen: screen?,
         issuers: issuers?,
         mail: mail?,
         sign_in: sign_in?,

@@ -12,6 +12,7 @@ use crate::diagnostic::Origin;
 use crate::issuers::IssuerAlgorithm;
 use crate::mail::{MailKind, MailSecurity, OneHost, OneMailAddress};
 use crate::release::{Hosts, LeakAction, PersonalKinds, ReleaseMode};
+use crate::screen::ScreenMode;
 use crate::shape::{
     Address, Choice, Count, Days, FilePath, Least, MemberUrl, Millis, Minutes, Names, Networks, OneName,
     Prose, Reference, Seconds, Shape, Size, Slugs, Switch, Url,
@@ -192,6 +193,13 @@ pub(crate) static SECTIONS: &[Section] = &[
         name: "release",
         doc: "What may leave in an answer; docs/leaks.md lists what is looked for. `observe` lets it leave and reports it, \
               `redact` takes it out, `stop` ends the answer before it.",
+        in_example: InExample::Header,
+    },
+    Section {
+        name: "screen",
+        doc: "Questions and recalled passages that try to instruct the model; docs/screen.md says how they are recognised and how \
+              often that is wrong. `observe` makes a security event of it, `flag` judges the answer as a whole before anything \
+              of it leaves, too, `block` refuses the question and withholds the passage.",
         in_example: InExample::Header,
     },
     Section {
@@ -411,6 +419,34 @@ keys! {
     /// Links in them.
     RELEASE_OWN_LINKS: Choice<LeakAction> = "release.own_request_links", Preset::Text("off"),
         Choice { words: LeakAction::WORDS };
+
+    /// What is done where no list below names the community.
+    SCREEN_MODE: Choice<ScreenMode> = "screen.mode", Preset::Text("block"), Choice { words: ScreenMode::WORDS };
+
+    /// The communities in which nothing is looked at, by short name.
+    SCREEN_OFF: Slugs = "screen.off", Preset::Nothing, Slugs { least: Least::None };
+
+    /// The communities with `observe`.
+    SCREEN_OBSERVE: Slugs = "screen.observe", Preset::Nothing, Slugs { least: Least::None };
+
+    /// The communities with `flag`.
+    SCREEN_FLAG: Slugs = "screen.flag", Preset::Nothing, Slugs { least: Least::None };
+
+    /// The communities with `block`.
+    SCREEN_BLOCK: Slugs = "screen.block", Preset::Nothing, Slugs { least: Least::None };
+
+    /// From which score on a question is suspicious, in thousandths; without this key the threshold of docs/screen.md.
+    /// `portcullis guard tune` finds one for the instance's own members.
+    SCREEN_QUESTION_FLAG: Count = "screen.question_flag", Preset::Unset("500"), Count { max: 1_000 };
+
+    /// From which score on `block` refuses it.
+    SCREEN_QUESTION_BLOCK: Count = "screen.question_block", Preset::Unset("700"), Count { max: 1_000 };
+
+    /// From which score on a passage, or a result of a tool, is suspicious.
+    SCREEN_DOCUMENT_FLAG: Count = "screen.document_flag", Preset::Unset("500"), Count { max: 1_000 };
+
+    /// From which score on `block` withholds it.
+    SCREEN_DOCUMENT_BLOCK: Count = "screen.document_block", Preset::Unset("700"), Count { max: 1_000 };
 
     /// Where mail goes: `smtp` to a mail server, `outbox` into a folder, one file a message. Required in this table.
     MAIL_KIND: Choice<MailKind> = "mail.kind", Preset::Unset("\"smtp\""), Choice { words: MailKind::WORDS };

@@ -13,6 +13,7 @@ use crate::jwt::Issuers;
 use crate::limit::{Applied, Counters, Limits};
 use crate::measures::{Measures, Phase, Timer};
 use crate::refusal::Refusal;
+use crate::screening::{Judged, Quarantined, Screening};
 use crate::security::{Noticed, SecurityEvents};
 use crate::switches::Switches;
 use crate::visit::{Authorised, Visit};
@@ -42,6 +43,8 @@ pub struct GateParts {
     pub models: Vec<String>,
     /// Which guards are on.
     pub switches: Switches,
+    /// What is done about attempts to instruct the model.
+    pub screening: Screening,
 }
 
 /// The gate: one an instance, shared by all requests.
@@ -49,6 +52,8 @@ pub struct GateParts {
 pub struct Gate {
     pub(crate) parts: GateParts,
     pub(crate) counters: Counters,
+    pub(crate) judged: Judged,
+    pub(crate) quarantined: Quarantined,
     events: SecurityEvents,
     measures: Measures,
 }
@@ -59,7 +64,14 @@ impl Gate {
         let counters = Counters::new(&parts.limits, parts.shared.clone());
         let events =
             SecurityEvents::new(Arc::clone(&parts.journal), Arc::clone(&parts.clock), parts.tasks.clone());
-        Self { parts, counters, events, measures: Measures::default() }
+        Self {
+            parts,
+            counters,
+            events,
+            measures: Measures::default(),
+            judged: Judged::default(),
+            quarantined: Quarantined::default(),
+        }
     }
 
     /// The time.

@@ -13,6 +13,7 @@ pub mod limit;
 pub mod measures;
 pub mod pipeline;
 pub mod refusal;
+pub mod screening;
 pub mod security;
 pub mod switches;
 pub mod visit;
@@ -29,6 +30,7 @@ pub use portcullis_limit::{
     Unavailable, Window,
 };
 pub use refusal::{Code, Refusal};
+pub use screening::{Custom, Mode, Screening, Withheld};
 pub use security::{Asker, Noticed, SecurityEvent, SecurityEvents};
 pub use switches::{Switches, UnknownGuard};
-pub use visit::{Arrival, Authorised, Grounded, Opened, Question, Screened, Turn, Visit};
+pub use visit::{Arrival, Authorised, Grounded, Opened, Question, Screened, Suspicion, Turn, Visit};

@@ -18,13 +18,14 @@ use crate::guards::csrf::Csrf;
 use crate::guards::identify::Known;
 use crate::guards::meter::{PreMeter, RateLimit, count_refused};
 use crate::guards::role_action::RoleAction;
-use crate::guards::screen::{ModelAllowed, RequestOwner};
-use crate::guards::{citation_fence, identify, meter};
+use crate::guards::screen::{AttackPatterns, Injection, ModelAllowed, RequestOwner};
+use crate::guards::{citation_fence, identify, meter, quarantine};
 use crate::measures::Phase;
 use crate::refusal::{Code, Refusal, causes};
 use crate::security::{Asker, Noticed, SecurityEvent};
 use crate::visit::{
-    Arrival, Arrived, Asked, Authorised, Grounded, Identified, Opened, Question, Screened, Turn, Visit,
+    Arrival, Arrived, Asked, Authorised, Grounded, Identified, Opened, Question, Screened, Suspicion, Turn,
+    Visit,
 };
 
 /// Before anything is looked up: cheap, and the only cost that a stranger can cause.
@@ -36,7 +37,7 @@ pub const METER: &[&dyn Guard<Visit<Identified>>] = &[&RateLimit];
 /// May they do what the route does?
 pub const AUTHORISE: &[&dyn Guard<Visit<Identified>>] = &[&RoleAction];
 /// May this be asked? Cheap before dear.
-pub const SCREEN: &[&dyn Guard<Turn<Asked>>] = &[&RequestOwner, &ModelAllowed];
+pub const SCREEN: &[&dyn Guard<Turn<Asked>>] = &[&RequestOwner, &ModelAllowed, &AttackPatterns, &Injection];
 
 /// What happens once a body is there: its name and what it stops.
 const CONFIRM: (&str, &str) = (
@@ -75,6 +76,7 @@ pub fn order(http: &[(&'static str, &'static str)]) -> Vec<Step> {
         .chain(one("confirm", CONFIRM.0, CONFIRM.1))
         .chain(steps("screen", SCREEN))
         .chain(one("recall", "recall-scope", "the scope's spaces are part of the search itself"))
+        .chain(one("recall", quarantine::NAME, quarantine::ABOUT))
         .chain(one(
             "open",
             "audit-open",
@@ -200,7 +202,8 @@ pub async fn screen(
     let _timer = gate.time(Phase::Screen);
     let id = TurnId::new(gate.clock());
     let Visit { arrival, state } = visit;
-    let mut turn = Turn { id, arrival, scope: state.scope, question, state: Asked(()) };
+    let mut turn =
+        Turn { id, arrival, scope: state.scope, question, state: Asked { suspicion: Suspicion::None } };
     if let Err(refusal) = phase(gate, SCREEN, &mut turn).await {
         let event = Event::Refused {
             request: turn.arrival.request,
@@ -210,12 +213,22 @@ pub async fn screen(
         append(gate, &turn, event).await?;
         return Err(refusal.of(Asker::identified(&turn.scope)));
     }
-    Ok(turn.into_state(Screened(())))
+    let suspicion = turn.state.suspicion;
+    Ok(turn.into_state(Screened { suspicion }))
 }
 
-/// Takes in what was recalled for the question.
-pub fn ground(turn: Turn<Screened>, passages: Vec<Passage>) -> Turn<Grounded> {
-    turn.into_state(Grounded { passages })
+/// Takes in what was recalled for the question, and withholds what tries to instruct the model.
+pub async fn ground(
+    gate: &Gate,
+    turn: Turn<Screened>,
+    passages: Vec<Passage>,
+) -> Result<Turn<Grounded>, Refusal> {
+    let _timer = gate.time(Phase::Screen);
+    let (passages, withheld, found) = quarantine::quarantine(gate, &turn, passages)
+        .await
+        .map_err(|refusal| refusal.by(quarantine::NAME).of(Asker::identified(&turn.scope)))?;
+    let suspicion = if found == Suspicion::None { turn.state.suspicion } else { found };
+    Ok(turn.into_state(Grounded { passages, withheld, suspicion }))
 }
 
 /// Opens the turn in the journal. Without a durable record no model is asked.
@@ -226,6 +239,7 @@ pub async fn open(gate: &Gate, turn: Turn<Grounded>) -> Result<Turn<Opened>, Ref
         request: turn.arrival.request,
         streaming: turn.question.streaming,
         documents: turn.state.passages.iter().map(|passage| passage.document).collect(),
+        withheld: turn.state.withheld.clone(),
     };
     append(gate, &turn, event).await?;
     let Turn { id, arrival, scope, question, state } = turn;

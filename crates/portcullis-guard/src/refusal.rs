@@ -37,6 +37,8 @@ pub enum Code {
     UnknownParameter,
     /// Only a key with the `own-request` ability may send this.
     OwnRequestOnly,
+    /// The question looks like an attempt to instruct the model against its instructions.
+    QuestionRefused,
     /// The model asked for is not on the list.
     ModelNotFound,
     /// The thing does not exist, or the scope does not reach it.
@@ -71,7 +73,7 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::CredentialMissing,
         Self::CredentialInvalid,
         Self::CredentialAmbiguous,
@@ -83,6 +85,7 @@ impl Code {
         Self::InvalidRequest,
         Self::UnknownParameter,
         Self::OwnRequestOnly,
+        Self::QuestionRefused,
         Self::ModelNotFound,
         Self::NotFound,
         Self::BodyTooLarge,
@@ -114,6 +117,7 @@ impl Code {
             Self::InvalidRequest => "invalid_request",
             Self::UnknownParameter => "unknown_parameter",
             Self::OwnRequestOnly => "own_request_only",
+            Self::QuestionRefused => "question_refused",
             Self::ModelNotFound => "model_not_found",
             Self::NotFound => "not_found",
             Self::BodyTooLarge => "body_too_large",

@@ -46,6 +46,7 @@ pub const fn status(code: Code) -> (StatusCode, &'static str) {
         Code::ForeignPage => (StatusCode::FORBIDDEN, "The change came from elsewhere"),
         Code::NotAllowed => (StatusCode::FORBIDDEN, "Not allowed"),
         Code::OwnRequestOnly => (StatusCode::FORBIDDEN, "Not allowed with this credential"),
+        Code::QuestionRefused => (StatusCode::FORBIDDEN, "The question was not asked"),
         Code::LastOwner => (StatusCode::CONFLICT, "The last owner stays"),
         Code::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "Too many requests"),
         Code::BudgetExhausted => (StatusCode::TOO_MANY_REQUESTS, "The token budget is used up"),

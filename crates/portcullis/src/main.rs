@@ -11,6 +11,7 @@ mod limits;
 mod mail;
 mod out;
 mod release;
+mod screen;
 mod tls;
 
 use std::process::ExitCode;

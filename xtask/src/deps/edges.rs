@@ -11,6 +11,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("egress", &[]),
     ("leak", &[]),
     ("pages", &[]),
+    ("screen", &[]),
     ("xtask", &[]),
     ("audit", &["core"]),
     ("config", &["core"]),
@@ -21,7 +22,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("import", &["core", "store"]),
     ("model", &["core", "egress"]),
     ("check", &["core", "egress"]),
-    ("guard", &["core", "store", "audit", "limit"]),
+    ("guard", &["core", "limit", "screen", "store", "audit"]),
     ("chat", &["core", "leak", "store", "audit", "guard", "model"]),
     ("http", &["core", "store", "audit", "guard", "model", "chat", "mail", "pages"]),
     (
@@ -29,6 +30,7 @@ const EDGES: &[(&str, &[&str])] = &[
         &[
             "core",
             "egress",
+            "screen",
             "audit",
             "config",
             "store",

@@ -91,6 +91,15 @@ fn every_value_is_shown_with_its_origin_and_no_secret() {
     release.own_request_secrets                   = "redact"                           # default
     release.own_request_personal_data             = "off"                              # default
     release.own_request_links                     = "off"                              # default
+    screen.mode                                   = "block"                            # default
+    screen.off                                    = []                                 # default
+    screen.observe                                = []                                 # default
+    screen.flag                                   = []                                 # default
+    screen.block                                  = []                                 # default
+    screen.question_flag                          = (none)                             # not set
+    screen.question_block                         = (none)                             # not set
+    screen.document_flag                          = (none)                             # not set
+    screen.document_block                         = (none)                             # not set
     mail.kind                                     = (none)                             # not set
     mail.from                                     = (none)                             # not set
     mail.from_name                                = (none)                             # not set

@@ -18,7 +18,9 @@ use portcullis_core::{
 };
 use portcullis_egress::Client;
 use portcullis_guard::jwt::Issuers;
-use portcullis_guard::{CounterStore, CsrfKey, Gate, GateParts, Limits, Rates, Switches, Tiers};
+use portcullis_guard::{
+    CounterStore, CsrfKey, Gate, GateParts, Limits, Mode, Rates, Screening, Switches, Tiers,
+};
 use portcullis_http::{
     App, AppParts, BodyPace, Server, ServerLimits, Settings, SignInSettings, TrustedProxies,
 };
@@ -61,6 +63,9 @@ pub(crate) struct Setup {
     /// The system text of answers whose context is ours.
     pub(crate) system: String,
     pub(crate) release: Release,
+    /// What is done about attempts to instruct the model: nothing, so that other guards can be tried with them.
+    pub(crate) screening: Screening,
+    pub(crate) switches: Switches,
     /// The communities that strangers may join.
     pub(crate) open: Vec<String>,
     /// Whether the files are to be where syncing costs nothing, if there is such a place.
@@ -106,6 +111,8 @@ impl Default for Setup {
             links: 1_000,
             system: "SYSTEM-TEXT of the test".to_owned(),
             release: Release::strict(vec!["127.0.0.1".to_owned()]),
+            screening: Screening { mode: Mode::Off, ..Screening::default() },
+            switches: Switches::all_on(),
             open: vec!["two".to_owned()],
             in_memory: false,
             stores: Box::new(|stores| stores),
@@ -233,7 +240,8 @@ impl TestApp {
             },
             shared: setup.shared,
             models: vec!["test-model".to_owned(), "other-model".to_owned()],
-            switches: Switches::all_on(),
+            switches: setup.switches,
+            screening: setup.screening,
         }));
         let mailbox = Arc::new(Mailbox::default());
         let (places, queue) = setup.places;

@@ -35,6 +35,8 @@ mod retries;
 #[cfg(test)]
 mod routes;
 #[cfg(test)]
+mod screen;
+#[cfg(test)]
 mod sign_in;
 #[cfg(test)]
 mod standing;

@@ -203,7 +203,10 @@ fn routes(ground: &Ground) -> Vec<Route> {
         }
         match route.name {
             // Alike for everybody who may read them, in every community.
-            "models" | "limits" | "session" | "sessions" | "roles" | "plans" => probed.shared(),
+            // Nothing is withheld in either community of a run, so both lists are empty.
+            "models" | "limits" | "session" | "sessions" | "roles" | "plans" | "quarantine" => {
+                probed.shared()
+            }
             "search" => probed.body(json!({ "query": QUERY })).reads(),
             "document" => probed.param("document", DOCUMENT),
             "conversation" => probed.param("conversation", "{{conversation}}").only_for(keeper),
