@@ -215,6 +215,11 @@ pub(crate) static SECTIONS: &[Section] = &[
     },
     Section { name: "limits", doc: "How much one caller may use.", in_example: InExample::Header },
     Section {
+        name: "tiers",
+        doc: "How much a whole community may use, by its tier.",
+        in_example: InExample::Header,
+    },
+    Section {
         name: "audit",
         doc: "The tamper-evident journal of what happened.",
         in_example: InExample::Header,
@@ -502,15 +507,54 @@ keys! {
     /// How many links one client address may ask for within an hour.
     SIGN_IN_PER_CLIENT: Count = "sign_in.links_per_client_per_hour", Preset::Number(20), Count { max: 100_000 };
 
-    /// Requests a minute with one API key or session.
+    /// Requests of one member in any rolling minute, with all their sessions and keys; and of one key that acts for no member.
     LIMITS_KEY: Count = "limits.per_key_per_minute", Preset::Number(60), Count { max: 1_000_000 };
 
-    /// Requests a minute from one client address.
+    /// The same in any rolling hour; without this key as many times more as in the tier `standard`.
+    LIMITS_KEY_HOUR: Count = "limits.per_key_per_hour", Preset::Unset("2000"), Count { max: 1_000_000_000 };
+
+    /// The same in any rolling day; without this key as many times more as in the tier `standard`.
+    LIMITS_KEY_DAY: Count = "limits.per_key_per_day", Preset::Unset("20000"), Count { max: 1_000_000_000 };
+
+    /// Requests in one session, or with one key of a member, in any rolling minute; without this key what the member may.
+    LIMITS_SESSION_MINUTE: Count = "limits.per_session_per_minute", Preset::Unset("60"), Count { max: 1_000_000 };
+
+    /// The same in any rolling hour.
+    LIMITS_SESSION_HOUR: Count = "limits.per_session_per_hour", Preset::Unset("2000"), Count { max: 1_000_000_000 };
+
+    /// The same in any rolling day.
+    LIMITS_SESSION_DAY: Count = "limits.per_session_per_day", Preset::Unset("20000"), Count { max: 1_000_000_000 };
+
+    /// Requests from one client address in any rolling minute, IPv6 by its /64. They are counted on arrival, before
+    /// anything is looked up.
     LIMITS_ADDRESS: Count = "limits.per_address_per_minute", Preset::Number(300), Count { max: 1_000_000 };
+
+    /// The same in any rolling hour; without this key as many times more as in the tier `standard`.
+    LIMITS_ADDRESS_HOUR: Count = "limits.per_address_per_hour", Preset::Unset("10000"), Count { max: 1_000_000_000 };
+
+    /// The same in any rolling day; without this key as many times more as in the tier `standard`.
+    LIMITS_ADDRESS_DAY: Count = "limits.per_address_per_day", Preset::Unset("100000"), Count { max: 1_000_000_000 };
 
     /// Requests a minute from one client address without a valid credential.
     LIMITS_UNAUTHENTICATED: Count = "limits.unauthenticated_per_address_per_minute", Preset::Number(60),
         Count { max: 1_000_000 };
+
+    /// Tokens that the model may use for one member in any rolling day, question and answer together, whatever the member's
+    /// role; and for one key that acts for no member. They are reserved before the model is asked, at most
+    /// `model.max_tokens` for the answer, and settled by what the upstream says it used. Without this key there is no budget.
+    LIMITS_TOKENS_MEMBER: Count = "limits.tokens_per_member_per_day", Preset::Unset("200000"),
+        Count { max: 4_000_000_000 };
+
+    /// The same for a whole community.
+    LIMITS_TOKENS_COMMUNITY: Count = "limits.tokens_per_community_per_day", Preset::Unset("5000000"),
+        Count { max: 4_000_000_000 };
+
+    /// The most memory that the counters of limits take, in bytes. Half of it is for members, keys, sessions and communities.
+    /// When it is full, strangers share the counter of their network, and nobody who is counted is forgotten.
+    LIMITS_MEMORY: Size = "limits.memory_bytes", Preset::Number(67_108_864), Size { min: 1_048_576, max: u32::MAX };
+
+    /// How many instances serve the same communities. Without counters that they share, each admits its part of every limit.
+    LIMITS_INSTANCES: Count = "limits.instances", Preset::Number(1), Count { max: 1_000 };
 
     /// The largest request body, in bytes.
     LIMITS_BODY: Size = "limits.body_bytes", Preset::Number(1_048_576), Size { min: 1_024, max: 67_108_864 };
@@ -551,6 +595,51 @@ keys! {
 
     /// How long they are remembered.
     LIMITS_IDEMPOTENCY_TTL: Seconds = "limits.idempotency_ttl_s", Preset::Number(86_400), Seconds { min: 1, max: 7 * 86_400 };
+
+    /// Requests of a community of the tier `standard` in any rolling minute, all its members and keys together. What is done
+    /// to manage the community does not count.
+    TIERS_STANDARD_MINUTE: Count = "tiers.standard_per_minute", Preset::Number(60),
+        Count { max: 1_000_000 };
+
+    /// Requests of a community of the tier `standard` in any rolling hour, all its members and keys together. What is done
+    /// to manage the community does not count.
+    TIERS_STANDARD_HOUR: Count = "tiers.standard_per_hour", Preset::Number(2_000),
+        Count { max: 1_000_000_000 };
+
+    /// Requests of a community of the tier `standard` in any rolling day, all its members and keys together. What is done
+    /// to manage the community does not count.
+    TIERS_STANDARD_DAY: Count = "tiers.standard_per_day", Preset::Number(20_000),
+        Count { max: 1_000_000_000 };
+
+    /// Requests of a community of the tier `enhanced` in any rolling minute, all its members and keys together. What is done
+    /// to manage the community does not count.
+    TIERS_ENHANCED_MINUTE: Count = "tiers.enhanced_per_minute", Preset::Number(300),
+        Count { max: 1_000_000 };
+
+    /// Requests of a community of the tier `enhanced` in any rolling hour, all its members and keys together. What is done
+    /// to manage the community does not count.
+    TIERS_ENHANCED_HOUR: Count = "tiers.enhanced_per_hour", Preset::Number(10_000),
+        Count { max: 1_000_000_000 };
+
+    /// Requests of a community of the tier `enhanced` in any rolling day, all its members and keys together. What is done
+    /// to manage the community does not count.
+    TIERS_ENHANCED_DAY: Count = "tiers.enhanced_per_day", Preset::Number(100_000),
+        Count { max: 1_000_000_000 };
+
+    /// Requests of a community of the tier `dedicated` in any rolling minute, all its members and keys together. What is done
+    /// to manage the community does not count.
+    TIERS_DEDICATED_MINUTE: Count = "tiers.dedicated_per_minute", Preset::Number(1_000),
+        Count { max: 1_000_000 };
+
+    /// Requests of a community of the tier `dedicated` in any rolling hour, all its members and keys together. What is done
+    /// to manage the community does not count.
+    TIERS_DEDICATED_HOUR: Count = "tiers.dedicated_per_hour", Preset::Number(50_000),
+        Count { max: 1_000_000_000 };
+
+    /// Requests of a community of the tier `dedicated` in any rolling day, all its members and keys together. What is done
+    /// to manage the community does not count.
+    TIERS_DEDICATED_DAY: Count = "tiers.dedicated_per_day", Preset::Number(500_000),
+        Count { max: 1_000_000_000 };
 
     /// A checkpoint is signed after so many records.
     AUDIT_CHECKPOINT_RECORDS: Count = "audit.checkpoint_records", Preset::Number(1_000), Count { max: 1_000_000 };

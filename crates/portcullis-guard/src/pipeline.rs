@@ -84,6 +84,11 @@ pub fn order(http: &[(&'static str, &'static str)]) -> Vec<Step> {
         ))
         .chain(one(
             "ask",
+            "token-budget",
+            "tokens of a member and a community in any rolling day are reserved before the model is asked, settled after",
+        ))
+        .chain(one(
+            "ask",
             "model-places",
             "places at the model are limited, the queue is bounded, waiting ends",
         ))
@@ -148,20 +153,20 @@ pub async fn admit(gate: &Gate, arrival: Arrival) -> Result<Visit<Authorised>, R
         }
         refusal.by(identify::NAME)
     })?;
-    let mut visit = Visit { arrival: visit.arrival, state: Identified { scope, session, allowance: None } };
+    let mut visit = Visit { arrival: visit.arrival, state: Identified { scope, session, tightest: None } };
     let asker = Asker::identified(&visit.state.scope);
     let known = |refusal: Refusal| refusal.of(asker);
     phase(gate, INTEND, &mut visit).await.map_err(known)?;
     phase(gate, METER, &mut visit).await.map_err(known)?;
     phase(gate, AUTHORISE, &mut visit).await.map_err(known)?;
-    let Identified { scope, session, allowance } = visit.state;
-    Ok(Visit { arrival: visit.arrival, state: Authorised { scope, session, allowance } })
+    let Identified { scope, session, tightest } = visit.state;
+    Ok(Visit { arrival: visit.arrival, state: Authorised { scope, session, tightest } })
 }
 
 /// Who asks and what they may, asked again: a body takes as long as its sender likes, and what is done with it is done under
 /// what holds then. The request was counted when it came, and is not again.
 pub async fn confirm(gate: &Gate, visit: Visit<Authorised>) -> Result<Visit<Authorised>, Refusal> {
-    let Visit { arrival, state: Authorised { scope: before, session: same, allowance } } = visit;
+    let Visit { arrival, state: Authorised { scope: before, session: same, tightest } } = visit;
     let again = identify::identify(gate, &arrival).await.map_err(|refusal| refusal.by(CONFIRM.0))?;
     let Known { scope, session } = again;
     if scope.community() != before.community() || scope.actor() != before.actor() || session != same {
@@ -170,10 +175,10 @@ pub async fn confirm(gate: &Gate, visit: Visit<Authorised>) -> Result<Visit<Auth
         );
     }
     let asker = Asker::identified(&scope);
-    let mut visit = Visit { arrival, state: Identified { scope, session, allowance } };
+    let mut visit = Visit { arrival, state: Identified { scope, session, tightest } };
     phase(gate, AUTHORISE, &mut visit).await.map_err(|refusal| refusal.of(asker))?;
-    let Identified { scope, session, allowance } = visit.state;
-    Ok(Visit { arrival: visit.arrival, state: Authorised { scope, session, allowance } })
+    let Identified { scope, session, tightest } = visit.state;
+    Ok(Visit { arrival: visit.arrival, state: Authorised { scope, session, tightest } })
 }
 
 /// The phase before anybody is known, for the routes that nobody needs to be known for and that cost something: the

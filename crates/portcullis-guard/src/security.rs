@@ -102,7 +102,7 @@ impl SecurityEvent {
             },
             Code::OwnRequestOnly => Self::RoleRefused,
             Code::QuestionRefused => Self::Injection,
-            Code::RateLimited => Self::LimitReached,
+            Code::RateLimited | Code::BudgetExhausted => Self::LimitReached,
             Code::AccessEnded => Self::AccessEnded,
             Code::StoreUnavailable => Self::StoreFailed,
             Code::AuditUnavailable => Self::JournalFailed,

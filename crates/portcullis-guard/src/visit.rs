@@ -36,11 +36,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use portcullis_core::{Action, DocumentId, RequestId, Scope, SessionId, TurnId};
+use portcullis_limit::Bound;
 use portcullis_store::Passage;
 
 use crate::credential::Credentials;
 use crate::guards::csrf::Provenance;
-use crate::limit::Allowance;
 
 /// What is known of a request before anything was decided.
 #[derive(Debug)]
@@ -76,7 +76,7 @@ pub struct Arrived(pub(crate) ());
 pub struct Identified {
     pub(crate) scope: Scope,
     pub(crate) session: Option<SessionId>,
-    pub(crate) allowance: Option<Allowance>,
+    pub(crate) tightest: Option<Bound>,
 }
 
 /// It is known who asks, they are within their limits, and they may do what the route does.
@@ -84,7 +84,7 @@ pub struct Identified {
 pub struct Authorised {
     pub(crate) scope: Scope,
     pub(crate) session: Option<SessionId>,
-    pub(crate) allowance: Option<Allowance>,
+    pub(crate) tightest: Option<Bound>,
 }
 
 impl<S> Visit<S> {
@@ -110,9 +110,9 @@ impl Visit<Authorised> {
         self.state.session
     }
 
-    /// What is left of the tightest limit, for the response's headers.
-    pub fn allowance(&self) -> Option<&Allowance> {
-        self.state.allowance.as_ref()
+    /// The tightest limit as it stood when the request was counted, for the response's headers.
+    pub fn tightest(&self) -> Option<&Bound> {
+        self.state.tightest.as_ref()
     }
 
     /// What a later check of the same credential needs.

@@ -197,6 +197,14 @@ pub(crate) enum CommunityCommand {
     },
     /// List the communities.
     List,
+    /// Put a community into another class of limits. It holds from its next request on.
+    Tier {
+        /// The community, by its short name.
+        slug: String,
+        /// Its class of limits.
+        #[arg(value_name = "standard|enhanced|dedicated")]
+        tier: String,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -7,6 +7,7 @@ mod args;
 mod cmd;
 mod descriptors;
 mod instance;
+mod limits;
 mod mail;
 mod out;
 mod release;

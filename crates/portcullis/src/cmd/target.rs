@@ -119,9 +119,10 @@ impl SelfTarget {
 /// What the configuration promises, and what this product does not have.
 fn promises(target: &mut Target, config: &Config) {
     target.limits = Limits {
-        user_per_minute: Some(config.limits.per_key_per_minute.get()),
-        address_per_minute: Some(config.limits.per_address_per_minute.get()),
+        user_per_minute: Some(config.limits.per_key.minute.get()),
+        address_per_minute: Some(config.limits.per_address.minute.get()),
         session_per_minute: None,
+        community_per_minute: Some(config.tiers.dedicated.minute.get()),
         marker: Some("rate_limited".to_owned()),
     };
     let secrets = &config.secrets;

@@ -19,6 +19,8 @@ mod exports;
 #[cfg(test)]
 mod guard;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod mail;
 #[cfg(feature = "guard-off")]
 #[cfg(test)]
