@@ -5,6 +5,7 @@ mod belongings;
 mod canary;
 mod deployment;
 mod edge;
+mod injection;
 mod limits;
 mod operations;
 mod roles;
@@ -27,6 +28,7 @@ pub const CHECKS: &[Check] = &[
     edge::edge_03_certificates_last_three_more_weeks::CHECK,
     edge::edge_04_tls_1_3_is_spoken_everywhere::CHECK,
     edge::edge_07_security_headers_are_in_place::CHECK,
+    injection::pi_03_the_system_prompt_stays_private::CHECK,
     roles::rbac_01_roles_and_permissions_are_declared::CHECK,
     roles::rbac_02_every_user_has_a_role::CHECK,
     roles::rbac_03_permissions_are_enforced::CHECK,

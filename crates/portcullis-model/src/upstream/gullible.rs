@@ -92,9 +92,8 @@ impl Behaviour for Gullible {
             Unasked::Content => content(&readings),
             Unasked::Nothing => String::new(),
         };
-        let deeds = obey::obey(&readings, |reading| {
-            self.unasked != Unasked::Content || !is_system(&reading.from)
-        });
+        let deeds =
+            obey::obey(&readings, |reading| self.unasked != Unasked::Content || !is_system(&reading.from));
         let mut said = recital.clone();
         said.push_str(&deeds.said);
         truncate(&mut said);
@@ -162,7 +161,8 @@ fn recite(readings: &[Reading]) -> String {
 fn content(readings: &[Reading]) -> String {
     let question = readings.iter().rposition(|reading| reading.from == "user");
     let others = readings.iter().enumerate().filter(|(place, _)| Some(*place) != question);
-    let content = others.filter(|(_, reading)| reading.from == "user").map(|(_, reading)| reading.text.as_str());
+    let content =
+        others.filter(|(_, reading)| reading.from == "user").map(|(_, reading)| reading.text.as_str());
     let mut said = content.collect::<Vec<_>>().join("\n");
     truncate(&mut said);
     said
