@@ -68,7 +68,8 @@ impl SelfTarget {
         let twin = Twin::start().await?;
         target.blocked = Some(format!("http://{}", twin.address()).parse()?);
         let model = config.model.as_ref().map_or("extracts", |model| model.name.as_str());
-        let (stage, rehearsal) = rehearsal::start(config).await?;
+        // Boxed: opening an instance makes a large future.
+        let (stage, rehearsal) = Box::pin(rehearsal::start(config)).await?;
         target.rehearsal = Some(rehearsal);
         let message = json!([{ "role": "user", "content": MESSAGE }]);
         target.chat.route.body = Some(json!({ "model": model, "messages": message }));

@@ -55,6 +55,8 @@ impl<T> Reply<T> {
 /// One request as the model was given it.
 #[derive(Debug)]
 pub(super) struct Given {
+    /// All of it.
+    pub(super) raw: String,
     /// Role and text of each message.
     pub(super) messages: Vec<(String, String)>,
 }
@@ -246,7 +248,7 @@ fn read_given(value: &Value, given: &mut Vec<Given>) {
                     message.get("role").and_then(Value::as_str).unwrap_or_default().to_owned()
                 };
                 let messages = messages.iter().map(|message| (role(message), text(message))).collect();
-                given.push(Given { messages });
+                given.push(Given { raw: value.to_string(), messages });
             }
             None => map.values().for_each(|item| read_given(item, given)),
         },
