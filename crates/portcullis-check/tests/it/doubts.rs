@@ -92,6 +92,15 @@ const CASES: &[Case] = &[
         says: "`mark_after`",
     },
     Case {
+        what: "no way to an account ends in a cookie",
+        change: |target| {
+            target.sign_ups.retain(|sign_up| !matches!(sign_up.credential, NewCredential::Cookie(_)))
+        },
+        id: "PI-11",
+        word: "inconclusive",
+        says: "ends in a cookie",
+    },
+    Case {
         what: "nothing tells what went to the model",
         change: |target| {
             if let Some(rehearsal) = &mut target.rehearsal {
