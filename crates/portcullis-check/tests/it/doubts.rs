@@ -2,7 +2,7 @@
 
 use futures_util::stream::{self, StreamExt};
 use portcullis_check::target::{
-    AccountKind, Confirmation, Credential, Held, HeldSecret, Identity, NewCredential, OwnedKind,
+    AccountKind, Audience, Confirmation, Credential, Held, HeldSecret, Identity, NewCredential, OwnedKind,
     Planted, PlantedKind, SignUpBy, Spot, State,
 };
 use portcullis_check::{Options, Quiet, Selector, Target, run};
@@ -90,6 +90,13 @@ const CASES: &[Case] = &[
         id: "PI-03",
         word: "inconclusive",
         says: "`mark_after`",
+    },
+    Case {
+        what: "no text stands in a space for staff alone",
+        change: |target| target.canaries.retain(|canary| canary.audience != Audience::Staff),
+        id: "PI-04",
+        word: "inconclusive",
+        says: "for staff alone",
     },
     Case {
         what: "no way to an account ends in a cookie",
