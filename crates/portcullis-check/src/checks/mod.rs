@@ -45,6 +45,7 @@ pub const CHECKS: &[Check] = &[
     secrets::sec_10_the_form_secret_is_strong::CHECK,
     tenancy::ten_01_members_cannot_query_another_community::CHECK,
     tenancy::ten_02_citations_matches_and_memories_are_scoped::CHECK,
+    tenancy::ten_03_every_database_query_is_scoped::CHECK,
     tenancy::ten_05_community_ids_from_the_client_are_ignored::CHECK,
     tenancy::ten_06_uploads_and_workspaces_open_only_to_their_members::CHECK,
     tenancy::ten_07_closed_spaces_stay_closed_to_the_bot::CHECK,
