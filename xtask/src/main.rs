@@ -1,5 +1,6 @@
 //! What a developer and CI run: `cargo xtask test`, `check`, `gen`, `deps`, `new-check`, `bless`,
-//! `bench`, `storm`, `crash`, `ci`.
+//! `bench`, `storm`, `crash`,
+//! `train-screen`, `ci`.
 //!
 //! It knows the workspace only through `cargo metadata`, the files and the product's own `generate` command: it
 //! links none of our crates, so that it still runs when they do not compile. It never judges by silence: a test
@@ -19,6 +20,7 @@ mod generate;
 mod new_check;
 mod process;
 mod test;
+mod train_screen;
 mod trial;
 mod workspace;
 
@@ -70,6 +72,8 @@ enum Task {
     Storm(trial::Storm),
     /// Kill the program under load, and cut its power, and look for what is lost
     Crash(trial::Crash),
+    /// Make the weights of the screen, and the report in docs/screen.md, from the data set beside the workspace
+    TrainScreen(train_screen::Options),
     /// Exactly what CI runs: `check`, then `test --require all`
     Ci,
 }
@@ -105,6 +109,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::Bench(bench) => bench::run(&workspace, &bench).map(|()| ExitCode::SUCCESS),
         Task::Storm(storm) => trial::storm(&workspace, &storm).map(|()| ExitCode::SUCCESS),
         Task::Crash(crash) => trial::crash(&workspace, &crash).map(|()| ExitCode::SUCCESS),
+        Task::TrainScreen(options) => train_screen::run(&workspace, &options).map(|()| ExitCode::SUCCESS),
         Task::Ci => ci::run(&workspace),
     }
 }

@@ -274,6 +274,9 @@ pub enum Event {
         /// The documents that the model is given.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         documents: Vec<DocumentId>,
+        /// The documents with passages that were recalled and withheld from it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        withheld: Vec<DocumentId>,
     },
     /// A turn ended. Every opened turn is closed exactly once.
     #[serde(rename = "turn.closed")]
@@ -533,7 +536,13 @@ mod tests {
         let clock = ManualClock::at("2026-01-02T03:04:05Z".parse().unwrap());
         let (turn, request) = (TurnId::new(&clock), RequestId::new(&clock));
         vec![
-            Event::TurnOpened { turn, request, streaming: true, documents: vec![DocumentId::new(&clock)] },
+            Event::TurnOpened {
+                turn,
+                request,
+                streaming: true,
+                documents: vec![DocumentId::new(&clock)],
+                withheld: vec![DocumentId::new(&clock)],
+            },
             Event::TurnClosed {
                 turn,
                 outcome: Outcome::Failed { code: "model-down".into() },

@@ -10,6 +10,8 @@ pub fn question(request: &ChatRequest) -> Question {
         streaming: request.stream,
         owner_only: owner_only(request),
         text: last_user_text(request),
+        said: texts_of(request, MessageRole::User),
+        returned: texts_of(request, MessageRole::Tool),
     }
 }
 
@@ -33,6 +35,11 @@ fn owner_only(request: &ChatRequest) -> Option<String> {
         ("logprobs", request.logprobs.is_some() || request.top_logprobs.is_some()),
     ];
     others.into_iter().find_map(|(name, sent)| sent.then(|| name.to_owned()))
+}
+
+fn texts_of(request: &ChatRequest, role: MessageRole) -> Vec<String> {
+    let of_role = request.messages.iter().filter(|message| message.role == role);
+    of_role.map(|message| message.text().into_owned()).collect()
 }
 
 fn last_user_text(request: &ChatRequest) -> String {

@@ -65,7 +65,7 @@ impl Frames {
 
     /// The frames of an answer that the model is still giving.
     pub(crate) fn live(live: Live) -> Self {
-        let Live { gate, turn, ledger, chunks, place, asked, exit, keeping, watch } = live;
+        let Live { gate, turn, ledger, chunks, place, asked, exit, keeping, tells_usage, watch } = live;
         let open = gate.measures().streams().enter();
         let turn = Arc::new(turn);
         let (stop, stopped) = watch::channel(None);
@@ -80,6 +80,7 @@ impl Frames {
             going_on: Some(going_on),
             last: None,
             usage: None,
+            tells_usage,
             created: 0,
             keeping,
             said: String::new(),
@@ -137,6 +138,8 @@ pub(crate) struct Live {
     pub(crate) asked: Duration,
     /// What of it may leave.
     pub(crate) exit: Exit,
+    /// Whether the caller asked to be told what was used.
+    pub(crate) tells_usage: bool,
     pub(crate) watch: Watch,
     /// Where the question and the answer are kept, if they are.
     pub(crate) keeping: Option<(ConversationId, Stores)>,
@@ -157,6 +160,8 @@ struct Streaming {
     /// How the stream ends for a client that did not read while the watch ended it.
     last: Option<Result<Vec<Frame>, Refusal>>,
     usage: Option<Usage>,
+    /// Whether the caller asked to be told.
+    tells_usage: bool,
     created: u64,
     keeping: Option<(ConversationId, Stores)>,
     /// The answer so far, when it is kept.
@@ -230,6 +235,13 @@ impl Streaming {
         }
         if let Some(usage) = &chunk.usage {
             self.usage = Some(recorded(usage));
+        }
+        if let Some(reservation) = self.ledger.as_mut().and_then(Ledger::reservation) {
+            reservation.produced(chunk.choices.iter().map(|part| part.delta.text_bytes()).sum());
+            if !self.tells_usage {
+                // It was asked for on account of the budget.
+                chunk.usage = None;
+            }
         }
         let parts = std::mem::take(&mut chunk.choices);
         chunk.choices = parts.into_iter().filter_map(|part| self.exit.pass(part)).collect();

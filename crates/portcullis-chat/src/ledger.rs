@@ -7,7 +7,7 @@ use portcullis_audit::{ActorRef, Event, Outcome, Record, Usage};
 use portcullis_core::{CommunityId, TurnId};
 use portcullis_guard::refusal::causes;
 use portcullis_guard::visit::Opened;
-use portcullis_guard::{Code, Gate, Phase, Refusal, Turn};
+use portcullis_guard::{Code, Gate, Phase, Refusal, Reservation, Turn};
 
 /// The duty to close one opened turn. Dropped before [`Ledger::close`], as when the client leaves, it records the turn
 /// as cancelled in the background.
@@ -18,19 +18,35 @@ pub(crate) struct Ledger {
     actor: ActorRef,
     turn: TurnId,
     closed: bool,
+    /// What of a budget the turn holds. It settles itself when it is dropped.
+    reservation: Option<Reservation>,
 }
 
 impl Ledger {
     pub(crate) fn of(gate: Arc<Gate>, turn: &Turn<Opened>) -> Self {
         let scope = turn.scope();
         let (community, actor) = (scope.community(), scope.actor().into());
-        Self { gate, community, actor, turn: turn.id(), closed: false }
+        Self { gate, community, actor, turn: turn.id(), closed: false, reservation: None }
+    }
+
+    /// Takes over what was reserved for the turn.
+    pub(crate) fn hold(&mut self, reservation: Option<Reservation>) {
+        self.reservation = reservation;
+    }
+
+    /// What the turn holds of a budget.
+    pub(crate) fn reservation(&mut self) -> Option<&mut Reservation> {
+        self.reservation.as_mut()
     }
 
     /// Records how the turn ended. Until this has returned, the last frame must not leave.
     pub(crate) async fn close(mut self, outcome: Outcome, usage: Option<Usage>) -> Result<(), Refusal> {
         // A caller who leaves during the write changes nothing: the record is on its way with the true outcome.
         self.closed = true;
+        if let Some(reservation) = self.reservation.take() {
+            let told = usage.map(|usage| usage.prompt_tokens.saturating_add(usage.completion_tokens));
+            reservation.settle(told);
+        }
         let own = Arc::clone(&self.gate);
         let _timer = own.time(Phase::Close);
         let (gate, record) = (Arc::clone(&self.gate), self.record(outcome, usage));

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use portcullis_audit::{Outcome, Usage};
 use portcullis_core::{Action, ConversationId, DocumentId, Scope};
-use portcullis_guard::{Code, Gate, Grounded, Opened, Phase, Refusal, Screened, Turn, pipeline};
+use portcullis_guard::{
+    Code, Comes, Gate, Grounded, Opened, Phase, Refusal, Reservation, Screened, Suspicion, Turn, pipeline,
+};
 use portcullis_model::{
     AnswerMessage, AnswerRole, ChatRequest, Choice, ChunkStream, Completion, FinishReason, Message, Model,
 };
@@ -131,6 +133,7 @@ impl Service {
         conversation: Option<ConversationId>,
     ) -> Result<Answered, Refusal> {
         let parts = &self.parts;
+        let tells_usage = request.include_usage;
         let asked = parts.gate.clock().monotonic();
         let context =
             if turn.scope().may(Action::OwnRequest) { ContextOf::Caller } else { ContextOf::Community };
@@ -155,15 +158,16 @@ impl Service {
             }
             ContextOf::Caller => (Vec::new(), Known::default()),
         };
+        let turn = pipeline::ground(&parts.gate, turn, passages).await?;
         let Prepared { mut exit, canary, pace } = match context {
             ContextOf::Community => {
                 let (scope, question) = (turn.scope(), turn.question());
-                self.leaving.ours(&parts.stores, scope, question, &passages, &known).await?
+                self.leaving.ours(&parts.stores, scope, question, turn.passages(), &known).await?
             }
             ContextOf::Caller => self.leaving.callers(&request),
         };
-        let turn = pipeline::ground(turn, passages);
-        let (turn, ledger) = open(&parts.gate, turn).await?;
+        let pace = if turn.suspicion() == Suspicion::Some { Pace::Whole } else { pace };
+        let (turn, mut ledger) = open(&parts.gate, turn).await?;
         let mut sources: Vec<_> = turn.passages().iter().map(|passage| passage.document).collect();
         sources.sort_unstable();
         sources.dedup();
@@ -182,11 +186,17 @@ impl Service {
                     self.put_in_context(&turn, &mut request, known, canary.word());
                 }
                 request.cap_tokens(parts.settings.max_tokens);
-                tokio::select! {
-                    // Who waits for a place, or for a model that thinks, may lose access meanwhile.
-                    biased;
-                    refusal = watch().ends(&parts.gate, &turn) => Err(refusal),
-                    asked = self.put_to(&**model, &request, pace, turn.scope()) => asked,
+                match self.reserve(&turn, &mut request).await {
+                    Err(refusal) => Err(refusal),
+                    Ok(reservation) => {
+                        ledger.hold(reservation);
+                        tokio::select! {
+                            // Who waits for a place, or for a model that thinks, may lose access meanwhile.
+                            biased;
+                            refusal = watch().ends(&parts.gate, &turn) => Err(refusal),
+                            asked = self.put_to(&**model, &request, pace, turn.scope(), &mut ledger) => asked,
+                        }
+                    }
                 }
             }
         };
@@ -233,6 +243,7 @@ impl Service {
                     chunks,
                     place,
                     asked,
+                    tells_usage,
                     watch: watch(),
                 };
                 Ok(answered(Answer::Stream(Frames::live(live))))
@@ -269,19 +280,40 @@ impl Service {
         request.messages.extend(asked);
     }
 
+    /// Reserves what the answer may cost. Where there is a budget the upstream is asked to tell what it used.
+    async fn reserve(
+        &self,
+        turn: &Turn<Opened>,
+        request: &mut ChatRequest,
+    ) -> Result<Option<Reservation>, Refusal> {
+        let gate = &self.parts.gate;
+        if !gate.has_budgets(turn.scope()) {
+            return Ok(None);
+        }
+        request.include_usage = true;
+        let answers = request.n.unwrap_or(1).max(1);
+        let answer = request.token_limit().unwrap_or(self.parts.settings.max_tokens).saturating_mul(answers);
+        Reservation::make(gate, turn.scope(), request.to_json().len(), answer).await
+    }
+
     async fn put_to(
         &self,
         model: &dyn Model,
         request: &ChatRequest,
         pace: Pace,
         scope: &Scope,
+        ledger: &mut Ledger,
     ) -> Result<Asked, Refusal> {
         let gate = &self.parts.gate;
         let place = {
             let _timer = gate.time(Phase::Queue);
             self.parts.places.take(scope).await?
         };
-        if request.stream && pace == Pace::Streams {
+        let comes = if request.stream && pace == Pace::Streams { Comes::InPieces } else { Comes::Whole };
+        if let Some(reservation) = ledger.reservation() {
+            reservation.begin(comes);
+        }
+        if comes == Comes::InPieces {
             let asked = gate.clock().monotonic();
             let chunks = model.stream(request).await.map_err(|error| refused(&error))?;
             Ok(Asked::Stream { chunks, place, asked })
@@ -289,6 +321,10 @@ impl Service {
             let _timer = gate.time(Phase::Ask);
             let completion = model.complete(request).await.map_err(|error| refused(&error))?;
             let usage = completion.usage.as_ref().map(recorded);
+            if let Some(reservation) = ledger.reservation() {
+                reservation
+                    .produced(completion.choices.iter().map(|choice| choice.message.text_bytes()).sum());
+            }
             Ok(Asked::Whole(completion, usage))
         }
     }

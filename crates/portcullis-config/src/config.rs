@@ -16,9 +16,11 @@ use crate::issuers::{self, Issuer};
 use crate::keys::{self, Key};
 use crate::mail::{self, Mail};
 use crate::network::Cidr;
+use crate::rates::{self, Tiers, Windows};
 use crate::release::{self, Release};
 use crate::resolve::Resolved;
 use crate::rules;
+use crate::screen::{self, Screen};
 use crate::secrets::{NamedSecret, NamedSecrets, SecretRef, Secrets, Use};
 use crate::shape::{Fault, Shape};
 use crate::text::{Name, SystemText};
@@ -45,6 +47,8 @@ pub struct Config {
     pub model: Option<Model>,
     /// What may leave in an answer.
     pub release: Release,
+    /// What is done about attempts to instruct the model.
+    pub screen: Screen,
     /// The host applications whose tokens are accepted, in the order of the file.
     pub issuers: Vec<Issuer>,
     /// How mail is sent; without it nobody can sign in by mail.
@@ -53,6 +57,8 @@ pub struct Config {
     pub sign_in: SignIn,
     /// How much one caller may use.
     pub limits: Limits,
+    /// How much a whole community may use.
+    pub tiers: Tiers,
     /// The audit journal.
     pub audit: Audit,
     /// The program's own log.
@@ -164,12 +170,22 @@ pub struct SignIn {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Requests a minute with one credential.
-    pub per_key_per_minute: NonZeroU32,
-    /// Requests a minute from one client address.
-    pub per_address_per_minute: NonZeroU32,
+    /// Requests of one member, or of one key that acts for none.
+    pub per_key: Windows,
+    /// Requests in one session, or with one key of a member.
+    pub per_session: Windows,
+    /// Requests from one client address.
+    pub per_address: Windows,
     /// Requests a minute from one client address without a valid credential.
     pub unauthenticated_per_address_per_minute: NonZeroU32,
+    /// Tokens that the model may use for one member, or for one key that acts for none, in a day.
+    pub tokens_per_member_per_day: Option<NonZeroU32>,
+    /// Tokens that the model may use for a whole community in a day.
+    pub tokens_per_community_per_day: Option<NonZeroU32>,
+    /// The most memory that counters take, in bytes.
+    pub memory_bytes: usize,
+    /// How many instances serve the same communities.
+    pub instances: NonZeroU32,
     /// The largest request body, in bytes.
     pub body_bytes: usize,
     /// How long a request body may take, if it does not come fast enough for longer.
@@ -324,8 +340,10 @@ pub(crate) fn build(
     let proxies = all!(Proxies { trusted: r.required(&keys::PROXIES_TRUSTED) });
     let model = model(r);
     let release = release::read(r);
+    let screen = screen::read(r);
     let sign_in = sign_in(r);
     let limits = limits(r);
+    let tiers = rates::tiers(r);
     let audit = all!(Audit {
         checkpoint_records: r.required(&keys::AUDIT_CHECKPOINT_RECORDS),
         checkpoint_interval: r.required(&keys::AUDIT_CHECKPOINT_SECONDS),
@@ -356,10 +374,12 @@ pub(crate) fn build(
         secrets: secrets?,
         model: model?,
         release: release?,
+        screen: screen?,
         issuers: issuers?,
         mail: mail?,
         sign_in: sign_in?,
         limits: limits?,
+        tiers: tiers?,
         audit: audit?,
         log: log?,
         danger: danger?,
@@ -492,10 +512,19 @@ fn sign_in(r: &mut Reader<'_>) -> Option<SignIn> {
 }
 
 fn limits(r: &mut Reader<'_>) -> Option<Limits> {
+    let member = rates::windows(r, [&keys::LIMITS_KEY, &keys::LIMITS_KEY_HOUR, &keys::LIMITS_KEY_DAY]);
     let limits = all!(Limits {
-        per_key_per_minute: r.required(&keys::LIMITS_KEY),
-        per_address_per_minute: r.required(&keys::LIMITS_ADDRESS),
+        per_key: member,
+        per_session: rates::session(r, member),
+        per_address: rates::windows(
+            r,
+            [&keys::LIMITS_ADDRESS, &keys::LIMITS_ADDRESS_HOUR, &keys::LIMITS_ADDRESS_DAY]
+        ),
         unauthenticated_per_address_per_minute: r.required(&keys::LIMITS_UNAUTHENTICATED),
+        tokens_per_member_per_day: r.optional(&keys::LIMITS_TOKENS_MEMBER),
+        tokens_per_community_per_day: r.optional(&keys::LIMITS_TOKENS_COMMUNITY),
+        memory_bytes: r.required(&keys::LIMITS_MEMORY),
+        instances: r.required(&keys::LIMITS_INSTANCES),
         body_bytes: r.required(&keys::LIMITS_BODY),
         body_timeout: r.required(&keys::LIMITS_BODY_TIMEOUT),
         body_bytes_per_second: r.required(&keys::LIMITS_BODY_RATE),

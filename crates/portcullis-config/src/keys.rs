@@ -12,6 +12,7 @@ use crate::diagnostic::Origin;
 use crate::issuers::IssuerAlgorithm;
 use crate::mail::{MailKind, MailSecurity, OneHost, OneMailAddress};
 use crate::release::{Hosts, LeakAction, PersonalKinds, ReleaseMode};
+use crate::screen::ScreenMode;
 use crate::shape::{
     Address, Choice, Count, Days, FilePath, Least, MemberUrl, Millis, Minutes, Names, Networks, OneName,
     Prose, Reference, Seconds, Shape, Size, Slugs, Switch, Url,
@@ -195,6 +196,13 @@ pub(crate) static SECTIONS: &[Section] = &[
         in_example: InExample::Header,
     },
     Section {
+        name: "screen",
+        doc: "Questions and recalled passages that try to instruct the model; docs/screen.md says how they are recognised and how \
+              often that is wrong. `observe` makes a security event of it, `flag` judges the answer as a whole before anything \
+              of it leaves, too, `block` refuses the question and withholds the passage.",
+        in_example: InExample::Header,
+    },
+    Section {
         name: "mail",
         doc: "How mail is sent: through a mail server, or into a folder for trying things out. Without this table nobody can \
               sign in by mail.",
@@ -206,6 +214,11 @@ pub(crate) static SECTIONS: &[Section] = &[
         in_example: InExample::Header,
     },
     Section { name: "limits", doc: "How much one caller may use.", in_example: InExample::Header },
+    Section {
+        name: "tiers",
+        doc: "How much a whole community may use, by its tier.",
+        in_example: InExample::Header,
+    },
     Section {
         name: "audit",
         doc: "The tamper-evident journal of what happened.",
@@ -407,6 +420,34 @@ keys! {
     RELEASE_OWN_LINKS: Choice<LeakAction> = "release.own_request_links", Preset::Text("off"),
         Choice { words: LeakAction::WORDS };
 
+    /// What is done where no list below names the community.
+    SCREEN_MODE: Choice<ScreenMode> = "screen.mode", Preset::Text("block"), Choice { words: ScreenMode::WORDS };
+
+    /// The communities in which nothing is looked at, by short name.
+    SCREEN_OFF: Slugs = "screen.off", Preset::Nothing, Slugs { least: Least::None };
+
+    /// The communities with `observe`.
+    SCREEN_OBSERVE: Slugs = "screen.observe", Preset::Nothing, Slugs { least: Least::None };
+
+    /// The communities with `flag`.
+    SCREEN_FLAG: Slugs = "screen.flag", Preset::Nothing, Slugs { least: Least::None };
+
+    /// The communities with `block`.
+    SCREEN_BLOCK: Slugs = "screen.block", Preset::Nothing, Slugs { least: Least::None };
+
+    /// From which score on a question is suspicious, in thousandths; without this key the threshold of docs/screen.md.
+    /// `portcullis guard tune` finds one for the instance's own members.
+    SCREEN_QUESTION_FLAG: Count = "screen.question_flag", Preset::Unset("500"), Count { max: 1_000 };
+
+    /// From which score on `block` refuses it.
+    SCREEN_QUESTION_BLOCK: Count = "screen.question_block", Preset::Unset("700"), Count { max: 1_000 };
+
+    /// From which score on a passage, or a result of a tool, is suspicious.
+    SCREEN_DOCUMENT_FLAG: Count = "screen.document_flag", Preset::Unset("500"), Count { max: 1_000 };
+
+    /// From which score on `block` withholds it.
+    SCREEN_DOCUMENT_BLOCK: Count = "screen.document_block", Preset::Unset("700"), Count { max: 1_000 };
+
     /// Where mail goes: `smtp` to a mail server, `outbox` into a folder, one file a message. Required in this table.
     MAIL_KIND: Choice<MailKind> = "mail.kind", Preset::Unset("\"smtp\""), Choice { words: MailKind::WORDS };
 
@@ -466,15 +507,54 @@ keys! {
     /// How many links one client address may ask for within an hour.
     SIGN_IN_PER_CLIENT: Count = "sign_in.links_per_client_per_hour", Preset::Number(20), Count { max: 100_000 };
 
-    /// Requests a minute with one API key or session.
+    /// Requests of one member in any rolling minute, with all their sessions and keys; and of one key that acts for no member.
     LIMITS_KEY: Count = "limits.per_key_per_minute", Preset::Number(60), Count { max: 1_000_000 };
 
-    /// Requests a minute from one client address.
+    /// The same in any rolling hour; without this key as many times more as in the tier `standard`.
+    LIMITS_KEY_HOUR: Count = "limits.per_key_per_hour", Preset::Unset("2000"), Count { max: 1_000_000_000 };
+
+    /// The same in any rolling day; without this key as many times more as in the tier `standard`.
+    LIMITS_KEY_DAY: Count = "limits.per_key_per_day", Preset::Unset("20000"), Count { max: 1_000_000_000 };
+
+    /// Requests in one session, or with one key of a member, in any rolling minute; without this key what the member may.
+    LIMITS_SESSION_MINUTE: Count = "limits.per_session_per_minute", Preset::Unset("60"), Count { max: 1_000_000 };
+
+    /// The same in any rolling hour.
+    LIMITS_SESSION_HOUR: Count = "limits.per_session_per_hour", Preset::Unset("2000"), Count { max: 1_000_000_000 };
+
+    /// The same in any rolling day.
+    LIMITS_SESSION_DAY: Count = "limits.per_session_per_day", Preset::Unset("20000"), Count { max: 1_000_000_000 };
+
+    /// Requests from one client address in any rolling minute, IPv6 by its /64. They are counted on arrival, before
+    /// anything is looked up.
     LIMITS_ADDRESS: Count = "limits.per_address_per_minute", Preset::Number(300), Count { max: 1_000_000 };
+
+    /// The same in any rolling hour; without this key as many times more as in the tier `standard`.
+    LIMITS_ADDRESS_HOUR: Count = "limits.per_address_per_hour", Preset::Unset("10000"), Count { max: 1_000_000_000 };
+
+    /// The same in any rolling day; without this key as many times more as in the tier `standard`.
+    LIMITS_ADDRESS_DAY: Count = "limits.per_address_per_day", Preset::Unset("100000"), Count { max: 1_000_000_000 };
 
     /// Requests a minute from one client address without a valid credential.
     LIMITS_UNAUTHENTICATED: Count = "limits.unauthenticated_per_address_per_minute", Preset::Number(60),
         Count { max: 1_000_000 };
+
+    /// Tokens that the model may use for one member in any rolling day, question and answer together, whatever the member's
+    /// role; and for one key that acts for no member. They are reserved before the model is asked, at most
+    /// `model.max_tokens` for the answer, and settled by what the upstream says it used. Without this key there is no budget.
+    LIMITS_TOKENS_MEMBER: Count = "limits.tokens_per_member_per_day", Preset::Unset("200000"),
+        Count { max: 4_000_000_000 };
+
+    /// The same for a whole community.
+    LIMITS_TOKENS_COMMUNITY: Count = "limits.tokens_per_community_per_day", Preset::Unset("5000000"),
+        Count { max: 4_000_000_000 };
+
+    /// The most memory that the counters of limits take, in bytes. Half of it is for members, keys, sessions and communities.
+    /// When it is full, strangers share the counter of their network, and nobody who is counted is forgotten.
+    LIMITS_MEMORY: Size = "limits.memory_bytes", Preset::Number(67_108_864), Size { min: 1_048_576, max: u32::MAX };
+
+    /// How many instances serve the same communities. Without counters that they share, each admits its part of every limit.
+    LIMITS_INSTANCES: Count = "limits.instances", Preset::Number(1), Count { max: 1_000 };
 
     /// The largest request body, in bytes.
     LIMITS_BODY: Size = "limits.body_bytes", Preset::Number(1_048_576), Size { min: 1_024, max: 67_108_864 };
@@ -515,6 +595,51 @@ keys! {
 
     /// How long they are remembered.
     LIMITS_IDEMPOTENCY_TTL: Seconds = "limits.idempotency_ttl_s", Preset::Number(86_400), Seconds { min: 1, max: 7 * 86_400 };
+
+    /// Requests of a community of the tier `standard` in any rolling minute, all its members and keys together. What is done
+    /// to manage the community does not count.
+    TIERS_STANDARD_MINUTE: Count = "tiers.standard_per_minute", Preset::Number(60),
+        Count { max: 1_000_000 };
+
+    /// Requests of a community of the tier `standard` in any rolling hour, all its members and keys together. What is done
+    /// to manage the community does not count.
+    TIERS_STANDARD_HOUR: Count = "tiers.standard_per_hour", Preset::Number(2_000),
+        Count { max: 1_000_000_000 };
+
+    /// Requests of a community of the tier `standard` in any rolling day, all its members and keys together. What is done
+    /// to manage the community does not count.
+    TIERS_STANDARD_DAY: Count = "tiers.standard_per_day", Preset::Number(20_000),
+        Count { max: 1_000_000_000 };
+
+    /// Requests of a community of the tier `enhanced` in any rolling minute, all its members and keys together. What is done
+    /// to manage the community does not count.
+    TIERS_ENHANCED_MINUTE: Count = "tiers.enhanced_per_minute", Preset::Number(300),
+        Count { max: 1_000_000 };
+
+    /// Requests of a community of the tier `enhanced` in any rolling hour, all its members and keys together. What is done
+    /// to manage the community does not count.
+    TIERS_ENHANCED_HOUR: Count = "tiers.enhanced_per_hour", Preset::Number(10_000),
+        Count { max: 1_000_000_000 };
+
+    /// Requests of a community of the tier `enhanced` in any rolling day, all its members and keys together. What is done
+    /// to manage the community does not count.
+    TIERS_ENHANCED_DAY: Count = "tiers.enhanced_per_day", Preset::Number(100_000),
+        Count { max: 1_000_000_000 };
+
+    /// Requests of a community of the tier `dedicated` in any rolling minute, all its members and keys together. What is done
+    /// to manage the community does not count.
+    TIERS_DEDICATED_MINUTE: Count = "tiers.dedicated_per_minute", Preset::Number(1_000),
+        Count { max: 1_000_000 };
+
+    /// Requests of a community of the tier `dedicated` in any rolling hour, all its members and keys together. What is done
+    /// to manage the community does not count.
+    TIERS_DEDICATED_HOUR: Count = "tiers.dedicated_per_hour", Preset::Number(50_000),
+        Count { max: 1_000_000_000 };
+
+    /// Requests of a community of the tier `dedicated` in any rolling day, all its members and keys together. What is done
+    /// to manage the community does not count.
+    TIERS_DEDICATED_DAY: Count = "tiers.dedicated_per_day", Preset::Number(500_000),
+        Count { max: 1_000_000_000 };
 
     /// A checkpoint is signed after so many records.
     AUDIT_CHECKPOINT_RECORDS: Count = "audit.checkpoint_records", Preset::Number(1_000), Count { max: 1_000_000 };

@@ -111,6 +111,11 @@ pub enum Action {
 }
 
 impl Action {
+    /// Whether it is done to manage the community, and not for oneself.
+    pub const fn manages(self) -> bool {
+        matches!(KeyAbility::covering(self), KeyAbility::Manage)
+    }
+
     /// Every action, in the order of the printed table.
     pub const ALL: [Self; 18] = [
         Self::Ask,

@@ -4,16 +4,19 @@ use std::sync::Arc;
 
 use portcullis_audit::Journal;
 use portcullis_core::{Clock, RequestId, Scope, SessionId, Tasks};
+use portcullis_limit::{Allowance, CounterStore};
 use portcullis_store::Stores;
 
 use crate::guards::csrf::CsrfKey;
 use crate::guards::identify::{self, Known};
 use crate::jwt::Issuers;
-use crate::limit::{Allowance, Limiter, Limits, Subject};
+use crate::limit::{Applied, Counters, Limits};
 use crate::measures::{Measures, Phase, Timer};
 use crate::refusal::Refusal;
+use crate::screening::{Judged, Quarantined, Screening};
 use crate::security::{Noticed, SecurityEvents};
 use crate::switches::Switches;
+use crate::visit::{Authorised, Visit};
 
 /// What a [`Gate`] is made of.
 #[derive(Debug)]
@@ -32,19 +35,25 @@ pub struct GateParts {
     pub clock: Arc<dyn Clock>,
     /// Where work goes that outlives its request, such as the closing record of a client that has left.
     pub tasks: Tasks,
-    /// The budgets.
+    /// The limits.
     pub limits: Limits,
+    /// Counters that all instances share. Without them each instance admits its part.
+    pub shared: Option<Arc<dyn CounterStore>>,
     /// The models that may be asked for; the first is the default.
     pub models: Vec<String>,
     /// Which guards are on.
     pub switches: Switches,
+    /// What is done about attempts to instruct the model.
+    pub screening: Screening,
 }
 
 /// The gate: one an instance, shared by all requests.
 #[derive(Debug)]
 pub struct Gate {
     pub(crate) parts: GateParts,
-    pub(crate) limiter: Limiter,
+    pub(crate) counters: Counters,
+    pub(crate) judged: Judged,
+    pub(crate) quarantined: Quarantined,
     events: SecurityEvents,
     measures: Measures,
 }
@@ -52,10 +61,17 @@ pub struct Gate {
 impl Gate {
     /// A gate with empty counters.
     pub fn new(parts: GateParts) -> Self {
-        let limiter = Limiter::new(parts.limits.memory);
+        let counters = Counters::new(&parts.limits, parts.shared.clone());
         let events =
             SecurityEvents::new(Arc::clone(&parts.journal), Arc::clone(&parts.clock), parts.tasks.clone());
-        Self { parts, limiter, events, measures: Measures::default() }
+        Self {
+            parts,
+            counters,
+            events,
+            measures: Measures::default(),
+            judged: Judged::default(),
+            quarantined: Quarantined::default(),
+        }
     }
 
     /// The time.
@@ -63,10 +79,33 @@ impl Gate {
         &*self.parts.clock
     }
 
-    /// What is left of the actor's limit now. Asking costs nothing.
-    pub fn allowance(&self, scope: &Scope) -> Allowance {
-        let subject = Subject::Actor(scope.community(), scope.actor());
-        self.limiter.peek(self.clock().monotonic(), subject, self.parts.limits.per_actor)
+    /// The counters of limits.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Everything that the requests of whoever this is are counted against, narrowest first.
+    pub fn applied(&self, visit: &Visit<Authorised>) -> Vec<Applied> {
+        let limits = &self.parts.limits;
+        let (scope, session) = (visit.scope(), visit.session());
+        limits.applied(scope, session, visit.arrival(), self.counters.counted()).collect()
+    }
+
+    /// Where each of these limits, and each token budget, stands now, shortest window first. Asking costs nothing.
+    pub async fn allowances(&self, visit: &Visit<Authorised>) -> Vec<(Applied, Vec<Allowance>)> {
+        let mut told = Vec::new();
+        let budgets = self.parts.limits.budgets(visit.scope());
+        for applied in self.applied(visit).into_iter().chain(budgets) {
+            let now = self.clock().monotonic();
+            let standing = self.counters.standing(now, applied.subject, applied.rates).await;
+            told.push((applied, standing));
+        }
+        told
+    }
+
+    /// Whether what a model uses for whoever this is has a budget.
+    pub fn has_budgets(&self, scope: &Scope) -> bool {
+        self.parts.limits.budgets(scope).next().is_some()
     }
 
     /// The token that our pages of that session send with every write.

@@ -8,6 +8,7 @@ mod host_token;
 pub mod identify;
 pub mod meter;
 pub mod operator;
+pub(crate) mod quarantine;
 pub mod role_action;
 pub mod screen;
 pub mod sign_in;

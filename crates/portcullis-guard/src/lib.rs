@@ -3,6 +3,7 @@
 //! It speaks no HTTP and asks no model. Start with [`pipeline`]: the phases from top to bottom, in the order in which
 //! they run. [`visit`] holds the states that make skipping a phase a compile error.
 
+pub mod budget;
 pub mod credential;
 pub mod gate;
 pub mod guard;
@@ -12,17 +13,24 @@ pub mod limit;
 pub mod measures;
 pub mod pipeline;
 pub mod refusal;
+pub mod screening;
 pub mod security;
 pub mod switches;
 pub mod visit;
 
+pub use budget::{Comes, Reservation};
 pub use credential::{Credentials, Presented};
 pub use gate::{Gate, GateParts};
 pub use guard::{Guard, Ruling};
 pub use guards::csrf::{CsrfKey, Provenance};
-pub use limit::{Allowance, Budget, Limiter, Limits};
+pub use limit::{Applied, Counted, Counters, Limits, Tiers};
 pub use measures::{Measures, Phase};
+pub use portcullis_limit::{
+    Allowance, Bound, Charge, CounterStore, Decision, MemoryCounters, Moment, Rates, Snapshot, Subject,
+    Unavailable, Window,
+};
 pub use refusal::{Code, Refusal};
+pub use screening::{Custom, Mode, Screening, Withheld};
 pub use security::{Asker, Noticed, SecurityEvent, SecurityEvents};
 pub use switches::{Switches, UnknownGuard};
-pub use visit::{Arrival, Authorised, Grounded, Opened, Question, Screened, Turn, Visit};
+pub use visit::{Arrival, Authorised, Grounded, Opened, Question, Screened, Suspicion, Turn, Visit};

@@ -18,13 +18,14 @@ use crate::guards::csrf::Csrf;
 use crate::guards::identify::Known;
 use crate::guards::meter::{PreMeter, RateLimit, count_refused};
 use crate::guards::role_action::RoleAction;
-use crate::guards::screen::{ModelAllowed, RequestOwner};
-use crate::guards::{citation_fence, identify, meter};
+use crate::guards::screen::{AttackPatterns, Injection, ModelAllowed, RequestOwner};
+use crate::guards::{citation_fence, identify, meter, quarantine};
 use crate::measures::Phase;
 use crate::refusal::{Code, Refusal, causes};
 use crate::security::{Asker, Noticed, SecurityEvent};
 use crate::visit::{
-    Arrival, Arrived, Asked, Authorised, Grounded, Identified, Opened, Question, Screened, Turn, Visit,
+    Arrival, Arrived, Asked, Authorised, Grounded, Identified, Opened, Question, Screened, Suspicion, Turn,
+    Visit,
 };
 
 /// Before anything is looked up: cheap, and the only cost that a stranger can cause.
@@ -36,7 +37,7 @@ pub const METER: &[&dyn Guard<Visit<Identified>>] = &[&RateLimit];
 /// May they do what the route does?
 pub const AUTHORISE: &[&dyn Guard<Visit<Identified>>] = &[&RoleAction];
 /// May this be asked? Cheap before dear.
-pub const SCREEN: &[&dyn Guard<Turn<Asked>>] = &[&RequestOwner, &ModelAllowed];
+pub const SCREEN: &[&dyn Guard<Turn<Asked>>] = &[&RequestOwner, &ModelAllowed, &AttackPatterns, &Injection];
 
 /// What happens once a body is there: its name and what it stops.
 const CONFIRM: (&str, &str) = (
@@ -75,10 +76,16 @@ pub fn order(http: &[(&'static str, &'static str)]) -> Vec<Step> {
         .chain(one("confirm", CONFIRM.0, CONFIRM.1))
         .chain(steps("screen", SCREEN))
         .chain(one("recall", "recall-scope", "the scope's spaces are part of the search itself"))
+        .chain(one("recall", quarantine::NAME, quarantine::ABOUT))
         .chain(one(
             "open",
             "audit-open",
             "the journal durably holds that the turn was opened, else nothing is asked",
+        ))
+        .chain(one(
+            "ask",
+            "token-budget",
+            "tokens of a member and a community in any rolling day are reserved before the model is asked, settled after",
         ))
         .chain(one(
             "ask",
@@ -146,20 +153,20 @@ pub async fn admit(gate: &Gate, arrival: Arrival) -> Result<Visit<Authorised>, R
         }
         refusal.by(identify::NAME)
     })?;
-    let mut visit = Visit { arrival: visit.arrival, state: Identified { scope, session, allowance: None } };
+    let mut visit = Visit { arrival: visit.arrival, state: Identified { scope, session, tightest: None } };
     let asker = Asker::identified(&visit.state.scope);
     let known = |refusal: Refusal| refusal.of(asker);
     phase(gate, INTEND, &mut visit).await.map_err(known)?;
     phase(gate, METER, &mut visit).await.map_err(known)?;
     phase(gate, AUTHORISE, &mut visit).await.map_err(known)?;
-    let Identified { scope, session, allowance } = visit.state;
-    Ok(Visit { arrival: visit.arrival, state: Authorised { scope, session, allowance } })
+    let Identified { scope, session, tightest } = visit.state;
+    Ok(Visit { arrival: visit.arrival, state: Authorised { scope, session, tightest } })
 }
 
 /// Who asks and what they may, asked again: a body takes as long as its sender likes, and what is done with it is done under
 /// what holds then. The request was counted when it came, and is not again.
 pub async fn confirm(gate: &Gate, visit: Visit<Authorised>) -> Result<Visit<Authorised>, Refusal> {
-    let Visit { arrival, state: Authorised { scope: before, session: same, allowance } } = visit;
+    let Visit { arrival, state: Authorised { scope: before, session: same, tightest } } = visit;
     let again = identify::identify(gate, &arrival).await.map_err(|refusal| refusal.by(CONFIRM.0))?;
     let Known { scope, session } = again;
     if scope.community() != before.community() || scope.actor() != before.actor() || session != same {
@@ -168,10 +175,10 @@ pub async fn confirm(gate: &Gate, visit: Visit<Authorised>) -> Result<Visit<Auth
         );
     }
     let asker = Asker::identified(&scope);
-    let mut visit = Visit { arrival, state: Identified { scope, session, allowance } };
+    let mut visit = Visit { arrival, state: Identified { scope, session, tightest } };
     phase(gate, AUTHORISE, &mut visit).await.map_err(|refusal| refusal.of(asker))?;
-    let Identified { scope, session, allowance } = visit.state;
-    Ok(Visit { arrival: visit.arrival, state: Authorised { scope, session, allowance } })
+    let Identified { scope, session, tightest } = visit.state;
+    Ok(Visit { arrival: visit.arrival, state: Authorised { scope, session, tightest } })
 }
 
 /// The phase before anybody is known, for the routes that nobody needs to be known for and that cost something: the
@@ -195,7 +202,8 @@ pub async fn screen(
     let _timer = gate.time(Phase::Screen);
     let id = TurnId::new(gate.clock());
     let Visit { arrival, state } = visit;
-    let mut turn = Turn { id, arrival, scope: state.scope, question, state: Asked(()) };
+    let mut turn =
+        Turn { id, arrival, scope: state.scope, question, state: Asked { suspicion: Suspicion::None } };
     if let Err(refusal) = phase(gate, SCREEN, &mut turn).await {
         let event = Event::Refused {
             request: turn.arrival.request,
@@ -205,12 +213,22 @@ pub async fn screen(
         append(gate, &turn, event).await?;
         return Err(refusal.of(Asker::identified(&turn.scope)));
     }
-    Ok(turn.into_state(Screened(())))
+    let suspicion = turn.state.suspicion;
+    Ok(turn.into_state(Screened { suspicion }))
 }
 
-/// Takes in what was recalled for the question.
-pub fn ground(turn: Turn<Screened>, passages: Vec<Passage>) -> Turn<Grounded> {
-    turn.into_state(Grounded { passages })
+/// Takes in what was recalled for the question, and withholds what tries to instruct the model.
+pub async fn ground(
+    gate: &Gate,
+    turn: Turn<Screened>,
+    passages: Vec<Passage>,
+) -> Result<Turn<Grounded>, Refusal> {
+    let _timer = gate.time(Phase::Screen);
+    let (passages, withheld, found) = quarantine::quarantine(gate, &turn, passages)
+        .await
+        .map_err(|refusal| refusal.by(quarantine::NAME).of(Asker::identified(&turn.scope)))?;
+    let suspicion = if found == Suspicion::None { turn.state.suspicion } else { found };
+    Ok(turn.into_state(Grounded { passages, withheld, suspicion }))
 }
 
 /// Opens the turn in the journal. Without a durable record no model is asked.
@@ -221,6 +239,7 @@ pub async fn open(gate: &Gate, turn: Turn<Grounded>) -> Result<Turn<Opened>, Ref
         request: turn.arrival.request,
         streaming: turn.question.streaming,
         documents: turn.state.passages.iter().map(|passage| passage.document).collect(),
+        withheld: turn.state.withheld.clone(),
     };
     append(gate, &turn, event).await?;
     let Turn { id, arrival, scope, question, state } = turn;

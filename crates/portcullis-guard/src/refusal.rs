@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use jiff::Timestamp;
+use portcullis_limit::Bound;
 use serde::Serialize;
 
 use crate::security::Asker;
@@ -27,12 +29,16 @@ pub enum Code {
     LastOwner,
     /// A limit was reached.
     RateLimited,
+    /// A token budget is used up.
+    BudgetExhausted,
     /// The request is not one that this endpoint takes.
     InvalidRequest,
     /// A parameter is not known here.
     UnknownParameter,
     /// Only a key with the `own-request` ability may send this.
     OwnRequestOnly,
+    /// The question looks like an attempt to instruct the model against its instructions.
+    QuestionRefused,
     /// The model asked for is not on the list.
     ModelNotFound,
     /// The thing does not exist, or the scope does not reach it.
@@ -67,7 +73,7 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self::CredentialMissing,
         Self::CredentialInvalid,
         Self::CredentialAmbiguous,
@@ -75,9 +81,11 @@ impl Code {
         Self::NotAllowed,
         Self::LastOwner,
         Self::RateLimited,
+        Self::BudgetExhausted,
         Self::InvalidRequest,
         Self::UnknownParameter,
         Self::OwnRequestOnly,
+        Self::QuestionRefused,
         Self::ModelNotFound,
         Self::NotFound,
         Self::BodyTooLarge,
@@ -105,9 +113,11 @@ impl Code {
             Self::NotAllowed => "not_allowed",
             Self::LastOwner => "last_owner",
             Self::RateLimited => "rate_limited",
+            Self::BudgetExhausted => "budget_exhausted",
             Self::InvalidRequest => "invalid_request",
             Self::UnknownParameter => "unknown_parameter",
             Self::OwnRequestOnly => "own_request_only",
+            Self::QuestionRefused => "question_refused",
             Self::ModelNotFound => "model_not_found",
             Self::NotFound => "not_found",
             Self::BodyTooLarge => "body_too_large",
@@ -127,6 +137,15 @@ impl Code {
     }
 }
 
+/// A limit that refused, and until when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stop {
+    /// The limit.
+    pub limit: Bound,
+    /// When what was refused may be admitted.
+    pub resets_at: Option<Timestamp>,
+}
+
 /// A refusal on its way to the caller. It never repeats what the caller sent, beyond the name of a parameter.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {detail}", code.name())]
@@ -136,9 +155,11 @@ pub struct Refusal {
     /// One sentence that is safe to show to anyone.
     pub detail: Cow<'static, str>,
     /// Which parameter of the request is meant.
-    pub param: Option<String>,
+    pub param: Option<Box<str>>,
     /// How long to wait before trying again.
     pub retry_after: Option<Duration>,
+    /// The limit that was reached, if it was one.
+    pub limit: Option<Box<Stop>>,
     /// The guard that refused, for the audit and the log.
     pub guard: &'static str,
     /// Who was refused, where that is known, for the stream of security events.
@@ -148,12 +169,20 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal with that code and sentence.
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into(), param: None, retry_after: None, guard: "", asker: None }
+        Self {
+            code,
+            detail: detail.into(),
+            param: None,
+            retry_after: None,
+            limit: None,
+            guard: "",
+            asker: None,
+        }
     }
 
     /// Names the parameter that is meant.
     #[must_use]
-    pub fn param(mut self, param: impl Into<String>) -> Self {
+    pub fn param(mut self, param: impl Into<Box<str>>) -> Self {
         self.param = Some(param.into());
         self
     }
@@ -163,6 +192,14 @@ impl Refusal {
     pub fn retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
         self
+    }
+
+    /// Says which limit was reached, and so how long to wait.
+    #[must_use]
+    pub fn limited(self, limit: Bound, now: Timestamp) -> Self {
+        let wait = limit.allowance.resets_in;
+        let resets_at = now.checked_add(wait).ok();
+        Self { limit: Some(Box::new(Stop { limit, resets_at })), ..self.retry_after(wait) }
     }
 
     /// Says who was refused, unless that was said before.

@@ -74,6 +74,8 @@ events! {
     ScriptPattern = "script_pattern",
     /// A recalled passage was withheld from the model.
     PassageQuarantined = "passage_quarantined",
+    /// A recalled passage looks like it instructs the model, and was given to it all the same.
+    PassageSuspicious = "passage_suspicious",
     /// An answer held what must not leave, and was stopped.
     LeakStopped = "leak_stopped",
     /// A call of a tool was refused.
@@ -99,7 +101,8 @@ impl SecurityEvent {
                 _ => Self::RoleRefused,
             },
             Code::OwnRequestOnly => Self::RoleRefused,
-            Code::RateLimited => Self::LimitReached,
+            Code::QuestionRefused => Self::Injection,
+            Code::RateLimited | Code::BudgetExhausted => Self::LimitReached,
             Code::AccessEnded => Self::AccessEnded,
             Code::StoreUnavailable => Self::StoreFailed,
             Code::AuditUnavailable => Self::JournalFailed,

@@ -9,6 +9,8 @@ pub const SWITCHABLE: &[&str] = &[
     "rate-limit",
     "authorise",
     "request-owner",
+    "injection",
+    "quarantine",
     "recall-scope",
     "citation-fence",
     "canary",

@@ -8,11 +8,11 @@
 //!     visit.scope().clone()
 //! }
 //! ```
-//! A question that no guard has screened cannot be opened, and so no model can be asked:
+//! A question that no guard has screened cannot be given passages or opened, and so no model can be asked:
 //! ```compile_fail,E0308
 //! # use portcullis_guard::{Gate, Turn, pipeline, visit::Asked};
 //! async fn unscreened(gate: &Gate, turn: Turn<Asked>) {
-//!     let _ = pipeline::open(gate, pipeline::ground(turn, Vec::new())).await;
+//!     let _ = pipeline::ground(gate, turn, Vec::new()).await;
 //! }
 //! ```
 //! A later state cannot be made by hand:
@@ -27,7 +27,7 @@
 //! # use portcullis_guard::{Authorised, Gate, Question, Refusal, Visit, pipeline};
 //! async fn in_order(gate: &Gate, visit: Visit<Authorised>, question: Question) -> Result<(), Refusal> {
 //!     let screened = pipeline::screen(gate, visit, question).await?;
-//!     pipeline::open(gate, pipeline::ground(screened, Vec::new())).await?;
+//!     pipeline::open(gate, pipeline::ground(gate, screened, Vec::new()).await?).await?;
 //!     Ok(())
 //! }
 //! ```
@@ -35,12 +35,12 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use portcullis_core::{Action, RequestId, Scope, SessionId, TurnId};
+use portcullis_core::{Action, DocumentId, RequestId, Scope, SessionId, TurnId};
+use portcullis_limit::Bound;
 use portcullis_store::Passage;
 
 use crate::credential::Credentials;
 use crate::guards::csrf::Provenance;
-use crate::limit::Allowance;
 
 /// What is known of a request before anything was decided.
 #[derive(Debug)]
@@ -76,7 +76,7 @@ pub struct Arrived(pub(crate) ());
 pub struct Identified {
     pub(crate) scope: Scope,
     pub(crate) session: Option<SessionId>,
-    pub(crate) allowance: Option<Allowance>,
+    pub(crate) tightest: Option<Bound>,
 }
 
 /// It is known who asks, they are within their limits, and they may do what the route does.
@@ -84,7 +84,7 @@ pub struct Identified {
 pub struct Authorised {
     pub(crate) scope: Scope,
     pub(crate) session: Option<SessionId>,
-    pub(crate) allowance: Option<Allowance>,
+    pub(crate) tightest: Option<Bound>,
 }
 
 impl<S> Visit<S> {
@@ -110,9 +110,9 @@ impl Visit<Authorised> {
         self.state.session
     }
 
-    /// What is left of the tightest limit, for the response's headers.
-    pub fn allowance(&self) -> Option<&Allowance> {
-        self.state.allowance.as_ref()
+    /// The tightest limit as it stood when the request was counted, for the response's headers.
+    pub fn tightest(&self) -> Option<&Bound> {
+        self.state.tightest.as_ref()
     }
 
     /// What a later check of the same credential needs.
@@ -132,6 +132,10 @@ pub struct Question {
     pub owner_only: Option<String>,
     /// The last thing the person said: what recall searches for.
     pub text: String,
+    /// Everything that came with it as the person's words, this question last.
+    pub said: Vec<String>,
+    /// What tools have returned, in a request that its caller owns.
+    pub returned: Vec<String>,
 }
 
 /// One question and its answer, in state `S`.
@@ -144,18 +148,34 @@ pub struct Turn<S> {
     pub(crate) state: S,
 }
 
+/// Whether something about a turn was suspicious and was let through all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Suspicion {
+    /// Nothing was.
+    #[default]
+    None,
+    /// The question, or a passage: the answer is judged as a whole before anything of it leaves.
+    Some,
+}
+
 /// The question was taken in and not judged yet.
 #[derive(Debug)]
-pub struct Asked(pub(crate) ());
+pub struct Asked {
+    pub(crate) suspicion: Suspicion,
+}
 
 /// Every guard on questions has allowed it.
 #[derive(Debug)]
-pub struct Screened(pub(crate) ());
+pub struct Screened {
+    pub(crate) suspicion: Suspicion,
+}
 
 /// What was recalled for it was judged.
 #[derive(Debug)]
 pub struct Grounded {
     pub(crate) passages: Vec<Passage>,
+    pub(crate) withheld: Vec<DocumentId>,
+    pub(crate) suspicion: Suspicion,
 }
 
 /// The journal durably holds that it was opened, so a model may be asked.
@@ -192,6 +212,18 @@ impl<S> Turn<S> {
 
     pub(crate) fn into_state<T>(self, state: T) -> Turn<T> {
         Turn { id: self.id, arrival: self.arrival, scope: self.scope, question: self.question, state }
+    }
+}
+
+impl Turn<Grounded> {
+    /// What the model may be shown: passages that the scope reaches, judged.
+    pub fn passages(&self) -> &[Passage] {
+        &self.state.passages
+    }
+
+    /// Whether something about the turn is suspicious.
+    pub fn suspicion(&self) -> Suspicion {
+        self.state.suspicion
     }
 }
 

@@ -16,6 +16,7 @@ use portcullis_guard::{Arrival, Asker, Code, Credentials, Provenance, Refusal, p
 use tokio::time::Instant;
 
 use crate::app::App;
+use crate::limits::LimitHeaders;
 use crate::problem::{Problem, Shape};
 use crate::routes::{Access, Answer, Call, Handler, OpenCall, PublicCall, ROUTES, Route, sign_in};
 use crate::stack::{Context, stack};
@@ -146,7 +147,7 @@ async fn admitted(
     // The guards come before the body: a stranger's upload is not read.
     let visit = pipeline::admit(app.gate(), arrival).await?;
     let asker = Asker::authorised(visit.scope(), action);
-    let allowance = visit.allowance().copied();
+    let limits = LimitHeaders::of(app.gate(), &visit);
     let path = path.iter().map(|(_, value)| value.to_owned()).collect();
     let query = head.uri.query().unwrap_or_default().to_owned();
     let (visit, body) = if body.is_end_stream() {
@@ -158,9 +159,7 @@ async fn admitted(
     };
     let answer = handler(Call { app, visit, path, query, headers: head.headers, body }).await;
     let mut response = answer.map_err(|refusal| refusal.of(asker))?;
-    if let Some(allowance) = allowance {
-        crate::stack::limit_headers(&allowance, &mut response);
-    }
+    limits.write(&mut response);
     Ok(response)
 }
 

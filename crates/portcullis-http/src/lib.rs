@@ -10,6 +10,7 @@ pub mod cookies;
 mod crowd;
 mod dispatch;
 pub mod idempotency;
+mod limits;
 pub mod openapi;
 pub mod operator;
 mod patience;

@@ -46,8 +46,10 @@ pub const fn status(code: Code) -> (StatusCode, &'static str) {
         Code::ForeignPage => (StatusCode::FORBIDDEN, "The change came from elsewhere"),
         Code::NotAllowed => (StatusCode::FORBIDDEN, "Not allowed"),
         Code::OwnRequestOnly => (StatusCode::FORBIDDEN, "Not allowed with this credential"),
+        Code::QuestionRefused => (StatusCode::FORBIDDEN, "The question was not asked"),
         Code::LastOwner => (StatusCode::CONFLICT, "The last owner stays"),
         Code::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "Too many requests"),
+        Code::BudgetExhausted => (StatusCode::TOO_MANY_REQUESTS, "The token budget is used up"),
         Code::InvalidRequest => (StatusCode::BAD_REQUEST, "The request is not valid"),
         Code::UnknownParameter => (StatusCode::BAD_REQUEST, "A parameter is not known"),
         Code::ModelNotFound => (StatusCode::NOT_FOUND, "The model is not offered"),
@@ -72,6 +74,10 @@ pub const fn status(code: Code) -> (StatusCode, &'static str) {
 
 /// The `type` that OpenAI clients expect beside a status.
 const fn openai_type(code: Code) -> &'static str {
+    if matches!(code, Code::BudgetExhausted) {
+        // What clients do not retry by themselves.
+        return "insufficient_quota";
+    }
     match status(code).0 {
         StatusCode::UNAUTHORIZED => "authentication_error",
         StatusCode::FORBIDDEN => "permission_error",
@@ -95,13 +101,20 @@ impl Problem {
     pub fn body(&self) -> Value {
         let refusal = &self.refusal;
         let (status, title) = status(refusal.code);
+        let resets_at = refusal.limit.as_ref().and_then(|limit| limit.resets_at).map(|at| at.to_string());
         match self.shape {
-            Shape::OpenAi => json!({ "error": {
-                "message": refusal.detail,
-                "type": openai_type(refusal.code),
-                "param": refusal.param,
-                "code": refusal.code.name(),
-            }}),
+            Shape::OpenAi => {
+                let mut error = json!({
+                    "message": refusal.detail,
+                    "type": openai_type(refusal.code),
+                    "param": refusal.param,
+                    "code": refusal.code.name(),
+                });
+                if let (Some(resets_at), Some(object)) = (resets_at, error.as_object_mut()) {
+                    object.insert("resets_at".to_owned(), json!(resets_at));
+                }
+                json!({ "error": error })
+            }
             Shape::Problem | Shape::Page => {
                 let mut body = json!({
                     "type": format!("urn:portcullis:error:{}", refusal.code.name()),
@@ -111,6 +124,9 @@ impl Problem {
                     "code": refusal.code.name(),
                 });
                 if let Some(object) = body.as_object_mut() {
+                    if let Some(resets_at) = resets_at {
+                        object.insert("resets_at".to_owned(), json!(resets_at));
+                    }
                     if let Some(param) = &refusal.param {
                         object.insert("param".to_owned(), json!(param));
                     }
@@ -153,6 +169,9 @@ impl IntoResponse for Problem {
             Shape::OpenAi => content("application/json", self.body().to_string()),
             Shape::Page => html(status, &self.page()),
         };
+        if let Some(limit) = &self.refusal.limit {
+            crate::limits::left(&limit.limit, &mut response);
+        }
         let headers = response.headers_mut();
         if let Some(wait) = self.refusal.retry_after {
             // Whole seconds, rounded up: a client that waits so long is not refused for the same reason again.

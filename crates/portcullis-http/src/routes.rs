@@ -284,6 +284,8 @@ pub const ROUTES: &[Route] = &[
         .takes(r#"{"slug":"workshops","name":"Workshops","access":"members"}"#),
     closed!("change-space": PATCH "/admin/spaces/{space}" needs WriteSpaces, admin::spaces::update,
         "Change what opens a space").takes(r#"{"access":"staff"}"#),
+    closed!("quarantine": GET "/admin/quarantine" needs ReadSpaces, admin::quarantine::list,
+        "Documents with passages that were withheld from the model since the start, the last first"),
     closed!("plans": GET "/admin/plans" needs ReadSpaces, admin::spaces::plans, "The plans there are"),
     closed!("add-plan": POST "/admin/plans" needs WriteSpaces, admin::spaces::add_plan, "Make a plan")
         .takes(r#"{"slug":"gold","name":"Gold"}"#),

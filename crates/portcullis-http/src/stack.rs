@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use http::{HeaderName, HeaderValue, header};
 use portcullis_core::RequestId;
-use portcullis_guard::{Allowance, Code, Refusal};
+use portcullis_guard::{Code, Refusal};
 
 use crate::app::App;
 use crate::cookies::Cookies;
@@ -139,19 +139,5 @@ fn security_headers(app: &App, response: &mut Response<Body>) {
         headers
             .entry(header::STRICT_TRANSPORT_SECURITY)
             .or_insert(HeaderValue::from_static("max-age=63072000; includeSubDomains"));
-    }
-}
-
-/// What is left of the limit, as the IETF draft `draft-ietf-httpapi-ratelimit-headers` words it.
-pub(crate) fn limit_headers(allowance: &Allowance, response: &mut Response) {
-    let window = allowance.window.as_secs();
-    let fields = [
-        ("ratelimit-policy", format!("\"requests\";q={};w={window}", allowance.limit)),
-        ("ratelimit", format!("\"requests\";r={};t={}", allowance.remaining, allowance.resets_in.as_secs())),
-    ];
-    for (name, value) in fields {
-        if let Ok(value) = HeaderValue::from_str(&value) {
-            response.headers_mut().insert(HeaderName::from_static(name), value);
-        }
     }
 }

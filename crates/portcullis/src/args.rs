@@ -76,6 +76,9 @@ pub(crate) enum Command {
         #[arg(value_name = "ADDRESS")]
         to: String,
     },
+    /// The screen of questions and documents: try it, and tune it.
+    #[command(subcommand)]
+    Guard(GuardCommand),
     /// The audit journal.
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -194,6 +197,14 @@ pub(crate) enum CommunityCommand {
     },
     /// List the communities.
     List,
+    /// Put a community into another class of limits. It holds from its next request on.
+    Tier {
+        /// The community, by its short name.
+        slug: String,
+        /// Its class of limits.
+        #[arg(value_name = "standard|enhanced|dedicated")]
+        tier: String,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -415,5 +426,24 @@ pub(crate) enum AuditCommand {
         /// Only this turn's.
         #[arg(long)]
         turn: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum GuardCommand {
+    /// Judge JSON lines {"text", "channel": "question" or "document"} from standard input; one line {"score", "ruling",
+    /// "micros"} for each. Thresholds are those of the configuration file if there is one.
+    Score,
+    /// Find thresholds for this instance from a file of its own harmless messages: one a line, as text or as JSON like
+    /// that of `score`. Nothing of them is kept or shown.
+    Tune {
+        /// The messages.
+        file: PathBuf,
+        /// Of harmless messages, so many in 10,000 may be flagged.
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+        flagged: u32,
+        /// And so many blocked.
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=1_000))]
+        blocked: u32,
     },
 }

@@ -7,6 +7,7 @@ mod config;
 mod demo;
 mod explain;
 mod generate;
+mod guard;
 mod import;
 mod init;
 mod mail;
@@ -41,6 +42,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
         Command::Key(command) => on_runtime(admin::key(config, command)),
         Command::Import(command) => on_runtime(import::run(config, command)),
         Command::Mail { to } => on_runtime(mail::run(config, to)),
+        Command::Guard(command) => guard::run(config, command),
         Command::Audit(command) => on_runtime(audit::run(config, command)),
         Command::Upstream(args) => on_runtime(upstream::run(args)),
         Command::Generate { out } => generate::run(&out),

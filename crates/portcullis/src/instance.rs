@@ -16,7 +16,7 @@ use portcullis_core::{
 use portcullis_guard::guards::operator::OperatorToken;
 use portcullis_guard::jwt::{self, Algorithm, Issuer, IssuerFault, IssuerKey, Issuers, KeyMaterial};
 use portcullis_guard::switches::SWITCHABLE;
-use portcullis_guard::{Budget, CsrfKey, Gate, GateParts, Limits, Switches};
+use portcullis_guard::{CsrfKey, Gate, GateParts, Switches};
 use portcullis_http::{
     App, AppParts, BodyPace, Operator, OperatorParts, ServerLimits, Settings, SignInSettings, TrustedProxies,
 };
@@ -26,7 +26,8 @@ use portcullis_store::{Community, CommunityRef, KeyActor, NewKey, Stores};
 use portcullis_store_sqlite::SqliteStores;
 
 use crate::args::Configured;
-use crate::{mail, release};
+use crate::limits::{self, KeptCounts, Run};
+use crate::{mail, release, screen};
 
 /// How many passages one question is answered from.
 const PASSAGES: usize = 6;
@@ -34,8 +35,6 @@ const PASSAGES: usize = 6;
 const WATCH: Duration = Duration::from_secs(1);
 /// How long a stop waits for running requests.
 pub(crate) const DRAIN: Duration = Duration::from_secs(25);
-/// The most memory that rate-limit counters take.
-const LIMITER_MEMORY: usize = 64 << 20;
 
 /// Reads and judges the configuration. Every problem is shown at once.
 pub(crate) fn configuration(configured: &Configured) -> Result<Config> {
@@ -213,6 +212,7 @@ pub(crate) struct Instance {
     /// What the operator reads, where there is a token for it.
     pub(crate) operator: Option<Arc<Operator>>,
     pub(crate) tasks: Tasks,
+    counts: Arc<KeptCounts>,
 }
 
 impl Instance {
@@ -234,7 +234,6 @@ impl Instance {
             let options = PostmanOptions { life: sign_in.link_life, ..PostmanOptions::default() };
             Arc::new(Postman::start(watched(way), &tasks, options))
         });
-        let limits = &config.limits;
         let gate = Arc::new(Gate::new(GateParts {
             stores: kept.stores.clone(),
             issuers: issuers(config)?,
@@ -243,20 +242,18 @@ impl Instance {
             journal: Arc::clone(&kept.journal),
             clock: Arc::clone(&kept.clock),
             tasks: tasks.clone(),
-            limits: Limits {
-                per_actor: Budget::per_minute(limits.per_key_per_minute),
-                per_address: Budget::per_minute(limits.per_address_per_minute),
-                refused_per_address: Budget::per_minute(limits.unauthenticated_per_address_per_minute),
-                links_per_address: Budget::per_hour(sign_in.links_per_address_per_hour),
-                links_per_client: Budget::per_hour(sign_in.links_per_client_per_hour),
-                memory: LIMITER_MEMORY,
-            },
+            limits: limits::of(config),
+            shared: None,
             models: match &config.model {
                 Some(model) => models(model),
                 None => vec!["extracts".to_owned()],
             },
             switches: switches(config)?,
+            screening: screen::settings(config),
         }));
+        let counts = Arc::new(KeptCounts::new(&config.data_dir, config.secrets.encryption_key.expose()));
+        counts.restore(&gate)?;
+        tasks.spawn(Arc::clone(&counts).watch(Arc::clone(&gate)));
         let chat = Service::new(ServiceParts {
             gate: Arc::clone(&gate),
             stores: kept.stores.clone(),
@@ -272,7 +269,7 @@ impl Instance {
                 passages: PASSAGES,
                 watch: WATCH,
                 release: release::settings(config),
-                longest: limits.request_timeout,
+                longest: config.limits.request_timeout,
             },
         });
         let app = App::new(AppParts {
@@ -283,15 +280,15 @@ impl Instance {
             settings: Settings {
                 proxies: proxies(config),
                 origin: config.public_url.url().origin(),
-                body_bytes: limits.body_bytes,
+                body_bytes: config.limits.body_bytes,
                 body: BodyPace {
-                    timeout: limits.body_timeout,
-                    bytes_per_second: limits.body_bytes_per_second,
+                    timeout: config.limits.body_timeout,
+                    bytes_per_second: config.limits.body_bytes_per_second,
                 },
-                request_timeout: limits.request_timeout,
-                idempotency_entries: limits.idempotency_entries.get() as usize,
-                idempotency_bytes: limits.idempotency_bytes,
-                idempotency_ttl: limits.idempotency_ttl,
+                request_timeout: config.limits.request_timeout,
+                idempotency_entries: config.limits.idempotency_entries.get() as usize,
+                idempotency_bytes: config.limits.idempotency_bytes,
+                idempotency_ttl: config.limits.idempotency_ttl,
                 sign_in: SignInSettings {
                     link_life: sign_in.link_life,
                     session_life: sign_in.session_life,
@@ -307,7 +304,7 @@ impl Instance {
                 version: env!("CARGO_PKG_VERSION"),
             })
         });
-        Ok(Self { kept, app, operator, tasks })
+        Ok(Self { kept, app, operator, tasks, counts })
     }
 
     /// The bounds of its connections.
@@ -324,13 +321,17 @@ impl Instance {
 
     /// Stops in order: requests end, then everything is made durable.
     pub(crate) async fn close(self) -> Result<()> {
-        let Self { kept, app, operator, tasks } = self;
+        let Self { kept, app, operator, tasks, counts } = self;
         let left = tasks.close(DRAIN + Duration::from_secs(5)).await;
         if left > 0 {
             tracing::warn!(left, "tasks were still running when the time to stop was over");
         }
+        // Nothing is counted any more, so this holds all of it.
+        let counted = Arc::clone(&app);
+        let counts = tokio::task::spawn_blocking(move || counts.keep(counted.gate(), Run::Ends)).await;
         drop((app, operator));
-        kept.close().await
+        kept.close().await?;
+        counts?.context("the counts of limits could not be kept")
     }
 }
 

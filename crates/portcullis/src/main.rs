@@ -7,9 +7,11 @@ mod args;
 mod cmd;
 mod descriptors;
 mod instance;
+mod limits;
 mod mail;
 mod out;
 mod release;
+mod screen;
 mod tls;
 
 use std::process::ExitCode;

@@ -16,6 +16,13 @@ const LIFTED: &[&str] = &[
     "limits.per_key_per_minute=1000000",
     "limits.per_address_per_minute=1000000",
     "limits.unauthenticated_per_address_per_minute=1000000",
+    "tiers.standard_per_minute=1000000",
+    "tiers.standard_per_hour=1000000000",
+    "tiers.standard_per_day=1000000000",
+    "limits.per_key_per_hour=1000000000",
+    "limits.per_key_per_day=1000000000",
+    "limits.per_address_per_hour=1000000000",
+    "limits.per_address_per_day=1000000000",
     "model.max_concurrent=1024",
     "model.queue=4096",
 ];

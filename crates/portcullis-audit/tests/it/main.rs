@@ -57,6 +57,7 @@ impl Bench {
             request: RequestId::new(&*self.clock),
             streaming: true,
             documents: (0..documents).map(|_| DocumentId::new(&*self.clock)).collect(),
+            withheld: Vec::new(),
         };
         (turn, self.record(community, event))
     }

@@ -532,7 +532,8 @@ fn read_limits(section: &Section<'_, '_>) -> Limits {
     let limits = Limits {
         user_per_minute: section.number("user_per_minute", range.clone()),
         address_per_minute: section.number("address_per_minute", range.clone()),
-        session_per_minute: section.number("session_per_minute", range),
+        session_per_minute: section.number("session_per_minute", range.clone()),
+        community_per_minute: section.number("community_per_minute", range),
         marker: section.text("marker").map(str::to_owned),
     };
     section.finish();

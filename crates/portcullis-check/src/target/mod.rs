@@ -274,6 +274,8 @@ pub struct Limits {
     pub address_per_minute: Option<u32>,
     /// Chat requests of one session or key.
     pub session_per_minute: Option<u32>,
+    /// Requests of a whole community. It is not driven; what is driven stays beneath it.
+    pub community_per_minute: Option<u32>,
     /// Text in a header or in the body by which the gate's own 429 is told from a model provider's.
     pub marker: Option<String>,
 }

@@ -88,6 +88,7 @@ base_url = @URL@
 # user_per_minute = 60
 # address_per_minute = 120
 # session_per_minute = 60
+# community_per_minute = 1000
 # marker = "rate_limited"             # text by which its own 429 is told from a model provider's
 
 # [secrets]

@@ -200,6 +200,7 @@ fn complete_target(address: SocketAddr) -> Target {
         user_per_minute: Some(12),
         address_per_minute: Some(24),
         session_per_minute: Some(10),
+        community_per_minute: None,
         marker: Some("limited".to_owned()),
     };
     target.secrets.jwt = Some(HeldSecret::served(&secret, "the test"));

@@ -19,10 +19,10 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
     let loaded = site.load(&environment, &flags).unwrap();
     let limits = &loaded.config.limits;
     assert_eq!(
-        (limits.per_key_per_minute.get(), limits.max_connections.get(), limits.body_bytes),
+        (limits.per_key.minute.get(), limits.max_connections.get(), limits.body_bytes),
         (30, 20, 2048)
     );
-    assert_eq!(limits.per_address_per_minute.get(), 300);
+    assert_eq!(limits.per_address.minute.get(), 300);
     assert_eq!(loaded.config.proxies.trusted.len(), 2);
     assert_eq!(loaded.config.data_dir, site.path("elsewhere"));
     assert!(loaded.warnings.is_empty());
@@ -91,6 +91,15 @@ fn every_value_is_shown_with_its_origin_and_no_secret() {
     release.own_request_secrets                   = "redact"                           # default
     release.own_request_personal_data             = "off"                              # default
     release.own_request_links                     = "off"                              # default
+    screen.mode                                   = "block"                            # default
+    screen.off                                    = []                                 # default
+    screen.observe                                = []                                 # default
+    screen.flag                                   = []                                 # default
+    screen.block                                  = []                                 # default
+    screen.question_flag                          = (none)                             # not set
+    screen.question_block                         = (none)                             # not set
+    screen.document_flag                          = (none)                             # not set
+    screen.document_block                         = (none)                             # not set
     mail.kind                                     = (none)                             # not set
     mail.from                                     = (none)                             # not set
     mail.from_name                                = (none)                             # not set
@@ -109,8 +118,19 @@ fn every_value_is_shown_with_its_origin_and_no_secret() {
     sign_in.links_per_address_per_hour            = 5                                  # default
     sign_in.links_per_client_per_hour             = 20                                 # default
     limits.per_key_per_minute                     = 60                                 # default
+    limits.per_key_per_hour                       = (none)                             # not set
+    limits.per_key_per_day                        = (none)                             # not set
+    limits.per_session_per_minute                 = (none)                             # not set
+    limits.per_session_per_hour                   = (none)                             # not set
+    limits.per_session_per_day                    = (none)                             # not set
     limits.per_address_per_minute                 = 300                                # default
+    limits.per_address_per_hour                   = (none)                             # not set
+    limits.per_address_per_day                    = (none)                             # not set
     limits.unauthenticated_per_address_per_minute = 60                                 # default
+    limits.tokens_per_member_per_day              = (none)                             # not set
+    limits.tokens_per_community_per_day           = (none)                             # not set
+    limits.memory_bytes                           = 67108864                           # default
+    limits.instances                              = 1                                  # default
     limits.body_bytes                             = 4096                               # flag --set
     limits.body_timeout_ms                        = 10000                              # default
     limits.body_bytes_per_second                  = 4000                               # default
@@ -123,6 +143,15 @@ fn every_value_is_shown_with_its_origin_and_no_secret() {
     limits.idempotency_entries                    = 10000                              # default
     limits.idempotency_bytes                      = 67108864                           # default
     limits.idempotency_ttl_s                      = 86400                              # default
+    tiers.standard_per_minute                     = 60                                 # default
+    tiers.standard_per_hour                       = 2000                               # default
+    tiers.standard_per_day                        = 20000                              # default
+    tiers.enhanced_per_minute                     = 300                                # default
+    tiers.enhanced_per_hour                       = 10000                              # default
+    tiers.enhanced_per_day                        = 100000                             # default
+    tiers.dedicated_per_minute                    = 1000                               # default
+    tiers.dedicated_per_hour                      = 50000                              # default
+    tiers.dedicated_per_day                       = 500000                             # default
     audit.checkpoint_records                      = 1000                               # default
     audit.checkpoint_seconds                      = 60                                 # default
     log.format                                    = "json"                             # default

@@ -17,5 +17,6 @@ mod initialise;
 mod issuers;
 mod layers;
 mod mail;
+mod screen;
 mod secrets;
 mod site;

@@ -3,11 +3,13 @@
 use std::net::IpAddr;
 
 use async_trait::async_trait;
+use portcullis_limit::{Bound, Charge, Network, Rates, Subject};
 
 use crate::gate::Gate;
 use crate::guard::{Guard, Ruling};
-use crate::limit::{Network, Reached, Subject};
+use crate::limit::Reach;
 use crate::refusal::{Code, Refusal};
+use crate::security::{Noticed, SecurityEvent};
 use crate::visit::{Arrived, Identified, Visit};
 
 /// Counts a request against its address before anything is looked up for it.
@@ -36,17 +38,20 @@ pub(crate) fn arrive(gate: &Gate, address: IpAddr) -> Ruling {
     let now = gate.clock().monotonic();
     // Refusals are only read here; a refused credential is counted where it is refused.
     let refused = Subject::Refused(network);
-    let allowance = gate.limiter.peek(now, refused, limits.refused_per_address);
-    if allowance.remaining == 0 {
-        return too_many(&Reached { subject: refused, allowance });
+    for allowance in gate.counters.standing_here(now, refused, limits.refused_per_address) {
+        if allowance.remaining == 0 {
+            return too_many(gate, &Bound { subject: refused, allowance });
+        }
     }
-    match gate.limiter.admit(now, &[(Subject::Address(network), limits.per_address)]) {
+    let minute = Rates { minute: limits.per_address.minute, ..Rates::default() };
+    match gate.counters.admit_here(now, &[Charge::one(Subject::Address(network), minute)]) {
         Ok(_) => Ruling::Allow,
-        Err(reached) => too_many(&reached),
+        Err(reached) => too_many(gate, &reached),
     }
 }
 
-/// Counts a request against the member, or the key, that makes it.
+/// Counts a request against everything that it is of: member or key, session, community, address; minute, hour and day of
+/// each, in one step. A request that one of them refuses is counted against none.
 #[derive(Debug)]
 pub struct RateLimit;
 
@@ -57,18 +62,25 @@ impl Guard<Visit<Identified>> for RateLimit {
     }
 
     fn about(&self) -> &'static str {
-        "requests per member, or per key that acts for no member, in any rolling minute"
+        "requests per member or key, session, community and address in any rolling minute, hour and day, in one step"
     }
 
     async fn judge(&self, gate: &Gate, visit: &mut Visit<Identified>) -> Ruling {
-        let scope = &visit.state.scope;
-        let subject = Subject::Actor(scope.community(), scope.actor());
-        match gate.limiter.admit(gate.clock().monotonic(), &[(subject, gate.parts.limits.per_actor)]) {
-            Ok(allowance) => {
-                visit.state.allowance = allowance;
+        let Identified { scope, session, .. } = &visit.state;
+        let (limits, counters) = (&gate.parts.limits, &gate.counters);
+        let applied = limits.applied(scope, *session, &visit.arrival, counters.counted());
+        let charges: Vec<_> = applied.map(|applied| Charge::one(applied.subject, applied.rates)).collect();
+        let (decision, _, reach) = counters.admit(gate.clock().monotonic(), &charges).await;
+        if reach == Reach::PartOnly {
+            let noticed = Noticed::new(SecurityEvent::StoreFailed, self.name()).by(scope);
+            gate.note(noticed.in_request(visit.arrival.request));
+        }
+        match decision {
+            Ok(tightest) => {
+                visit.state.tightest = tightest;
                 Ruling::Allow
             }
-            Err(reached) => too_many(&reached),
+            Err(reached) => too_many(gate, &reached),
         }
     }
 }
@@ -76,18 +88,24 @@ impl Guard<Visit<Identified>> for RateLimit {
 /// Counts a refused credential against its address.
 pub(crate) fn count_refused(gate: &Gate, visit: &Visit<Arrived>) {
     let subject = Subject::Refused(Network::from(visit.arrival.address));
+    let charge = Charge::one(subject, gate.parts.limits.refused_per_address);
     // At the limit nothing more is counted; the pre-meter refuses from here on.
-    let _ = gate.limiter.admit(gate.clock().monotonic(), &[(subject, gate.parts.limits.refused_per_address)]);
+    let _ = gate.counters.admit_here(gate.clock().monotonic(), &[charge]);
 }
 
-fn too_many(reached: &Reached) -> Ruling {
+fn too_many(gate: &Gate, reached: &Bound) -> Ruling {
     let detail = match reached.subject {
+        Subject::Community(_) => "too many requests in this community",
+        // Tokens are refused where they are reserved.
+        Subject::ActorTokens(..) | Subject::CommunityTokens(_) => "the token budget is used up",
         Subject::Actor(..) => "too many requests with this credential",
-        Subject::Address(_) | Subject::Overflow => "too many requests from this address",
+        Subject::Session(..) => "too many requests in this session",
+        Subject::Key(..) => "too many requests with this key",
+        Subject::Address(_) | Subject::Shared(..) => "too many requests from this address",
         Subject::Refused(_) => "too many refused credentials from this address",
         Subject::Asking(_) | Subject::AskingFor(..) | Subject::Mailed(..) => {
             "too many sign-in links were asked for"
         }
     };
-    Ruling::Refuse(Refusal::new(Code::RateLimited, detail).retry_after(reached.allowance.resets_in))
+    Ruling::Refuse(Refusal::new(Code::RateLimited, detail).limited(*reached, gate.clock().now()))
 }

@@ -2,11 +2,14 @@
 
 use async_trait::async_trait;
 use portcullis_core::Action;
+use portcullis_screen::{Channel, Finding, patterns};
 
 use crate::gate::Gate;
 use crate::guard::{Guard, Ruling};
 use crate::refusal::{Code, Refusal};
-use crate::visit::{Asked, Turn};
+use crate::screening::Mode;
+use crate::security::{Noticed, SecurityEvent};
+use crate::visit::{Asked, Suspicion, Turn};
 
 /// Keeps `system`, `developer`, earlier `assistant` and `tool` turns, tools and `n` above 1 to those who own their
 /// requests.
@@ -59,6 +62,85 @@ impl Guard<Turn<Asked>> for ModelAllowed {
                 Refusal::new(Code::ModelNotFound, "this model is not offered here; see GET /v1/models")
                     .param("model"),
             )
+        }
+    }
+}
+
+/// Tells the operator of messages that look like attacks on a database or on a reader's browser. It stops none of them:
+/// statements are bound and output is encoded, and people ask about both.
+#[derive(Debug)]
+pub struct AttackPatterns;
+
+#[async_trait]
+impl Guard<Turn<Asked>> for AttackPatterns {
+    fn name(&self) -> &'static str {
+        "attack-patterns"
+    }
+
+    fn about(&self) -> &'static str {
+        "messages with injected SQL or script are told to the operator, and stop nothing"
+    }
+
+    async fn judge(&self, gate: &Gate, turn: &mut Turn<Asked>) -> Ruling {
+        let mut found: Vec<_> = turn.question.said.iter().flat_map(|text| patterns::patterns(text)).collect();
+        found.dedup();
+        for pattern in found {
+            let event = match pattern {
+                patterns::Pattern::Sql => SecurityEvent::SqlPattern,
+                patterns::Pattern::Script => SecurityEvent::ScriptPattern,
+            };
+            gate.note(Noticed::new(event, self.name()).by(&turn.scope).in_request(turn.arrival.request));
+        }
+        Ruling::Allow
+    }
+}
+
+/// Stops questions, and results of tools that a caller passes on, which try to instruct the model against its instructions.
+#[derive(Debug)]
+pub struct Injection;
+
+#[async_trait]
+impl Guard<Turn<Asked>> for Injection {
+    fn name(&self) -> &'static str {
+        "injection"
+    }
+
+    fn about(&self) -> &'static str {
+        "questions that try to instruct the model against its instructions are refused"
+    }
+
+    async fn judge(&self, gate: &Gate, turn: &mut Turn<Asked>) -> Ruling {
+        let mode = match gate.mode(turn.scope.community()).await {
+            Ok(Mode::Off) => return Ruling::Allow,
+            Ok(mode) => mode,
+            Err(refusal) => return Ruling::Refuse(refusal),
+        };
+        let question = &turn.question;
+        let said = question.said.iter().map(|text| (text, Channel::Question));
+        let returned = question.returned.iter().map(|text| (text, Channel::Document));
+        let mut worst = Finding::Clear;
+        for (text, channel) in said.chain(returned) {
+            match gate.find(text, channel) {
+                Ok(found) => worst = worst.max(found),
+                Err(refusal) => return Ruling::Refuse(refusal),
+            }
+        }
+        match (worst, mode) {
+            (Finding::Clear, _) | (_, Mode::Off) => Ruling::Allow,
+            // The refusal is the event.
+            (Finding::Block, Mode::Block) => Ruling::Refuse(Refusal::new(
+                Code::QuestionRefused,
+                "this reads like an attempt to change how the assistant works, so it was not put to the model; say what you \
+                 want to know in other words, or ask a moderator",
+            )),
+            (_, mode) => {
+                let noticed = Noticed::new(SecurityEvent::Injection, self.name());
+                gate.note(noticed.by(&turn.scope).in_request(turn.arrival.request));
+                if mode != Mode::Observe {
+                    turn.state.suspicion = Suspicion::Some;
+                }
+                Ruling::Allow
+            }
         }
     }
 }

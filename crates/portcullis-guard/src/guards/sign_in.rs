@@ -8,11 +8,11 @@ use std::num::NonZeroU32;
 
 use portcullis_core::CommunityId;
 use portcullis_core::mail_address::folded;
+use portcullis_limit::{Charge, Network, Rates, Subject};
 use ring::digest;
 
 use crate::gate::Gate;
 use crate::guards::csrf::Provenance;
-use crate::limit::{Budget, Network, Subject};
 use crate::refusal::{Code, Refusal};
 
 /// How many times the limit of one client may be asked for one address by all clients together: enough that a stranger
@@ -20,20 +20,30 @@ use crate::refusal::{Code, Refusal};
 const ALL_CLIENTS: NonZeroU32 = NonZeroU32::MIN.saturating_add(3);
 
 /// Whether a link may be asked for. Members and strangers are counted alike, so that an answer tells nothing.
-pub fn may_ask(gate: &Gate, community: CommunityId, client: IpAddr, email: &str) -> Result<(), Refusal> {
+pub async fn may_ask(
+    gate: &Gate,
+    community: CommunityId,
+    client: IpAddr,
+    email: &str,
+) -> Result<(), Refusal> {
     let network = Network::from(client);
     let mailbox = mailbox(email);
     let (by_client, by_address) = (gate.parts.limits.links_per_client, gate.parts.limits.links_per_address);
-    let all = Budget { requests: by_address.requests.saturating_mul(ALL_CLIENTS), ..by_address };
+    let for_all = |limit: NonZeroU32| limit.saturating_mul(ALL_CLIENTS);
+    let all = Rates {
+        minute: by_address.minute.map(for_all),
+        hour: by_address.hour.map(for_all),
+        day: by_address.day.map(for_all),
+    };
     let counted = [
-        (Subject::Asking(network), by_client),
-        (Subject::AskingFor(community, mailbox, network), by_address),
-        (Subject::Mailed(community, mailbox), all),
+        Charge::one(Subject::Asking(network), by_client),
+        Charge::one(Subject::AskingFor(community, mailbox, network), by_address),
+        Charge::one(Subject::Mailed(community, mailbox), all),
     ];
-    match gate.limiter.admit(gate.clock().monotonic(), &counted) {
+    match gate.counters.admit(gate.clock().monotonic(), &counted).await.0 {
         Ok(_) => Ok(()),
         Err(reached) => Err(Refusal::new(Code::RateLimited, "too many sign-in links were asked for")
-            .retry_after(reached.allowance.resets_in)
+            .limited(reached, gate.clock().now())
             .by("sign-in-limit")),
     }
 }

@@ -3,6 +3,7 @@
 pub(super) mod invitations;
 pub(super) mod keys;
 pub(super) mod members;
+pub(super) mod quarantine;
 pub(super) mod roles;
 pub(super) mod spaces;
 

@@ -46,17 +46,24 @@ pub(super) async fn read(call: Call) -> Result<Response, Refusal> {
     ))
 }
 
-/// What is left, after this very request was counted.
+/// What is left of every limit that the credential's requests are counted against, after this very request was counted.
 pub(super) async fn limits(call: Call) -> Result<Response, Refusal> {
     let gate = call.app.gate();
-    let allowance = gate.allowance(call.visit.scope());
-    let resets = gate.clock().now().checked_add(allowance.resets_in).ok();
-    let limits = json!([{
-        "what": "requests",
-        "window_seconds": allowance.window.as_secs(),
-        "limit": allowance.limit,
-        "remaining": allowance.remaining,
-        "resets_at": resets.map(|at| at.to_string()),
-    }]);
+    let now = gate.clock().now();
+    let mut limits = Vec::new();
+    for (applied, standing) in gate.allowances(&call.visit).await {
+        for allowance in standing {
+            let resets = now.checked_add(allowance.resets_in).ok();
+            limits.push(json!({
+                "what": applied.what(),
+                "of": applied.of(),
+                "window": allowance.window.name(),
+                "window_seconds": allowance.window.length().as_secs(),
+                "limit": allowance.limit,
+                "remaining": allowance.remaining,
+                "resets_at": resets.map(|at| at.to_string()),
+            }));
+        }
+    }
     Ok(json(StatusCode::OK, &json!({ "tier": call.visit.scope().tier().name(), "limits": limits })))
 }

@@ -82,8 +82,7 @@ async fn show_chat(
         }
     };
     let member = reader.member(call).await?;
-    let allowance = gate.allowance(scope);
-    let resets = gate.clock().now().checked_add(allowance.resets_in);
+    let tightest = call.visit.tightest().map(|tightest| tightest.allowance);
     let page = portcullis_pages::chat(&view::Chat {
         frame: reader.frame(call),
         member: &member.name,
@@ -95,10 +94,9 @@ async fn show_chat(
             messages: messages.iter().map(Told::view).collect(),
         }),
         recent: &recent,
-        allowance: resets.ok().map(|resets| view::Allowance {
-            remaining: allowance.remaining.into(),
-            limit: allowance.limit.into(),
-            resets,
+        allowance: tightest.and_then(|left| {
+            let resets = gate.clock().now().checked_add(left.resets_in).ok()?;
+            Some(view::Allowance { remaining: left.remaining.into(), limit: left.limit.into(), resets })
         }),
     });
     Ok(html(StatusCode::OK, &page))

@@ -104,7 +104,7 @@ pub(super) async fn ask(call: OpenCall) -> Result<Response, Refusal> {
     if email.is_empty() || email.len() > LONGEST_FIELD {
         return Ok(again(StatusCode::BAD_REQUEST, SignInProblem::MalformedAddress));
     }
-    if let Err(refusal) = may_ask(app.gate(), community.id, call.client, &email) {
+    if let Err(refusal) = may_ask(app.gate(), community.id, call.client, &email).await {
         let noticed = Noticed::refusal(&refusal).map(|noticed| noticed.in_community(community.id));
         if let Some(noticed) = noticed {
             app.gate().note(noticed.in_request(call.request));

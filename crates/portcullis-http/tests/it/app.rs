@@ -18,7 +18,9 @@ use portcullis_core::{
 };
 use portcullis_egress::Client;
 use portcullis_guard::jwt::Issuers;
-use portcullis_guard::{Budget, CsrfKey, Gate, GateParts, Limits, Switches};
+use portcullis_guard::{
+    CounterStore, CsrfKey, Gate, GateParts, Limits, Mode, Rates, Screening, Switches, Tiers,
+};
 use portcullis_http::{
     App, AppParts, BodyPace, Server, ServerLimits, Settings, SignInSettings, TrustedProxies,
 };
@@ -39,6 +41,13 @@ pub(crate) struct Setup {
     pub(crate) per_actor: u32,
     pub(crate) per_address: u32,
     pub(crate) refused_per_address: u32,
+    /// All windows of a member, a session and an address, where the above is not enough.
+    pub(crate) rates: (Option<Rates>, Option<Rates>, Option<Rates>),
+    pub(crate) tiers: Tiers,
+    /// Tokens a day of a member and of a community.
+    pub(crate) tokens: (Option<u32>, Option<u32>),
+    pub(crate) instances: u32,
+    pub(crate) shared: Option<Arc<dyn CounterStore>>,
     pub(crate) body_bytes: usize,
     pub(crate) request_timeout: Duration,
     pub(crate) body_timeout: Duration,
@@ -54,6 +63,9 @@ pub(crate) struct Setup {
     /// The system text of answers whose context is ours.
     pub(crate) system: String,
     pub(crate) release: Release,
+    /// What is done about attempts to instruct the model: nothing, so that other guards can be tried with them.
+    pub(crate) screening: Screening,
+    pub(crate) switches: Switches,
     /// The communities that strangers may join.
     pub(crate) open: Vec<String>,
     /// Whether the files are to be where syncing costs nothing, if there is such a place.
@@ -77,6 +89,15 @@ impl Default for Setup {
             per_actor: 1_000_000,
             per_address: 1_000_000,
             refused_per_address: 1_000_000,
+            rates: (None, None, None),
+            tiers: Tiers {
+                standard: Rates::default(),
+                enhanced: Rates::default(),
+                dedicated: Rates::default(),
+            },
+            tokens: (None, None),
+            instances: 1,
+            shared: None,
             body_bytes: 64 << 10,
             request_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(10),
@@ -90,6 +111,8 @@ impl Default for Setup {
             links: 1_000,
             system: "SYSTEM-TEXT of the test".to_owned(),
             release: Release::strict(vec!["127.0.0.1".to_owned()]),
+            screening: Screening { mode: Mode::Off, ..Screening::default() },
+            switches: Switches::all_on(),
             open: vec!["two".to_owned()],
             in_memory: false,
             stores: Box::new(|stores| stores),
@@ -192,7 +215,8 @@ impl TestApp {
         let given = (setup.stores)(stores.clone());
         let journal = Arc::new(open_journal(&folder.path().join("audit"), &clock));
         let tasks = Tasks::new();
-        let budget = |requests| Budget::per_minute(NonZeroU32::new(requests).expect("not zero"));
+        let number = |number| NonZeroU32::new(number).expect("not zero");
+        let links = Rates::per_hour(number(setup.links));
         let gate = Arc::new(Gate::new(GateParts {
             stores: given.clone(),
             issuers: setup.issuers,
@@ -202,15 +226,22 @@ impl TestApp {
             clock: Arc::clone(&clock),
             tasks: tasks.clone(),
             limits: Limits {
-                per_actor: budget(setup.per_actor),
-                per_address: budget(setup.per_address),
-                refused_per_address: budget(setup.refused_per_address),
-                links_per_address: Budget::per_hour(NonZeroU32::new(setup.links).expect("not zero")),
-                links_per_client: Budget::per_hour(NonZeroU32::new(setup.links).expect("not zero")),
+                tiers: setup.tiers,
+                per_actor: setup.rates.0.unwrap_or(Rates::per_minute(number(setup.per_actor))),
+                per_session: setup.rates.1.unwrap_or_default(),
+                per_address: setup.rates.2.unwrap_or(Rates::per_minute(number(setup.per_address))),
+                refused_per_address: Rates::per_minute(number(setup.refused_per_address)),
+                links_per_address: links,
+                links_per_client: links,
+                tokens_per_actor: setup.tokens.0.map(number).map(Rates::per_day).unwrap_or_default(),
+                tokens_per_community: setup.tokens.1.map(number).map(Rates::per_day).unwrap_or_default(),
+                instances: number(setup.instances),
                 memory: 1 << 20,
             },
+            shared: setup.shared,
             models: vec!["test-model".to_owned(), "other-model".to_owned()],
-            switches: Switches::all_on(),
+            switches: setup.switches,
+            screening: setup.screening,
         }));
         let mailbox = Arc::new(Mailbox::default());
         let (places, queue) = setup.places;

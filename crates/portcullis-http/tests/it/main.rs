@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod app;
 #[cfg(test)]
+mod budgets;
+#[cfg(test)]
 mod chat;
 #[cfg(test)]
 mod drain;
@@ -14,6 +16,8 @@ mod held;
 mod isolation;
 #[cfg(test)]
 mod leaks;
+#[cfg(test)]
+mod limits;
 #[cfg(test)]
 mod meter;
 #[cfg(test)]
@@ -30,6 +34,8 @@ mod redirect;
 mod retries;
 #[cfg(test)]
 mod routes;
+#[cfg(test)]
+mod screen;
 #[cfg(test)]
 mod sign_in;
 #[cfg(test)]

@@ -11,16 +11,23 @@ mod registry;
 mod shot;
 mod widened;
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use futures_util::StreamExt as _;
+use http::Method;
 use portcullis_config::Environment;
 use portcullis_core::Tasks;
 use portcullis_core::secret::random_bytes;
+use portcullis_store::{Chunk, DocumentText, NewDocument};
 
 use self::dice::Dice;
-use self::ground::Ground;
+use self::ground::{Ground, SLUGS};
 use self::judge::{Tally, after, judge};
+use self::registry::{Audience, Door};
 use self::shot::{Memory, closed, form_to, knock, shot};
 use self::widened::METHODS;
+use crate::app::question_body;
 
 /// Requests of one run, unless `PORTCULLIS_STORM` says how many.
 const REQUESTS: usize = 6_000;
@@ -57,6 +64,8 @@ async fn storm(ground: &mut Ground, seed: u64, requests: usize) -> Result<Tally,
     for turn in 0..requests {
         let told = if dice.chance(4) {
             sign_in(ground, &mut dice, &mut link).await
+        } else if dice.chance(1) {
+            move_away(ground, &mut dice, turn, &mut tally).await
         } else {
             let mut shot = shot(ground, &mut dice, &mut memory);
             let answer = ground.send(shot.request.clone()).await;
@@ -109,6 +118,58 @@ async fn sign_in(ground: &Ground, dice: &mut Dice, kept: &mut Option<Link>) -> R
     Ok(())
 }
 
+/// A question is answered, what the answer rests on is moved to where its asker may not read, and the same request is sent
+/// again with its key: the kept answer is theirs no more.
+async fn move_away(
+    ground: &mut Ground,
+    dice: &mut Dice,
+    turn: usize,
+    tally: &mut Tally,
+) -> Result<(), String> {
+    let place = dice.below(SLUGS.len());
+    let members: Vec<_> = ground.askers.iter().filter(|asker| asker.asks_as_member_of(place)).collect();
+    let asker = (*dice.pick(&members)).clone();
+    let marker = ground.registry.marker(Audience::of(place).door(Door::Closed));
+    let (content, world) = (Arc::clone(&ground.app.stores.content), &ground.worlds[place]);
+    let put = async |space, fingerprint| {
+        let text = format!("The heirloom of day {turn} is {marker}.");
+        let document = NewDocument {
+            space,
+            source: "moving".to_owned(),
+            source_key: turn.to_string(),
+            fingerprint: [fingerprint; 32],
+            title: format!("Heirloom {marker}"),
+            url: None,
+            author: None,
+            written: None,
+            text: DocumentText { chunks: vec![Chunk { heading: String::new(), author: None, text }] },
+            links: Vec::new(),
+        };
+        content.put(&world.operator, vec![document]).await.expect("a document is stored");
+    };
+    let ask = async || {
+        let question = question_body(&format!("what is the heirloom of day {turn}?"), false);
+        let mut request = ground.app.request(Method::POST, "/v1/chat/completions", None);
+        for (name, value) in &asker.headers {
+            request = request.header(*name, value);
+        }
+        let request = request.header("idempotency-key", format!("moved-{turn}"));
+        let body = Bytes::from(question.to_string());
+        ground.send(request.body(body).expect("a request")).await.text().to_lowercase()
+    };
+    put(world.open, 1).await;
+    tally.moved += usize::from(ask().await.contains(&marker));
+    put(ground.closed[place], 2).await;
+    let again = ask().await;
+    let moved = content.source(&world.operator, "moving").await.expect("a source");
+    let moved: Vec<_> = moved.values().map(|entry| entry.document).collect();
+    content.remove(&world.operator, &moved).await.expect("it is removed");
+    if again.contains(&marker) {
+        return Err(format!("a retry by {}: told {marker}, which was moved away", asker.name));
+    }
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_of_another_community_space_or_member_is_in_any_byte() {
     let requests = number("PORTCULLIS_STORM").and_then(|count| count.try_into().ok()).unwrap_or(REQUESTS);
@@ -128,6 +189,7 @@ async fn nothing_of_another_community_space_or_member_is_in_any_byte() {
     let silent: Vec<_> =
         closed().iter().map(|route| route.name).filter(|name| !tally.answered.contains(name)).collect();
     assert!(silent.is_empty(), "these routes answered nobody: {silent:?}");
+    assert!(tally.moved > 0, "no answer rested on what was moved away");
     for method in METHODS {
         let calls = ground.widened.calls(method);
         assert_eq!(calls == 0, NOT_REACHED.contains(method), "{method} was called {calls} times");

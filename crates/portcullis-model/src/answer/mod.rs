@@ -63,6 +63,16 @@ pub struct AnswerMessage {
     pub tool_calls: Vec<ToolCall>,
 }
 
+impl AnswerMessage {
+    /// How many bytes of text the model made for it.
+    pub fn text_bytes(&self) -> usize {
+        let texts = [&self.content, &self.reasoning_content, &self.refusal];
+        let calls =
+            self.tool_calls.iter().map(|call| call.function.name.len() + call.function.arguments.len());
+        texts.into_iter().flatten().map(String::len).chain(calls).sum()
+    }
+}
+
 /// Whose turn an answer is: there is one choice, whatever the upstream writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -143,6 +153,15 @@ pub struct Delta {
     /// More of the calls it makes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tool_calls: Vec<CallDelta>,
+}
+
+impl Delta {
+    /// How many bytes of text the model made for it.
+    pub fn text_bytes(&self) -> usize {
+        let texts = [&self.content, &self.reasoning_content, &self.refusal];
+        let calls = self.tool_calls.iter().flat_map(|call| [&call.function.name, &call.function.arguments]);
+        texts.into_iter().chain(calls).flatten().map(String::len).sum()
+    }
 }
 
 /// A part of a call of a tool.

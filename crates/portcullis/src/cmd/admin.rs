@@ -33,7 +33,7 @@ pub(super) async fn community(config: &Configured, command: CommunityCommand) ->
     let kept = open(config)?;
     match command {
         CommunityCommand::Create { slug, from_file, name, tier, host } => {
-            let tier = Tier::parse(&tier).ok_or_else(|| unknown("tier", &tier, Tier::ALL.map(Tier::name)))?;
+            let tier = tier_of(&tier)?;
             if let Some(slug) = slug {
                 let name = name.unwrap_or_else(|| slug.clone());
                 create_community(&kept, NewCommunity { slug, name, host, tier }).await?;
@@ -48,9 +48,20 @@ pub(super) async fn community(config: &Configured, command: CommunityCommand) ->
                 out::line(format_args!("{slug:<24} {id}  {:<10} {name}", tier.name()));
             }
         }
+        CommunityCommand::Tier { slug, tier } => {
+            let (community, tier) = (kept.community(&slug).await?, tier_of(&tier)?);
+            kept.stores.directory.set_tier(community.id, tier).await?;
+            let change = Change::new("community.tier", vec![community.id.into()]);
+            kept.record_in_full(&community, change.before(community.tier.name()).to(tier.name())).await?;
+            out::line(format_args!("{slug}: {} -> {}", community.tier.name(), tier.name()));
+        }
     }
     kept.close().await?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn tier_of(name: &str) -> Result<Tier> {
+    Tier::parse(name).ok_or_else(|| unknown("tier", name, Tier::ALL.map(Tier::name)))
 }
 
 async fn create_community(kept: &Kept, new: NewCommunity) -> Result<()> {

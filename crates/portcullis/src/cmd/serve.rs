@@ -12,7 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::args::Configured;
 use crate::instance::{self, Instance};
-use crate::{descriptors, out, tls};
+use crate::{descriptors, limits, out, tls};
 
 /// Connections that are only sent elsewhere, each for one short answer.
 const REDIRECT_CONNECTIONS: usize = 1_000;
@@ -27,6 +27,10 @@ pub(super) async fn run(path: &Configured) -> Result<ExitCode> {
     let instance = Instance::open(&config)?;
     for danger in config.dangers() {
         tracing::warn!("{danger}");
+    }
+    if let Some(apart) = limits::apart(config.limits.instances) {
+        tracing::warn!("{apart}");
+        out::note(format_args!("WARNING: {apart}"));
     }
     let serving = start(&instance, &config).await?;
     let scheme = if config.tls.is_some() { "https" } else { "http" };

@@ -126,9 +126,10 @@ impl SelfTarget {
 /// What the configuration promises, and what this product does not have.
 fn promises(target: &mut Target, config: &Config) {
     target.limits = Limits {
-        user_per_minute: Some(config.limits.per_key_per_minute.get()),
-        address_per_minute: Some(config.limits.per_address_per_minute.get()),
+        user_per_minute: Some(config.limits.per_key.minute.get()),
+        address_per_minute: Some(config.limits.per_address.minute.get()),
         session_per_minute: None,
+        community_per_minute: Some(config.tiers.dedicated.minute.get()),
         marker: Some("rate_limited".to_owned()),
     };
     let secrets = &config.secrets;
@@ -209,7 +210,10 @@ fn routes(ground: &Ground) -> Vec<Route> {
         }
         match route.name {
             // Alike for everybody who may read them, in every community.
-            "models" | "limits" | "session" | "sessions" | "roles" | "plans" => probed.shared(),
+            // Nothing is withheld in either community of a run, so both lists are empty.
+            "models" | "limits" | "session" | "sessions" | "roles" | "plans" | "quarantine" => {
+                probed.shared()
+            }
             "search" => probed.body(json!({ "query": QUERY })).reads(),
             "document" => probed.param("document", DOCUMENT),
             "conversation" => probed.param("conversation", "{{conversation}}").only_for(keeper),

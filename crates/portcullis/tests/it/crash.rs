@@ -144,8 +144,19 @@ impl Ground {
     }
 
     async fn serve(&self, layer: Option<&Layer>) -> Serving {
-        let limits =
-            ["--set", "limits.per_key_per_minute=1000000", "--set", "limits.per_address_per_minute=1000000"];
+        let limits = [
+            "limits.per_key_per_minute=1000000",
+            "limits.per_key_per_hour=1000000000",
+            "limits.per_key_per_day=1000000000",
+            "limits.per_address_per_minute=1000000",
+            "limits.per_address_per_hour=1000000000",
+            "limits.per_address_per_day=1000000000",
+            "tiers.standard_per_minute=1000000",
+            "tiers.standard_per_hour=1000000000",
+            "tiers.standard_per_day=1000000000",
+        ]
+        .map(|limit| ["--set", limit])
+        .concat();
         let variables = layer.map(Layer::variables).into_iter().flatten().collect::<Vec<_>>();
         let options = Options::new(AddressPolicy::Any);
         self.program.serve_under(&variables, free_port(), options, "http://127.0.0.1", &limits).await

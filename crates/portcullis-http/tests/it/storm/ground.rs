@@ -32,6 +32,8 @@ pub(super) struct Ground {
     pub(super) widened: Arc<Widened>,
     router: axum::Router,
     pub(super) worlds: Vec<World>,
+    /// The space of each that is closed to all but staff.
+    pub(super) closed: Vec<SpaceId>,
     pub(super) askers: Vec<Asker>,
     pub(super) registry: Registry,
     /// The addresses of each community's members.
@@ -78,6 +80,7 @@ impl Ground {
             widened,
             router,
             worlds: Vec::new(),
+            closed: Vec::new(),
             askers: nobodies(),
             registry: Registry::default(),
             addresses: vec![Vec::new(); SLUGS.len()],
@@ -147,8 +150,17 @@ impl Ground {
         let made = self.app.stores.sessions.invite(&world.operator, invitation).await.expect("an invitation");
         let staff = Audience::of(place).ranked(Role::Admin);
         self.registry.anchor("invitation", &made.to_string(), staff, Role::Member);
-        self.belongings(place, [plain, payer, boss]).await;
+        // Two paid once: what they were told then rests on documents that they may not read any more.
+        for once in [plain, guest] {
+            self.pays(&world, once).await;
+        }
+        self.belongings(place, [plain, payer, guest, boss]).await;
+        for once in [plain, guest] {
+            let members = &self.app.stores.members;
+            members.end_entitlement(&world.operator, once.id, "plus").await.expect("it ends");
+        }
         self.worlds.push(world);
+        self.closed.push(closed);
     }
 
     async fn closed_space(&mut self, world: &World, place: usize) -> SpaceId {
@@ -229,10 +241,6 @@ impl Ground {
         let id = self.app.stores.members.add(&world.operator, new).await.expect("a member").id;
         self.registry.admit(&shown, Some(id));
         self.registry.admit(&address, Some(id));
-        if plus {
-            let entitlement = Entitlement { plan: "plus".to_owned(), until: None };
-            self.app.stores.members.entitle(&world.operator, id, entitlement).await.expect("an entitlement");
-        }
         let listed = Audience::of(place).ranked(Role::Moderator).member(Some(id));
         self.registry.anchor("member", &id.to_string(), listed, role);
         self.addresses[place].push(email.clone());
@@ -241,7 +249,16 @@ impl Ground {
             (false, true) => vec![Door::Open, Door::Paid],
             (false, false) => vec![Door::Open],
         };
-        Somebody { id, email, role, doors }
+        let one = Somebody { id, email, role, doors };
+        if plus {
+            self.pays(world, &one).await;
+        }
+        one
+    }
+
+    async fn pays(&self, world: &World, one: &Somebody) {
+        let entitlement = Entitlement { plan: "plus".to_owned(), until: None };
+        self.app.stores.members.entitle(&world.operator, one.id, entitlement).await.expect("an entitlement");
     }
 
     fn asker(
@@ -380,7 +397,7 @@ impl Ground {
     }
 
     /// A memory and a conversation of their own, each with a marker that is theirs alone.
-    async fn belongings(&mut self, place: usize, people: [&Somebody; 3]) {
+    async fn belongings(&mut self, place: usize, people: [&Somebody; 4]) {
         for one in people {
             let asker =
                 self.askers.iter().find(|asker| asker.member == Some(one.id)).expect("they ask").clone();

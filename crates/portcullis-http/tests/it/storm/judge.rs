@@ -21,6 +21,8 @@ pub(super) struct Tally {
     pub(super) told: usize,
     /// Requests that were refused though the route and the credential were right.
     pub(super) refused: usize,
+    /// Answers that rested on what was moved away afterwards.
+    pub(super) moved: usize,
     /// Routes that answered somebody.
     pub(super) answered: BTreeSet<&'static str>,
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use portcullis_core::{AbilitySet, MemberId, Role};
+use portcullis_core::{AbilitySet, Action, MemberId, Role};
 
 /// The spaces that every community of the storm has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +40,17 @@ pub(super) struct Asker {
     pub(super) email: Option<String>,
     /// Whether it is somebody else each time, whom a host application's token makes a member.
     pub(super) comes_new: bool,
+}
+
+impl Asker {
+    /// Whether they are a member of this community, no staff, who may ask.
+    pub(super) fn asks_as_member_of(&self, community: usize) -> bool {
+        self.works == Works::Always
+            && self.community == community
+            && self.member.is_some()
+            && self.role == Role::Member
+            && self.abilities.covers(Action::Ask)
+    }
 }
 
 /// Who may be told something: people of one community only.

@@ -153,12 +153,16 @@ impl Draft<'_> {
             }
             id.clone_from(self.dice.pick(pool));
         }
-        // Every new sign-in leaves a session that has ended in the pool; only the newest of one's own is there.
-        if kind == "session"
-            && wants_own
-            && let Some(newest) = pool.iter().rev().find(|id| is_own(id))
-        {
-            id.clone_from(newest);
+        let mut own = pool.iter().filter(|id| is_own(id));
+        let telling = match kind {
+            // Every new sign-in leaves a session that has ended in the pool; only the newest is there.
+            "session" => own.next_back(),
+            // The oldest rests on what some may not read any more.
+            "conversation" if self.dice.chance(50) => own.next(),
+            _ => None,
+        };
+        if let (true, Some(telling)) = (wants_own, telling) {
+            id.clone_from(telling);
         }
         if self.dice.chance(12) {
             id = self.anything();

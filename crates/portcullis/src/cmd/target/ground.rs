@@ -141,15 +141,15 @@ async fn invite_nobody(kept: &Kept, community: &Community, scope: &Scope) -> Res
 }
 
 async fn community(kept: &Kept, slug: &str) -> Result<Community> {
+    // Limits are driven from it, one after the other: its own must not be met first.
+    let tier = Tier::Dedicated;
     if let Some(community) = kept.stores.directory.find(CommunityRef::Slug(slug)).await? {
-        return Ok(community);
+        if community.tier != tier {
+            kept.stores.directory.set_tier(community.id, tier).await?;
+        }
+        return Ok(Community { tier, ..community });
     }
-    let new = NewCommunity {
-        slug: slug.to_owned(),
-        name: "For checks only".to_owned(),
-        host: None,
-        tier: Tier::Standard,
-    };
+    let new = NewCommunity { slug: slug.to_owned(), name: "For checks only".to_owned(), host: None, tier };
     let made = kept.stores.directory.create(new).await?;
     kept.record(&made, "community.created", vec![made.id.into()], None).await?;
     Ok(made)

@@ -214,8 +214,7 @@ pub(super) fn admin(ground: &Ground, number: usize) -> String {
 
 /// How many members it takes to reach the limit of one address without any of them reaching their own.
 fn limit_users(config: &Config) -> u32 {
-    let (address, user) =
-        (config.limits.per_address_per_minute.get(), config.limits.per_key_per_minute.get());
+    let (address, user) = (config.limits.per_address.minute.get(), config.limits.per_key.minute.get());
     // A fifth above the limit is sent, and nobody sends more than half of their own.
     (address.saturating_mul(12) / 10).div_ceil((user / 2).max(1)).clamp(1, 50)
 }

@@ -1,0 +1,184 @@
+//! What is done about questions and passages that look like attempts to instruct the model: where it is set, and what was
+//! found in a text.
+//!
+//! The scorer itself is `portcullis-screen`. A score is a judgement and is sometimes wrong, so what it leads to is set for
+//! each community, and nothing else relies on it: scope, tools and release guards hold without it.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use jiff::Timestamp;
+use lru::LruCache;
+use parking_lot::Mutex;
+use portcullis_core::{CommunityId, DocumentId, Scope};
+use portcullis_screen::{Channel, Finding, Screen, Thresholds};
+use portcullis_store::CommunityRef;
+use ring::digest::{SHA256, digest};
+
+use crate::gate::Gate;
+use crate::refusal::Refusal;
+
+/// What is done about what was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// Nothing is looked at.
+    Off,
+    /// It is a security event, and nothing else comes of it.
+    Observe,
+    /// The answer is judged as a whole before anything of it leaves, too.
+    Flag,
+    /// The question is refused, and the passage withheld; what is only suspicious is as with `Flag`.
+    #[default]
+    Block,
+}
+
+/// How questions and passages are screened.
+#[derive(Debug, Clone, Default)]
+pub struct Screening {
+    /// Where nothing else is set.
+    pub mode: Mode,
+    /// Communities with a mode of their own, by short name.
+    pub communities: BTreeMap<String, Mode>,
+    /// For questions, in the place of the thresholds that the weights were calibrated to.
+    pub question: Custom,
+    /// For passages and results of tools.
+    pub document: Custom,
+}
+
+/// Thresholds that somebody set.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Custom {
+    /// From which score on a text is suspicious.
+    pub flag: Option<f32>,
+    /// From which score on a question is refused, or a passage withheld.
+    pub block: Option<f32>,
+}
+
+impl Custom {
+    /// These thresholds where they are set, else those. To block what is not even suspicious is to flag it too.
+    pub fn over(self, defaults: Thresholds) -> Thresholds {
+        let flag = self.flag.unwrap_or(defaults.flag);
+        let block = self.block.unwrap_or_else(|| defaults.block.max(flag));
+        Thresholds { flag: flag.min(block), block }
+    }
+}
+
+/// How often passages of a document were withheld since the start, and when last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Withheld {
+    /// In how many turns.
+    pub times: u64,
+    /// The moment of the last.
+    pub last: Timestamp,
+}
+
+/// What was withheld since the start. The journal holds all of it; this is what moderators are shown without reading it.
+#[derive(Debug)]
+pub(crate) struct Quarantined(Mutex<LruCache<(CommunityId, DocumentId), Withheld>>);
+
+/// How many documents are remembered.
+const REMEMBERED: std::num::NonZeroUsize = std::num::NonZeroUsize::new(4_096).unwrap();
+
+impl Default for Quarantined {
+    fn default() -> Self {
+        Self(Mutex::new(LruCache::new(REMEMBERED)))
+    }
+}
+
+/// Scores of passages that were judged before: content is recalled again and again, and does not change.
+pub(crate) struct Judged(Mutex<LruCache<[u8; 32], f32>>);
+
+/// How many scores are kept, of 36 bytes each and some more for their order.
+const KEPT: std::num::NonZeroUsize = std::num::NonZeroUsize::new(16_384).unwrap();
+
+impl std::fmt::Debug for Judged {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Judged").finish_non_exhaustive()
+    }
+}
+
+impl Default for Judged {
+    fn default() -> Self {
+        Self(Mutex::new(LruCache::new(KEPT)))
+    }
+}
+
+/// The scorer, or a refusal: without it nothing is known to be clear.
+fn scorer() -> Result<&'static Screen, Refusal> {
+    static WARNED: OnceLock<()> = OnceLock::new();
+    Screen::shipped().map_err(|error| {
+        WARNED.get_or_init(|| tracing::error!(%error, "nothing can be screened"));
+        Refusal::new(crate::Code::Internal, "questions cannot be screened, so none is answered")
+    })
+}
+
+impl Gate {
+    /// What is done about findings in that community.
+    pub(crate) async fn mode(&self, community: CommunityId) -> Result<Mode, Refusal> {
+        let screening = &self.parts.screening;
+        if screening.communities.is_empty() {
+            return Ok(screening.mode);
+        }
+        let found = self.parts.stores.directory.find(CommunityRef::Id(community)).await?;
+        let own = found.and_then(|community| screening.communities.get(&community.slug).copied());
+        Ok(own.unwrap_or(screening.mode))
+    }
+
+    /// What a question, or another text that is judged once, looks like.
+    pub(crate) fn find(&self, text: &str, channel: Channel) -> Result<Finding, Refusal> {
+        let screen = scorer()?;
+        Ok(self.thresholds(screen, channel).judge(screen.score(text, channel)))
+    }
+
+    /// What a passage looks like, judged once however often it is recalled.
+    pub(crate) fn find_kept(&self, text: &str) -> Result<Finding, Refusal> {
+        let screen = scorer()?;
+        let mut key = [0; 32];
+        key.copy_from_slice(digest(&SHA256, text.as_bytes()).as_ref());
+        let kept = self.judged.0.lock().get(&key).copied();
+        let score = kept.unwrap_or_else(|| {
+            let score = screen.score(text, Channel::Document);
+            self.judged.0.lock().put(key, score);
+            score
+        });
+        Ok(self.thresholds(screen, Channel::Document).judge(score))
+    }
+
+    /// Remembers that passages of that document were withheld in a turn.
+    pub(crate) fn withhold(&self, community: CommunityId, document: DocumentId) {
+        let last = self.clock().now();
+        let mut kept = self.quarantined.0.lock();
+        let times = kept.get(&(community, document)).map_or(0, |before| before.times);
+        kept.put((community, document), Withheld { times: times.saturating_add(1), last });
+    }
+
+    /// The documents of the scope's community with passages that were withheld since the start, the last first.
+    pub fn withheld(&self, scope: &Scope) -> Vec<(DocumentId, Withheld)> {
+        let kept = self.quarantined.0.lock();
+        let own = kept.iter().filter(|((community, _), _)| *community == scope.community());
+        own.map(|((_, document), withheld)| (*document, *withheld)).collect()
+    }
+
+    fn thresholds(&self, screen: &Screen, channel: Channel) -> Thresholds {
+        let custom = match channel {
+            Channel::Question => self.parts.screening.question,
+            Channel::Document => self.parts.screening.document,
+        };
+        custom.over(screen.defaults(channel))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thresholds_that_are_set_take_the_place_of_the_calibrated_ones() {
+        let defaults = Thresholds { flag: 0.5, block: 0.8 };
+        let over = |flag, block| Custom { flag, block }.over(defaults);
+        assert_eq!(over(None, None), defaults);
+        assert_eq!(over(Some(0.9), None), Thresholds { flag: 0.9, block: 0.9 });
+        assert_eq!(over(None, Some(0.3)), Thresholds { flag: 0.3, block: 0.3 });
+        assert_eq!(over(Some(0.2), Some(0.7)), Thresholds { flag: 0.2, block: 0.7 });
+    }
+}

@@ -1,0 +1,204 @@
+//! Token budgets: reserved before the model is asked, settled by what was used, also when the client leaves.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt as _};
+use http::{Method, StatusCode};
+use portcullis_core::Role;
+use portcullis_model::upstream::{Scripted, Slow, Upstream};
+use portcullis_model::{OpenAi, OpenAiOptions};
+use serde_json::{Value, json};
+
+use crate::app::{Answer, Setup, TestApp, World, question_body};
+
+/// Where the answers come from: what the upstream counts for one is the same each time.
+struct Rig {
+    app: TestApp,
+    upstream: Upstream,
+    world: World,
+}
+
+impl Rig {
+    async fn start(member: Option<u32>, community: Option<u32>) -> Self {
+        let script = Scripted::text(&"word ".repeat(40));
+        let upstream =
+            Upstream::start(Slow::new(script).between(Duration::from_millis(5))).await.expect("an upstream");
+        let model = OpenAi::new(OpenAiOptions::new(upstream.url())).expect("a client");
+        let setup = Setup { model: Some(Arc::new(model)), tokens: (member, community), ..Setup::default() };
+        let app = TestApp::start(setup.nothing_held_back()).await;
+        let world = app.world("one").await;
+        Self { app, upstream, world }
+    }
+
+    async fn key(&self, name: &str) -> String {
+        self.app.key_of(&self.world, self.app.member(&self.world, name, None).await).await.0
+    }
+
+    /// What remains of a budget.
+    async fn remaining(&self, key: &str, of: &str) -> u64 {
+        let told = self.app.get("/v1/me/limits", key).await.json();
+        let limits = told["limits"].as_array().expect("a list");
+        let budget = limits.iter().find(|limit| limit["what"] == "tokens" && limit["of"] == of);
+        let budget = budget.unwrap_or_else(|| panic!("no budget of the {of} in {limits:?}"));
+        assert_eq!((&budget["window"], &budget["window_seconds"]), (&json!("day"), &json!(86_400)));
+        assert!(budget["resets_at"].is_string());
+        budget["remaining"].as_u64().expect("a number")
+    }
+
+    async fn stop(self) {
+        self.app.stop().await;
+        self.upstream.stop().await;
+    }
+}
+
+fn used(answer: &Answer) -> u64 {
+    answer.json()["usage"]["total_tokens"].as_u64().expect("the upstream tells it")
+}
+
+fn is_refused(answer: &Answer, whose: &str) {
+    assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS, "{}", answer.text());
+    let body = answer.json();
+    let error = &body["error"];
+    assert_eq!(error["code"], "budget_exhausted", "{body}");
+    assert_eq!(error["type"], "insufficient_quota", "{body}");
+    assert!(error["message"].as_str().expect("text").contains(whose), "{body}");
+    let resets: jiff::Timestamp = error["resets_at"].as_str().expect("a time").parse().expect("a time");
+    assert!(resets > jiff::Timestamp::UNIX_EPOCH);
+    let wait: u64 = answer.headers["retry-after"].to_str().expect("text").parse().expect("seconds");
+    assert!((1..=87_200).contains(&wait), "{wait}");
+    assert!(answer.headers["ratelimit"].to_str().expect("text").contains("-day-tokens\";r="));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_costs_what_the_upstream_says_and_a_spent_budget_refuses() {
+    let rig = Rig::start(Some(2_500), None).await;
+    let key = rig.key("Ada").await;
+    let mut left = 2_500;
+    let refused = loop {
+        let answer = rig.app.ask(&key, "kettle").await;
+        if answer.status != StatusCode::OK {
+            break answer;
+        }
+        left -= used(&answer);
+        assert_eq!(rig.remaining(&key, "member").await, left, "what was not used is given back");
+    };
+    is_refused(&refused, "this member");
+    assert!(left < 512 + 512, "refused while {left} were left");
+    assert_eq!(rig.remaining(&key, "member").await, left, "a refused question costs nothing");
+    // For fewer tokens there is still enough.
+    let mut small = question_body("kettle", false);
+    small["max_tokens"] = json!(20);
+    assert_eq!(rig.app.post("/v1/chat/completions", &key, &small).await.status, StatusCode::OK);
+    let other = rig.key("Bo").await;
+    assert_eq!(
+        rig.app.ask(&other, "kettle").await.status,
+        StatusCode::OK,
+        "another member has another budget"
+    );
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_gets_past_a_budget_by_asking_at_once() {
+    let rig = Rig::start(None, Some(8_000)).await;
+    let keys = [rig.key("Ada").await, rig.key("Bo").await, rig.key("Cy").await];
+    let answers = stream::iter(0..192)
+        .map(|number| rig.app.ask(&keys[number % keys.len()], "kettle"))
+        .buffer_unordered(64)
+        .collect::<Vec<_>>()
+        .await;
+    let spent: u64 = answers.iter().filter(|answer| answer.status == StatusCode::OK).map(used).sum();
+    assert!(spent <= 8_000, "{spent}");
+    assert_eq!(rig.remaining(&keys[0], "community").await, 8_000 - spent, "nothing stays reserved");
+    for refused in answers.iter().filter(|answer| answer.status != StatusCode::OK) {
+        is_refused(refused, "this community");
+    }
+    assert!(answers.iter().any(|answer| answer.status != StatusCode::OK));
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_is_not_exempt() {
+    let rig = Rig::start(Some(100), None).await;
+    let owner = rig.app.person(&rig.world, "Olga", Role::Owner).await;
+    let request = rig.app.request(Method::POST, "/v1/chat/completions", None);
+    let request =
+        owner.headers().into_iter().fold(request, |request, (name, value)| request.header(name, value));
+    let body = Bytes::from(question_body("kettle", false).to_string());
+    is_refused(&rig.app.send(request.body(body).expect("a request")).await, "this member");
+    assert_eq!(rig.upstream.served(), 0, "the model is not asked");
+    rig.stop().await;
+}
+
+/// The usage that a stream tells, if it does.
+async fn streamed(rig: &Rig, key: &str, include: bool) -> Option<u64> {
+    let mut body = question_body("kettle", true);
+    if include {
+        body["stream_options"] = json!({ "include_usage": true });
+    }
+    let answer = rig.app.post("/v1/chat/completions", key, &body).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    let text = answer.text();
+    let frames =
+        text.lines().filter_map(|line| serde_json::from_str::<Value>(line.strip_prefix("data: ")?).ok());
+    frames.filter_map(|frame| frame["usage"]["total_tokens"].as_u64()).next_back()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_is_settled_by_what_was_used_and_tells_it_only_who_asked() {
+    let rig = Rig::start(Some(100_000), Some(100_000)).await;
+    let key = rig.key("Ada").await;
+    let told = streamed(&rig, &key, true).await.expect("it was asked for");
+    assert_eq!(rig.remaining(&key, "member").await, 100_000 - told);
+    assert_eq!(streamed(&rig, &key, false).await, None, "nobody asked");
+    let left = rig.remaining(&key, "member").await;
+    assert!(left < 100_000 - told && left > 100_000 - told - 512, "settled all the same: {left}");
+    assert_eq!(rig.remaining(&key, "community").await, left);
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_leaves_pays_for_what_was_produced() {
+    let script = Scripted::text(&"word ".repeat(400));
+    let upstream =
+        Upstream::start(Slow::new(script).between(Duration::from_millis(20))).await.expect("an upstream");
+    let model = OpenAi::new(OpenAiOptions::new(upstream.url())).expect("a client");
+    let setup = Setup { model: Some(Arc::new(model)), tokens: (Some(10_000), None), ..Setup::default() };
+    let app = TestApp::start(setup.nothing_held_back()).await;
+    let world = app.world("one").await;
+    let rig = Rig { app, upstream, world };
+    let key = rig.key("Ada").await;
+    let request = rig.app.request(Method::POST, "/v1/chat/completions", Some(&key));
+    let body = Bytes::from(question_body("kettle", true).to_string());
+    let mut stream = rig.app.open(request.body(body).expect("a request")).await.into_body();
+    for _ in 0..5 {
+        stream.chunk().await.expect("a frame").expect("a frame");
+    }
+    let reserved = 10_000 - rig.remaining(&key, "member").await;
+    assert!(reserved > 512, "reserved while it runs: {reserved}");
+    drop(stream);
+    let settled = async {
+        loop {
+            let spent = 10_000 - rig.remaining(&key, "member").await;
+            if spent < reserved {
+                break spent;
+            }
+        }
+    };
+    let spent = tokio::time::timeout(Duration::from_secs(20), settled).await.expect("it is settled");
+    assert!(spent > 8, "the question and five pieces cost something: {spent}");
+    assert!(spent < reserved - 300, "not the whole answer: {spent} of {reserved}");
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_that_no_model_was_asked_costs_nothing() {
+    let rig = Rig::start(Some(10_000), None).await;
+    let key = rig.key("Ada").await;
+    let model = json!({ "model": "unknown", "messages": [{ "role": "user", "content": "kettle" }] });
+    assert_ne!(rig.app.post("/v1/chat/completions", &key, &model).await.status, StatusCode::OK);
+    assert_eq!(rig.remaining(&key, "member").await, 10_000);
+    rig.stop().await;
+}

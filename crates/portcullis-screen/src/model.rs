@@ -1,0 +1,183 @@
+//! The scorer: a wide linear part over hashed n-grams and concepts, and a small network over pooled vectors of words and
+//! concept pairs and the measures of a window. Weights are bytes; the scales are in the file.
+//!
+//! The sum of a window is a logit. It means nothing by itself: [`crate::Screen`] sets it against the threshold of the channel.
+
+use crate::features::{DEEP, Features, MEASURES, WIDE};
+
+/// Numbers in a vector.
+pub const VECTOR: usize = 8;
+/// What the network reads: pooled words, pooled concept pairs, measures.
+pub const INPUTS: usize = VECTOR * 2 + MEASURES;
+/// Units of the network.
+pub const UNITS: usize = 16;
+/// What a file of weights begins with: its form.
+pub const MAGIC: &[u8; 8] = b"PCSCRN01";
+/// Bytes of a SHA-256 sum.
+pub const SUM: usize = 32;
+
+/// What weights were made from and with, as SHA-256 sums: a change of any of it asks for new weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// The trainer, the templates, and the code that reads a text.
+    pub code: [u8; SUM],
+    /// The data sets.
+    pub data: [u8; SUM],
+    /// The report that was made with them.
+    pub report: [u8; SUM],
+}
+
+/// How much each of a window's buckets counts, by group: long windows do not outweigh short ones.
+pub fn weight_of(count: usize, spare: f32) -> f32 {
+    1.0 / (count as f32 + spare).sqrt()
+}
+
+/// What is added to a group's count before its root is taken: letters, words, concepts.
+pub const SPARE: [f32; 3] = [20.0, 6.0, 6.0];
+
+/// The weights of one channel.
+#[derive(Debug, Clone)]
+pub struct Model {
+    /// Logit of the default threshold that flags.
+    pub flag: f32,
+    /// Logit of the default threshold that blocks.
+    pub block: f32,
+    bias: f32,
+    wide_scale: f32,
+    deep_scale: f32,
+    wide: Vec<i8>,
+    deep: Vec<i8>,
+    inner: Vec<f32>,
+    inner_bias: Vec<f32>,
+    outer: Vec<f32>,
+}
+
+/// Weights as they are while they are made.
+#[derive(Debug, Clone)]
+pub struct Loose {
+    /// The constant.
+    pub bias: f32,
+    /// One a bucket.
+    pub wide: Vec<f32>,
+    /// [`VECTOR`] a bucket.
+    pub deep: Vec<f32>,
+    /// [`INPUTS`] a unit.
+    pub inner: Vec<f32>,
+    /// One a unit.
+    pub inner_bias: Vec<f32>,
+    /// One a unit.
+    pub outer: Vec<f32>,
+}
+
+impl Model {
+    /// The weights rounded to bytes; thresholds are not set.
+    pub fn round(loose: &Loose) -> Self {
+        let (wide_scale, wide) = to_bytes(&loose.wide);
+        let (deep_scale, deep) = to_bytes(&loose.deep);
+        Self {
+            flag: 0.0,
+            block: 0.0,
+            bias: loose.bias,
+            wide_scale,
+            deep_scale,
+            wide,
+            deep,
+            inner: loose.inner.clone(),
+            inner_bias: loose.inner_bias.clone(),
+            outer: loose.outer.clone(),
+        }
+    }
+
+    /// The same with these thresholds, as logits.
+    #[must_use]
+    pub fn with_thresholds(self, flag: f32, block: f32) -> Self {
+        Self { flag, block, ..self }
+    }
+
+    /// The logit of a window.
+    pub fn logit(&self, features: &Features) -> f32 {
+        let groups = [&features.letters, &features.words, &features.concepts];
+        let mut sum = 0.0;
+        for (group, spare) in groups.into_iter().zip(SPARE) {
+            let of_group: i32 =
+                group.iter().map(|&at| self.wide.get(at as usize).copied().map_or(0, i32::from)).sum();
+            sum += of_group as f32 * weight_of(group.len(), spare);
+        }
+        let mut inputs = Vec::with_capacity(INPUTS);
+        self.pool(&features.deep_words, 2.0, &mut inputs);
+        self.pool(&features.deep_concepts, 4.0, &mut inputs);
+        inputs.extend_from_slice(&features.measures);
+        let units = self.inner.chunks_exact(INPUTS).zip(&self.inner_bias).zip(&self.outer);
+        let network: f32 = units
+            .map(|((row, bias), outer)| {
+                let sum: f32 = row.iter().zip(&inputs).map(|(weight, input)| weight * input).sum();
+                (sum + bias).max(0.0) * outer
+            })
+            .sum();
+        self.bias + sum * self.wide_scale + network
+    }
+
+    fn pool(&self, buckets: &[u16], spare: f32, inputs: &mut Vec<f32>) {
+        let mut sum = [0_i32; VECTOR];
+        for &bucket in buckets {
+            let from = usize::from(bucket) * VECTOR;
+            let vector = self.deep.get(from..from + VECTOR).unwrap_or_default();
+            for (total, part) in sum.iter_mut().zip(vector) {
+                *total += i32::from(*part);
+            }
+        }
+        let weight = weight_of(buckets.len(), spare) * self.deep_scale;
+        inputs.extend(sum.map(|total| total as f32 * weight));
+    }
+
+    /// Appends the weights as a file holds them.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        for number in [self.flag, self.block, self.bias, self.wide_scale, self.deep_scale] {
+            out.extend(number.to_le_bytes());
+        }
+        for table in [&self.inner, &self.inner_bias, &self.outer] {
+            out.extend(table.iter().flat_map(|number| number.to_le_bytes()));
+        }
+        out.extend(self.wide.iter().chain(&self.deep).map(|byte| byte.cast_unsigned()));
+    }
+
+    /// Reads the weights of a channel; `None` if the bytes end too early or hold what is no number.
+    pub fn read(bytes: &mut &[u8]) -> Option<Self> {
+        let mut head = numbers(bytes, 5)?.into_iter();
+        let mut next = || head.next();
+        let (flag, block, bias, wide_scale, deep_scale) = (next()?, next()?, next()?, next()?, next()?);
+        let inner = numbers(bytes, INPUTS * UNITS)?;
+        let inner_bias = numbers(bytes, UNITS)?;
+        let outer = numbers(bytes, UNITS)?;
+        let wide = signed(bytes, WIDE)?;
+        let deep = signed(bytes, DEEP * VECTOR)?;
+        Some(Self { flag, block, bias, wide_scale, deep_scale, wide, deep, inner, inner_bias, outer })
+    }
+}
+
+fn numbers(bytes: &mut &[u8], count: usize) -> Option<Vec<f32>> {
+    let (taken, rest) = bytes.split_at_checked(count * 4)?;
+    *bytes = rest;
+    let numbers = taken.chunks_exact(4).map(|four| four.try_into().ok().map(f32::from_le_bytes));
+    numbers.map(|number| number.filter(|number| number.is_finite())).collect()
+}
+
+fn signed(bytes: &mut &[u8], count: usize) -> Option<Vec<i8>> {
+    let (taken, rest) = bytes.split_at_checked(count)?;
+    *bytes = rest;
+    Some(taken.iter().map(|byte| byte.cast_signed()).collect())
+}
+
+/// Bytes and their scale. The few largest weights are cut, so that one of them does not coarsen all others.
+fn to_bytes(loose: &[f32]) -> (f32, Vec<i8>) {
+    let mut sizes: Vec<f32> = loose.iter().map(|weight| weight.abs()).collect();
+    sizes.sort_unstable_by(f32::total_cmp);
+    let at = sizes.len().saturating_sub(1 + sizes.len() / 20_000);
+    let scale = sizes.get(at).copied().unwrap_or(0.0).max(1e-6) / 127.0;
+    let rounded = loose.iter().map(|weight| {
+        #[expect(clippy::cast_possible_truncation, reason = "between -127 and 127")]
+        let byte = (weight / scale).round().clamp(-127.0, 127.0) as i8;
+        byte
+    });
+    (scale, rounded.collect())
+}

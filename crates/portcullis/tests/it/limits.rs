@@ -1,0 +1,116 @@
+//! Limits of the running program: they outlive it, tiers are set from the command line, and several instances say so.
+
+use http::{Method, StatusCode};
+use serde_json::Value;
+
+use crate::program::{Program, Serving, text};
+
+/// A program with one community and a key for one of its members.
+fn program() -> (Program, String) {
+    let program = Program::new();
+    program.ok(&["community", "create", "bakers"]);
+    let added = program.ok(&["member", "add", "--community", "bakers", "Ada"]);
+    let member = added
+        .split(|c: char| !c.is_ascii_hexdigit() && c != '-')
+        .find(|word| word.len() == 36)
+        .expect("the member's id")
+        .to_owned();
+    let args =
+        ["key", "create", "--community", "bakers", "ada", "--ability", "chat,personal", "--member", &member];
+    let key = program.ok(&args).trim().to_owned();
+    (program, key)
+}
+
+/// What remains of each limit, by what it is of and its window.
+async fn remaining(serving: &Serving, key: &str) -> Vec<((String, String), i64)> {
+    let (status, body) = serving.send(Method::GET, "/v1/me/limits", key, None).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    let told: Value = serde_json::from_str(&body).expect("JSON");
+    let word = |value: &Value| value.as_str().expect("a word").to_owned();
+    let limits = told["limits"].as_array().expect("a list").iter();
+    limits
+        .map(|limit| {
+            ((word(&limit["of"]), word(&limit["window"])), limit["remaining"].as_i64().expect("a number"))
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hours_and_days_outlive_the_process_and_a_crash_gives_nothing() {
+    let (program, key) = program();
+    let serving = program.serve(&[]).await;
+    for _ in 0..25 {
+        let (status, body) = serving.send(Method::GET, "/v1/me", &key, None).await;
+        assert_eq!(status, StatusCode::OK, "{body}");
+    }
+    let before = remaining(&serving, &key).await;
+    assert_eq!(serving.stop(), Some(0));
+
+    let serving = program.serve(&[]).await;
+    let after = remaining(&serving, &key).await;
+    for ((of, window), before) in &before {
+        let (_, after) =
+            after.iter().find(|(limit, _)| (&limit.0, &limit.1) == (of, window)).expect("it is told");
+        let wanted = if window == "minute" { 59 } else { before - 1 };
+        assert_eq!(*after, wanted, "{of} {window}: the minute begins anew, hours and days go on");
+    }
+    assert!(!program.log().contains("did not end in order"), "{}", program.log());
+
+    // Whatever was counted since the file was written last is lost with the process, and made good for.
+    for _ in 0..10 {
+        serving.send(Method::GET, "/v1/me", &key, None).await;
+    }
+    let before = remaining(&serving, &key).await;
+    serving.kill();
+    let serving = program.serve(&[]).await;
+    let after = remaining(&serving, &key).await;
+    for ((of, window), before) in
+        before.iter().filter(|((of, window), _)| window != "minute" && of != "address")
+    {
+        let (_, after) =
+            after.iter().find(|(limit, _)| (&limit.0, &limit.1) == (of, window)).expect("it is told");
+        assert!(after < before, "{of} {window}: {after} after the crash, {before} before");
+        assert!(*after >= before - 61, "{of} {window}: {after} after the crash, {before} before");
+    }
+    assert!(program.log().contains("did not end in order"), "{}", program.log());
+    assert_eq!(serving.stop(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn counts_that_somebody_changed_are_not_believed() {
+    let (program, key) = program();
+    let serving = program.serve(&[]).await;
+    serving.send(Method::GET, "/v1/me", &key, None).await;
+    assert_eq!(serving.stop(), Some(0));
+    let path = program.path().join("data").join("limits.sealed");
+    let mut sealed = std::fs::read(&path).expect("the counts are kept");
+    *sealed.last_mut().expect("not empty") ^= 1;
+    std::fs::write(&path, sealed).expect("written");
+    let listen = format!("listen.member=127.0.0.1:{}", crate::program::free_port());
+    let refused = program.run(&["serve", "--set", &listen, "--set", "listen.operator=127.0.0.1:0"]);
+    assert!(!refused.status.success());
+    let told = text(&refused.stderr);
+    assert!(told.contains("limits.sealed") && told.contains("remove it"), "{told}");
+    std::fs::remove_file(&path).expect("removed");
+    assert_eq!(program.serve(&[]).await.stop(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tier_is_set_from_the_command_line_and_several_instances_are_told_of() {
+    let (program, key) = program();
+    assert!(program.ok(&["community", "tier", "bakers", "enhanced"]).contains("standard -> enhanced"));
+    let refused = program.run(&["community", "tier", "bakers", "golden"]);
+    assert!(!refused.status.success());
+    assert!(text(&refused.stderr).contains("standard, enhanced, dedicated"), "{}", text(&refused.stderr));
+    let serving = program.serve(&["--set", "limits.instances=3"]).await;
+    assert!(program.log().contains("LIMITS ARE NOT SHARED"), "{}", program.log());
+    let told = remaining(&serving, &key).await;
+    let minute =
+        |who: &str| told.iter().find(|((of, window), _)| of == who && window == "minute").expect("told").1;
+    assert_eq!(minute("community"), 99, "a third of 300");
+    assert_eq!(minute("member"), 19, "a third of 60");
+    assert_eq!(serving.stop(), Some(0));
+    let serving = program.serve(&[]).await;
+    assert!(!program.log().contains("NOT SHARED"), "{}", program.log());
+    assert_eq!(serving.stop(), Some(0));
+}
