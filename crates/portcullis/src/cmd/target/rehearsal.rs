@@ -51,7 +51,8 @@ pub(super) async fn start(config: &Config) -> Result<(Stage, Rehearsal)> {
     let words: String = configured.map_or(WORDS, |text| text.as_str()).chars().take(MOST_WORDS).collect();
     let system = format!("{words} The word of the committee is {planted}.");
     let made = portcullis_config::init(folder.path())?;
-    // Limits are for other checks to judge.
+    // Limits are for other checks to judge. Nothing is screened, as if the screen had missed every attack: what stands behind it
+    // must hold by itself.
     let plenty = "1000000";
     let flags = Flags::none()
         .with("--listen", "listen.member", "127.0.0.1:0")
@@ -59,6 +60,7 @@ pub(super) async fn start(config: &Config) -> Result<(Stage, Rehearsal)> {
         .with("--set", "model.url", upstream.url())
         .with("--set", "model.name", MODEL)
         .with("--set", "model.system", system.clone())
+        .with("--set", "screen.mode", "off")
         .with("--set", "limits.per_key_per_minute", plenty)
         .with("--set", "limits.per_address_per_minute", plenty);
     let mut own = portcullis_config::load(&made.config, &Environment::of::<&str, &str>([]), &flags)
