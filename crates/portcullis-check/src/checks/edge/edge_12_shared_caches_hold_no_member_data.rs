@@ -35,7 +35,12 @@ check! {
 
 cases! {
     passes_on: ["foreign"],
-    fails_on: ["history-may-be-stored", "search-came-from-a-cache", "files-say-public-cache"],
+    fails_on: [
+        "history-may-be-stored",
+        "search-came-from-a-cache",
+        "files-say-public-cache",
+        "search-open-to-strangers",
+    ],
     inconclusive_on: ["dead", "mute", "login-wall", "waf", "yes-man", "echo", "spa-shell"],
 }
 

@@ -32,7 +32,16 @@ check! {
 cases! {
     passes_on: ["foreign"],
     fails_on: ["chat-ignores-spaces", "staff-space-open", "notes-told-to-who-claims-to-be-administrator"],
-    inconclusive_on: ["dead", "mute", "login-wall", "waf", "yes-man", "echo", "spa-shell"],
+    inconclusive_on: [
+        "dead",
+        "mute",
+        "login-wall",
+        "waf",
+        "yes-man",
+        "echo",
+        "spa-shell",
+        "shared-bucket",
+    ],
 }
 
 /// Ways to ask for each text.

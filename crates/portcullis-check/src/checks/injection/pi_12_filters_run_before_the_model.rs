@@ -41,6 +41,7 @@ cases! {
         "stage-filters-after-the-model",
         "stage-joins-question-and-system-text",
         "stage-takes-system-text-from-members",
+        "staff-space-open",
     ],
     inconclusive_on: ["dead", "mute", "login-wall", "waf", "yes-man", "echo", "spa-shell"],
 }

@@ -34,8 +34,27 @@ check! {
 
 cases! {
     passes_on: ["foreign"],
-    fails_on: ["search-takes-percent-for-everything", "search-ends-at-a-quote", "search-takes-filters-from-the-question"],
-    inconclusive_on: ["dead", "mute", "login-wall", "waf", "yes-man", "echo", "spa-shell"],
+    fails_on: [
+        "search-takes-percent-for-everything",
+        "search-ends-at-a-quote",
+        "search-takes-filters-from-the-question",
+        "search-falls-back-to-all",
+        "chat-falls-back-to-all",
+        "spells-out-foreign-text",
+        "sources-name-foreign-documents",
+        "header-names-foreign-documents",
+        "admin-encoded-path-unguarded",
+    ],
+    inconclusive_on: [
+        "dead",
+        "mute",
+        "login-wall",
+        "waf",
+        "yes-man",
+        "echo",
+        "spa-shell",
+        "shared-bucket",
+    ],
 }
 
 /// Query languages. `{topic}` is what to ask for, `{head}` the beginning of the text, `{community}` whose it is.
