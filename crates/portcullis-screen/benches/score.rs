@@ -46,12 +46,13 @@ fn main() {
         ("questions of 8 KB", &long, Channel::Question),
         ("documents of 8 KB", &long, Channel::Document),
     ] {
-        let mut micros: Vec<f64> = Vec::new();
-        for _ in 0..5 {
-            for text in texts {
+        // The fastest of ten runs of each message: what the machine does beside it is not the screen's time.
+        let mut micros = vec![f64::MAX; texts.len()];
+        for _ in 0..10 {
+            for (text, best) in texts.iter().zip(&mut micros) {
                 let start = Instant::now();
                 black_box(screen.score(black_box(text), channel));
-                micros.push(start.elapsed().as_secs_f64() * 1e6);
+                *best = best.min(start.elapsed().as_secs_f64() * 1e6);
             }
         }
         micros.sort_unstable_by(f64::total_cmp);

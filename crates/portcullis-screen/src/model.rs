@@ -47,6 +47,7 @@ pub struct Model {
     deep_scale: f32,
     wide: Vec<i8>,
     deep: Vec<i8>,
+    /// [`UNITS`] an input.
     inner: Vec<f32>,
     inner_bias: Vec<f32>,
     outer: Vec<f32>,
@@ -82,7 +83,7 @@ impl Model {
             deep_scale,
             wide,
             deep,
-            inner: loose.inner.clone(),
+            inner: turned(&loose.inner, UNITS),
             inner_bias: loose.inner_bias.clone(),
             outer: loose.outer.clone(),
         }
@@ -107,13 +108,15 @@ impl Model {
         self.pool(&features.deep_words, 2.0, &mut inputs);
         self.pool(&features.deep_concepts, 4.0, &mut inputs);
         inputs.extend_from_slice(&features.measures);
-        let units = self.inner.chunks_exact(INPUTS).zip(&self.inner_bias).zip(&self.outer);
-        let network: f32 = units
-            .map(|((row, bias), outer)| {
-                let sum: f32 = row.iter().zip(&inputs).map(|(weight, input)| weight * input).sum();
-                (sum + bias).max(0.0) * outer
-            })
-            .sum();
+        // By input, not by unit: most inputs are nothing, and the units of one input do not wait for each other.
+        let mut units = [0.0_f32; UNITS];
+        for (input, weights) in
+            inputs.iter().zip(self.inner.chunks_exact(UNITS)).filter(|(input, _)| **input != 0.0)
+        {
+            units.iter_mut().zip(weights).for_each(|(unit, weight)| *unit += weight * input);
+        }
+        let ends = units.iter().zip(&self.inner_bias).zip(&self.outer);
+        let network: f32 = ends.map(|((unit, bias), outer)| (unit + bias).max(0.0) * outer).sum();
         self.bias + sum * self.wide_scale + network
     }
 
@@ -135,7 +138,7 @@ impl Model {
         for number in [self.flag, self.block, self.bias, self.wide_scale, self.deep_scale] {
             out.extend(number.to_le_bytes());
         }
-        for table in [&self.inner, &self.inner_bias, &self.outer] {
+        for table in [&turned(&self.inner, INPUTS), &self.inner_bias, &self.outer] {
             out.extend(table.iter().flat_map(|number| number.to_le_bytes()));
         }
         out.extend(self.wide.iter().chain(&self.deep).map(|byte| byte.cast_unsigned()));
@@ -146,13 +149,20 @@ impl Model {
         let mut head = numbers(bytes, 5)?.into_iter();
         let mut next = || head.next();
         let (flag, block, bias, wide_scale, deep_scale) = (next()?, next()?, next()?, next()?, next()?);
-        let inner = numbers(bytes, INPUTS * UNITS)?;
+        let inner = turned(&numbers(bytes, INPUTS * UNITS)?, UNITS);
         let inner_bias = numbers(bytes, UNITS)?;
         let outer = numbers(bytes, UNITS)?;
         let wide = signed(bytes, WIDE)?;
         let deep = signed(bytes, DEEP * VECTOR)?;
         Some(Self { flag, block, bias, wide_scale, deep_scale, wide, deep, inner, inner_bias, outer })
     }
+}
+
+/// A table of so many rows, its rows made columns.
+fn turned(table: &[f32], rows: usize) -> Vec<f32> {
+    let columns = table.len() / rows.max(1);
+    let cell = |at: usize| table.get(at % rows * columns + at / rows).copied().unwrap_or_default();
+    (0..table.len()).map(cell).collect()
 }
 
 fn numbers(bytes: &mut &[u8], count: usize) -> Option<Vec<f32>> {
@@ -180,4 +190,16 @@ fn to_bytes(loose: &[f32]) -> (f32, Vec<i8>) {
         byte
     });
     (scale, rounded.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_become_columns_and_rows_again() {
+        let table = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+        assert_eq!(turned(&table, 2), [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
+        assert_eq!(turned(&turned(&table, 2), 3), table);
+    }
 }

@@ -53,7 +53,11 @@ fn the_example_with_every_comment_removed_still_means_the_defaults() {
         matches!(route, Some(MailRoute::Smtp(server)) if server.login.is_some() && server.roots.is_some() && server.port == 587)
     );
     assert_eq!(all.config.sign_in, defaults.sign_in);
-    assert_eq!(format!("{:?}", all.config.limits), format!("{:?}", defaults.limits));
+    // There is no budget unless one is set.
+    let mut limits = all.config.limits.clone();
+    let budgets = [limits.tokens_per_member_per_day.take(), limits.tokens_per_community_per_day.take()];
+    assert_eq!(budgets.map(|budget| budget.map(|tokens| tokens.get())), [Some(200_000), Some(5_000_000)]);
+    assert_eq!(format!("{limits:?}"), format!("{:?}", defaults.limits));
     assert_eq!(all.config.audit, defaults.audit);
     assert_eq!(all.config.log, defaults.log);
     assert_eq!(all.config.danger, defaults.danger);

@@ -17,6 +17,8 @@ mod edge;
 #[cfg(test)]
 mod exports;
 #[cfg(test)]
+mod guard;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod mail;

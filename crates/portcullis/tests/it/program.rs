@@ -43,6 +43,18 @@ impl Program {
         self.command(args).output().expect("the program runs")
     }
 
+    /// Runs a command with that on its standard input.
+    pub(crate) fn fed(&self, args: &[&str], input: &str) -> Output {
+        let mut command = self.command(args);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program starts");
+        let mut stdin = child.stdin.take().expect("a standard input");
+        // What reads no further ends the pipe, which is no fault of who writes.
+        let _ = std::io::Write::write_all(&mut stdin, input.as_bytes());
+        drop(stdin);
+        child.wait_with_output().expect("the program ends")
+    }
+
     /// Starts a command whose temporary files are in the program's folder; what it prints can be read.
     pub(crate) fn start(&self, args: &[&str]) -> Child {
         let mut command = self.command(args);
