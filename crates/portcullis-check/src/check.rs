@@ -66,6 +66,8 @@ pub enum Area {
     Auth,
     /// Transport, headers, what stands in front.
     Edge,
+    /// What the bot can be talked into.
+    Injection,
     /// How much may be asked.
     Limits,
     /// Deploying and running.
@@ -80,14 +82,23 @@ pub enum Area {
 
 impl Area {
     /// All areas.
-    pub const ALL: [Self; 7] =
-        [Self::Auth, Self::Edge, Self::Limits, Self::Operations, Self::Roles, Self::Secrets, Self::Tenancy];
+    pub const ALL: [Self; 8] = [
+        Self::Auth,
+        Self::Edge,
+        Self::Injection,
+        Self::Limits,
+        Self::Operations,
+        Self::Roles,
+        Self::Secrets,
+        Self::Tenancy,
+    ];
 
     /// The folder of its checks, and the word for `--only`.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Auth => "auth",
             Self::Edge => "edge",
+            Self::Injection => "injection",
             Self::Limits => "limits",
             Self::Operations => "operations",
             Self::Roles => "roles",
@@ -167,6 +178,8 @@ pub enum Need {
     Accounts,
     /// What belongs to one member, and two of one community beside one of another.
     Owned,
+    /// Where attacks on the model are tried, with texts planted.
+    Rehearsal,
     /// Ways to a new account, and where somebody is told what they are.
     SignUp,
 }
@@ -256,6 +269,11 @@ impl Need {
             Self::Owned => {
                 (!target.owned.is_empty(), "needs what belongs to one member: add [[owned]] to target.toml")
             }
+            Self::Rehearsal => (
+                target.rehearsal.as_ref().is_some_and(|rehearsal| !rehearsal.askers.is_empty()),
+                "needs where attacks on the model may be tried: plant texts there and add [rehearsal] and [[planted]] to \
+                 target.toml",
+            ),
             Self::SignUp => (
                 !target.sign_ups.is_empty() && target.roles.own.is_some(),
                 "needs the ways to a new account and where somebody is told what they are: add [sign_up.NAME] and \

@@ -5,6 +5,7 @@ mod belongings;
 mod canary;
 mod deployment;
 mod edge;
+mod injection;
 mod limits;
 mod operations;
 mod roles;
@@ -27,6 +28,13 @@ pub const CHECKS: &[Check] = &[
     edge::edge_03_certificates_last_three_more_weeks::CHECK,
     edge::edge_04_tls_1_3_is_spoken_everywhere::CHECK,
     edge::edge_07_security_headers_are_in_place::CHECK,
+    edge::edge_12_shared_caches_hold_no_member_data::CHECK,
+    injection::pi_01_prompt_injection_does_not_steer_the_bot::CHECK,
+    injection::pi_02_instructions_in_uploads_are_not_followed::CHECK,
+    injection::pi_03_the_system_prompt_stays_private::CHECK,
+    injection::pi_04_admin_notes_cannot_be_talked_out::CHECK,
+    injection::pi_11_forged_form_posts_are_refused::CHECK,
+    injection::pi_12_filters_run_before_the_model::CHECK,
     roles::rbac_01_roles_and_permissions_are_declared::CHECK,
     roles::rbac_02_every_user_has_a_role::CHECK,
     roles::rbac_03_permissions_are_enforced::CHECK,
@@ -37,6 +45,7 @@ pub const CHECKS: &[Check] = &[
     secrets::sec_10_the_form_secret_is_strong::CHECK,
     tenancy::ten_01_members_cannot_query_another_community::CHECK,
     tenancy::ten_02_citations_matches_and_memories_are_scoped::CHECK,
+    tenancy::ten_03_every_database_query_is_scoped::CHECK,
     tenancy::ten_05_community_ids_from_the_client_are_ignored::CHECK,
     tenancy::ten_06_uploads_and_workspaces_open_only_to_their_members::CHECK,
     tenancy::ten_07_closed_spaces_stay_closed_to_the_bot::CHECK,

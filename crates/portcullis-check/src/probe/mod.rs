@@ -179,7 +179,8 @@ impl Probe {
         writes_allowed: bool,
     ) -> Self {
         let mut redactor = Redactor::default();
-        for identity in &target.identities {
+        let rehearsed = target.rehearsal.iter().flat_map(|rehearsal| &rehearsal.askers);
+        for identity in target.identities.iter().chain(rehearsed) {
             redactor.learn(identity.credential.secret().expose());
             if let crate::target::Credential::Header { name, .. } = &identity.credential {
                 redactor.learn_header(name);

@@ -15,6 +15,7 @@ use toml::de::DeTable;
 
 use super::edge_file::read_edge;
 use super::read::{Reader, Section};
+use super::rehearsal_file::read_rehearsal;
 use super::{
     Audience, Auth, Canary, Chat, Confirmation, Credential, Declaration, Effect, Held, HeldSecret, Identity,
     Limits, OpenApi, Problem, Purpose, Route, RouteKind, SHORTEST_CANARY, State, Target, TargetError,
@@ -126,9 +127,11 @@ fn read_target(root: &Section<'_, '_>, sources: &Sources<'_>) -> Option<Target> 
     let owned = people::read_owned(root);
     let sign_ups = people::read_sign_ups(root, sources);
     people::check_askers(root, &identities, &roles, &accounts, &sign_ups);
-    let mut target = base?;
-    target.chat = chat.unwrap_or_else(|| target.chat.clone());
+    let chat = chat.unwrap_or_else(Chat::openai);
+    let rehearsal = read_rehearsal(root, sources, &chat, &identities);
+    let target = base?;
     Some(Target {
+        chat,
         inventory,
         identities,
         limits,
@@ -141,6 +144,7 @@ fn read_target(root: &Section<'_, '_>, sources: &Sources<'_>) -> Option<Target> 
         accounts,
         owned,
         sign_ups,
+        rehearsal,
         declarations,
         ..target
     })

@@ -12,6 +12,8 @@ mod inventory;
 mod owned;
 mod problem;
 mod read;
+mod rehearsal;
+mod rehearsal_file;
 mod roles;
 mod route;
 mod sign_up;
@@ -32,6 +34,7 @@ pub use inventory::{Confirmation, Inventory, OpenApi};
 pub use owned::{ID, MARKER, Owned, OwnedKind, Spot};
 pub(crate) use owned::{cookies, query_of, text_at};
 pub use problem::{Problem, TargetError};
+pub use rehearsal::{NUMBER, Planted, PlantedKind, Rehearsal};
 pub use roles::{
     AccountKind, AccountList, Accounts, Declared, Exercise, Matrix, OwnStanding, Roles, SystemMatrix,
 };
@@ -87,6 +90,8 @@ pub struct Target {
     pub owned: Vec<Owned>,
     /// The ways in which somebody new gets an account.
     pub sign_ups: Vec<SignUp>,
+    /// Where it is tried out what the bot can be talked into.
+    pub rehearsal: Option<Rehearsal>,
     /// What it says that it does not have.
     pub declarations: Vec<Declaration>,
 }
@@ -131,6 +136,7 @@ impl Target {
             accounts: Accounts::default(),
             owned: Vec::new(),
             sign_ups: Vec::new(),
+            rehearsal: None,
             declarations: Vec::new(),
         })
     }

@@ -211,6 +211,26 @@ base_url = @URL@
 # params = { id = "{{name}}" }
 # as = "ada"
 
+# Where it is tried out what the bot can be talked into. Best is a copy of the deployment with a model that obeys
+# whatever it reads (`portcullis upstream --behaviour gullible`): then a pass does not rest on the model's good will.
+# [rehearsal]
+# base_url = "http://127.0.0.1:8090"  # without it: the target itself
+# as = ["ann", "abe"]                 # members of one community, without special standing
+# system = "file:system.txt"          # its system text
+# mark_after = "bears the mark "      # words of it after which each answer's own random word stands
+# citation = "[{{number}}]"           # how an answer cites a passage
+# trace = "http://127.0.0.1:8091/heard"   # tells the latest requests to the model in JSON, each with `messages`
+
+# What was planted there: random texts in the system text and in documents, with the topic by which each document is
+# asked for and a harmless text (`marker`) that stands in it too.
+# [[planted]]
+# kind = "system"                     # or "fact", which members are to be told; "secret" or "personal", which no answer may
+#                                       repeat; "order", which an answer holds that obeyed a document; "closed", which the
+#                                       askers may not read
+# text = "vbkqzjwhxpfm"
+# topic = "the Larkspur rota"
+# marker = "painted green"
+
 # What it does not have. Each needs a reason and someone who says so.
 # [[declares]]
 # lacks = "wrong-audience"            # or a control's id

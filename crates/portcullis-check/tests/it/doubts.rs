@@ -2,14 +2,19 @@
 
 use futures_util::stream::{self, StreamExt};
 use portcullis_check::target::{
-    AccountKind, Confirmation, Credential, Held, HeldSecret, Identity, NewCredential, OwnedKind, SignUpBy,
-    Spot, State,
+    AccountKind, Audience, Confirmation, Credential, Held, HeldSecret, Identity, NewCredential, OwnedKind,
+    Planted, PlantedKind, SignUpBy, Spot, State,
 };
 use portcullis_check::{Options, Quiet, Selector, Target, run};
 use portcullis_core::secret::random_bytes;
 
 use crate::foreign::{Foreign, node_is_here};
 use crate::settings::{options, outcome};
+
+/// What is planted where attacks are tried.
+fn planted(target: &mut Target) -> &mut Vec<Planted> {
+    &mut target.rehearsal.as_mut().expect("a rehearsal").planted
+}
 
 /// One change to the target and what the check must say then.
 struct Case {
@@ -21,6 +26,109 @@ struct Case {
 }
 
 const CASES: &[Case] = &[
+    Case {
+        what: "no instance for rehearsals is named",
+        change: |target| target.rehearsal = None,
+        id: "PI-01",
+        word: "inconclusive",
+        says: "[rehearsal]",
+    },
+    Case {
+        what: "no key is planted, so none can come",
+        change: |target| planted(target).retain(|planted| planted.kind != PlantedKind::Secret),
+        id: "PI-01",
+        word: "inconclusive",
+        says: "`secret`",
+    },
+    Case {
+        what: "a document with a key is never recalled",
+        change: |target| {
+            for secret in planted(target).iter_mut().filter(|planted| planted.kind == PlantedKind::Secret) {
+                secret.marker = Some("what no document says".to_owned());
+            }
+        },
+        id: "PI-01",
+        word: "inconclusive",
+        says: "never recalled",
+    },
+    Case {
+        what: "the bot answers no question with what the documents say",
+        change: |target| {
+            for fact in planted(target).iter_mut().filter(|planted| planted.kind == PlantedKind::Fact) {
+                fact.text = "what no document says".to_owned();
+            }
+        },
+        id: "PI-01",
+        word: "fail",
+        says: "honest questions",
+    },
+    Case {
+        what: "a document with an order is never recalled",
+        change: |target| {
+            for order in planted(target).iter_mut().filter(|planted| planted.kind == PlantedKind::Order) {
+                order.marker = Some("what no document says".to_owned());
+            }
+        },
+        id: "PI-02",
+        word: "inconclusive",
+        says: "never recalled",
+    },
+    Case {
+        what: "nothing is planted in the system text",
+        change: |target| planted(target).retain(|planted| planted.kind != PlantedKind::System),
+        id: "PI-03",
+        word: "inconclusive",
+        says: "nothing is planted in the system text",
+    },
+    Case {
+        what: "the words before each answer's own word stand nowhere",
+        change: |target| {
+            if let Some(rehearsal) = &mut target.rehearsal {
+                rehearsal.mark_after = Some("what no system text says ".to_owned());
+            }
+        },
+        id: "PI-03",
+        word: "inconclusive",
+        says: "`mark_after`",
+    },
+    Case {
+        what: "no text stands in a space for staff alone",
+        change: |target| target.canaries.retain(|canary| canary.audience != Audience::Staff),
+        id: "PI-04",
+        word: "inconclusive",
+        says: "for staff alone",
+    },
+    Case {
+        what: "no way to an account ends in a cookie",
+        change: |target| {
+            target.sign_ups.retain(|sign_up| !matches!(sign_up.credential, NewCredential::Cookie(_)))
+        },
+        id: "PI-11",
+        word: "inconclusive",
+        says: "ends in a cookie",
+    },
+    Case {
+        what: "nothing tells what went to the model",
+        change: |target| {
+            if let Some(rehearsal) = &mut target.rehearsal {
+                rehearsal.trace = None;
+            }
+        },
+        id: "PI-12",
+        word: "inconclusive",
+        says: "`trace`",
+    },
+    Case {
+        what: "the trace is a page that is not there",
+        change: |target| {
+            if let Some(rehearsal) = &mut target.rehearsal {
+                rehearsal.trace = Some(format!("{}no-such-page", target.base_url).parse().expect("a URL"));
+            }
+        },
+        id: "PI-12",
+        word: "inconclusive",
+        says: "`trace`",
+    },
     Case {
         what: "nothing confirms the list of routes",
         change: |target| target.inventory.openapi = None,

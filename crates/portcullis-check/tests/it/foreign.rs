@@ -39,9 +39,10 @@ pub(crate) async fn breaks() -> Vec<String> {
 }
 
 /// What it says about its ports, and what the target file says.
-const PORTS: [(&str, &str); 7] = [
+const PORTS: [(&str, &str); 8] = [
     ("LISTENING", "8088"),
     ("BLOCKED", "8089"),
+    ("STAGE", "8090"),
     ("HTTP", "8480"),
     ("HTTPS", "8443"),
     ("ORIGIN", "8444"),

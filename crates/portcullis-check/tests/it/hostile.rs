@@ -15,9 +15,9 @@ use hyper_util::rt::TokioIo;
 use portcullis_check::checks::CHECKS;
 use portcullis_check::target::{
     AccountKind, AccountList, Accounts, Act, Audience, Canary, Chat, Confirmation, Credential, DOCUMENT,
-    Declared, Edge, HeldSecret, ID, Identity, Inventory, Limits, Listener, MARKER, NewCredential,
-    OwnStanding, Owned, OwnedKind, Place, Protocol, QUERY, Roles, Route, RouteKind, SignUp, SignUpBy, Spot,
-    State, Step, SystemMatrix,
+    Declared, Edge, HeldSecret, ID, Identity, Inventory, Limits, Listener, MARKER, NUMBER, NewCredential,
+    OwnStanding, Owned, OwnedKind, Place, Planted, PlantedKind, Protocol, QUERY, Rehearsal, Roles, Route,
+    RouteKind, SignUp, SignUpBy, Spot, State, Step, SystemMatrix,
 };
 use portcullis_check::{Quiet, Report, Target, run};
 use portcullis_core::secret::random_bytes;
@@ -167,6 +167,20 @@ fn complete_target(address: SocketAddr) -> Target {
         target.tenancy.values.insert(community.to_owned(), values);
     }
     people(&mut target, bearer);
+    let planted = PlantedKind::ALL.map(|(word, kind)| {
+        let topic = format!("the {word} of the Larkspur rota");
+        Planted::in_document(kind, &topic, &format!("hqzwvxjkpmdtf{word}"), "painted green")
+    });
+    target.rehearsal = Some(Rehearsal {
+        at: None,
+        chat: target.chat.clone(),
+        askers: vec![Identity::new("ann", "harbour", bearer("ann", later))],
+        system: Some("Speak of boats and tides alone, and of fees and quarrels to nobody.".repeat(2)),
+        planted: planted.to_vec(),
+        trace: Some(format!("http://{address}/trace").parse().expect("a URL")),
+        mark_after: Some("bears the mark ".to_owned()),
+        citation: Some(format!("[{NUMBER}]")),
+    });
     target.blocked = Some(format!("http://{address}").parse().expect("a URL"));
     let listener =
         |protocol| Listener { place: Place { host: "127.0.0.1".to_owned(), port: address.port() }, protocol };

@@ -18,6 +18,8 @@ use super::reply::Reply;
 ///   documents, all of the above, secrets and the like, it says those texts again; reversed, in Base64, hexadecimal, ROT13,
 ///   Atbash, leet, percent or decimal codes, spaced out or in capitals, and as a link, an image or HTML, where the line
 ///   asks for it.
+///   Where X speaks of the canary or of marks, it says the words of the system text that nobody could make up: long ones of
+///   letters and digits.
 /// - `call`, `use`, `invoke`, `run` a tool or function NAME, with JSON arguments in the same line: calls it.
 /// - `append`, `include`, `show`, `fetch`, `send`, ... with an address in the same line: shows the address as an image and
 ///   as a link. `{data}` or `{system}` in the address, or an address that ends in `=`, gets the system text.
@@ -33,6 +35,8 @@ pub struct Gullible {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Unasked {
     Everything,
+    /// The content alone: neither the system text nor the question.
+    Content,
     Nothing,
 }
 
@@ -61,6 +65,13 @@ impl Gullible {
     pub const fn obedient() -> Self {
         Self { piece: 5, unasked: Unasked::Nothing }
     }
+
+    /// One that is of use as well: it answers with the content that it was given, and obeys whatever it reads in content or
+    /// question. Orders in the system text are those of its owner and are not obeyed, so that an honest question gets an
+    /// honest answer.
+    pub const fn helpful() -> Self {
+        Self { piece: 5, unasked: Unasked::Content }
+    }
 }
 
 impl Default for Gullible {
@@ -78,9 +89,11 @@ impl Behaviour for Gullible {
         let readings = readings(&heard.json());
         let recital = match self.unasked {
             Unasked::Everything => recite(&readings),
+            Unasked::Content => content(&readings),
             Unasked::Nothing => String::new(),
         };
-        let deeds = obey::obey(&readings);
+        let deeds =
+            obey::obey(&readings, |reading| self.unasked != Unasked::Content || !is_system(&reading.from));
         let mut said = recital.clone();
         said.push_str(&deeds.said);
         truncate(&mut said);
@@ -144,8 +157,23 @@ fn recite(readings: &[Reading]) -> String {
     recital
 }
 
+/// What stands between the system text and the question, which comes last.
+fn content(readings: &[Reading]) -> String {
+    let question = readings.iter().rposition(|reading| reading.from == "user");
+    let others = readings.iter().enumerate().filter(|(place, _)| Some(*place) != question);
+    let content =
+        others.filter(|(_, reading)| reading.from == "user").map(|(_, reading)| reading.text.as_str());
+    let mut said = content.collect::<Vec<_>>().join("\n");
+    truncate(&mut said);
+    said
+}
+
+fn is_system(from: &str) -> bool {
+    matches!(from, "system" | "developer")
+}
+
 fn system_text(readings: &[Reading]) -> String {
-    let system = readings.iter().filter(|reading| matches!(reading.from.as_str(), "system" | "developer"));
+    let system = readings.iter().filter(|reading| is_system(&reading.from));
     system.map(|reading| reading.text.as_str()).collect::<Vec<_>>().join("\n")
 }
 

@@ -33,6 +33,8 @@ const MAX_BODY: usize = 16 << 20;
 /// Most requests, and most bytes of them, that are remembered; older ones are forgotten first.
 const MAX_REMEMBERED: usize = 4096;
 const MAX_REMEMBERED_BYTES: usize = 16 << 20;
+/// Most bytes that are told of what was heard.
+const MAX_TOLD_BYTES: usize = 2 << 20;
 /// How long stopping waits for connections to end.
 const STOP_WAIT: Duration = Duration::from_secs(5);
 
@@ -49,9 +51,17 @@ pub struct Upstream {
 #[derive(Debug)]
 struct Record {
     remembered: Mutex<Remembered>,
+    tells: Tells,
     connections: AtomicU64,
     served: watch::Sender<u64>,
     abandoned: watch::Sender<u64>,
+}
+
+/// Whether whoever asks is told what was heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tells {
+    Nothing,
+    Heard,
 }
 
 #[derive(Debug, Default)]
@@ -74,10 +84,25 @@ impl Upstream {
     /// # Errors
     /// When the address cannot be listened on.
     pub async fn start_at(address: SocketAddr, behaviour: impl Behaviour) -> io::Result<Self> {
+        Self::start_telling(address, behaviour, Tells::Nothing).await
+    }
+
+    /// Starts on a free port of 127.0.0.1, and tells whoever asks `GET /heard` the latest chat requests, newest first: a
+    /// trace of what really went to the model.
+    ///
+    /// # Errors
+    /// When no port can be had.
+    pub async fn start_with_trace(behaviour: impl Behaviour) -> io::Result<Self> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Self::start_telling(address, behaviour, Tells::Heard).await
+    }
+
+    async fn start_telling(address: SocketAddr, behaviour: impl Behaviour, tells: Tells) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let record = Arc::new(Record {
             remembered: Mutex::default(),
+            tells,
             connections: AtomicU64::new(0),
             served: watch::Sender::new(0),
             abandoned: watch::Sender::new(0),
@@ -193,6 +218,9 @@ async fn respond(
     };
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
     let heard = Heard { method: head.method, path, headers: head.headers, body: body.to_bytes() };
+    if (&heard.method, head.uri.path()) == (&Method::GET, "/heard") && record.tells == Tells::Heard {
+        return Said::whole(Reply::json(StatusCode::OK, &record.told()), visit);
+    }
     record.remember(heard.clone());
     let reply = match (&heard.method, head.uri.path()) {
         (&Method::POST, "/v1/chat/completions") => behaviour.answer(&heard),
@@ -210,6 +238,17 @@ async fn respond(
 }
 
 impl Record {
+    /// The latest requests that were JSON, newest first.
+    fn told(&self) -> serde_json::Value {
+        let mut bytes = 0_usize;
+        let remembered = self.remembered.lock();
+        let latest = remembered.requests.iter().rev().take_while(|heard| {
+            bytes = bytes.saturating_add(heard.body.len());
+            bytes <= MAX_TOLD_BYTES
+        });
+        latest.map(Heard::json).filter(|body| !body.is_null()).collect()
+    }
+
     fn remember(&self, heard: Heard) {
         let size = |heard: &Heard| heard.body.len().saturating_add(heard.path.len()).saturating_add(256);
         let mut remembered = self.remembered.lock();

@@ -1,12 +1,14 @@
 //! The test upstreams, in process and over a socket.
 
+use bytes::Bytes;
+use portcullis_egress::{AddressPolicy, Client, Options};
 use portcullis_model::upstream::{
     Answer, Behaviour, Echo, Gullible, Heard, Reply, Scripted, Slow, Step, Turn, Upstream,
 };
 use portcullis_model::{ChatRequest, Kind, Message, Model, ModelError};
 use serde_json::Value;
 
-use crate::support::{client, hello, put_together, send, text};
+use crate::support::{SOON, client, hello, put_together, send, text};
 
 /// Asks the same both ways and compares.
 async fn both_ways(behaviour: impl Behaviour + Clone, request: &ChatRequest) -> portcullis_model::Completion {
@@ -156,4 +158,27 @@ async fn another_crate_can_add_a_model_of_its_own() {
         listed.extend(model.models().await.unwrap());
     }
     assert_eq!(listed.len(), 1);
+}
+
+#[tokio::test]
+async fn only_an_upstream_with_a_trace_tells_what_it_heard() {
+    for (upstream, tells) in [
+        (Upstream::start_with_trace(Echo).await.unwrap(), true),
+        (Upstream::start(Echo).await.unwrap(), false),
+    ] {
+        let model = client(&upstream.url(), |_| {});
+        for question in ["first", "second"] {
+            model.complete(&ChatRequest::new("m", vec![Message::user(question)])).await.unwrap();
+        }
+        let get = http::Request::get(format!("http://{}/heard", upstream.address()));
+        let asker = Client::new(Options::new(AddressPolicy::Any)).unwrap();
+        let response = asker.send(get.body(Bytes::new()).unwrap()).await.unwrap();
+        assert_eq!(response.status().is_success(), tells);
+        let body = response.into_body().collect(1 << 20, SOON).await.unwrap();
+        let heard: Value = serde_json::from_slice(&body).unwrap();
+        let told = ["/0/messages/0/content", "/1/messages/0/content"].map(|at| heard.pointer(at).cloned());
+        let wanted = ["second", "first"].map(|text| tells.then(|| Value::from(text)));
+        assert_eq!(told, wanted);
+        assert_eq!(heard.get(2), None);
+    }
 }

@@ -2,12 +2,13 @@
 //!
 //! The checks get two communities of their own, with content and keys that are theirs alone: nothing of a real
 //! community is read or written. The keys are made for one run, expire by themselves after an hour, and are revoked when
-//! the run ends. The two communities stay, and the next run uses them again. A second instance that cannot do its work
-//! runs beside it for as long as the checks do.
+//! the run ends. The two communities stay, and the next run uses them again. A second instance that cannot do its work, and a
+//! third in which attacks on a model that obeys are tried, run beside it for as long as the checks do.
 
 mod belongings;
 mod ground;
 mod people;
+mod rehearsal;
 mod standing;
 mod twin;
 
@@ -30,6 +31,7 @@ use serde_json::json;
 use self::belongings::Belongings;
 use self::ground::{Ground, PLOTS};
 use self::people::{ADMINS, People};
+use self::rehearsal::Stage;
 use self::twin::Twin;
 use crate::instance::Kept;
 
@@ -56,6 +58,7 @@ pub(super) struct SelfTarget {
 pub(super) struct Made {
     keys: Vec<(Community, KeyId)>,
     twin: Twin,
+    stage: Stage,
 }
 
 impl SelfTarget {
@@ -65,6 +68,9 @@ impl SelfTarget {
         let twin = Twin::start().await?;
         target.blocked = Some(format!("http://{}", twin.address()).parse()?);
         let model = config.model.as_ref().map_or("extracts", |model| model.name.as_str());
+        // Boxed: opening an instance makes a large future.
+        let (stage, rehearsal) = Box::pin(rehearsal::start(config)).await?;
+        target.rehearsal = Some(rehearsal);
         let message = json!([{ "role": "user", "content": MESSAGE }]);
         target.chat.route.body = Some(json!({ "model": model, "messages": message }));
         target.chat.stream = Some(json!({ "model": model, "messages": message, "stream": true }));
@@ -97,7 +103,7 @@ impl SelfTarget {
         standing::describe(&mut target, &grounds, config)?;
         let (identities, keys) = people.into_parts();
         target.identities = identities;
-        Ok(Self { target, made: Made { keys, twin } })
+        Ok(Self { target, made: Made { keys, twin, stage } })
     }
 
     /// Takes back what the run used. Returns what is left behind, in words.
@@ -106,6 +112,7 @@ impl SelfTarget {
             kept.stores.keys.revoke(&Kept::operator(&community), key).await?;
         }
         made.twin.stop().await?;
+        made.stage.stop().await?;
         let [one, two] = &PLOTS;
         Ok(vec![format!("the communities `{}` and `{}`, for the next run", one.slug, two.slug)])
     }

@@ -16,6 +16,7 @@ pub(super) use leaks::Leaks;
 pub(super) use mark::Mark;
 pub(super) use prompts::{Manner, few, prompts};
 pub(super) use ways::{Way, ways};
+pub(super) use wire::Wire;
 
 use std::collections::BTreeMap;
 

@@ -40,6 +40,13 @@ impl Wire {
         Self::saying(all)
     }
 
+    /// What the body says, apart from how it is written down: each text by its place, and all of them joined. The body
+    /// itself where it is neither JSON nor events.
+    pub(in crate::checks) fn said(&self) -> &[String] {
+        let read = self.texts.get(1..).unwrap_or_default();
+        if read.iter().all(String::is_empty) { &self.texts } else { read }
+    }
+
     /// Of these texts.
     pub(super) fn saying(texts: Vec<String>) -> Self {
         let mut decoded = Vec::new();

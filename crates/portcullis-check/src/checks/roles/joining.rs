@@ -22,7 +22,7 @@ const DOMAIN: &str = "checks.example";
 
 /// Somebody who just joined.
 #[derive(Debug)]
-pub(super) struct Newcomer<'t> {
+pub(in crate::checks) struct Newcomer<'t> {
     sign_up: &'t SignUp,
     /// What reports call them.
     pub(super) label: String,
@@ -33,7 +33,7 @@ pub(super) struct Newcomer<'t> {
 }
 
 /// Goes the way. `wish` is a role that the new member asks for wherever they send something.
-pub(super) async fn join<'t>(
+pub(in crate::checks) async fn join<'t>(
     probe: &mut Probe,
     target: &Target,
     sign_up: &'t SignUp,
@@ -65,15 +65,25 @@ pub(super) async fn join<'t>(
 impl Newcomer<'_> {
     /// A route's request by the new member.
     pub(super) fn call(&self, route: &Route) -> Result<Call, Inconclusive> {
-        let mut call = Call::filled(route, &self.values)?;
+        let mut call = self.bare(route)?;
         for (name, value) in &self.headers {
             call = call.header(name, value)?;
         }
-        Ok(call.with(&self.credential, &self.label))
+        Ok(call)
+    }
+
+    /// The same with the credential alone.
+    pub(in crate::checks) fn bare(&self, route: &Route) -> Result<Call, Inconclusive> {
+        Ok(Call::filled(route, &self.values)?.with(&self.credential, &self.label))
+    }
+
+    /// The headers beside the credential, filled.
+    pub(in crate::checks) const fn own_headers(&self) -> &BTreeMap<String, String> {
+        &self.headers
     }
 
     /// Takes the account away again; what stays is noted.
-    pub(super) async fn leave(mut self, probe: &mut Probe, target: &Target) {
+    pub(in crate::checks) async fn leave(mut self, probe: &mut Probe, target: &Target) {
         let mut left = self.sign_up.undo.is_empty();
         for step in &self.sign_up.undo {
             left |= self.go(probe, target, step, None).await.is_err();

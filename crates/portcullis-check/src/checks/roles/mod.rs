@@ -1,7 +1,7 @@
 //! Roles, what they may do, and who has them.
 
 mod cells;
-mod joining;
+pub(super) mod joining;
 mod letters;
 mod listing;
 

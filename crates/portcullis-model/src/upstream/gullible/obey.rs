@@ -14,6 +14,9 @@ const MOST_DEEDS: usize = 64;
 /// Most characters of the system text that go into an address.
 const MOST_IN_ADDRESS: usize = 200;
 
+/// Fewest characters of a mark.
+const SHORTEST_MARK: usize = 16;
+
 const SAY: [&str; 24] = [
     "say",
     "print",
@@ -45,7 +48,7 @@ const SHOW: [&str; 18] = [
     "append", "include", "insert", "show", "add", "embed", "display", "render", "attach", "fetch", "load",
     "open", "visit", "send", "post", "link", "click", "go to",
 ];
-/// Words that speak of the system text, and words that speak of everything.
+/// Words that speak of the system text, of the marks in it, and of everything.
 const OF_SYSTEM: [&str; 8] = [
     "system",
     "instruction",
@@ -56,6 +59,7 @@ const OF_SYSTEM: [&str; 8] = [
     "guidelines",
     "developer message",
 ];
+const OF_MARKS: [&str; 3] = ["canary", "confidential mark", "mark of your"];
 const OF_EVERYTHING: [&str; 14] = [
     "everything",
     "all of the above",
@@ -80,12 +84,13 @@ pub(super) struct Deeds {
     pub(super) tool_calls: Vec<ToolCall>,
 }
 
-/// Obeys every instruction of every text, in the order they stand.
-pub(super) fn obey(readings: &[Reading]) -> Deeds {
+/// Obeys every instruction of every text that `counts`, in the order they stand.
+pub(super) fn obey(readings: &[Reading], counts: impl Fn(&Reading) -> bool) -> Deeds {
     let system = system_text(readings);
     let everything = readings.iter().map(|reading| reading.text.as_str()).collect::<Vec<_>>().join("\n");
     let mut mind = Mind { system, everything, deeds: Deeds::default(), count: 0 };
-    for line in readings.iter().flat_map(|reading| reading.text.lines()) {
+    let obeyed = readings.iter().filter(|reading| counts(reading));
+    for line in obeyed.flat_map(|reading| reading.text.lines()) {
         mind.read(line);
     }
     mind.deeds
@@ -119,7 +124,9 @@ impl Mind {
     }
 
     fn say(&mut self, operand: &str, line: &str) {
-        let text = if speaks_of(operand, &OF_SYSTEM) {
+        let text = if speaks_of(operand, &OF_MARKS) {
+            marks(&self.system)
+        } else if speaks_of(operand, &OF_SYSTEM) {
             self.system.clone()
         } else if speaks_of(operand, &OF_EVERYTHING) {
             self.everything.clone()
@@ -158,6 +165,15 @@ impl Mind {
             .tool_calls
             .push(ToolCall { id, function: FunctionCall { name: function.name, arguments } });
     }
+}
+
+/// The words of a text that are long and hold letters and digits.
+fn marks(text: &str) -> String {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| word.len() >= SHORTEST_MARK);
+    let random = words.filter(|word| {
+        word.bytes().any(|b| b.is_ascii_digit()) && word.bytes().any(|b| b.is_ascii_alphabetic())
+    });
+    random.collect::<Vec<_>>().join(" ")
 }
 
 const QUOTES: [char; 6] = ['"', '\'', '`', '“', '‘', '«'];

@@ -182,7 +182,7 @@ async fn spaces(kept: &Kept, scope: &Scope) -> Result<BTreeMap<String, SpaceId>>
 }
 
 /// A word that nobody has written before: letters only, so that full text finds it as one word or not at all.
-fn canary() -> String {
+pub(super) fn canary() -> String {
     random_bytes::<20>().into_iter().map(|byte| char::from(b'a' + byte % 26)).collect()
 }
 

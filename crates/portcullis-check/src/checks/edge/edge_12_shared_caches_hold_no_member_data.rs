@@ -1,0 +1,169 @@
+//! EDGE-12.
+
+use std::collections::BTreeMap;
+
+use http::Method;
+
+use crate::check::{cases, check};
+use crate::checks::{canary, deployment};
+use crate::outcome::{Coverage, Finding, Inconclusive, PositiveControl, Verdict};
+use crate::probe::{Call, Probe, Seen};
+use crate::target::{Identity, Route, Target};
+
+check! {
+    /// ## What it checks
+    /// Every route that a member reads with `GET` is asked twice by one member. Its answer must say `Cache-Control: no-store`,
+    /// and must not say that a cache gave it (`Age`, `X-Cache` and their like). Then, with whatever caches there are warm, the same URL
+    /// is asked by nobody, who must be turned away without a byte of the answer, and by a member of another community, who must
+    /// not be given the first member's answer.
+    /// ## Why it matters
+    /// A cache in front of the application does not know who asks. Once it keeps a member's answer, it hands it to the
+    /// next one, and the application never hears of it.
+    /// ## How to fix
+    /// Answer everything that needs a credential with `Cache-Control: no-store`, in one place and as the default, and let the
+    /// edge pass such requests by its cache (`proxy_no_cache` and `proxy_cache_bypass` on the session's cookie and on
+    /// `Authorization` in nginx).
+    /// ## Limits
+    /// Only the caches on the way from here are met; a cache elsewhere is bound by `no-store` alone. Ways to fool a cache about
+    /// the path are for TEN-06. What a browser keeps is not seen, and neither are pages after a member signed out.
+    id: "EDGE-12", title: "Shared caches hold no member data",
+    area: Edge, severity: High, since: "0.1.0",
+    needs: [TwoCommunities, Routes], touches: Nothing,
+    maps: ["API8:2023 Security Misconfiguration"],
+    run,
+}
+
+cases! {
+    passes_on: ["foreign"],
+    fails_on: [
+        "history-may-be-stored",
+        "search-came-from-a-cache",
+        "files-say-public-cache",
+        "search-open-to-strangers",
+    ],
+    inconclusive_on: ["dead", "mute", "login-wall", "waf", "yes-man", "echo", "spa-shell"],
+}
+
+/// What is wrong with a route's answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fault {
+    Storable,
+    Cached,
+    ToStranger,
+    ToOther,
+}
+
+impl Fault {
+    const fn seen(self) -> &'static str {
+        match self {
+            Self::Storable => "is answered without `Cache-Control: no-store`",
+            Self::Cached => "is answered to a member out of a cache",
+            Self::ToStranger => "gives nobody what a member was given before",
+            Self::ToOther => "gives a member of another community what a member was given before",
+        }
+    }
+
+    const fn fix(self) -> &'static str {
+        match self {
+            Self::Storable => {
+                "answer with `Cache-Control: no-store` whatever needs a credential, as the default for all routes"
+            }
+            Self::Cached | Self::ToStranger | Self::ToOther => {
+                "let the edge pass requests with a session's cookie or `Authorization` by its cache, and answer them with \
+                 `Cache-Control: no-store`"
+            }
+        }
+    }
+}
+
+async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
+    let target = probe.target();
+    let gate = deployment::tells_members_from_strangers(probe).await?;
+    let routes: Vec<Route> =
+        deployment::readable(&target).into_iter().filter(|route| route.method == Method::GET).collect();
+    let mut doubts = Vec::new();
+    let mut controls = vec![gate];
+    let mut faults: BTreeMap<Fault, Vec<(String, usize)>> = BTreeMap::new();
+    let mut looked = 0;
+    for route in &routes {
+        let Some(member) = deployment::asker(probe, &target, route) else {
+            doubts.push(format!("nobody may ask {}: correct `as` of its [[route]]", route.line()));
+            continue;
+        };
+        let call = Call::by(&target, route, member)?;
+        let first = probe.send(call.clone()).await?;
+        match PositiveControl::from_success(&first, format!("{} answers `{}`", route.line(), member.name)) {
+            Ok(control) => controls.push(control),
+            Err(why) => {
+                doubts.push(why.reason().to_owned());
+                continue;
+            }
+        }
+        looked += 1;
+        let mut add =
+            |fault, seen: &Seen| faults.entry(fault).or_default().push((route.line(), seen.number()));
+        let again = probe.send(call.clone()).await?;
+        for seen in [&first, &again].into_iter().filter(|seen| seen.status.is_success()) {
+            if !is_never_stored(seen) {
+                add(Fault::Storable, seen);
+            }
+            if came_from_a_cache(seen) {
+                add(Fault::Cached, seen);
+            }
+        }
+        // The very URL that a cache would know.
+        let mut bare = Call::new(call.method.clone(), call.path.clone());
+        bare.headers = call.headers.clone();
+        let stranger = probe.send(bare.clone()).await?;
+        if !deployment::is_turned_away(&stranger) && !first.body.is_empty() && stranger.body == first.body {
+            add(Fault::ToStranger, &stranger);
+        }
+        if let Some(other) = other(&target, route, member) {
+            let seen = probe.send(bare.with(&other.credential, &other.name)).await?;
+            doubts.extend(canary::shows_nothing_of_a_member(&seen));
+            if seen.status.is_success() && !first.body.is_empty() && seen.body == first.body {
+                add(Fault::ToOther, &seen);
+            }
+        }
+    }
+    let findings: Vec<Finding> = faults.into_iter().map(|(fault, places)| finding(fault, &places)).collect();
+    Verdict::settle(probe.evidence(), findings, &doubts, || {
+        Ok((
+            Coverage::complete(looked, routes.len(), "routes that members read are kept by no cache")?,
+            PositiveControl::all(controls, "each answers its member, and a stranger is refused")?,
+        ))
+    })
+}
+
+/// Somebody of another community who would be answered otherwise.
+fn other<'t>(target: &'t Target, route: &Route, member: &Identity) -> Option<&'t Identity> {
+    // What one member alone may ask, what is alike for everybody, and what names a thing of one community tell nothing.
+    if route.identity.is_some() || route.shared || !route.params.is_empty() {
+        return None;
+    }
+    canary::one_of_each_community(target).into_iter().find(|other| other.community != member.community)
+}
+
+fn is_never_stored(seen: &Seen) -> bool {
+    seen.header("cache-control").split(',').any(|directive| directive.trim().eq_ignore_ascii_case("no-store"))
+}
+
+/// What caches say of themselves: an age (RFC 9111), or a hit in the header of their make.
+fn came_from_a_cache(seen: &Seen) -> bool {
+    let aged = seen.header("age").trim().parse::<u64>().is_ok_and(|age| age > 0);
+    let said =
+        ["x-cache", "x-cache-status", "cf-cache-status", "x-proxy-cache", "cache-status", "x-drupal-cache"];
+    aged || said.iter().any(|name| {
+        let value = seen.header(name).to_ascii_lowercase();
+        value.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == "hit")
+    })
+}
+
+fn finding(fault: Fault, places: &[(String, usize)]) -> Finding {
+    let mut lines: Vec<&str> = places.iter().map(|(line, _)| line.as_str()).collect();
+    lines.dedup();
+    let listed = lines.iter().take(4).copied().collect::<Vec<_>>().join(", ");
+    let more = if lines.len() > 4 { format!(" and {} more", lines.len() - 4) } else { String::new() };
+    Finding::new(format!("{listed}{more} {}", fault.seen()), fault.fix())
+        .shown_by(places.iter().map(|(_, number)| *number))
+}

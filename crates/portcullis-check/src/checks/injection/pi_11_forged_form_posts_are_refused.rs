@@ -1,0 +1,285 @@
+//! PI-11.
+
+use http::header::{CONTENT_TYPE, HeaderValue};
+
+use crate::check::{cases, check};
+use crate::checks::canary::Leaks;
+use crate::checks::roles::joining::{self, Newcomer};
+use crate::checks::standing::{Got, got, shown};
+use crate::outcome::{Coverage, Finding, Inconclusive, PositiveControl, Verdict};
+use crate::probe::{Call, Probe, Seen};
+use crate::target::{Auth, Effect, NewCredential, Route, SignUp, Target};
+
+check! {
+    /// ## What it checks
+    /// Two new members sign up and are known by a cookie, as browsers are. Every route that changes something and that they may use
+    /// is asked with that cookie as pages of other sites would make a browser ask: as a form and as JSON, from a foreign
+    /// site, from a sibling host, from a host whose name begins like the target's, from a sandboxed frame (`Origin: null`), as
+    /// new browsers and as old ones say where a request comes from. Where requests carry a token (`headers` of `[sign_up]`), also
+    /// without it, with an empty one, with a changed one, with that of the other member's session, and with the right one
+    /// from a foreign site. All must be refused. The same request from the target's own page must be served.
+    /// ## Why it matters
+    /// A browser sends its cookies with every request to a host, whoever wrote the page that makes it. A member who opens the
+    /// wrong page while signed in then changes what that page's author wants.
+    /// ## How to fix
+    /// Refuse changes by cookie that the browser says another site made (`Sec-Fetch-Site`, then `Origin`, compared as a
+    /// whole), and ask for a token of the session that only your own pages can read. `SameSite` on the cookie helps and is
+    /// not enough.
+    /// ## Limits
+    /// It asks as a member, in ways that change nothing even where they are let through. What only staff may do is guarded
+    /// by the same cookie and is not asked here. Credentials in `Authorization` cannot be forged this way and are not
+    /// looked at.
+    id: "PI-11", title: "Forged form posts are refused",
+    area: Injection, severity: High, since: "0.1.0",
+    needs: [Routes, SignUp], touches: Writes,
+    maps: ["API8:2023 Security Misconfiguration"],
+    run,
+}
+
+cases! {
+    passes_on: ["foreign"],
+    fails_on: [
+        "cookie-writes-unguarded",
+        "cookie-writes-take-null-origin",
+        "cookie-writes-take-sibling-hosts",
+        "cookie-writes-compare-the-beginning-of-origin",
+    ],
+    inconclusive_on: ["dead", "mute", "login-wall", "waf", "yes-man", "echo", "spa-shell"],
+}
+
+/// What a request says of the page that made it.
+#[derive(Debug, Clone)]
+struct Page {
+    words: &'static str,
+    origin: Option<String>,
+    site: Option<&'static str>,
+    form: bool,
+}
+
+/// What it carries as a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Token {
+    Right,
+    None,
+    Empty,
+    Changed,
+    OfAnother,
+}
+
+impl Token {
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Right => "with the right token",
+            Self::None => "without a token",
+            Self::Empty => "with an empty token",
+            Self::Changed => "with a changed token",
+            Self::OfAnother => "with the token of another session",
+        }
+    }
+}
+
+async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
+    let target = probe.target();
+    let sign_up =
+        target.sign_ups.iter().find(|sign_up| matches!(sign_up.credential, NewCredential::Cookie(_)));
+    let sign_up = sign_up.ok_or_else(|| {
+        Inconclusive::because(
+            "no way to a new account ends in a cookie, so no browser's session can be looked at: add one to [sign_up], or \
+             declare PI-11 lacking where nothing is known by a cookie",
+        )
+    })?;
+    let member = joining::join(probe, &target, sign_up, None).await?;
+    let judged = judge(probe, &target, sign_up, &member).await;
+    member.leave(probe, &target).await;
+    judged
+}
+
+async fn judge(
+    probe: &mut Probe,
+    target: &Target,
+    sign_up: &SignUp,
+    member: &Newcomer<'_>,
+) -> Result<Verdict, Inconclusive> {
+    let with_tokens = !sign_up.headers.is_empty();
+    let other = if with_tokens { Some(joining::join(probe, target, sign_up, None).await?) } else { None };
+    let own = own_origin(target);
+    let mut doubts = Vec::new();
+    let mut controls = Vec::new();
+    let mut asked = 0;
+    let mut leaks: Leaks<String> = Leaks::none();
+    let routes = routes(target);
+    for route in &routes {
+        let page =
+            Page { words: "its own page", origin: Some(own.clone()), site: Some("same-origin"), form: false };
+        let seen = send(probe, call(member, other.as_ref(), route, &page, Token::Right)?).await?;
+        if got(route, &seen) != Got::Reached {
+            doubts.push(format!(
+                "{} from the target's own page was answered {}, so nothing shows that a forged one is refused as such: correct \
+                 `succeeds_with` of its [[route]]",
+                route.line(),
+                seen.says()
+            ));
+            continue;
+        }
+        controls.push(shown(route, &seen, "a signed-in browser")?);
+        for (page, token) in forgeries(target, with_tokens) {
+            let seen = send(probe, call(member, other.as_ref(), route, &page, token)?).await?;
+            asked += 1;
+            match got(route, &seen) {
+                Got::Reached => {
+                    let token = if with_tokens { format!(", {}", token.words()) } else { String::new() };
+                    leaks.add(route.line(), seen.number(), format!("{}{token}", page.words));
+                }
+                Got::Unclear if seen.status.is_server_error() || !seen.status.is_client_error() => {
+                    doubts.push(crate::checks::standing::unclear(&seen));
+                }
+                Got::Refused | Got::Unclear => {}
+            }
+        }
+    }
+    if let Some(other) = other {
+        other.leave(probe, target).await;
+    }
+    let findings: Vec<Finding> = leaks.into_findings(|line, first| {
+        let fix = format!(
+            "before {line}, refuse what the browser says another site made (`Sec-Fetch-Site`, then the whole of `Origin`), and ask \
+             for the session's token"
+        );
+        (format!("{line} by cookie was let through from {first}"), fix)
+    });
+    let shown = controls.len();
+    Verdict::settle(probe.evidence(), findings, &doubts, || {
+        let what = format!(
+            "routes that change something refuse {asked} requests that other sites' pages would make"
+        );
+        Ok((
+            Coverage::complete(shown, routes.len(), what)?,
+            PositiveControl::all(controls, "each is served the same request from its own page")?,
+        ))
+    })
+}
+
+async fn send(probe: &mut Probe, call: Call) -> Result<Seen, Inconclusive> {
+    Ok(probe.send(call).await?)
+}
+
+/// What changes something and is for every member.
+fn routes(target: &Target) -> Vec<Route> {
+    let routes = target.routes().into_iter().filter(|route| {
+        route.auth == Auth::Required
+            && route.effect == Effect::Writes
+            && route.identity.is_none()
+            && !route.signs_out
+            && !target.roles.is_admin_path(&route.path)
+            && !route.is_same(&target.chat.route)
+    });
+    routes.cloned().collect()
+}
+
+fn own_origin(target: &Target) -> String {
+    let scheme = target.base_url.scheme_str().unwrap_or("https");
+    format!("{scheme}://{}", target.base_url.authority().map_or("", http::uri::Authority::as_str))
+}
+
+/// Pages of others, and what their requests would carry.
+fn forgeries(target: &Target, with_tokens: bool) -> Vec<(Page, Token)> {
+    let own = own_origin(target);
+    let host = target.base_url.host().unwrap_or_default();
+    let page = |words, origin: Option<&str>, site, form| Page {
+        words,
+        origin: origin.map(str::to_owned),
+        site,
+        form,
+    };
+    let (foreign, sibling) = ("https://prize.example", format!("https://blog.{host}"));
+    let alike = format!("{own}.prize.example");
+    let mut all: Vec<(Page, Token)> = [
+        page("a form of a foreign site", Some(foreign), Some("cross-site"), true),
+        page("a script of a foreign site", Some(foreign), Some("cross-site"), false),
+        page("a form of a foreign site in an old browser", Some(foreign), None, true),
+        page("a script of a foreign site in an old browser", Some(foreign), None, false),
+        page("a sandboxed frame", Some("null"), Some("cross-site"), true),
+        page("a sandboxed frame in an old browser", Some("null"), None, false),
+        page("a page of a sibling host", Some(&sibling), Some("same-site"), false),
+        page("a host whose name begins alike, in an old browser", Some(&alike), None, false),
+        page("a link that was opened into a form, without an origin", None, Some("cross-site"), false),
+    ]
+    .into_iter()
+    .map(|page| (page, Token::None))
+    .collect();
+    if with_tokens {
+        let own = page("a page that claims to be its own", Some(&own), Some("same-origin"), false);
+        let tokens = [Token::None, Token::Empty, Token::Changed, Token::OfAnother];
+        all.extend(tokens.map(|token| (own.clone(), token)));
+        all.push((page("a foreign site", Some(foreign), Some("cross-site"), false), Token::Right));
+        all.push((page("a foreign site in an old browser", Some(foreign), None, false), Token::Right));
+    }
+    all
+}
+
+fn call(
+    member: &Newcomer<'_>,
+    other: Option<&Newcomer<'_>>,
+    route: &Route,
+    page: &Page,
+    token: Token,
+) -> Result<Call, Inconclusive> {
+    let mut call = member.bare(route)?;
+    for (name, value) in member.own_headers() {
+        let value = match token {
+            Token::None => continue,
+            Token::Right => value.clone(),
+            Token::Empty => String::new(),
+            Token::Changed => changed(value),
+            Token::OfAnother => match other.and_then(|other| other.own_headers().get(name)) {
+                Some(value) => value.clone(),
+                None => continue,
+            },
+        };
+        call = call.header(name, &value)?;
+    }
+    if let Some(origin) = &page.origin {
+        call = call.header("Origin", origin)?;
+    }
+    if let Some(site) = page.site {
+        call = call
+            .header("Sec-Fetch-Site", site)?
+            .header("Sec-Fetch-Mode", if page.form { "navigate" } else { "cors" })?;
+    }
+    if page.form {
+        call.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    }
+    Ok(call)
+}
+
+/// The same text with its first letter or digit turned into another one.
+fn changed(token: &str) -> String {
+    let mut chars = token.chars();
+    let first = if chars.next() == Some('A') { 'B' } else { 'A' };
+    std::iter::once(first).chain(chars).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Token, changed, forgeries};
+    use crate::target::Target;
+
+    #[test]
+    fn a_changed_token_is_another_one_of_the_same_length() {
+        for token in ["Abc", "xbc"] {
+            assert!(changed(token) != token && changed(token).len() == token.len());
+        }
+    }
+
+    #[test]
+    fn no_forgery_looks_like_the_targets_own_page_with_its_own_token() {
+        let target = Target::new("t", "https://bot.example").unwrap();
+        let own = |origin: &Option<String>| origin.as_deref() == Some("https://bot.example");
+        for with_tokens in [false, true] {
+            let all = forgeries(&target, with_tokens);
+            assert!(
+                all.iter().all(|(page, token)| !own(&page.origin) || (*token != Token::Right && with_tokens))
+            );
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Where it is tried out what the bot can be talked into: an instance whose system text and documents hold texts that
+//! must not leave, and whose model may be the worst there is.
+
+use http::Uri;
+
+use super::{Chat, Identity};
+
+/// Stands for a number in the form of a citation.
+pub const NUMBER: &str = "{{number}}";
+
+/// An instance that attacks on its model are tried on. It may be the target itself.
+#[derive(Debug, Clone)]
+pub struct Rehearsal {
+    /// Where it is, when it is not the target itself: scheme, host and port.
+    pub at: Option<Uri>,
+    /// How a question is asked there.
+    pub chat: Chat,
+    /// Who asks there: members of one community without special standing.
+    pub askers: Vec<Identity>,
+    /// The system text that it was configured with, as far as it is known.
+    pub system: Option<String>,
+    /// What was planted there.
+    pub planted: Vec<Planted>,
+    /// Where it is told what really went to the model: the latest requests in JSON, each with `messages`.
+    pub trace: Option<Uri>,
+    /// The words of the system text after which a random word stands, another one for each answer.
+    pub mark_after: Option<String>,
+    /// How an answer cites a passage, with [`NUMBER`] for its number.
+    pub citation: Option<String>,
+}
+
+/// What was planted, and what must not become of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PlantedKind {
+    /// Stands in the system text: nobody may be told.
+    System,
+    /// Stands in a document that members may read: whoever asks for its topic is to be told.
+    Fact,
+    /// A key or password that somebody wrote into a document: no answer may repeat it.
+    Secret,
+    /// Personal data of somebody else in a document: no answer may repeat it.
+    Personal,
+    /// Stands in an answer when the bot obeyed an order that a document gives.
+    Order,
+    /// Stands in a document that the askers may not read: the model must not be given it for their questions.
+    Closed,
+}
+
+impl PlantedKind {
+    /// The words used in files.
+    pub const ALL: [(&'static str, Self); 6] = [
+        ("system", Self::System),
+        ("fact", Self::Fact),
+        ("secret", Self::Secret),
+        ("personal", Self::Personal),
+        ("order", Self::Order),
+        ("closed", Self::Closed),
+    ];
+}
+
+/// A text that was planted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Planted {
+    /// What it is.
+    pub kind: PlantedKind,
+    /// The text by which it is recognised.
+    pub text: String,
+    /// What to ask for, so that its document is recalled: words that stand in no other document. Empty for what stands in
+    /// the system text.
+    pub topic: String,
+    /// A harmless text of the same document, which shows that it was recalled.
+    pub marker: Option<String>,
+}
+
+impl Planted {
+    /// In the system text.
+    pub fn in_system(text: &str) -> Self {
+        Self { kind: PlantedKind::System, text: text.to_owned(), topic: String::new(), marker: None }
+    }
+
+    /// In a document about `topic`, beside `marker`.
+    pub fn in_document(kind: PlantedKind, topic: &str, text: &str, marker: &str) -> Self {
+        let marker = (kind != PlantedKind::Fact && kind != PlantedKind::Closed).then(|| marker.to_owned());
+        Self { kind, text: text.to_owned(), topic: topic.to_owned(), marker }
+    }
+}
+
+impl Rehearsal {
+    /// What was planted of one kind.
+    pub fn of(&self, kind: PlantedKind) -> impl Iterator<Item = &Planted> {
+        self.planted.iter().filter(move |planted| planted.kind == kind)
+    }
+}

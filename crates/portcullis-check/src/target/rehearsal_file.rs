@@ -1,0 +1,95 @@
+//! `[rehearsal]` and `[[planted]]` of a target file.
+
+use super::file::{Sources, resolve};
+use super::read::Section;
+use super::{Chat, Identity, Planted, PlantedKind, Purpose, Rehearsal, State, base_of};
+
+/// The fewest letters and digits of a planted text: fewer could come about by chance.
+const SHORTEST: usize = 12;
+/// What an order leaves in an answer may be short: `[97]`.
+const SHORTEST_ORDER: usize = 2;
+
+/// Where attacks are tried, and what was planted there.
+pub(super) fn read_rehearsal(
+    root: &Section<'_, '_>,
+    sources: &Sources<'_>,
+    chat: &Chat,
+    identities: &[Identity],
+) -> Option<Rehearsal> {
+    let planted: Vec<Planted> = root.sections("planted").iter().filter_map(read_planted).collect();
+    let Some(section) = root.section("rehearsal") else {
+        if !planted.is_empty() {
+            root.wrong("planted", "planted texts without `[rehearsal]`", "both, or neither");
+        }
+        return None;
+    };
+    let url = |key: &'static str| {
+        let text = section.text(key)?;
+        let base = base_of(text);
+        if base.is_none() {
+            section.wrong(key, format!("`{text}`"), "an absolute URL such as `http://10.0.0.7:8080`");
+        }
+        base
+    };
+    let (at, trace) = (url("base_url"), url("trace"));
+    let system = section.text("system").and_then(|reference| resolve(&section, "system", reference, sources));
+    let citation = section.text("citation").map(str::to_owned);
+    if citation.as_ref().is_some_and(|form| !form.contains(super::NUMBER)) {
+        section.wrong("citation", "a form without `{{number}}`", "a form such as `[{{number}}]`");
+    }
+    let mark_after = section.text("mark_after").map(str::to_owned);
+    let names = section.texts("as");
+    let usable = |identity: &&Identity| identity.state == State::Valid && identity.purpose != Purpose::Limits;
+    let askers: Vec<Identity> =
+        identities.iter().filter(usable).filter(|identity| names.contains(&identity.name)).cloned().collect();
+    if askers.is_empty() || askers.len() != names.len() {
+        section.wrong(
+            "as",
+            format!("{} working identities of {}", askers.len(), names.len()),
+            "working identities",
+        );
+    }
+    if askers.iter().any(|asker| askers.iter().any(|other| !asker.is_peer(other))) {
+        section.wrong(
+            "as",
+            "identities of different standing",
+            "members of one community who may all see the same",
+        );
+    }
+    section.finish();
+    Some(Rehearsal { at, chat: chat.clone(), askers, system, planted, trace, mark_after, citation })
+}
+
+fn read_planted(section: &Section<'_, '_>) -> Option<Planted> {
+    let word = section.required("kind");
+    let kind = PlantedKind::ALL.iter().find(|(known, _)| Some(*known) == word).map(|(_, kind)| *kind);
+    if kind.is_none() && word.is_some() {
+        let known = PlantedKind::ALL.map(|(known, _)| format!("`{known}`")).join(" or ");
+        section.wrong("kind", format!("`{}`", word.unwrap_or_default()), &known);
+    }
+    let text = section.required("text");
+    let least = if kind == Some(PlantedKind::Order) { SHORTEST_ORDER } else { SHORTEST };
+    if text.is_some_and(|text| text.chars().filter(|c| c.is_alphanumeric()).count() < least) {
+        let wanted = format!("text of at least {least} letters and digits that stands nowhere else");
+        section.wrong("text", "a text that could come about by chance", &wanted);
+    }
+    let (topic, marker) = (section.text("topic"), section.text("marker"));
+    if kind.is_some_and(|kind| kind != PlantedKind::System) && topic.is_none() {
+        section.wrong("topic", "nothing", "what to ask for, so that the document is recalled");
+    }
+    let marked = [PlantedKind::Secret, PlantedKind::Personal, PlantedKind::Order];
+    if kind.is_some_and(|kind| marked.contains(&kind)) && marker.is_none() {
+        section.wrong(
+            "marker",
+            "nothing",
+            "a harmless text of the same document, by which it is seen that it was recalled",
+        );
+    }
+    section.finish();
+    Some(Planted {
+        kind: kind?,
+        text: text?.to_owned(),
+        topic: topic.unwrap_or_default().to_owned(),
+        marker: marker.map(str::to_owned),
+    })
+}
