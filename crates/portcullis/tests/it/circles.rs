@@ -104,7 +104,7 @@ struct Circle {
 fn open_circle(program: &Program, export: &Export) -> Circle {
     let name = export.name;
     let questions = Questions::of(export);
-    program.ok(&["community", "create", name]);
+    program.ok(&["community", "create", name, "--tier", "dedicated"]);
     program.ok(&["plan", "create", "--community", name, PLAN]);
     let map = program.path().join(format!("{name}.toml"));
     std::fs::write(&map, questions.space_map()).expect("a space map");
