@@ -56,6 +56,8 @@ cases! {
 
 /// Requests under way at the same time.
 const AT_ONCE: usize = 8;
+/// While it is waited until requests are a minute old.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// A window, and a moment more.
 const WINDOW: Duration = Duration::from_secs(61);
 /// A burst that takes longer than this says nothing about a window of a minute.
@@ -129,7 +131,7 @@ impl<'t> Judge<'_, 't> {
     ) -> Result<(), Inconclusive> {
         let driven = self.plan(probe, dimension, limit).await?;
         let count = beyond(driven.expected);
-        self.wait_for_the_community(probe, count).await?;
+        self.wait_for_the_community(probe, &driven, count).await?;
         wait_for_the_minute(probe).await;
         let mut calls = Vec::new();
         for index in 0..count {
@@ -154,9 +156,15 @@ impl<'t> Judge<'_, 't> {
         self.judge_witness(probe, dimension).await
     }
 
-    /// Waits until the burst fits beneath what the whole community may ask for, if that is promised.
-    async fn wait_for_the_community(&self, probe: &Probe, count: u32) -> Result<(), Inconclusive> {
+    /// Waits until the burst fits beneath what the community of those who send it may ask for, if that is promised.
+    async fn wait_for_the_community(
+        &self,
+        probe: &Probe,
+        driven: &Driven<'_>,
+        count: u32,
+    ) -> Result<(), Inconclusive> {
         let Some(limit) = self.target.limits.community_per_minute else { return Ok(()) };
+        let Some(asker) = driven.askers.iter().copied().flatten().next() else { return Ok(()) };
         // Refused requests are tried with other headers, and others ask meanwhile.
         let needed = count as usize + 50;
         if needed > limit as usize {
@@ -165,9 +173,13 @@ impl<'t> Judge<'_, 't> {
                  of the checks into a larger tier"
             )));
         }
-        let sent: usize = self.target.identities.iter().map(|identity| probe.sent_lately(identity)).sum();
-        if sent + needed > limit as usize {
-            tokio::time::sleep(WINDOW).await;
+        let sent = || {
+            let theirs =
+                self.target.identities.iter().filter(|identity| identity.community == asker.community);
+            theirs.map(|identity| probe.sent_lately(identity)).sum::<usize>()
+        };
+        while sent() + needed > limit as usize {
+            tokio::time::sleep(LOOK_AGAIN).await;
         }
         Ok(())
     }
