@@ -15,6 +15,10 @@ const AT_ONCE: usize = 16;
 /// Between the beginnings of the first of them.
 const APART: Duration = Duration::from_secs(4);
 
+/// Faults that leave hardly any request to anybody: whether a check that does not name them gets enough answers to pass
+/// depends on how many the others got just before. None may turn red.
+const STARVING: [&str; 2] = ["rate-limit-too-low", "shared-bucket"];
+
 /// The outcome of every check against the chatbot with this fault.
 async fn words(fault: Option<&str>) -> BTreeMap<&'static str, (&'static str, String)> {
     let foreign = Foreign::start(fault).await;
@@ -62,7 +66,8 @@ async fn each_fault_turns_exactly_the_checks_red_that_name_it() {
                     _ => "pass",
                 };
                 let (word, reason) = seen.get(check.id).expect("it ran");
-                if *word != wanted {
+                let starved = STARVING.contains(&fault.as_str()) && wanted != "fail";
+                if *word != wanted && !(starved && ["pass", "inconclusive"].contains(word)) {
                     wrong.push(format!("{fault}: {} is {word}, not {wanted}: {reason}", check.id));
                 }
             }
