@@ -21,6 +21,8 @@ pub enum Phase {
     Screen,
     /// The search for passages.
     Recall,
+    /// The guards on what was found.
+    Ground,
     /// The opening record.
     Open,
     /// The wait for a place at the model.
@@ -35,10 +37,11 @@ pub enum Phase {
 
 impl Phase {
     /// Every phase, in the order of a turn.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Admit,
         Self::Screen,
         Self::Recall,
+        Self::Ground,
         Self::Open,
         Self::Queue,
         Self::Ask,
@@ -52,6 +55,7 @@ impl Phase {
             Self::Admit => "admit",
             Self::Screen => "screen",
             Self::Recall => "recall",
+            Self::Ground => "ground",
             Self::Open => "open",
             Self::Queue => "queue",
             Self::Ask => "ask",

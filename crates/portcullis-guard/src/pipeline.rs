@@ -223,7 +223,7 @@ pub async fn ground(
     turn: Turn<Screened>,
     passages: Vec<Passage>,
 ) -> Result<Turn<Grounded>, Refusal> {
-    let _timer = gate.time(Phase::Screen);
+    let _timer = gate.time(Phase::Ground);
     let (passages, withheld, found) = quarantine::quarantine(gate, &turn, passages)
         .await
         .map_err(|refusal| refusal.by(quarantine::NAME).of(Asker::identified(&turn.scope)))?;

@@ -252,6 +252,7 @@ async fn numbers_are_right_when_many_ask_at_once() {
         ("portcullis_turn_phase_seconds_count{phase=\"admit\"}", 200.0),
         ("portcullis_turn_phase_seconds_count{phase=\"screen\"}", 200.0),
         ("portcullis_turn_phase_seconds_count{phase=\"recall\"}", 200.0),
+        ("portcullis_turn_phase_seconds_count{phase=\"ground\"}", 200.0),
         ("portcullis_turn_phase_seconds_count{phase=\"open\"}", 200.0),
         ("portcullis_turn_phase_seconds_count{phase=\"queue\"}", 200.0),
         ("portcullis_turn_phase_seconds_count{phase=\"ask\"}", 200.0),
