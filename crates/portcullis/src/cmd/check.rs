@@ -79,9 +79,9 @@ pub(super) fn print(report: &Report, format: Format) {
 
 async fn judge(target: Target, options: &Options, format: Format) -> Report {
     if format == Format::Human && std::io::stderr().is_terminal() {
-        portcullis_check::run(target, options, &Shown).await
+        Box::pin(portcullis_check::run(target, options, &Shown)).await
     } else {
-        portcullis_check::run(target, options, &Quiet).await
+        Box::pin(portcullis_check::run(target, options, &Quiet)).await
     }
 }
 

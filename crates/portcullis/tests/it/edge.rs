@@ -133,7 +133,7 @@ async fn the_listener_passes_the_checks_of_its_edge_and_each_is_red_when_it_is_b
         (Change::NoRedirect, ["fail", "pass", "pass", "pass"], "a redirect to HTTPS is wanted"),
     ];
     for (change, wanted, says) in cases {
-        let (outcomes, told) = judged(change).await;
+        let (outcomes, told) = Box::pin(judged(change)).await;
         let words: Vec<&str> = outcomes.iter().map(|(word, _)| *word).collect();
         assert_eq!(words, wanted, "{change:?}: {outcomes:#?}");
         assert!(told.contains(says), "{change:?}: {told}");
