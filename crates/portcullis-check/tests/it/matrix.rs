@@ -11,7 +11,7 @@ use crate::foreign::{Foreign, breaks, node_is_here};
 use crate::settings::options;
 
 /// Faults that are tried at the same time. Most of its time each run waits: for a credential to end, for a limit.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 8;
 /// Between the beginnings of the first of them.
 const APART: Duration = Duration::from_secs(4);
 
