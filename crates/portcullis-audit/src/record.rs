@@ -11,7 +11,7 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 use portcullis_core::{
-    Actor, CommunityId, ConversationId, DocumentId, InvitationId, KeyId, MemberId, MemoryId, MessageId,
+    Actor, CommunityId, ConversationId, DocumentId, HandoverId, InvitationId, KeyId, MemberId, MemoryId, MessageId,
     RequestId, SessionId, SpaceId, TurnId,
 };
 use serde::de::IgnoredAny;
@@ -167,6 +167,8 @@ targets! {
     Message(MessageId) = "message";
     /// A memory.
     Memory(MemoryId) = "memory";
+    /// A question that was handed to a person.
+    Handover(HandoverId) = "handover";
 }
 
 as_text!(Target);
@@ -299,6 +301,18 @@ pub enum Event {
         /// The refusal's code.
         code: Label,
     },
+    /// A question was handed to a person in the place of the model.
+    #[serde(rename = "question.handed-over")]
+    HandedOver {
+        /// Its entry in the moderators' queue.
+        handover: HandoverId,
+        /// The request that asked.
+        request: RequestId,
+        /// Of which kind it is.
+        reason: Label,
+        /// Whether the queue took it.
+        queue: Label,
+    },
     /// The server started.
     #[serde(rename = "serve.started")]
     ServeStarted {
@@ -366,10 +380,11 @@ fn is_once(times: &NonZeroU64) -> bool {
 
 impl Event {
     /// Every kind this version writes and reads.
-    pub const KINDS: [&'static str; 10] = [
+    pub const KINDS: [&'static str; 11] = [
         "turn.opened",
         "turn.closed",
         "request.refused",
+        "question.handed-over",
         "serve.started",
         "serve.stopped",
         "admin.changed",
@@ -385,6 +400,7 @@ impl Event {
             Self::TurnOpened { .. } => "turn.opened",
             Self::TurnClosed { .. } => "turn.closed",
             Self::Refused { .. } => "request.refused",
+            Self::HandedOver { .. } => "question.handed-over",
             Self::ServeStarted { .. } => "serve.started",
             Self::ServeStopped => "serve.stopped",
             Self::Administered(_) => "admin.changed",
@@ -549,6 +565,12 @@ mod tests {
                 usage: Some(Usage::default()),
             },
             Event::Refused { request, guard: "rate-limit".into(), code: "rate_limited".into() },
+            Event::HandedOver {
+                handover: HandoverId::new(&clock),
+                request,
+                reason: "self-harm".into(),
+                queue: "queued".into(),
+            },
             Event::ServeStarted { version: "0.1.0".into() },
             Event::ServeStopped,
             Event::Administered(

@@ -85,6 +85,8 @@ ids! {
     MessageId = "message";
     /// A fact kept for one member at their wish.
     MemoryId = "memory";
+    /// A question that was handed to a person.
+    HandoverId = "handover";
     /// One question and its answer.
     TurnId = "turn";
     /// One HTTP request, for logs and for the `x-request-id` header.
