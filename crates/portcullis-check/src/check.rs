@@ -180,6 +180,8 @@ pub enum Need {
     Owned,
     /// Where attacks on the model are tried, with texts planted.
     Rehearsal,
+    /// Where questions go that a person should see.
+    Handovers,
     /// Ways to a new account, and where somebody is told what they are.
     SignUp,
 }
@@ -273,6 +275,10 @@ impl Need {
                 target.rehearsal.as_ref().is_some_and(|rehearsal| !rehearsal.askers.is_empty()),
                 "needs where attacks on the model may be tried: plant texts there and add [rehearsal] and [[planted]] to \
                  target.toml",
+            ),
+            Self::Handovers => (
+                target.handovers.is_some(),
+                "needs where questions go that a person should see: add [handovers] to target.toml",
             ),
             Self::SignUp => (
                 !target.sign_ups.is_empty() && target.roles.own.is_some(),

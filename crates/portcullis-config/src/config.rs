@@ -20,6 +20,7 @@ use crate::rates::{self, Tiers, Windows};
 use crate::release::{self, Release};
 use crate::resolve::Resolved;
 use crate::rules;
+use crate::handover::{self, Handover};
 use crate::screen::{self, Screen};
 use crate::secrets::{NamedSecret, NamedSecrets, SecretRef, Secrets, Use};
 use crate::shape::{Fault, Shape};
@@ -49,6 +50,8 @@ pub struct Config {
     pub release: Release,
     /// What is done about attempts to instruct the model.
     pub screen: Screen,
+    /// What is done about questions that a person should see.
+    pub handover: Handover,
     /// The host applications whose tokens are accepted, in the order of the file.
     pub issuers: Vec<Issuer>,
     /// How mail is sent; without it nobody can sign in by mail.
@@ -341,6 +344,7 @@ pub(crate) fn build(
     let model = model(r);
     let release = release::read(r);
     let screen = screen::read(r);
+    let handover = handover::read(r);
     let sign_in = sign_in(r);
     let limits = limits(r);
     let tiers = rates::tiers(r);
@@ -375,6 +379,7 @@ pub(crate) fn build(
         model: model?,
         release: release?,
         screen: screen?,
+        handover: handover?,
         issuers: issuers?,
         mail: mail?,
         sign_in: sign_in?,

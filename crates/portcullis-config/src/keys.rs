@@ -9,6 +9,7 @@ use std::fmt;
 use crate::codes::paragraphs;
 use crate::config::{LogFormat, LogLevel, TlsVersion};
 use crate::diagnostic::Origin;
+use crate::handover::{HandoverMode, Phrases, Reasons};
 use crate::issuers::IssuerAlgorithm;
 use crate::mail::{MailKind, MailSecurity, OneHost, OneMailAddress};
 use crate::release::{Hosts, LeakAction, PersonalKinds, ReleaseMode};
@@ -200,6 +201,13 @@ pub(crate) static SECTIONS: &[Section] = &[
         doc: "Questions and recalled passages that try to instruct the model; docs/screen.md says how they are recognised and how \
               often that is wrong. `observe` makes a security event of it, `flag` judges the answer as a whole before anything \
               of it leaves, too, `block` refuses the question and withholds the passage.",
+        in_example: InExample::Header,
+    },
+    Section {
+        name: "handover",
+        doc: "Questions that a person should see: self-harm, threats with the law, requests for what is private to others; \
+              docs/handover.md says how they are recognised. `observe` makes a security event of it, `hand-over` puts it into \
+              the moderators' queue in the place of the model and tells its asker.",
         in_example: InExample::Header,
     },
     Section {
@@ -447,6 +455,54 @@ keys! {
 
     /// From which score on `block` withholds it.
     SCREEN_DOCUMENT_BLOCK: Count = "screen.document_block", Preset::Unset("700"), Count { max: 1_000 };
+
+    /// What is done where no list below names the community.
+    HANDOVER_MODE: Choice<HandoverMode> = "handover.mode", Preset::Text("hand-over"),
+        Choice { words: HandoverMode::WORDS };
+
+    /// The communities in which nothing is looked at, by short name.
+    HANDOVER_OFF: Slugs = "handover.off", Preset::Nothing, Slugs { least: Least::None };
+
+    /// The communities with `observe`.
+    HANDOVER_OBSERVE: Slugs = "handover.observe", Preset::Nothing, Slugs { least: Least::None };
+
+    /// The communities with `hand-over`.
+    HANDOVER_HAND_OVER: Slugs = "handover.hand_over", Preset::Nothing, Slugs { least: Least::None };
+
+    /// The reasons that are not looked for.
+    HANDOVER_EXCEPT: Reasons = "handover.except", Preset::Nothing, Reasons;
+
+    /// Phrases for self-harm, beside those that ship.
+    HANDOVER_SELF_HARM: Phrases = "handover.self_harm", Preset::Nothing, Phrases;
+
+    /// Phrases for threats with the law, beside those that ship.
+    HANDOVER_LEGAL_THREAT: Phrases = "handover.legal_threat", Preset::Nothing, Phrases;
+
+    /// Phrases for requests for what is private to others, beside those that ship.
+    HANDOVER_PRIVATE_DATA: Phrases = "handover.private_data", Preset::Nothing, Phrases;
+
+    /// Phrases for whatever else a person should see.
+    HANDOVER_OTHER: Phrases = "handover.other", Preset::Nothing, Phrases;
+
+    /// What somebody is told who may harm themselves: whom to call, in the languages of the members. Without this key they
+    /// are told to call their local emergency number.
+    HANDOVER_HELP: Prose = "handover.self_harm_help",
+        Preset::Unset("\"You can call the crisis line at any hour: 116 123.\""), Prose { max_chars: 2_000 };
+
+    /// What everybody is told whose question was handed over: how to reach a person, and until when they answer.
+    HANDOVER_CONTACT: Prose = "handover.contact",
+        Preset::Unset("\"Moderators read this every day. You can also write to team@example.org.\""),
+        Prose { max_chars: 2_000 };
+
+    /// How long an entry of the queue is kept, acknowledged or not.
+    HANDOVER_KEEP_DAYS: Days = "handover.keep_days", Preset::Number(90), Days { min: 1, max: 3_660 };
+
+    /// How many entries of a community may wait to be acknowledged. A question beyond them is kept nowhere; its asker is told
+    /// so, and the operator.
+    HANDOVER_MOST_OPEN: Count = "handover.most_open", Preset::Number(500), Count { max: 500 };
+
+    /// How many of them may be of one member or key.
+    HANDOVER_MOST_OF_ONE: Count = "handover.most_of_one", Preset::Number(20), Count { max: 500 };
 
     /// Where mail goes: `smtp` to a mail server, `outbox` into a folder, one file a message. Required in this table.
     MAIL_KIND: Choice<MailKind> = "mail.kind", Preset::Unset("\"smtp\""), Choice { words: MailKind::WORDS };

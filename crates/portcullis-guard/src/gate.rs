@@ -9,6 +9,7 @@ use portcullis_store::Stores;
 
 use crate::guards::csrf::CsrfKey;
 use crate::guards::identify::{self, Known};
+use crate::handing::Handing;
 use crate::jwt::Issuers;
 use crate::limit::{Applied, Counters, Limits};
 use crate::measures::{Measures, Phase, Timer};
@@ -45,6 +46,8 @@ pub struct GateParts {
     pub switches: Switches,
     /// What is done about attempts to instruct the model.
     pub screening: Screening,
+    /// What is done about questions that a person should see.
+    pub handing: Handing,
 }
 
 /// The gate: one an instance, shared by all requests.

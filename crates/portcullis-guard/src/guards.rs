@@ -2,6 +2,7 @@
 
 pub mod citation_fence;
 pub mod csrf;
+pub mod hand_over;
 #[cfg(feature = "guard-off")]
 pub mod holes;
 mod host_token;

@@ -15,6 +15,7 @@ use portcullis_store::Passage;
 use crate::gate::Gate;
 use crate::guard::{Guard, Ruling};
 use crate::guards::csrf::Csrf;
+use crate::guards::hand_over::{HandOver, hand_over};
 use crate::guards::identify::Known;
 use crate::guards::meter::{PreMeter, RateLimit, count_refused};
 use crate::guards::role_action::RoleAction;
@@ -24,8 +25,8 @@ use crate::measures::Phase;
 use crate::refusal::{Code, Refusal, causes};
 use crate::security::{Asker, Noticed, SecurityEvent};
 use crate::visit::{
-    Arrival, Arrived, Asked, Authorised, Grounded, Identified, Opened, Question, Screened, Suspicion, Turn,
-    Visit,
+    Arrival, Arrived, Asked, Authorised, Grounded, HandedOver, Identified, Opened, Question, Screened,
+    Suspicion, Turn, Visit,
 };
 
 /// Before anything is looked up: cheap, and the only cost that a stranger can cause.
@@ -37,7 +38,8 @@ pub const METER: &[&dyn Guard<Visit<Identified>>] = &[&RateLimit];
 /// May they do what the route does?
 pub const AUTHORISE: &[&dyn Guard<Visit<Identified>>] = &[&RoleAction];
 /// May this be asked? Cheap before dear.
-pub const SCREEN: &[&dyn Guard<Turn<Asked>>] = &[&RequestOwner, &ModelAllowed, &AttackPatterns, &Injection];
+pub const SCREEN: &[&dyn Guard<Turn<Asked>>] = 
+    &[&RequestOwner, &ModelAllowed, &AttackPatterns, &HandOver, &Injection];
 
 /// What happens once a body is there: its name and what it stops.
 const CONFIRM: (&str, &str) = (
@@ -193,17 +195,22 @@ pub fn greet(gate: &Gate, address: IpAddr) -> Result<(), Refusal> {
     }
 }
 
-/// Judges a question. A refusal is recorded, since it came from somebody known.
-pub async fn screen(
-    gate: &Gate,
-    visit: Visit<Authorised>,
-    question: Question,
-) -> Result<Turn<Screened>, Refusal> {
+/// A question that no guard refused.
+#[derive(Debug)]
+pub enum Judged {
+    /// The model may be asked, once more is known.
+    ForTheModel(Turn<Screened>),
+    /// It was handed to a person, and its asker is to be told so.
+    ForAPerson(Turn<HandedOver>),
+}
+
+/// Judges a question. A refusal is recorded, since it came from somebody known, and so is what is handed to a person.
+pub async fn screen(gate: &Gate, visit: Visit<Authorised>, question: Question) -> Result<Judged, Refusal> {
     let _timer = gate.time(Phase::Screen);
     let id = TurnId::new(gate.clock());
     let Visit { arrival, state } = visit;
     let mut turn =
-        Turn { id, arrival, scope: state.scope, question, state: Asked { suspicion: Suspicion::None } };
+        Turn { id, arrival, scope: state.scope, question, state: Asked { suspicion: Suspicion::None, handed: None } };
     if let Err(refusal) = phase(gate, SCREEN, &mut turn).await {
         let event = Event::Refused {
             request: turn.arrival.request,
@@ -213,8 +220,13 @@ pub async fn screen(
         append(gate, &turn, event).await?;
         return Err(refusal.of(Asker::identified(&turn.scope)));
     }
+    if let Some(risk) = turn.state.handed {
+        let (turn, event) = hand_over(gate, turn, risk).await;
+        append(gate, &turn, event).await?;
+        return Ok(Judged::ForAPerson(turn));
+    }
     let suspicion = turn.state.suspicion;
-    Ok(turn.into_state(Screened { suspicion }))
+    Ok(Judged::ForTheModel(turn.into_state(Screened { suspicion })))
 }
 
 /// Takes in what was recalled for the question, and withholds what tries to instruct the model.

@@ -72,6 +72,10 @@ events! {
     SqlPattern = "sql_pattern",
     /// A question holds what looks like an attack on a reader's browser.
     ScriptPattern = "script_pattern",
+    /// A question that a person should see: self-harm, a threat with the law, private data of others.
+    RiskyQuestion = "risky_question",
+    /// A question that a person should see could not be put into their queue.
+    HandoverLost = "handover_lost",
     /// A recalled passage was withheld from the model.
     PassageQuarantined = "passage_quarantined",
     /// A recalled passage looks like it instructs the model, and was given to it all the same.

@@ -9,6 +9,7 @@ pub const SWITCHABLE: &[&str] = &[
     "rate-limit",
     "authorise",
     "request-owner",
+    "hand-over",
     "injection",
     "quarantine",
     "recall-scope",

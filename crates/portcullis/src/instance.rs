@@ -27,7 +27,7 @@ use portcullis_store_sqlite::SqliteStores;
 
 use crate::args::Configured;
 use crate::limits::{self, KeptCounts, Run};
-use crate::{mail, release, screen};
+use crate::{handover, mail, release, screen};
 
 /// How many passages one question is answered from.
 const PASSAGES: usize = 6;
@@ -250,6 +250,7 @@ impl Instance {
             },
             switches: switches(config)?,
             screening: screen::settings(config),
+            handing: handover::settings(config)?,
         }));
         let counts = Arc::new(KeptCounts::new(&config.data_dir, config.secrets.encryption_key.expose()));
         counts.restore(&gate)?;

@@ -6,6 +6,7 @@
 mod args;
 mod cmd;
 mod descriptors;
+mod handover;
 mod instance;
 mod limits;
 mod mail;

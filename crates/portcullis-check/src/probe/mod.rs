@@ -180,7 +180,8 @@ impl Probe {
     ) -> Self {
         let mut redactor = Redactor::default();
         let rehearsed = target.rehearsal.iter().flat_map(|rehearsal| &rehearsal.askers);
-        for identity in target.identities.iter().chain(rehearsed) {
+        let handing = target.handovers.iter().flat_map(|queue| queue.askers.iter().chain([&queue.reader]));
+        for identity in target.identities.iter().chain(rehearsed).chain(handing) {
             redactor.learn(identity.credential.secret().expose());
             if let crate::target::Credential::Header { name, .. } = &identity.credential {
                 redactor.learn_header(name);
@@ -437,14 +438,15 @@ impl Probe {
             body: String::from_utf8_lossy(&body).into_owned(),
             elapsed: result.elapsed,
             number,
-            method: sent.call.method,
-            path: sent.call.path,
-            credential: sent.call.label,
+            method: sent.call.method.clone(),
+            path: sent.call.path.clone(),
+            credential: sent.call.label.clone(),
         };
         exchange.status = Some(status.as_u16());
         seen.kind().name().clone_into(&mut exchange.answer);
         exchange.headers = self.redactor.headers(&seen.headers);
-        exchange.body = self.redactor.body(&seen.body);
+        exchange.body =
+            if sent.call.private { "(not recorded)".to_owned() } else { self.redactor.body(&seen.body) };
         self.log.push(exchange);
         Ok(seen)
     }

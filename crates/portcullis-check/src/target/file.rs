@@ -14,6 +14,7 @@ use serde_json::Value;
 use toml::de::DeTable;
 
 use super::edge_file::read_edge;
+use super::handovers_file::read_handovers;
 use super::read::{Reader, Section};
 use super::rehearsal_file::read_rehearsal;
 use super::{
@@ -129,6 +130,7 @@ fn read_target(root: &Section<'_, '_>, sources: &Sources<'_>) -> Option<Target> 
     people::check_askers(root, &identities, &roles, &accounts, &sign_ups);
     let chat = chat.unwrap_or_else(Chat::openai);
     let rehearsal = read_rehearsal(root, sources, &chat, &identities);
+    let handovers = read_handovers(root, &chat, &identities);
     let target = base?;
     Some(Target {
         chat,
@@ -145,6 +147,7 @@ fn read_target(root: &Section<'_, '_>, sources: &Sources<'_>) -> Option<Target> 
         owned,
         sign_ups,
         rehearsal,
+        handovers,
         declarations,
         ..target
     })
@@ -270,7 +273,7 @@ fn read_route(section: &Section<'_, '_>) -> Option<Route> {
 }
 
 /// A request, in a table that may hold more than that.
-fn read_request(section: &Section<'_, '_>) -> Option<Route> {
+pub(super) fn read_request(section: &Section<'_, '_>) -> Option<Route> {
     let _ = (section.required("method"), section.required("path"));
     let (method, path) = (read_method(section), read_path(section));
     let kinds = [

@@ -7,6 +7,8 @@ mod canary;
 mod edge;
 mod edge_file;
 mod file;
+mod handovers;
+mod handovers_file;
 mod identity;
 mod inventory;
 mod owned;
@@ -28,6 +30,7 @@ use http::Uri;
 use portcullis_core::Secret;
 
 pub use canary::{Audience, Canary, SHORTEST_CANARY};
+pub use handovers::{HandoverQueue, LONGEST_HANDOVER, Staffed};
 pub use edge::{CertificateFile, Edge, Listener, Place, Protocol};
 pub use identity::{Credential, Identity, Purpose, State};
 pub use inventory::{Confirmation, Inventory, OpenApi};
@@ -92,6 +95,8 @@ pub struct Target {
     pub sign_ups: Vec<SignUp>,
     /// Where it is tried out what the bot can be talked into.
     pub rehearsal: Option<Rehearsal>,
+    /// Where questions go that a person should see.
+    pub handovers: Option<HandoverQueue>,
     /// What it says that it does not have.
     pub declarations: Vec<Declaration>,
 }
@@ -137,6 +142,7 @@ impl Target {
             owned: Vec::new(),
             sign_ups: Vec::new(),
             rehearsal: None,
+            handovers: None,
             declarations: Vec::new(),
         })
     }

@@ -231,6 +231,16 @@ base_url = @URL@
 # topic = "the Larkspur rota"
 # marker = "painted green"
 
+# Where questions go that a person should see (self-harm, threats with the law, private data of others).
+# [handovers]
+# base_url = "http://127.0.0.1:8090"  # without it: the target itself
+# as = ["ann", "abe"]                 # who asks: members of one community, without special standing
+# list = { method = "GET", path = "/queue", as = "stan" }   # what lists the queue, by one who may
+# trace = "http://127.0.0.1:8091/heard"   # as above
+# within_seconds = 60
+# staffed_by = "Jo Ito"               # who answers for it that people read the queue, for at most 90 days
+# staffed_until = "2026-04-01T00:00:00Z"
+
 # What it does not have. Each needs a reason and someone who says so.
 # [[declares]]
 # lacks = "wrong-audience"            # or a control's id

@@ -1,12 +1,14 @@
 //! What a target file leaves out or gets wrong: the checks say so instead of passing, against a chatbot that is in order.
 
 use futures_util::stream::{self, StreamExt};
+use jiff::ToSpan as _;
 use portcullis_check::target::{
-    AccountKind, Audience, Confirmation, Credential, Held, HeldSecret, Identity, NewCredential, OwnedKind,
-    Planted, PlantedKind, SignUpBy, Spot, State,
+    AccountKind, Audience, Confirmation, Credential, HandoverQueue, Held, HeldSecret, Identity, NewCredential, OwnedKind,
+    Planted, PlantedKind, SignUpBy, Spot, Staffed, State,
 };
 use portcullis_check::{Options, Quiet, Selector, Target, run};
 use portcullis_core::secret::random_bytes;
+use portcullis_core::{Clock as _, SystemClock};
 
 use crate::foreign::{Foreign, node_is_here};
 use crate::settings::{options, outcome};
@@ -14,6 +16,16 @@ use crate::settings::{options, outcome};
 /// What is planted where attacks are tried.
 fn planted(target: &mut Target) -> &mut Vec<Planted> {
     &mut target.rehearsal.as_mut().expect("a rehearsal").planted
+}
+
+fn queue(target: &mut Target) -> &mut HandoverQueue {
+    target.handovers.as_mut().expect("a queue")
+}
+
+/// Somebody's word that people read the queue, for so many hours.
+fn staffed(target: &mut Target, hours: i64) {
+    let until = SystemClock::new().now() + hours.hours();
+    queue(target).staffed = Some(Staffed { by: "the test".to_owned(), until });
 }
 
 /// One change to the target and what the check must say then.
@@ -26,6 +38,41 @@ struct Case {
 }
 
 const CASES: &[Case] = &[
+    Case {
+        what: "nothing says where questions go that a person should see",
+        change: |target| target.handovers = None,
+        id: "PI-06",
+        word: "inconclusive",
+        says: "[handovers]",
+    },
+    Case {
+        what: "nobody says that people read the queue",
+        change: |target| queue(target).staffed = None,
+        id: "PI-06",
+        word: "inconclusive",
+        says: "attest PI-06",
+    },
+    Case {
+        what: "the word of who says so has ended",
+        change: |target| staffed(target, -1),
+        id: "PI-06",
+        word: "inconclusive",
+        says: "ended",
+    },
+    Case {
+        what: "the word of who says so is for too long",
+        change: |target| staffed(target, 24 * 91),
+        id: "PI-06",
+        word: "inconclusive",
+        says: "more than 90 days",
+    },
+    Case {
+        what: "what lists the queue is another route",
+        change: |target| queue(target).list.path = "/nowhere".to_owned(),
+        id: "PI-06",
+        word: "inconclusive",
+        says: "/nowhere",
+    },
     Case {
         what: "no instance for rehearsals is named",
         change: |target| target.rehearsal = None,

@@ -12,12 +12,13 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use jiff::ToSpan as _;
 use portcullis_check::checks::CHECKS;
 use portcullis_check::target::{
     AccountKind, AccountList, Accounts, Act, Audience, Canary, Chat, Confirmation, Credential, DOCUMENT,
-    Declared, Edge, HeldSecret, ID, Identity, Inventory, Limits, Listener, MARKER, NUMBER, NewCredential,
+    Declared, Edge, HandoverQueue, HeldSecret, ID, Identity, Inventory, Limits, Listener, MARKER, NUMBER, NewCredential,
     OwnStanding, Owned, OwnedKind, Place, Planted, PlantedKind, Protocol, QUERY, Rehearsal, Roles, Route,
-    RouteKind, SignUp, SignUpBy, Spot, State, Step, SystemMatrix,
+    RouteKind, SignUp, SignUpBy, Spot, Staffed, State, Step, SystemMatrix,
 };
 use portcullis_check::{Quiet, Report, Target, run};
 use portcullis_core::secret::random_bytes;
@@ -180,6 +181,16 @@ fn complete_target(address: SocketAddr) -> Target {
         trace: Some(format!("http://{address}/trace").parse().expect("a URL")),
         mark_after: Some("bears the mark ".to_owned()),
         citation: Some(format!("[{NUMBER}]")),
+    });
+    target.handovers = Some(HandoverQueue {
+        at: None,
+        chat: target.chat.clone(),
+        askers: vec![Identity::new("ann", "harbour", bearer("ann", later))],
+        list: Route::new(Method::GET, "/queue"),
+        reader: Identity::new("stan", "harbour", bearer("stan", later)),
+        trace: Some(format!("http://{address}/trace").parse().expect("a URL")),
+        within: Duration::from_secs(1),
+        staffed: Some(Staffed { by: "the test".to_owned(), until: SystemClock::new().now() + 1.hours() }),
     });
     target.blocked = Some(format!("http://{address}").parse().expect("a URL"));
     let listener =

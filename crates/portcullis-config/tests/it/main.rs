@@ -12,6 +12,7 @@
 mod danger;
 mod documents;
 mod faults;
+mod handover;
 mod hostile;
 mod initialise;
 mod issuers;

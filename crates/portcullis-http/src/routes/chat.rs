@@ -12,7 +12,7 @@ use portcullis_chat::Whole;
 use portcullis_chat::frames::Frame;
 use portcullis_chat::{Answer, Answered, Frames, asked};
 use portcullis_core::{ConversationId, RequestId};
-use portcullis_guard::{Asker, Code, Refusal, pipeline};
+use portcullis_guard::{Asker, Code, Judged, Refusal, pipeline};
 use portcullis_model::ProblemCode;
 use portcullis_store::Kind;
 use serde_json::json;
@@ -61,8 +61,10 @@ pub(super) async fn complete(call: Call) -> Result<Response, Refusal> {
         }
     };
     let whose = (visit.request(), Asker::authorised(visit.scope(), visit.action()));
-    let turn = pipeline::screen(app.gate(), visit, question).await?;
-    let Answered { answer, sources } = app.chat().ask(turn, request, conversation).await?;
+    let Answered { answer, sources } = match pipeline::screen(app.gate(), visit, question).await? {
+        Judged::ForTheModel(turn) => app.chat().ask(turn, request, conversation).await?,
+        Judged::ForAPerson(turn) => app.chat().tell(turn, conversation).await?,
+    };
     let keep = |content_type| Kept { content_type, conversation, sources, body: Bytes::new() };
     let response = match answer {
         Answer::Whole(whole) => json_answer(&app, whole, ticket, keep(JSON)),
@@ -128,8 +130,11 @@ fn conversation(app: &App, headers: &HeaderMap) -> Result<Option<ConversationId>
 }
 
 fn json_answer(app: &App, whole: Whole, ticket: Option<Ticket>, kept: Kept) -> Response {
-    let Whole { completion, citations } = whole;
+    let Whole { completion, citations, handover } = whole;
     let mut body = serde_json::to_value(&completion).unwrap_or_default();
+    if let (Some(handover), Some(object)) = (handover, body.as_object_mut()) {
+        object.insert("handover".to_owned(), json!(handover));
+    }
     if let (Some(citations), Some(object)) = (citations, body.as_object_mut()) {
         object.insert("citations".to_owned(), json!(citations));
     }
@@ -204,6 +209,17 @@ fn write_event(out: &mut BytesMut, frame: &Frame) {
                 "model": model,
                 "choices": [{ "index": 0, "delta": {}, "finish_reason": null }],
                 "citations": citations,
+            }),
+        ),
+        Frame::HandedOver { id, model, created, handover } => serde_json::to_writer(
+            out.writer(),
+            &json!({
+                "id": id,
+                "object": "chat.completion.chunk",
+                "created": created,
+                "model": model,
+                "choices": [{ "index": 0, "delta": {}, "finish_reason": null }],
+                "handover": handover,
             }),
         ),
         Frame::Done => {

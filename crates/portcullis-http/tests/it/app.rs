@@ -13,13 +13,13 @@ use jiff::ToSpan as _;
 use portcullis_audit::{Archive, Entry, Filter, Journal, Signer};
 use portcullis_chat::{PlaceLimits, Places, Policy, Release, Service, ServiceParts};
 use portcullis_core::{
-    AbilitySet, Actor, Clock, DocumentId, Grant, KeyAbility, KeyId, MemberId, Role, Scope, Secret, SessionId,
+    AbilitySet, Actor, Clock, DocumentId, Grant, HandoverId, KeyAbility, KeyId, MemberId, Role, Scope, Secret, SessionId,
     SpaceId, SystemClock, Tasks, Tier, Token, TokenKind,
 };
 use portcullis_egress::Client;
 use portcullis_guard::jwt::Issuers;
 use portcullis_guard::{
-    CounterStore, CsrfKey, Gate, GateParts, Limits, Mode, Rates, Screening, Switches, Tiers,
+    CounterStore, CsrfKey, Gate, GateParts, HandoverMode, Handing, Limits, Mode, Rates, Screening, Switches, Tiers,
 };
 use portcullis_http::{
     App, AppParts, BodyPace, Server, ServerLimits, Settings, SignInSettings, TrustedProxies,
@@ -27,8 +27,8 @@ use portcullis_http::{
 use portcullis_mail::{Error, Mail, Message};
 use portcullis_model::Model;
 use portcullis_store::{
-    Chunk, Community, DocumentText, Entitlement, KeyActor, NewCommunity, NewDocument, NewKey, NewMember,
-    NewSession, NewSignIn, NewSpace, Plan, SpaceAccess, Stores, Strangers,
+    Chunk, Community, DocumentText, Entitlement, KeyActor, NewCommunity, NewDocument, NewHandover, NewKey, NewMember,
+    NewSession, NewSignIn, NewSpace, Plan, Queued, Room, SpaceAccess, Stores, Strangers,
 };
 use portcullis_store_sqlite::{Options, SqliteStores};
 use serde_json::Value;
@@ -65,6 +65,8 @@ pub(crate) struct Setup {
     pub(crate) release: Release,
     /// What is done about attempts to instruct the model: nothing, so that other guards can be tried with them.
     pub(crate) screening: Screening,
+    /// What is done about questions for a person: nothing, for the same reason.
+    pub(crate) handing: Handing,
     pub(crate) switches: Switches,
     /// The communities that strangers may join.
     pub(crate) open: Vec<String>,
@@ -112,6 +114,7 @@ impl Default for Setup {
             system: "SYSTEM-TEXT of the test".to_owned(),
             release: Release::strict(vec!["127.0.0.1".to_owned()]),
             screening: Screening { mode: Mode::Off, ..Screening::default() },
+            handing: Handing { mode: HandoverMode::Off, ..Handing::default() },
             switches: Switches::all_on(),
             open: vec!["two".to_owned()],
             in_memory: false,
@@ -242,6 +245,7 @@ impl TestApp {
             models: vec!["test-model".to_owned(), "other-model".to_owned()],
             switches: setup.switches,
             screening: setup.screening,
+            handing: setup.handing,
         }));
         let mailbox = Arc::new(Mailbox::default());
         let (places, queue) = setup.places;
@@ -305,6 +309,16 @@ impl TestApp {
         let client = Client::new(portcullis_egress::Options::new(portcullis_egress::AddressPolicy::Any))
             .expect("a client");
         Self { address, stores, clock, journal, tasks, mailbox, served: app, client, engine, folder }
+    }
+
+    /// A question of theirs in the moderators' queue.
+    pub(crate) async fn hand_over(&self, asker: &Scope, text: &str) -> HandoverId {
+        let id = HandoverId::new(&*self.clock);
+        let new = NewHandover { id, reason: "other", text: text.to_owned() };
+        let room = Room { open: 10_000, of_one: 10_000, since: jiff::Timestamp::MIN };
+        let queued = self.stores.handovers.queue(asker, new, room).await.expect("an answer");
+        assert_eq!(queued, Queued::Kept);
+        id
     }
 
     pub(crate) async fn world(&self, slug: &str) -> World {

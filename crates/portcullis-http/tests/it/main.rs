@@ -11,6 +11,8 @@ mod drain;
 #[cfg(test)]
 mod events;
 #[cfg(test)]
+mod handovers;
+#[cfg(test)]
 mod held;
 #[cfg(test)]
 mod isolation;

@@ -69,8 +69,9 @@ impl SelfTarget {
         target.blocked = Some(format!("http://{}", twin.address()).parse()?);
         let model = config.model.as_ref().map_or("extracts", |model| model.name.as_str());
         // Boxed: opening an instance makes a large future.
-        let (stage, rehearsal) = Box::pin(rehearsal::start(config)).await?;
+        let (stage, rehearsal, queue) = Box::pin(rehearsal::start(config)).await?;
         target.rehearsal = Some(rehearsal);
+        target.handovers = Some(queue);
         let message = json!([{ "role": "user", "content": MESSAGE }]);
         target.chat.route.body = Some(json!({ "model": model, "messages": message }));
         target.chat.stream = Some(json!({ "model": model, "messages": message, "stream": true }));
@@ -204,6 +205,9 @@ fn routes(ground: &Ground) -> Vec<Route> {
             probed = probed.only_for(&people::admin(ground, number % ADMINS));
         }
         match (route.shape, route.access) {
+            (Shape::Page, Access::Needs(_)) if route.name == "handovers-page" => {
+                return probed.kind(RouteKind::Page).only_for(&people::admin(ground, number % ADMINS));
+            }
             (Shape::Page, Access::Needs(_)) => return page(probed, route, reader),
             (Shape::Page, _) => return door(probed, route),
             _ => {}
@@ -211,6 +215,7 @@ fn routes(ground: &Ground) -> Vec<Route> {
         match route.name {
             // Alike for everybody who may read them, in every community.
             // Nothing is withheld in either community of a run, so both lists are empty.
+            "handovers" => probed.shared().only_for(&people::admin(ground, number % ADMINS)),
             "models" | "limits" | "session" | "sessions" | "roles" | "plans" | "quarantine" => {
                 probed.shared()
             }
@@ -223,6 +228,9 @@ fn routes(ground: &Ground) -> Vec<Route> {
             "style" | "script" | "mark" => probed.kind(RouteKind::Asset),
             "live" => probed.kind(RouteKind::Live),
             "ready" => probed.kind(RouteKind::Ready),
+            "acknowledge-handover" => {
+                harmless(probed, route).only_for(&people::admin(ground, number % ADMINS))
+            }
             _ if !route.method.is_safe() => harmless(probed, route),
             _ => probed,
         }
