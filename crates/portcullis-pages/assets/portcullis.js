@@ -251,7 +251,7 @@ const DO = {
       },
     }),
   // Nothing is lost by it, so it asks no second time.
-  acknowledge: async ({ id }, button) => {
+  "acknowledge": async ({ id }, button) => {
     button.disabled = true;
     try {
       await send("POST", `${one("handovers", id)}/acknowledge`);

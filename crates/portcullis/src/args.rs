@@ -79,6 +79,9 @@ pub(crate) enum Command {
     /// The screen of questions and documents: try it, and tune it.
     #[command(subcommand)]
     Guard(GuardCommand),
+    /// Run a program in the sandbox: WebAssembly with WASI preview 1, without network, files, clock and environment.
+    #[cfg(feature = "sandbox")]
+    Sandbox(SandboxArgs),
     /// The audit journal.
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -429,10 +432,28 @@ pub(crate) enum AuditCommand {
     },
 }
 
+/// A program for the sandbox. It reads the standard input, and what it says is printed.
+#[cfg(feature = "sandbox")]
+#[derive(Debug, clap::Args)]
+pub(crate) struct SandboxArgs {
+    /// The program, a module in the binary form.
+    pub(crate) program: PathBuf,
+    /// Its arguments.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) arguments: Vec<String>,
+    /// How many seconds it may run.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub(crate) seconds: u64,
+    /// How many MiB of memory it may take.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1_024))]
+    pub(crate) memory: u16,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum GuardCommand {
     /// Judge JSON lines {"text", "channel": "question" or "document"} from standard input; one line {"score", "ruling",
-    /// "micros"} for each. Thresholds are those of the configuration file if there is one.
+    /// "micros"} for each, and {"handover"} where a person should see the question. Thresholds are those of the configuration file
+    /// if there is one.
     Score,
     /// Find thresholds for this instance from a file of its own harmless messages: one a line, as text or as JSON like
     /// that of `score`. Nothing of them is kept or shown.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use portcullis_check::target::{
-    Chat, Credential, HandoverQueue, Identity, Planted, PlantedKind, Rehearsal, Route,
+    Chat, Credential, HandoverQueue, Identity, Method, Planted, PlantedKind, Rehearsal, Route,
 };
 use portcullis_config::{Config, Environment, Flags, HandoverMode, PersonalKind};
 use portcullis_core::secret::random_bytes;
@@ -91,25 +91,25 @@ pub(super) async fn start(config: &Config) -> Result<(Stage, Rehearsal, Handover
     let (people, reader) = handing(&instance.kept).await?;
     let serving = serve::start(&instance, &own).await?;
     found.push(Planted::in_system(&planted));
-    let at: http::Uri = format!("http://{}", serving.address).parse()?;
-    let heard: http::Uri = format!("http://{}/heard", upstream.address()).parse()?;
+    let at = format!("http://{}", serving.address);
+    let heard = format!("http://{}/heard", upstream.address());
     let queue = HandoverQueue {
-        at: Some(at.clone()),
+        at: Some(at.parse()?),
         chat: chat(),
         askers: people,
-        list: Route::new(http::Method::GET, "/v1/handovers"),
+        list: Route::new(Method::GET, "/v1/handovers"),
         reader,
-        trace: Some(heard.clone()),
+        trace: Some(heard.parse()?),
         within: WITHIN,
         staffed: None,
     };
     let rehearsal = Rehearsal {
-        at: Some(at),
+        at: Some(at.parse()?),
         chat: chat(),
         askers,
         system: Some(system),
         planted: found,
-        trace: Some(heard),
+        trace: Some(heard.parse()?),
         mark_after: Some(MARK_AFTER.to_owned()),
         citation: Some(format!("[{}]", portcullis_check::target::NUMBER)),
     };
