@@ -303,7 +303,9 @@ impl Desk {
     fn gather(&mut self) {
         let began = Instant::now();
         while self.last_group >= COMPANY && self.batch.len() < self.last_group {
-            let Some(left) = GATHER.checked_sub(began.elapsed()).filter(|left| !left.is_zero()) else { break };
+            let Some(left) = GATHER.checked_sub(began.elapsed()).filter(|left| !left.is_zero()) else {
+                break;
+            };
             let room = MAX_RECORDS.saturating_sub(self.batch.len());
             let more = park::wait_at_most(self.jobs.recv_many(&mut self.batch, room), left);
             if more.is_none_or(|more| more == 0) {
