@@ -8,13 +8,14 @@ use axum::response::{IntoResponse, Response};
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::{Stream, StreamExt, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use portcullis_chat::Whole;
 use portcullis_chat::frames::Frame;
 use portcullis_chat::{Answer, Answered, Frames, asked};
+use portcullis_chat::{Citation, Handover, Whole};
 use portcullis_core::{ConversationId, RequestId};
 use portcullis_guard::{Asker, Code, Judged, Refusal, pipeline};
-use portcullis_model::ProblemCode;
+use portcullis_model::{Completion, ProblemCode};
 use portcullis_store::Kind;
+use serde::Serialize;
 use serde_json::json;
 
 use super::Call;
@@ -130,15 +131,17 @@ fn conversation(app: &App, headers: &HeaderMap) -> Result<Option<ConversationId>
 }
 
 fn json_answer(app: &App, whole: Whole, ticket: Option<Ticket>, kept: Kept) -> Response {
+    #[derive(Serialize)]
+    struct Sent {
+        #[serde(flatten)]
+        completion: Completion,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        citations: Option<Vec<Citation>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        handover: Option<Handover>,
+    }
     let Whole { completion, citations, handover } = whole;
-    let mut body = serde_json::to_value(&completion).unwrap_or_default();
-    if let (Some(handover), Some(object)) = (handover, body.as_object_mut()) {
-        object.insert("handover".to_owned(), json!(handover));
-    }
-    if let (Some(citations), Some(object)) = (citations, body.as_object_mut()) {
-        object.insert("citations".to_owned(), json!(citations));
-    }
-    let body = body.to_string();
+    let body = serde_json::to_string(&Sent { completion, citations, handover }).unwrap_or_default();
     if let Some(mut ticket) = ticket {
         ticket.record(body.as_bytes());
         ticket.keep(app.gate().clock().monotonic(), kept);
