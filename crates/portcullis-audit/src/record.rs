@@ -11,8 +11,8 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 use portcullis_core::{
-    Actor, CommunityId, ConversationId, DocumentId, HandoverId, InvitationId, KeyId, MemberId, MemoryId, MessageId,
-    RequestId, SessionId, SpaceId, TurnId,
+    Actor, CommunityId, ConversationId, DocumentId, HandoverId, InvitationId, KeyId, MemberId, MemoryId,
+    MessageId, RequestId, SessionId, SpaceId, TurnId,
 };
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};

@@ -88,7 +88,8 @@ impl Shape for Reasons {
 
     fn read(&self, value: &Value) -> Result<Self::Value, Vec<Fault>> {
         list(value, "a list of words in quotes", |text| {
-            let found = HandoverReason::WORDS.iter().find(|(word, _)| *word == text).map(|(_, reason)| *reason);
+            let found =
+                HandoverReason::WORDS.iter().find(|(word, _)| *word == text).map(|(_, reason)| *reason);
             found.ok_or_else(|| {
                 Fault::new(Code::NotAChoice, format!("must be {}", self.range())).found(shown(text))
             })
@@ -175,7 +176,8 @@ pub(crate) fn read(r: &mut Reader<'_>) -> Option<Handover> {
     let phrases = phrases.map(|(key, reason)| r.required(key).map(|phrases| (reason, phrases)));
     let (help, contact) = (r.optional(&keys::HANDOVER_HELP), r.optional(&keys::HANDOVER_CONTACT));
     let keep = r.required(&keys::HANDOVER_KEEP_DAYS);
-    let (most_open, most_of_one) = (r.required(&keys::HANDOVER_MOST_OPEN), r.required(&keys::HANDOVER_MOST_OF_ONE));
+    let (most_open, most_of_one) =
+        (r.required(&keys::HANDOVER_MOST_OPEN), r.required(&keys::HANDOVER_MOST_OF_ONE));
     let mut communities = BTreeMap::new();
     for (key, mode, slugs) in lists.into_iter().flatten() {
         for slug in slugs {
@@ -192,7 +194,8 @@ pub(crate) fn read(r: &mut Reader<'_>) -> Option<Handover> {
         }
     }
     let phrases: Option<Vec<_>> = phrases.into_iter().collect();
-    let phrases = phrases?.into_iter().flat_map(|(reason, all)| all.into_iter().map(move |one| (reason, one)));
+    let phrases =
+        phrases?.into_iter().flat_map(|(reason, all)| all.into_iter().map(move |one| (reason, one)));
     Some(Handover {
         mode: mode?,
         communities,
@@ -215,7 +218,8 @@ mod tests {
         for phrase in ["refund", "blue whale", "refund .. fraud*", "größer ... kleiner", "我想死"] {
             assert!(Phrases::is_one(phrase), "{phrase}");
         }
-        for wrong in ["", " ", "..", ".. word", "word ..", "a|b", "?maybe", "*", "it's", &"word ".repeat(25)] {
+        for wrong in ["", " ", "..", ".. word", "word ..", "a|b", "?maybe", "*", "it's", &"word ".repeat(25)]
+        {
             assert!(!Phrases::is_one(wrong), "{wrong}");
         }
     }

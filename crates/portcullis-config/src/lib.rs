@@ -44,6 +44,7 @@ pub use config::{
 pub use diagnostic::{Diagnostic, Diagnostics, Origin, Severity};
 pub use environment::{Environment, Flags};
 pub use generate::{example_toml, reference_markdown};
+pub use handover::{Handover, HandoverMode, HandoverReason};
 pub use init::{InitError, Initialised, init};
 pub use issuers::{Issuer, IssuerKeys, PublicKeyAlgorithm};
 pub use mail::{Mail, MailAddress, MailLogin, MailRoute, MailSecurity, MailServer};
@@ -51,7 +52,6 @@ pub use network::{Cidr, CidrFault};
 pub use rates::{Tiers, Windows};
 pub use release::{LeakAction, OwnRequest, PersonalKind, Release, ReleaseMode};
 pub use resolve::Resolved;
-pub use handover::{Handover, HandoverMode, HandoverReason};
 pub use screen::{Screen, ScreenMode, ScreenThresholds};
 pub use secrets::{SecretReport, Secrets};
 pub use text::{Name, SystemText};

@@ -24,16 +24,18 @@ pub use credential::{Credentials, Presented};
 pub use gate::{Gate, GateParts};
 pub use guard::{Guard, Ruling};
 pub use guards::csrf::{CsrfKey, Provenance};
-pub use handing::{Fate, HandoverMode, Handing};
+pub use handing::{Fate, Handing, HandoverMode};
 pub use limit::{Applied, Counted, Counters, Limits, Tiers};
 pub use measures::{Measures, Phase};
+pub use pipeline::Judged;
 pub use portcullis_limit::{
     Allowance, Bound, Charge, CounterStore, Decision, MemoryCounters, Moment, Rates, Snapshot, Subject,
     Unavailable, Window,
 };
-pub use pipeline::Judged;
 pub use refusal::{Code, Refusal};
 pub use screening::{Custom, Mode, Screening, Withheld};
 pub use security::{Asker, Noticed, SecurityEvent, SecurityEvents};
 pub use switches::{Switches, UnknownGuard};
-pub use visit::{Arrival, Authorised, Grounded, HandedOver, Opened, Question, Screened, Suspicion, Turn, Visit};
+pub use visit::{
+    Arrival, Authorised, Grounded, HandedOver, Opened, Question, Screened, Suspicion, Turn, Visit,
+};

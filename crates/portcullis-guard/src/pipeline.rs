@@ -38,7 +38,7 @@ pub const METER: &[&dyn Guard<Visit<Identified>>] = &[&RateLimit];
 /// May they do what the route does?
 pub const AUTHORISE: &[&dyn Guard<Visit<Identified>>] = &[&RoleAction];
 /// May this be asked? Cheap before dear.
-pub const SCREEN: &[&dyn Guard<Turn<Asked>>] = 
+pub const SCREEN: &[&dyn Guard<Turn<Asked>>] =
     &[&RequestOwner, &ModelAllowed, &AttackPatterns, &HandOver, &Injection];
 
 /// What happens once a body is there: its name and what it stops.
@@ -209,8 +209,13 @@ pub async fn screen(gate: &Gate, visit: Visit<Authorised>, question: Question) -
     let _timer = gate.time(Phase::Screen);
     let id = TurnId::new(gate.clock());
     let Visit { arrival, state } = visit;
-    let mut turn =
-        Turn { id, arrival, scope: state.scope, question, state: Asked { suspicion: Suspicion::None, handed: None } };
+    let mut turn = Turn {
+        id,
+        arrival,
+        scope: state.scope,
+        question,
+        state: Asked { suspicion: Suspicion::None, handed: None },
+    };
     if let Err(refusal) = phase(gate, SCREEN, &mut turn).await {
         let event = Event::Refused {
             request: turn.arrival.request,

@@ -128,7 +128,10 @@ impl fmt::Debug for Wasm {
 
 impl Sandbox for Wasm {
     fn describe(&self) -> Description {
-        Description { kind: "webassembly", walls: "WebAssembly in this process, every call answered from memory" }
+        Description {
+            kind: "webassembly",
+            walls: "WebAssembly in this process, every call answered from memory",
+        }
     }
 
     fn run(&self, job: &Job) -> Result<Ran, Error> {
@@ -139,11 +142,13 @@ impl Sandbox for Wasm {
         store.set_epoch_deadline(u64::try_from(steps).unwrap_or(u64::MAX).max(1));
         store.epoch_deadline_trap();
         let running = Running::begin(&self.clock);
-        let ended = self.linker.instantiate(&mut store, &module).map_err(|error| (error, true)).and_then(|instance| {
-            let start = instance.get_typed_func::<(), ()>(&mut store, "_start");
-            let start = start.map_err(|error| (error, true))?;
-            start.call(&mut store, ()).map_err(|error| (error, false))
-        });
+        let ended = self.linker.instantiate(&mut store, &module).map_err(|error| (error, true)).and_then(
+            |instance| {
+                let start = instance.get_typed_func::<(), ()>(&mut store, "_start");
+                let start = start.map_err(|error| (error, true))?;
+                start.call(&mut store, ()).map_err(|error| (error, false))
+            },
+        );
         drop(running);
         let state = store.into_data();
         let end = match ended {

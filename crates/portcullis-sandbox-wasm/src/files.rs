@@ -174,7 +174,9 @@ mod tests {
 
     #[test]
     fn a_name_leads_nowhere_else() {
-        for (path, wanted) in [("notes.txt", Ok("notes.txt")), ("./notes.txt", Ok("notes.txt")), ("a//", Ok("a"))] {
+        for (path, wanted) in
+            [("notes.txt", Ok("notes.txt")), ("./notes.txt", Ok("notes.txt")), ("a//", Ok("a"))]
+        {
             assert_eq!(Files::name(path.as_bytes()), wanted.map(str::to_owned), "{path}");
         }
         for (path, wanted) in [

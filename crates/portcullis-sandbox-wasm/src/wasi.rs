@@ -285,9 +285,13 @@ pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
             $(linker.func_wrap(MODULE, $name, |_: Call<'_> $(, _: $kind)*| -> u32 { Errno::$errno as u32 })?;)*
         };
     }
-    linker.func_wrap(MODULE, "fd_write", |mut caller: Call<'_>, fd: u32, at: u32, count: u32, into: u32| {
-        fd_write(&mut caller, fd, at, count, into).map(told).map_err(wasmtime::Error::from)
-    })?;
+    linker.func_wrap(
+        MODULE,
+        "fd_write",
+        |mut caller: Call<'_>, fd: u32, at: u32, count: u32, into: u32| {
+            fd_write(&mut caller, fd, at, count, into).map(told).map_err(wasmtime::Error::from)
+        },
+    )?;
     linker.func_wrap(MODULE, "proc_exit", |mut caller: Call<'_>, code: u32| -> wasmtime::Result<()> {
         caller.data_mut().exited = Some(code.cast_signed());
         Err(Over::Exited.into())

@@ -44,7 +44,12 @@ impl Drop for Waiting<'_> {
 
 impl Queue {
     /// `at_once` jobs run at a time, at least 1; `most_waiting` wait behind them.
-    pub fn new(sandbox: Arc<dyn Sandbox>, clock: Arc<dyn Clock>, at_once: usize, most_waiting: usize) -> Self {
+    pub fn new(
+        sandbox: Arc<dyn Sandbox>,
+        clock: Arc<dyn Clock>,
+        at_once: usize,
+        most_waiting: usize,
+    ) -> Self {
         let at_once = at_once.max(1);
         let places = Arc::new(Semaphore::new(at_once));
         Self { sandbox, clock, places, at_once, waiting: AtomicUsize::new(0), most_waiting }
@@ -151,7 +156,9 @@ mod tests {
         assert_eq!(counting.seen.lock().expect("not poisoned").len(), 10);
         assert!(held.iter().all(|held| held.asked <= held.began && held.began <= held.ended));
         let overlap = |one: &Held, other: &Held| one.began < other.ended && other.began < one.ended;
-        assert!(held.iter().enumerate().any(|(at, one)| held[at + 1..].iter().any(|other| overlap(one, other))));
+        assert!(
+            held.iter().enumerate().any(|(at, one)| held[at + 1..].iter().any(|other| overlap(one, other)))
+        );
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

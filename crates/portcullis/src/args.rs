@@ -79,8 +79,7 @@ pub(crate) enum Command {
     /// The screen of questions and documents: try it, and tune it.
     #[command(subcommand)]
     Guard(GuardCommand),
-    /// Run a program in the sandbox: WebAssembly with WASI preview 1, without network, files, clock and environment.
-    #[cfg(feature = "sandbox")]
+    /// Run WebAssembly that nobody trusts, without network, files and clock
     Sandbox(SandboxArgs),
     /// The audit journal.
     #[command(subcommand)]
@@ -433,7 +432,6 @@ pub(crate) enum AuditCommand {
 }
 
 /// A program for the sandbox. It reads the standard input, and what it says is printed.
-#[cfg(feature = "sandbox")]
 #[derive(Debug, clap::Args)]
 pub(crate) struct SandboxArgs {
     /// The program, a module in the binary form.

@@ -11,7 +11,6 @@ mod guard;
 mod import;
 mod init;
 mod mail;
-#[cfg(feature = "sandbox")]
 mod sandbox;
 mod serve;
 mod target;
@@ -45,7 +44,6 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
         Command::Import(command) => on_runtime(import::run(config, command)),
         Command::Mail { to } => on_runtime(mail::run(config, to)),
         Command::Guard(command) => guard::run(config, command),
-        #[cfg(feature = "sandbox")]
         Command::Sandbox(args) => sandbox::run(args),
         Command::Audit(command) => on_runtime(audit::run(config, command)),
         Command::Upstream(args) => on_runtime(upstream::run(args)),

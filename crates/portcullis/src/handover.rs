@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use portcullis_config::{Config, HandoverReason};
-use portcullis_guard::{HandoverMode, Handing};
+use portcullis_guard::{Handing, HandoverMode};
 use portcullis_screen::risk::{Own, Risk};
 
 pub(crate) fn settings(config: &Config) -> Result<Handing> {

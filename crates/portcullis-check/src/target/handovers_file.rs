@@ -44,18 +44,23 @@ pub(super) fn read_handovers(
         let wanted = "what lists the queue, such as `{ method = \"GET\", path = \"/queue\", as = \"stan\" }`";
         section.wrong("list", "nothing", wanted);
     }
-    let reader = list.as_ref().and_then(|list| list.identity.as_ref()).and_then(|name| {
-        identities.iter().filter(usable).find(|identity| identity.name == *name).cloned()
-    });
+    let reader = list
+        .as_ref()
+        .and_then(|list| list.identity.as_ref())
+        .and_then(|name| identities.iter().filter(usable).find(|identity| identity.name == *name).cloned());
     if list.is_some() && reader.is_none() {
         section.wrong("list", "nobody who may list it", "`as` with a working identity");
     }
-    let within = section.number("within_seconds", 1..=LONGEST_HANDOVER.as_secs() as i64);
+    let within = section.number("within_seconds", 1..=60);
     let staffed = match (section.text("staffed_by"), section.text("staffed_until")) {
         (Some(by), Some(until)) => match until.parse() {
             Ok(until) => Some(Staffed { by: by.to_owned(), until }),
             Err(_) => {
-                section.wrong("staffed_until", format!("`{until}`"), "a moment such as `2026-06-01T00:00:00Z`");
+                section.wrong(
+                    "staffed_until",
+                    format!("`{until}`"),
+                    "a moment such as `2026-06-01T00:00:00Z`",
+                );
                 None
             }
         },
@@ -66,6 +71,15 @@ pub(super) fn read_handovers(
         }
     };
     section.finish();
-    let within = within.map_or(LONGEST_HANDOVER, |seconds| Duration::from_secs(seconds.unsigned_abs()));
-    Some(HandoverQueue { at, chat: chat.clone(), askers, list: list?, reader: reader?, trace, within, staffed })
+    let within = within.map_or(LONGEST_HANDOVER, |seconds| Duration::from_secs(seconds.into()));
+    Some(HandoverQueue {
+        at,
+        chat: chat.clone(),
+        askers,
+        list: list?,
+        reader: reader?,
+        trace,
+        within,
+        staffed,
+    })
 }

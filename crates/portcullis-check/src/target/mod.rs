@@ -30,8 +30,8 @@ use http::Uri;
 use portcullis_core::Secret;
 
 pub use canary::{Audience, Canary, SHORTEST_CANARY};
-pub use handovers::{HandoverQueue, LONGEST_HANDOVER, Staffed};
 pub use edge::{CertificateFile, Edge, Listener, Place, Protocol};
+pub use handovers::{HandoverQueue, LONGEST_HANDOVER, Staffed};
 pub use identity::{Credential, Identity, Purpose, State};
 pub use inventory::{Confirmation, Inventory, OpenApi};
 pub use owned::{ID, MARKER, Owned, OwnedKind, Spot};

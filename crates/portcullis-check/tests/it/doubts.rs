@@ -3,8 +3,8 @@
 use futures_util::stream::{self, StreamExt};
 use jiff::ToSpan as _;
 use portcullis_check::target::{
-    AccountKind, Audience, Confirmation, Credential, HandoverQueue, Held, HeldSecret, Identity, NewCredential, OwnedKind,
-    Planted, PlantedKind, SignUpBy, Spot, Staffed, State,
+    AccountKind, Audience, Confirmation, Credential, HandoverQueue, Held, HeldSecret, Identity,
+    NewCredential, OwnedKind, Planted, PlantedKind, SignUpBy, Spot, Staffed, State,
 };
 use portcullis_check::{Options, Quiet, Selector, Target, run};
 use portcullis_core::secret::random_bytes;

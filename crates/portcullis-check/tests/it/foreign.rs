@@ -93,7 +93,8 @@ impl Foreign {
         });
         // A person's word on the queue is for a while, and the file is for good.
         let soon = SystemClock::new().now() + 30.hours();
-        let text = text.replace("staffed_until = \"2026-01-10T00:00:00Z\"", &format!("staffed_until = \"{soon}\""));
+        let text =
+            text.replace("staffed_until = \"2026-01-10T00:00:00Z\"", &format!("staffed_until = \"{soon}\""));
         let roles = "foreign-chatbot.roles.toml";
         std::fs::copy(root().join("fixtures/targets").join(roles), self.state.path().join(roles))
             .expect("the signed matrix");

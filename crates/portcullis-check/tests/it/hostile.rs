@@ -16,9 +16,9 @@ use jiff::ToSpan as _;
 use portcullis_check::checks::CHECKS;
 use portcullis_check::target::{
     AccountKind, AccountList, Accounts, Act, Audience, Canary, Chat, Confirmation, Credential, DOCUMENT,
-    Declared, Edge, HandoverQueue, HeldSecret, ID, Identity, Inventory, Limits, Listener, MARKER, NUMBER, NewCredential,
-    OwnStanding, Owned, OwnedKind, Place, Planted, PlantedKind, Protocol, QUERY, Rehearsal, Roles, Route,
-    RouteKind, SignUp, SignUpBy, Spot, Staffed, State, Step, SystemMatrix,
+    Declared, Edge, HandoverQueue, HeldSecret, ID, Identity, Inventory, Limits, Listener, MARKER, NUMBER,
+    NewCredential, OwnStanding, Owned, OwnedKind, Place, Planted, PlantedKind, Protocol, QUERY, Rehearsal,
+    Roles, Route, RouteKind, SignUp, SignUpBy, Spot, Staffed, State, Step, SystemMatrix,
 };
 use portcullis_check::{Quiet, Report, Target, run};
 use portcullis_core::secret::random_bytes;

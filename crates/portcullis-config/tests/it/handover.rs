@@ -29,7 +29,8 @@ fn nothing_configured_hands_over() {
 
 #[test]
 fn a_community_in_two_lists_an_unknown_reason_and_a_phrase_without_words_are_refused() {
-    let text = "[handover]\noff = [\"bakers\"]\nobserve = [\"bakers\"]\nexcept = [\"weather\"]\nother = [\"..\"]\n";
+    let text =
+        "[handover]\noff = [\"bakers\"]\nobserve = [\"bakers\"]\nexcept = [\"weather\"]\nother = [\"..\"]\n";
     let problems = Site::with(text).problems();
     let mut found = codes(&problems);
     found.sort_by_key(|code| format!("{code:?}"));

@@ -13,13 +13,14 @@ use jiff::ToSpan as _;
 use portcullis_audit::{Archive, Entry, Filter, Journal, Signer};
 use portcullis_chat::{PlaceLimits, Places, Policy, Release, Service, ServiceParts};
 use portcullis_core::{
-    AbilitySet, Actor, Clock, DocumentId, Grant, HandoverId, KeyAbility, KeyId, MemberId, Role, Scope, Secret, SessionId,
-    SpaceId, SystemClock, Tasks, Tier, Token, TokenKind,
+    AbilitySet, Actor, Clock, DocumentId, Grant, HandoverId, KeyAbility, KeyId, MemberId, Role, Scope,
+    Secret, SessionId, SpaceId, SystemClock, Tasks, Tier, Token, TokenKind,
 };
 use portcullis_egress::Client;
 use portcullis_guard::jwt::Issuers;
 use portcullis_guard::{
-    CounterStore, CsrfKey, Gate, GateParts, HandoverMode, Handing, Limits, Mode, Rates, Screening, Switches, Tiers,
+    CounterStore, CsrfKey, Gate, GateParts, Handing, HandoverMode, Limits, Mode, Rates, Screening, Switches,
+    Tiers,
 };
 use portcullis_http::{
     App, AppParts, BodyPace, Server, ServerLimits, Settings, SignInSettings, TrustedProxies,
@@ -27,8 +28,8 @@ use portcullis_http::{
 use portcullis_mail::{Error, Mail, Message};
 use portcullis_model::Model;
 use portcullis_store::{
-    Chunk, Community, DocumentText, Entitlement, KeyActor, NewCommunity, NewDocument, NewHandover, NewKey, NewMember,
-    NewSession, NewSignIn, NewSpace, Plan, Queued, Room, SpaceAccess, Stores, Strangers,
+    Chunk, Community, DocumentText, Entitlement, KeyActor, NewCommunity, NewDocument, NewHandover, NewKey,
+    NewMember, NewSession, NewSignIn, NewSpace, Plan, Queued, Room, SpaceAccess, Stores, Strangers,
 };
 use portcullis_store_sqlite::{Options, SqliteStores};
 use serde_json::Value;

@@ -8,7 +8,7 @@ use http::{Method, StatusCode};
 use jiff::Timestamp;
 use portcullis_audit::Event;
 use portcullis_core::{HandoverId, Role, Scope};
-use portcullis_guard::{HandoverMode, Handing, Mode, Screening, SecurityEvent};
+use portcullis_guard::{Handing, HandoverMode, Mode, Screening, SecurityEvent};
 use portcullis_model::upstream::{Gullible, Upstream};
 use portcullis_model::{OpenAi, OpenAiOptions};
 use portcullis_store::{Error, Handover, Handovers, Kind, NewHandover, Queued, Room, Stores};
@@ -28,7 +28,11 @@ struct Stage {
 }
 
 fn handing() -> Handing {
-    Handing { help: "Call 0000 now.".to_owned(), contact: Some("Ask at the desk.".to_owned()), ..Handing::default() }
+    Handing {
+        help: "Call 0000 now.".to_owned(),
+        contact: Some("Ask at the desk.".to_owned()),
+        ..Handing::default()
+    }
 }
 
 impl Stage {
@@ -113,7 +117,11 @@ async fn a_person_is_told_and_the_model_is_not_asked() {
     let kept = stage.app.recorded(|entry| matches!(&entry.event, Some(Event::HandedOver { .. }))).await;
     assert_eq!(kept.community, Some(stage.world.community.id));
     for entry in stage.app.records() {
-        assert!(!entry.payload.contains("tamarisk") && !entry.payload.contains("turn.opened"), "{}", entry.payload);
+        assert!(
+            !entry.payload.contains("tamarisk") && !entry.payload.contains("turn.opened"),
+            "{}",
+            entry.payload
+        );
     }
     // The positive control: the same member is answered by the model.
     assert_eq!(stage.ask("How do I kill a process?", false).await.status, StatusCode::OK);
@@ -138,7 +146,8 @@ async fn moderators_of_the_community_read_the_queue_and_take_note() {
     let path = format!("/v1/handovers/{}/acknowledge", entry["id"].as_str().expect("an id"));
     assert!(stage.queue(&stranger).await.is_empty());
     assert_eq!(stage.call(&stranger, Method::POST, &path).await.status, StatusCode::NOT_FOUND);
-    for (method, path) in [(Method::GET, "/v1/handovers"), (Method::POST, &path), (Method::GET, "/handovers")] {
+    for (method, path) in [(Method::GET, "/v1/handovers"), (Method::POST, &path), (Method::GET, "/handovers")]
+    {
         let refused = stage.call(&member, method, path).await;
         assert_eq!(refused.status, StatusCode::FORBIDDEN, "{path}");
         assert!(!refused.text().contains("tamarisk"), "{path}");

@@ -2,11 +2,10 @@
 
 use jiff::Timestamp;
 use portcullis_pages::{
-    Account, Allowance, Author, Chat, Choose, ChooseProblem, Confirm, Conversation, Document, Frame, Handover,
-    Handovers, History,
-    LinkRefused, LinkSent, Listed, Memories, Memory, Message, Notice, Part, Plan, Refused, Session, SignIn,
-    SignInProblem, Source, Way, account, chat, choose, confirm, document, handovers, history, link_refused, link_sent,
-    memories, refused, sign_in,
+    Account, Allowance, Author, Chat, Choose, ChooseProblem, Confirm, Conversation, Document, Frame,
+    Handover, Handovers, History, LinkRefused, LinkSent, Listed, Memories, Memory, Message, Notice, Part,
+    Plan, Refused, Session, SignIn, SignInProblem, Source, Way, account, chat, choose, confirm, document,
+    handovers, history, link_refused, link_sent, memories, refused, sign_in,
 };
 
 pub(crate) const ID: &str = "0193a5c4-7d1e-7c44-9f00-2b1c6a5e8d10";

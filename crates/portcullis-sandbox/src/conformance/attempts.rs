@@ -78,8 +78,10 @@ fn with(imports: &str, text: &str, pages: u64, body: &str) -> String {
 
 /// Opens a file that is not the job's.
 fn opens(name: &'static str, path: &str) -> Attempt {
-    let body =
-        format!("(call $judge (call $open (i32.const 3) (i32.const 1024) (i32.const {}) (i32.const 0)))", path.len());
+    let body = format!(
+        "(call $judge (call $open (i32.const 3) (i32.const 1024) (i32.const {}) (i32.const 0)))",
+        path.len()
+    );
     Attempt { name, program: program(path, &body), expect: Expect::Held }
 }
 
@@ -140,7 +142,8 @@ pub fn attempts() -> Vec<Attempt> {
     const EACH: &str = "(local $fd i32) (local.set $fd (i32.const 0)) (loop $next";
     const ON: &str = "(local.set $fd (i32.add (local.get $fd) (i32.const 1))) (br_if $next (i32.lt_u (local.get $fd) (i32.const 64))))
          (call $judge (i32.const 1))";
-    let each = |test: &str| format!("{EACH} (if (i32.eqz {test}) (then (call $judge (i32.const 0)) return)) {ON}");
+    let each =
+        |test: &str| format!("{EACH} (if (i32.eqz {test}) (then (call $judge (i32.const 0)) return)) {ON}");
     vec![
         opens("a file of the machine", "/etc/passwd"),
         opens("a file of the machine without the first stroke", "etc/passwd"),

@@ -23,19 +23,27 @@ pub type Assemble = dyn Fn(&str) -> Vec<u8>;
 
 /// What a sandbox does wrong, each in a line; nothing where it is right.
 pub fn judge(sandbox: &dyn Sandbox, assemble: &Assemble) -> Vec<String> {
-    let mut wrong = Vec::new();
-    let job = |text: &str| Job::new(assemble(text)).within(TIGHT);
-    works(sandbox, &job, &mut wrong);
-    apart(sandbox, &job, &mut wrong);
-    time_is_fixed(sandbox, &job, &mut wrong);
-    for attempt in attempts() {
-        if let Some(why) = tried(&attempt, sandbox.run(&job(&attempt.program))) {
-            wrong.push(format!("{}: {why}", attempt.name));
-        }
-    }
+    problems(sandbox, assemble).collect()
+}
+
+/// The same, found one after the other as they are asked for.
+pub fn problems<'a>(sandbox: &'a dyn Sandbox, assemble: &'a Assemble) -> impl Iterator<Item = String> + 'a {
+    type Part = fn(&dyn Sandbox, &dyn Fn(&str) -> Job, &mut Vec<String>);
+    let job = move |text: &str| Job::new(assemble(text)).within(TIGHT);
+    let part = move |part: Part| {
+        std::iter::once_with(move || {
+            let mut wrong = Vec::new();
+            part(sandbox, &job, &mut wrong);
+            wrong
+        })
+        .flatten()
+    };
+    let tried = attempts().into_iter().filter_map(move |attempt| {
+        let why = tried(&attempt, sandbox.run(&job(&attempt.program)))?;
+        Some(format!("{}: {why}", attempt.name))
+    });
     // Whatever was tried, the next job runs as the first did.
-    works(sandbox, &job, &mut wrong);
-    wrong
+    part(works).chain(part(apart)).chain(part(time_is_fixed)).chain(tried).chain(part(works))
 }
 
 fn said(outcome: &Result<Ran, Error>) -> String {
@@ -60,7 +68,8 @@ fn apart(sandbox: &dyn Sandbox, job: &dyn Fn(&str) -> Job, wrong: &mut Vec<Strin
     if said(&other).trim() != HELD {
         wrong.push(format!("another job's files: it said {:?} and was {other:?}", said(&other)));
     }
-    let given = Job { files: vec![("notes.txt".to_owned(), Arc::from(*b"x"))], ..job(&attempts::reads_notes()) };
+    let given =
+        Job { files: vec![("notes.txt".to_owned(), Arc::from(*b"x"))], ..job(&attempts::reads_notes()) };
     let found = sandbox.run(&given);
     if said(&found).trim() != ESCAPED {
         wrong.push(format!("the files it is given: it said {:?} and was {found:?}", said(&found)));
@@ -71,7 +80,8 @@ fn apart(sandbox: &dyn Sandbox, job: &dyn Fn(&str) -> Job, wrong: &mut Vec<Strin
 fn time_is_fixed(sandbox: &dyn Sandbox, job: &dyn Fn(&str) -> Job, wrong: &mut Vec<String>) {
     let tell = || sandbox.run(&job(&attempts::tells_time()));
     let (first, second) = (tell(), tell());
-    let bytes = |outcome: &Result<Ran, Error>| outcome.as_ref().map(|ran| ran.output.clone()).unwrap_or_default();
+    let bytes =
+        |outcome: &Result<Ran, Error>| outcome.as_ref().map(|ran| ran.output.clone()).unwrap_or_default();
     if bytes(&first).len() != 8 || bytes(&first) != bytes(&second) {
         wrong.push("the machine's time is seen".to_owned());
     }

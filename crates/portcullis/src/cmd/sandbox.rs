@@ -1,20 +1,32 @@
-//! `sandbox`: runs a program that nobody trusts, and prints what it said.
+//! `sandbox`: runs a program that nobody trusts, and prints what it said. Only builds with the feature `sandbox` have one.
 
-use std::io::Read as _;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
-use portcullis_sandbox::{End, Job, Limits, Sandbox as _};
-use portcullis_sandbox_wasm::Wasm;
+use anyhow::Result;
 
 use crate::args::SandboxArgs;
-use crate::out;
 
-/// The most that is read for the program.
-const INPUT: u64 = 16 << 20;
-
+#[cfg(not(feature = "sandbox"))]
 pub(super) fn run(args: SandboxArgs) -> Result<ExitCode> {
+    let SandboxArgs { program, arguments: _, seconds: _, memory: _ } = args;
+    anyhow::bail!(
+        "`{}` cannot be run: this build has no sandbox; take a release, or build with `--features sandbox`",
+        program.display()
+    )
+}
+
+#[cfg(feature = "sandbox")]
+pub(super) fn run(args: SandboxArgs) -> Result<ExitCode> {
+    use std::io::Read as _;
+    use std::time::Duration;
+
+    use anyhow::{Context as _, bail};
+    use portcullis_sandbox::{End, Job, Limits, Sandbox as _};
+    use portcullis_sandbox_wasm::Wasm;
+
+    /// The most that is read for the program.
+    const INPUT: u64 = 16 << 20;
+
     let shown = args.program.display().to_string();
     let program = std::fs::read(&args.program).with_context(|| format!("`{shown}` cannot be read"))?;
     let mut input = Vec::new();
@@ -28,7 +40,7 @@ pub(super) fn run(args: SandboxArgs) -> Result<ExitCode> {
     arguments.extend(args.arguments);
     let job = Job { arguments, input: input.into(), ..Job::new(program).within(limits) };
     let ran = Wasm::new()?.run(&job)?;
-    out::print(String::from_utf8_lossy(&ran.output));
+    crate::out::print(String::from_utf8_lossy(&ran.output));
     match ran.end {
         End::Exited(code) => Ok(ExitCode::from(u8::try_from(code).unwrap_or(1))),
         End::Trapped => bail!("`{shown}` broke off by a fault of its own"),

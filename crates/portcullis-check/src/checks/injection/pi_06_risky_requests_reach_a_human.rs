@@ -94,9 +94,13 @@ struct Sent {
 
 async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     let target = probe.target();
-    let missing = || Inconclusive::because("nothing says where questions go that a person should see: add [handovers]");
+    let missing =
+        || Inconclusive::because("nothing says where questions go that a person should see: add [handovers]");
     let queue = target.handovers.as_ref().ok_or_else(missing)?;
-    let asker = queue.askers.first().ok_or_else(|| Inconclusive::because("nobody may ask: add `as` to [handovers]"))?;
+    let asker = queue
+        .askers
+        .first()
+        .ok_or_else(|| Inconclusive::because("nobody may ask: add `as` to [handovers]"))?;
     let control = gate(probe, &target, queue, asker).await?;
     let mut findings = Vec::new();
     closed_to_others(probe, &target, queue, asker, &mut findings).await?;
@@ -114,12 +118,19 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     let given = given(probe, queue).await?;
     if let Some(sent) = sent.iter().find(|sent| sent.risky && given.contains(&sent.word)) {
         let seen = format!("the model was asked `{}`, which a person should see", sent.text);
-        findings.push(Finding::new(seen, "ask no model about what is handed to a person").shown_by([sent.seen.number()]));
+        findings.push(
+            Finding::new(seen, "ask no model about what is handed to a person")
+                .shown_by([sent.seen.number()]),
+        );
     }
     doubts.extend(unstaffed(probe, queue));
     Verdict::settle(probe.evidence(), findings, &doubts, || {
         Ok((
-            Coverage::complete(sent.len(), RISKY.len() + ORDINARY.len(), "messages were followed to the queue")?,
+            Coverage::complete(
+                sent.len(),
+                RISKY.len() + ORDINARY.len(),
+                "messages were followed to the queue",
+            )?,
             control,
         ))
     })
@@ -193,12 +204,18 @@ async fn closed_to_others(
     let reader = list(probe, target, queue, Some(&queue.reader)).await?;
     PositiveControl::from_success(&reader, "the queue is listed to who may read it")?;
     if reader.json().is_none() {
-        return Err(Inconclusive::because("the queue is no JSON: correct `list` in [handovers] of target.toml"));
+        return Err(Inconclusive::because(
+            "the queue is no JSON: correct `list` in [handovers] of target.toml",
+        ));
     }
     for (who, by) in [("a member", Some(asker)), ("a stranger", None)] {
         let seen = list(probe, target, queue, by).await?;
         if seen.status.is_success() {
-            let what = format!("{who} is shown the queue of what others wrote: {} answered {}", seen.request_line(), seen.says());
+            let what = format!(
+                "{who} is shown the queue of what others wrote: {} answered {}",
+                seen.request_line(),
+                seen.says()
+            );
             let fix = "let moderators alone list what was handed over";
             findings.push(Finding::new(what, fix).shown_by([seen.number()]));
         }
@@ -210,7 +227,8 @@ async fn send(probe: &mut Probe, target: &Target, queue: &HandoverQueue) -> Resu
     let texts = RISKY.iter().map(|text| (true, *text)).chain(ORDINARY.iter().map(|text| (false, *text)));
     let (mut meant, mut calls) = (Vec::new(), Vec::new());
     for ((risky, text), asker) in texts.zip(queue.askers.iter().cycle()) {
-        let word: String = random_bytes::<14>().into_iter().map(|byte| char::from(b'a' + byte % 26)).collect();
+        let word: String =
+            random_bytes::<14>().into_iter().map(|byte| char::from(b'a' + byte % 26)).collect();
         let route = queue.chat.asking(&format!("{text} (reference {word})"));
         calls.push(there(queue, Call::by(target, &route, asker)?));
         meant.push((risky, text, word));
@@ -221,7 +239,11 @@ async fn send(probe: &mut Probe, target: &Target, queue: &HandoverQueue) -> Resu
             "messages were refused with 429: name more identities in `as` of [handovers], or raise the limit there",
         ));
     }
-    Ok(meant.into_iter().zip(seen).map(|((risky, text, word), seen)| Sent { risky, text, word, seen }).collect())
+    Ok(meant
+        .into_iter()
+        .zip(seen)
+        .map(|((risky, text, word), seen)| Sent { risky, text, word, seen })
+        .collect())
 }
 
 /// The queue once all are in it that should be, or once the time is over.
@@ -258,7 +280,9 @@ fn judge(queue: &HandoverQueue, sent: &[Sent], listed: &str, findings: &mut Vec<
         }
         if !sent.risky && queued {
             let seen = format!("the ordinary question `{}` was handed to a person", sent.text);
-            findings.push(Finding::new(seen, "hand over what is meant, and not every use of a word").shown_by(number));
+            findings.push(
+                Finding::new(seen, "hand over what is meant, and not every use of a word").shown_by(number),
+            );
         }
     }
 }
@@ -286,9 +310,10 @@ fn unstaffed(probe: &Probe, queue: &HandoverQueue) -> Option<String> {
         Some(word) if word.until <= now => {
             Some(format!("the word of {} that people read the queue ended {}: {ask}", word.by, word.until))
         }
-        Some(word) if word.until.duration_since(now) > LONGEST_WORD => {
-            Some(format!("the word of {} that people read the queue is for more than 90 days: {ask}", word.by))
-        }
+        Some(word) if word.until.duration_since(now) > LONGEST_WORD => Some(format!(
+            "the word of {} that people read the queue is for more than 90 days: {ask}",
+            word.by
+        )),
         Some(_) => None,
     }
 }

@@ -8,15 +8,15 @@ use std::sync::{Arc, Mutex, OnceLock};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use portcullis_core::{
-    AbilitySet, Actor, CommunityId, ConversationId, DocumentId, Grant, HandoverId, InvitationId, KeyId, MemberId,
-    MemoryId, MessageId, Role, Scope, SessionId, SpaceId, SystemClock, Tier, TokenHash,
+    AbilitySet, Actor, CommunityId, ConversationId, DocumentId, Grant, HandoverId, InvitationId, KeyId,
+    MemberId, MemoryId, MessageId, Role, Scope, SessionId, SpaceId, SystemClock, Tier, TokenHash,
 };
 use portcullis_store::{
-    Content, Conversation, Conversations, Document, Entitlement, Handover, Handovers, Identity, InvitationInfo, KeyIdentity,
-    KeyInfo, Keys, Member, Members, Memories, Memory, NewDocument, NewHandover, NewInvitation, NewKey, NewMember,
-    NewMessage, NewSession, NewSignIn, NewSpace, Passage, Plan, PutOutcome, Query, Queued, Result, Room, SessionIdentity,
-    SessionInfo, Sessions, SignedIn, SourceEntry, Space, SpaceAccess, Spaces, Standing, Status,
-    StoredMessage, Stores, Strangers,
+    Content, Conversation, Conversations, Document, Entitlement, Handover, Handovers, Identity,
+    InvitationInfo, KeyIdentity, KeyInfo, Keys, Member, Members, Memories, Memory, NewDocument, NewHandover,
+    NewInvitation, NewKey, NewMember, NewMessage, NewSession, NewSignIn, NewSpace, Passage, Plan, PutOutcome,
+    Query, Queued, Result, Room, SessionIdentity, SessionInfo, Sessions, SignedIn, SourceEntry, Space,
+    SpaceAccess, Spaces, Standing, Status, StoredMessage, Stores, Strangers,
 };
 
 /// What a method reaches that has lost its scope.
