@@ -175,6 +175,16 @@ async fn handing(kept: &Kept) -> Result<(Vec<Identity>, Identity)> {
     };
     let community = kept.stores.directory.create(new).await?;
     let scope = Kept::operator(&community);
+    let new = NewSpace {
+        slug: "commons".to_owned(),
+        name: "commons".to_owned(),
+        access: SpaceAccess::Members,
+    };
+    let space = kept.stores.spaces.create(&scope, new).await?.id;
+    // So that ordinary questions have an answer.
+    let says = "What is written in this community: boats go out at noon, the tide table hangs at the door of the club house.";
+    let welcome = Plant { title: "Welcome", says: says.to_owned(), planted: Vec::new() };
+    kept.stores.content.put(&scope, vec![document(space, &welcome)]).await?;
     let mut people = Vec::new();
     for number in 1..=ASKERS {
         people.push(asker(kept, &community, &scope, number).await?);

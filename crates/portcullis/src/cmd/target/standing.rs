@@ -61,7 +61,7 @@ fn roles(ground: &Ground) -> Result<Roles> {
     Ok(Roles {
         order: Role::ALL.map(|role| role.name().to_owned()).to_vec(),
         admins: [Role::Admin, Role::Owner].map(|role| role.name().to_owned()).to_vec(),
-        admin_paths: vec!["/admin".to_owned()],
+        admin_paths: ["/admin", "/v1/handovers", "/handovers"].map(str::to_owned).to_vec(),
         declared: Some(declared),
         system: Some(SystemMatrix {
             route: Route::new(Method::GET, "/admin/roles").only_for(&keeper),
