@@ -175,11 +175,8 @@ async fn handing(kept: &Kept) -> Result<(Vec<Identity>, Identity)> {
     };
     let community = kept.stores.directory.create(new).await?;
     let scope = Kept::operator(&community);
-    let new = NewSpace {
-        slug: "commons".to_owned(),
-        name: "commons".to_owned(),
-        access: SpaceAccess::Members,
-    };
+    let new =
+        NewSpace { slug: "commons".to_owned(), name: "commons".to_owned(), access: SpaceAccess::Members };
     let space = kept.stores.spaces.create(&scope, new).await?.id;
     // So that ordinary questions have an answer.
     let says = "What is written in this community: boats go out at noon, the tide table hangs at the door of the club house.";
