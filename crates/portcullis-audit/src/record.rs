@@ -11,7 +11,7 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 use portcullis_core::{
-    Actor, CommunityId, ConversationId, DocumentId, InvitationId, KeyId, MemberId, MemoryId, MessageId,
+    Actor, BlockId, CommunityId, ConversationId, DocumentId, InvitationId, KeyId, MemberId, MemoryId, MessageId,
     RequestId, SessionId, SpaceId, TurnId,
 };
 use serde::de::IgnoredAny;
@@ -167,6 +167,8 @@ targets! {
     Message(MessageId) = "message";
     /// A memory.
     Memory(MemoryId) = "memory";
+    /// An entry of the blocklist.
+    Block(BlockId) = "block";
 }
 
 as_text!(Target);

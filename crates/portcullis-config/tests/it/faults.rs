@@ -79,7 +79,7 @@ on = true
       --> portcullis.toml:18:40
       help: correct this element or remove it
 
-    error[CFG-014]: `proxies.trusted` must have a prefix of at least 8 bits: a wider network trusts strangers, found `0.0.0.0/0`
+    error[CFG-014]: `proxies.trusted` must have a prefix of at least 8 bits: a wider network is everybody, found `0.0.0.0/0`
       --> portcullis.toml:18:43
       help: correct this element or remove it
 
