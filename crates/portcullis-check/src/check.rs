@@ -182,6 +182,10 @@ pub enum Need {
     Rehearsal,
     /// Ways to a new account, and where somebody is told what they are.
     SignUp,
+    /// Where addresses are blocked by hand.
+    Blocklist,
+    /// When addresses are blocked for what they do.
+    AutoBlock,
 }
 
 impl Need {
@@ -279,6 +283,16 @@ impl Need {
                 "needs the ways to a new account and where somebody is told what they are: add [sign_up.NAME] and \
                  [roles] own to target.toml; an instance that judges itself needs `kind = \"outbox\"` in [mail], since \
                  a link that went to a mailbox cannot be followed",
+            ),
+            Self::Blocklist => (
+                target.blocklist.is_some(),
+                "needs where addresses are blocked: add [blocklist] to target.toml; an instance that judges itself needs \
+                 `secrets.operator_token`",
+            ),
+            Self::AutoBlock => (
+                target.auto_block.is_some(),
+                "needs when addresses are blocked for what they do: add [auto_block] to target.toml; an instance that judges \
+                 itself needs `blocklist.automatic`",
             ),
         };
         (!met).then_some(missing)

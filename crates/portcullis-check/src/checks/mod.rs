@@ -28,6 +28,8 @@ pub const CHECKS: &[Check] = &[
     edge::edge_03_certificates_last_three_more_weeks::CHECK,
     edge::edge_04_tls_1_3_is_spoken_everywhere::CHECK,
     edge::edge_07_security_headers_are_in_place::CHECK,
+    edge::edge_09_blocked_addresses_are_blocked::CHECK,
+    edge::edge_10_abusive_addresses_are_blocked_by_themselves::CHECK,
     edge::edge_12_shared_caches_hold_no_member_data::CHECK,
     injection::pi_01_prompt_injection_does_not_steer_the_bot::CHECK,
     injection::pi_02_instructions_in_uploads_are_not_followed::CHECK,

@@ -61,6 +61,10 @@ pub struct Budget {
     pub longest_wait: Duration,
     /// How long after its end a credential may still work: 60 s, as control AUTH-02 says.
     pub expiry_grace: Duration,
+    /// How long after an entry was made or taken off the blocklist may still be without it: 10 s, as control EDGE-09 says.
+    pub block_grace: Duration,
+    /// The longest block whose end is waited for.
+    pub longest_block: Duration,
 }
 
 impl Default for Budget {
@@ -72,6 +76,8 @@ impl Default for Budget {
             requests: 20_000,
             longest_wait: Duration::from_secs(75),
             expiry_grace: Duration::from_secs(60),
+            block_grace: Duration::from_secs(10),
+            longest_block: Duration::from_secs(60),
         }
     }
 }
@@ -185,6 +191,9 @@ impl Probe {
             if let crate::target::Credential::Header { name, .. } = &identity.credential {
                 redactor.learn_header(name);
             }
+        }
+        for held in target.blocklist.iter().map(|list| &list.operator) {
+            redactor.learn(held.secret().expose());
         }
         let secrets = &target.secrets;
         for held in [&secrets.jwt, &secrets.encryption, &secrets.csrf].into_iter().flatten() {
@@ -374,7 +383,10 @@ impl Probe {
             return Err(ProbeError::OutOfRequests { request: call.line(), limit: self.budget.requests });
         }
         // An address that the check chose reaches this machine only.
-        let source = call.source.or_else(|| self.own_source()).filter(|_| call.base.is_none());
+        let source = match &call.base {
+            None => call.source.or_else(|| self.own_source()),
+            Some(base) => call.source.filter(|_| is_this_machine(base)),
+        };
         let unsendable = |why: String| ProbeError::Unsendable { request: call.line(), why };
         let mut headers = call.headers.clone();
         if let Some(credential) = &call.credential {
@@ -448,6 +460,11 @@ impl Probe {
         self.log.push(exchange);
         Ok(seen)
     }
+}
+
+/// Whether it is an address of this machine's own, which any of its addresses reaches.
+fn is_this_machine(base: &http::Uri) -> bool {
+    base.host().is_some_and(|host| host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback()))
 }
 
 /// How requests get there: one client for each way.

@@ -13,6 +13,7 @@ use portcullis_core::Secret;
 use serde_json::Value;
 use toml::de::DeTable;
 
+use super::blocklist_file::{read_auto_block, read_blocklist};
 use super::edge_file::read_edge;
 use super::read::{Reader, Section};
 use super::rehearsal_file::read_rehearsal;
@@ -129,6 +130,8 @@ fn read_target(root: &Section<'_, '_>, sources: &Sources<'_>) -> Option<Target> 
     people::check_askers(root, &identities, &roles, &accounts, &sign_ups);
     let chat = chat.unwrap_or_else(Chat::openai);
     let rehearsal = read_rehearsal(root, sources, &chat, &identities);
+    let blocklist = read_blocklist(root, sources);
+    let auto_block = read_auto_block(root, &identities);
     let target = base?;
     Some(Target {
         chat,
@@ -145,6 +148,8 @@ fn read_target(root: &Section<'_, '_>, sources: &Sources<'_>) -> Option<Target> 
         owned,
         sign_ups,
         rehearsal,
+        blocklist,
+        auto_block,
         declarations,
         ..target
     })
@@ -270,7 +275,7 @@ fn read_route(section: &Section<'_, '_>) -> Option<Route> {
 }
 
 /// A request, in a table that may hold more than that.
-fn read_request(section: &Section<'_, '_>) -> Option<Route> {
+pub(super) fn read_request(section: &Section<'_, '_>) -> Option<Route> {
     let _ = (section.required("method"), section.required("path"));
     let (method, path) = (read_method(section), read_path(section));
     let kinds = [

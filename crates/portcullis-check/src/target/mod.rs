@@ -3,6 +3,8 @@
 //! A [`Target`] comes from a `target.toml` ([`Target::load`]) or is built in code; every field is public for that.
 //! It holds credentials as [`Secret`]s and sends nothing: only the probe does.
 
+mod blocklist;
+mod blocklist_file;
 mod canary;
 mod edge;
 mod edge_file;
@@ -27,6 +29,7 @@ pub use http::Method;
 use http::Uri;
 use portcullis_core::Secret;
 
+pub use blocklist::{AutoBlock, Blocklist, ENTRY, NETWORK};
 pub use canary::{Audience, Canary, SHORTEST_CANARY};
 pub use edge::{CertificateFile, Edge, Listener, Place, Protocol};
 pub use identity::{Credential, Identity, Purpose, State};
@@ -92,6 +95,10 @@ pub struct Target {
     pub sign_ups: Vec<SignUp>,
     /// Where it is tried out what the bot can be talked into.
     pub rehearsal: Option<Rehearsal>,
+    /// Where addresses are blocked by hand.
+    pub blocklist: Option<Blocklist>,
+    /// When addresses are blocked for what they do.
+    pub auto_block: Option<AutoBlock>,
     /// What it says that it does not have.
     pub declarations: Vec<Declaration>,
 }
@@ -137,6 +144,8 @@ impl Target {
             owned: Vec::new(),
             sign_ups: Vec::new(),
             rehearsal: None,
+            blocklist: None,
+            auto_block: None,
             declarations: Vec::new(),
         })
     }

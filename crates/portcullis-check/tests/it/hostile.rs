@@ -14,8 +14,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use portcullis_check::checks::CHECKS;
 use portcullis_check::target::{
-    AccountKind, AccountList, Accounts, Act, Audience, Canary, Chat, Confirmation, Credential, DOCUMENT,
-    Declared, Edge, HeldSecret, ID, Identity, Inventory, Limits, Listener, MARKER, NUMBER, NewCredential,
+    AccountKind, AccountList, Accounts, Act, Audience, AutoBlock, Blocklist, Canary, Chat, Confirmation, Credential, DOCUMENT,
+    Declared, ENTRY, Edge, HeldSecret, ID, Identity, Inventory, Limits, Listener, MARKER, NETWORK, NUMBER, NewCredential,
     OwnStanding, Owned, OwnedKind, Place, Planted, PlantedKind, Protocol, QUERY, Rehearsal, Roles, Route,
     RouteKind, SignUp, SignUpBy, Spot, State, Step, SystemMatrix,
 };
@@ -180,6 +180,25 @@ fn complete_target(address: SocketAddr) -> Target {
         trace: Some(format!("http://{address}/trace").parse().expect("a URL")),
         mark_after: Some("bears the mark ".to_owned()),
         citation: Some(format!("[{NUMBER}]")),
+    });
+    let asked = Route::new(Method::GET, "/api/me");
+    target.blocklist = Some(Blocklist {
+        at: None,
+        operator: Credential::bearer("tok-operator-42"),
+        add: Route::new(Method::POST, "/ops/blocks").body(json!({ "network": NETWORK })),
+        entry: Some("/id".to_owned()),
+        remove: Route::new(Method::DELETE, "/ops/blocks/{entry}").param("entry", ENTRY),
+        list: Route::new(Method::GET, "/ops/blocks"),
+        asked: asked.clone(),
+        marker: "address_is_blocked".to_owned(),
+    });
+    target.auto_block = Some(AutoBlock {
+        at: None,
+        asker: Identity::new("ann", "harbour", bearer("ann", later)),
+        asked,
+        threshold: 10,
+        lasts: Duration::from_secs(1),
+        marker: "address_is_blocked".to_owned(),
     });
     target.blocked = Some(format!("http://{address}").parse().expect("a URL"));
     let listener =

@@ -62,6 +62,7 @@ pub(super) struct Serving {
 pub(super) struct OperatorServing {
     /// Where it is, as the operator on this machine types it.
     pub(super) url: String,
+    pub(super) address: SocketAddr,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -128,7 +129,7 @@ pub(super) async fn start(instance: &Instance, config: &Config) -> Result<Servin
             let url = format!("{}://{address}", if local { "http" } else { "https" });
             #[expect(clippy::disallowed_methods, reason = "as above")]
             let task = tokio::spawn(server.serve(router, instance.tasks.clone()));
-            Some(OperatorServing { url, task })
+            Some(OperatorServing { url, address, task })
         }
         None => None,
     };

@@ -6,6 +6,7 @@
 //! third in which attacks on a model that obeys are tried, run beside it for as long as the checks do.
 
 mod belongings;
+mod blocking;
 mod ground;
 mod people;
 mod rehearsal;
@@ -46,6 +47,15 @@ pub(super) const OPEN_TO_STRANGERS: &str = DOOR;
 /// The id of nothing.
 const MISSING: &str = "00000000-0000-7000-8000-000000000000";
 
+/// Where this instance listens.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Listening {
+    /// For members.
+    pub(super) member: SocketAddr,
+    /// For the operator.
+    pub(super) operator: SocketAddr,
+}
+
 /// This instance as a target, and what has to be taken back afterwards.
 #[derive(Debug)]
 pub(super) struct SelfTarget {
@@ -63,13 +73,16 @@ pub(super) struct Made {
 
 impl SelfTarget {
     /// Makes identities and content for one run against the instance that listens on `address`.
-    pub(super) async fn prepare(kept: &Kept, config: &Config, address: SocketAddr) -> Result<Self> {
+    pub(super) async fn prepare(kept: &Kept, config: &Config, at: Listening) -> Result<Self> {
+        let Listening { member: address, operator } = at;
         let mut target = at(config, reachable(address))?;
         let twin = Twin::start().await?;
         target.blocked = Some(format!("http://{}", twin.address()).parse()?);
         let model = config.model.as_ref().map_or("extracts", |model| model.name.as_str());
         // Boxed: opening an instance makes a large future.
         let (stage, rehearsal) = Box::pin(rehearsal::start(config)).await?;
+        target.blocklist = blocking::list(config, operator);
+        target.auto_block = blocking::by_itself(config, &rehearsal);
         target.rehearsal = Some(rehearsal);
         let message = json!([{ "role": "user", "content": MESSAGE }]);
         target.chat.route.body = Some(json!({ "model": model, "messages": message }));

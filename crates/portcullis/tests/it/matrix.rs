@@ -31,7 +31,8 @@ async fn judged(off: &[&str]) -> Outcomes {
     let off: Vec<&str> = off.flat_map(|value| ["--set", value]).collect();
     let serving = program.serve(&off).await;
     let at = Program::at(&serving);
-    let check = ["check", "--format", "json", "--allow", "writes,load", "--set", &at];
+    let operator = format!("listen.operator={}", program.operator());
+    let check = ["check", "--format", "json", "--allow", "writes,load", "--set", &at, "--set", &operator];
     let args: Vec<String> = check.iter().chain(&off).map(|arg| (*arg).to_owned()).collect();
     let (program, output) = tokio::task::spawn_blocking(move || {
         let args: Vec<&str> = args.iter().map(String::as_str).collect();

@@ -121,6 +121,14 @@ impl Program {
         std::fs::read_to_string(self.path().join("serve.log")).unwrap_or_default()
     }
 
+    /// Where the operator plane of the program that serves listens.
+    #[cfg(feature = "guard-off")]
+    pub(crate) fn operator(&self) -> String {
+        let log = self.log();
+        let told = log.lines().find_map(|line| line.split_once("the operator plane is at http://"));
+        told.unwrap_or_else(|| panic!("no operator plane in {log}")).1.trim().to_owned()
+    }
+
     /// `check` and `serve` must agree on the port.
     #[cfg(feature = "guard-off")]
     pub(crate) fn at(serving: &Serving) -> String {

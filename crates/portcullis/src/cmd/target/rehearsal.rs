@@ -16,7 +16,7 @@ use portcullis_store::{
 use serde_json::json;
 
 use super::super::serve::{self, Serving};
-use super::ground;
+use super::{blocking, ground};
 use crate::instance::{Instance, Kept, Wanted};
 
 /// How many members ask, so that none of them reaches a limit.
@@ -62,12 +62,15 @@ pub(super) async fn start(config: &Config) -> Result<(Stage, Rehearsal)> {
         .with("--set", "model.system", system.clone())
         .with("--set", "screen.mode", "off")
         .with("--set", "limits.per_key_per_minute", plenty)
-        .with("--set", "limits.per_address_per_minute", plenty);
+        .with("--set", "limits.per_address_per_minute", plenty)
+        .with("--set", "limits.unauthenticated_per_address_per_minute", plenty);
     let mut own = portcullis_config::load(&made.config, &Environment::of::<&str, &str>([]), &flags)
         .map_err(|problems| anyhow::anyhow!("{problems}"))
         .context("the configuration of the instance for rehearsals is not valid")?
         .config;
     own.release = config.release.clone();
+    own.blocklist = config.blocklist.clone();
+    own.blocklist.lasts = blocking::LASTS;
     own.danger = config.danger.clone();
     let instance = Instance::open(&own)?;
     let (askers, mut found) = settle(&instance.kept, config).await?;
