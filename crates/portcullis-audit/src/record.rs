@@ -11,8 +11,8 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 use portcullis_core::{
-    Actor, BlockId, CommunityId, ConversationId, DocumentId, InvitationId, KeyId, MemberId, MemoryId, MessageId,
-    RequestId, SessionId, SpaceId, TurnId,
+    Actor, BlockId, CommunityId, ConversationId, DocumentId, InvitationId, KeyId, MemberId, MemoryId,
+    MessageId, RequestId, SessionId, SpaceId, TurnId,
 };
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};

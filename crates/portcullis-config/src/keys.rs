@@ -127,7 +127,8 @@ impl Preset {
             Self::On => Value::Switch(true),
             Self::Nothing => Value::List(Vec::new()),
             Self::Texts(texts) => {
-                let given = |text: &&str| Given { value: Value::Text((*text).to_owned()), origin: Origin::Default };
+                let given =
+                    |text: &&str| Given { value: Value::Text((*text).to_owned()), origin: Origin::Default };
                 Value::List(texts.iter().map(given).collect())
             }
             Self::Unset(_) | Self::Made(_) | Self::Instead(_) => return None,
@@ -155,12 +156,7 @@ impl Preset {
     pub(crate) const fn example(&self) -> Option<&'static str> {
         match self {
             Self::Unset(example) | Self::Made(example) | Self::Instead(example) => Some(example),
-            Self::Number(_)
-            | Self::Text(_)
-            | Self::Off
-            | Self::On
-            | Self::Nothing
-            | Self::Texts(_) => None,
+            Self::Number(_) | Self::Text(_) | Self::Off | Self::On | Self::Nothing | Self::Texts(_) => None,
         }
     }
 }

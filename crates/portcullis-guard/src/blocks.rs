@@ -186,7 +186,8 @@ impl Blocks {
         let one = Prefix::of(address);
         let thresholds = {
             let lists = self.lists.read();
-            let exempt = [&lists.proxies, &lists.allowed].into_iter().any(|list| list.around(one).next().is_some());
+            let exempt =
+                [&lists.proxies, &lists.allowed].into_iter().any(|list| list.around(one).next().is_some());
             if exempt {
                 return None;
             }
@@ -239,7 +240,8 @@ impl Blocks {
 
     /// What the configuration lists.
     pub fn configured(&self) -> Vec<Prefix> {
-        let mut networks: Vec<Prefix> = self.lists.read().blocked.iter().map(|(network, ())| network).collect();
+        let mut networks: Vec<Prefix> =
+            self.lists.read().blocked.iter().map(|(network, ())| network).collect();
         networks.sort_unstable();
         networks
     }
@@ -249,7 +251,7 @@ impl Blocks {
         let lists = self.lists.read();
         let live = lists.entries.iter().map(|(_, entry)| entry).filter(|entry| entry.is_live(now));
         let mut entries: Vec<BlockEntry> = live.cloned().collect();
-        entries.sort_by(|one, other| other.id.cmp(&one.id));
+        entries.sort_by_key(|entry| std::cmp::Reverse(entry.id));
         entries
     }
 
@@ -264,7 +266,7 @@ impl Blocks {
             ends_in: Duration::from_millis(block.until_ms.saturating_sub(now_ms)),
         });
         let mut blocks: Vec<AutomaticBlock> = blocks.collect();
-        blocks.sort_by(|one, other| other.id.cmp(&one.id));
+        blocks.sort_by_key(|block| std::cmp::Reverse(block.id));
         blocks
     }
 

@@ -20,8 +20,8 @@ pub mod switches;
 pub mod visit;
 
 pub use blocks::{
-    AutomaticBlock, BlockEntry, BlockSettings, Blocked, Blocks, CannotBlock, KeptBlocks, MalformedPrefix, Offence, Prefix,
-    Removed, Thresholds, UnreadableBlocks,
+    AutomaticBlock, BlockEntry, BlockSettings, Blocked, Blocks, CannotBlock, KeptBlocks, MalformedPrefix,
+    Offence, Prefix, Removed, Thresholds, UnreadableBlocks,
 };
 pub use budget::{Comes, Reservation};
 pub use credential::{Credentials, Presented};

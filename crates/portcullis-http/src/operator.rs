@@ -222,7 +222,10 @@ enum Unfit {
 /// A body of a change, which is small.
 async fn whole(body: Body) -> Result<Bytes, Refusal> {
     axum::body::to_bytes(body, MOST_BYTES).await.map_err(|_| {
-        Refusal::new(Code::BodyTooLarge, format!("a body of at most {MOST_BYTES} bytes is taken here, in one piece"))
+        Refusal::new(
+            Code::BodyTooLarge,
+            format!("a body of at most {MOST_BYTES} bytes is taken here, in one piece"),
+        )
     })
 }
 

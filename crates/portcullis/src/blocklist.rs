@@ -40,7 +40,8 @@ pub(crate) fn settings(config: &Config) -> BlockSettings {
 /// The file, and what an earlier run kept in it taken in.
 pub(crate) fn restore(config: &Config, gate: &Gate) -> Result<Arc<BlockFile>> {
     let file = BlockFile::new(&config.data_dir, config.secrets.encryption_key.expose());
-    let kept = file.read().with_context(|| format!("the blocklist in {} cannot be used", file.path().display()))?;
+    let kept =
+        file.read().with_context(|| format!("the blocklist in {} cannot be used", file.path().display()))?;
     if let Some(kept) = kept {
         gate.blocks().restore(gate.clock(), kept);
     }
@@ -60,7 +61,8 @@ pub(crate) async fn watch(file: Arc<BlockFile>, gate: Arc<Gate>) {
         let changes = gate.blocks().changes();
         if changes != kept {
             let (file, of) = (Arc::clone(&file), Arc::clone(&gate));
-            let written = tokio::task::spawn_blocking(move || file.write(|| of.blocks().keep(of.clock()))).await;
+            let written =
+                tokio::task::spawn_blocking(move || file.write(|| of.blocks().keep(of.clock()))).await;
             match written {
                 Ok(Ok(())) => kept = changes,
                 Ok(Err(error)) => {

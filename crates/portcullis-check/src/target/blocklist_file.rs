@@ -15,7 +15,8 @@ const SHORTEST_MARKER: usize = 6;
 pub(super) fn read_blocklist(root: &Section<'_, '_>, sources: &Sources<'_>) -> Option<Blocklist> {
     let section = root.section("blocklist")?;
     let at = read_base(&section);
-    let operator = section.required("operator").and_then(|reference| resolve(&section, "operator", reference, sources));
+    let operator =
+        section.required("operator").and_then(|reference| resolve(&section, "operator", reference, sources));
     let entry = section.text("entry").map(str::to_owned);
     if let Some(pointer) = entry.as_ref().filter(|pointer| !pointer.starts_with('/')) {
         section.wrong("entry", format!("`{pointer}`"), "a JSON pointer such as `/id`");
@@ -23,10 +24,18 @@ pub(super) fn read_blocklist(root: &Section<'_, '_>, sources: &Sources<'_>) -> O
     let (add, remove) = (read_route(&section, "add"), read_route(&section, "remove"));
     let (list, asked) = (read_route(&section, "list"), read_route(&section, "asked"));
     if add.as_ref().is_some_and(|route| !route.holds(NETWORK)) {
-        section.wrong("add", "a request without `{{network}}`", "a request that says what to block: `{{network}}`");
+        section.wrong(
+            "add",
+            "a request without `{{network}}`",
+            "a request that says what to block: `{{network}}`",
+        );
     }
     if remove.as_ref().is_some_and(|route| !route.holds(ENTRY) && !route.holds(NETWORK)) {
-        section.wrong("remove", "a request without `{{entry}}`", "a request that says which entry: `{{entry}}` or `{{network}}`");
+        section.wrong(
+            "remove",
+            "a request without `{{entry}}`",
+            "a request that says which entry: `{{entry}}` or `{{network}}`",
+        );
     }
     if remove.as_ref().is_some_and(|route| route.holds(ENTRY)) && entry.is_none() {
         section.wrong("entry", "nothing", "where the answer says the entry's id, such as `/id`");
@@ -50,7 +59,8 @@ pub(super) fn read_auto_block(root: &Section<'_, '_>, identities: &[Identity]) -
     let at = read_base(&section);
     let name = section.required("as");
     let usable = |identity: &&Identity| identity.state == State::Valid && identity.purpose != Purpose::Limits;
-    let asker = identities.iter().filter(usable).find(|identity| Some(identity.name.as_str()) == name).cloned();
+    let asker =
+        identities.iter().filter(usable).find(|identity| Some(identity.name.as_str()) == name).cloned();
     if asker.is_none() && name.is_some() {
         section.wrong("as", format!("`{}`", name.unwrap_or_default()), "a working identity");
     }
@@ -97,7 +107,8 @@ fn read_route(section: &Section<'_, '_>, name: &'static str) -> Option<Route> {
 fn read_marker(section: &Section<'_, '_>) -> Option<String> {
     let marker = section.required("marker")?;
     if marker.chars().filter(|c| c.is_alphanumeric()).count() < SHORTEST_MARKER {
-        let wanted = "text of at least 6 letters that stands in the answer to a blocked address and in no other";
+        let wanted =
+            "text of at least 6 letters that stands in the answer to a blocked address and in no other";
         section.wrong("marker", format!("`{marker}`"), wanted);
     }
     Some(marker.to_owned())

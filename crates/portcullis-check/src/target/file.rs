@@ -130,8 +130,8 @@ fn read_target(root: &Section<'_, '_>, sources: &Sources<'_>) -> Option<Target> 
     people::check_askers(root, &identities, &roles, &accounts, &sign_ups);
     let chat = chat.unwrap_or_else(Chat::openai);
     let rehearsal = read_rehearsal(root, sources, &chat, &identities);
-    let blocklist = read_blocklist(root, sources);
-    let auto_block = read_auto_block(root, &identities);
+    let blocklist = read_blocklist(root, sources).map(Box::new);
+    let auto_block = read_auto_block(root, &identities).map(Box::new);
     let target = base?;
     Some(Target {
         chat,

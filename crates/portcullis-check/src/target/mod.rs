@@ -96,9 +96,9 @@ pub struct Target {
     /// Where it is tried out what the bot can be talked into.
     pub rehearsal: Option<Rehearsal>,
     /// Where addresses are blocked by hand.
-    pub blocklist: Option<Blocklist>,
+    pub blocklist: Option<Box<Blocklist>>,
     /// When addresses are blocked for what they do.
-    pub auto_block: Option<AutoBlock>,
+    pub auto_block: Option<Box<AutoBlock>>,
     /// What it says that it does not have.
     pub declarations: Vec<Declaration>,
 }

@@ -14,10 +14,10 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use portcullis_check::checks::CHECKS;
 use portcullis_check::target::{
-    AccountKind, AccountList, Accounts, Act, Audience, AutoBlock, Blocklist, Canary, Chat, Confirmation, Credential, DOCUMENT,
-    Declared, ENTRY, Edge, HeldSecret, ID, Identity, Inventory, Limits, Listener, MARKER, NETWORK, NUMBER, NewCredential,
-    OwnStanding, Owned, OwnedKind, Place, Planted, PlantedKind, Protocol, QUERY, Rehearsal, Roles, Route,
-    RouteKind, SignUp, SignUpBy, Spot, State, Step, SystemMatrix,
+    AccountKind, AccountList, Accounts, Act, Audience, AutoBlock, Blocklist, Canary, Chat, Confirmation,
+    Credential, DOCUMENT, Declared, ENTRY, Edge, HeldSecret, ID, Identity, Inventory, Limits, Listener,
+    MARKER, NETWORK, NUMBER, NewCredential, OwnStanding, Owned, OwnedKind, Place, Planted, PlantedKind,
+    Protocol, QUERY, Rehearsal, Roles, Route, RouteKind, SignUp, SignUpBy, Spot, State, Step, SystemMatrix,
 };
 use portcullis_check::{Quiet, Report, Target, run};
 use portcullis_core::secret::random_bytes;
@@ -182,7 +182,7 @@ fn complete_target(address: SocketAddr) -> Target {
         citation: Some(format!("[{NUMBER}]")),
     });
     let asked = Route::new(Method::GET, "/api/me");
-    target.blocklist = Some(Blocklist {
+    target.blocklist = Some(Box::new(Blocklist {
         at: None,
         operator: Credential::bearer("tok-operator-42"),
         add: Route::new(Method::POST, "/ops/blocks").body(json!({ "network": NETWORK })),
@@ -191,15 +191,15 @@ fn complete_target(address: SocketAddr) -> Target {
         list: Route::new(Method::GET, "/ops/blocks"),
         asked: asked.clone(),
         marker: "address_is_blocked".to_owned(),
-    });
-    target.auto_block = Some(AutoBlock {
+    }));
+    target.auto_block = Some(Box::new(AutoBlock {
         at: None,
         asker: Identity::new("ann", "harbour", bearer("ann", later)),
         asked,
         threshold: 10,
         lasts: Duration::from_secs(1),
         marker: "address_is_blocked".to_owned(),
-    });
+    }));
     target.blocked = Some(format!("http://{address}").parse().expect("a URL"));
     let listener =
         |protocol| Listener { place: Place { host: "127.0.0.1".to_owned(), port: address.port() }, protocol };

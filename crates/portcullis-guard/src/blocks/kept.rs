@@ -54,7 +54,12 @@ impl KeptBlocks {
         };
         let begun = |block: &AutomaticBlock| {
             let until = now.checked_add(block.ends_in).ok()?;
-            Some(Begun { id: block.id, network: block.network, offence: block.offence.name().to_owned(), until })
+            Some(Begun {
+                id: block.id,
+                network: block.network,
+                offence: block.offence.name().to_owned(),
+                until,
+            })
         };
         Self {
             version: VERSION,
@@ -81,7 +86,8 @@ impl KeptBlocks {
     /// Who is blocked for what they did, and how long it still lasts.
     pub(super) fn automatic(&self, now: Timestamp) -> impl Iterator<Item = (Prefix, Automatic, Duration)> {
         self.automatic.iter().filter_map(move |begun| {
-            let left = Duration::try_from(begun.until.duration_since(now)).ok().filter(|left| !left.is_zero())?;
+            let left =
+                Duration::try_from(begun.until.duration_since(now)).ok().filter(|left| !left.is_zero())?;
             let offence = Offence::parse(&begun.offence)?;
             Some((begun.network, Automatic { id: begun.id, offence, until_ms: 0 }, left))
         })

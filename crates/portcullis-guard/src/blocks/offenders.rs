@@ -129,9 +129,10 @@ impl Offenders {
     pub(super) fn find(&self, client: Prefix, now_ms: u64) -> Option<&Automatic> {
         let own = self.own.get(&client);
         let shared = || self.shared.get(&client.neighbours());
-        [own, shared()].into_iter().flatten().find_map(|offender| {
-            offender.block.as_deref().filter(|block| block.until_ms > now_ms)
-        })
+        [own, shared()]
+            .into_iter()
+            .flatten()
+            .find_map(|offender| offender.block.as_deref().filter(|block| block.until_ms > now_ms))
     }
 
     /// Counts an offence. Says whom it blocks, if it is the last that was missing.
@@ -258,7 +259,13 @@ mod tests {
     }
 
     /// After how many offences the block begins; `most` when it does not.
-    fn until_blocked(offenders: &mut Offenders, who: Prefix, what: Offence, pause: u64, most: usize) -> usize {
+    fn until_blocked(
+        offenders: &mut Offenders,
+        who: Prefix,
+        what: Offence,
+        pause: u64,
+        most: usize,
+    ) -> usize {
         let clock = clock();
         (1..=most)
             .find(|_| {
@@ -270,7 +277,8 @@ mod tests {
 
     #[test]
     fn the_threshold_is_exact_for_each_offence_and_none_counts_for_another() {
-        for (what, threshold) in [(Offence::Credential, 10), (Offence::Refused, 20), (Offence::Malformed, 30)] {
+        for (what, threshold) in [(Offence::Credential, 10), (Offence::Refused, 20), (Offence::Malformed, 30)]
+        {
             let mut offenders = Offenders::default();
             assert_eq!(until_blocked(&mut offenders, client("192.0.2.1"), what, 0, 100), threshold);
         }
@@ -284,7 +292,9 @@ mod tests {
 
     #[test]
     fn what_was_done_decays() {
-        let slow = |pause| until_blocked(&mut Offenders::default(), client("192.0.2.1"), Offence::Credential, pause, 10_000);
+        let slow = |pause| {
+            until_blocked(&mut Offenders::default(), client("192.0.2.1"), Offence::Credential, pause, 10_000)
+        };
         assert_eq!(slow(60), 10_001, "as fast as it decays: never");
         assert!((10..=12).contains(&slow(5)), "a little of it decays meanwhile: {}", slow(5));
         assert!((15..=22).contains(&slow(30)), "{}", slow(30));
@@ -299,9 +309,15 @@ mod tests {
         }
         let blocked = |offenders: &Offenders| offenders.find(who, millis(clock.monotonic())).is_some();
         assert!(blocked(&offenders));
-        assert!(offenders.find(client("192.0.2.2"), millis(clock.monotonic())).is_none(), "a neighbour is not");
+        assert!(
+            offenders.find(client("192.0.2.2"), millis(clock.monotonic())).is_none(),
+            "a neighbour is not"
+        );
         for _ in 0..100 {
-            assert!(offenders.offend(who, Offence::Credential, &THRESHOLDS, &clock).is_none(), "it is not prolonged");
+            assert!(
+                offenders.offend(who, Offence::Credential, &THRESHOLDS, &clock).is_none(),
+                "it is not prolonged"
+            );
         }
         clock.advance(Duration::from_secs(59));
         assert!(blocked(&offenders));
@@ -317,7 +333,12 @@ mod tests {
     fn a_whole_ipv6_customer_is_one() {
         let (mut offenders, clock) = (Offenders::default(), clock());
         for number in 0..10 {
-            offenders.offend(client(&format!("2001:db8:0:1::{number}")), Offence::Credential, &THRESHOLDS, &clock);
+            offenders.offend(
+                client(&format!("2001:db8:0:1::{number}")),
+                Offence::Credential,
+                &THRESHOLDS,
+                &clock,
+            );
         }
         let now = millis(clock.monotonic());
         assert!(offenders.find(client("2001:db8:0:1:ffff::9"), now).is_some());

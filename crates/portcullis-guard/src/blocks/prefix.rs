@@ -182,7 +182,9 @@ mod tests {
 
     #[test]
     fn a_text_that_is_none_or_would_block_everybody_is_refused() {
-        for text in ["", "localhost", "192.0.2.0/33", "192.0.2.0/+24", "192.0.2.0/024", "1.2.3", "::/129", "a/8"] {
+        for text in
+            ["", "localhost", "192.0.2.0/33", "192.0.2.0/+24", "192.0.2.0/024", "1.2.3", "::/129", "a/8"]
+        {
             assert_eq!(text.parse::<Prefix>(), Err(MalformedPrefix::Form), "{text}");
         }
         for text in ["0.0.0.0/0", "128.0.0.0/1", "::/0", "8000::/1", "2001::/15", "::ffff:0:0/96"] {

@@ -5,7 +5,9 @@ use std::time::Duration;
 use jiff::ToSpan as _;
 use portcullis_core::{BlockId, Clock as _, ManualClock};
 
-use super::{BlockEntry, BlockSettings, Blocked, Blocks, CannotBlock, KeptBlocks, Offence, Prefix, Removed, Thresholds};
+use super::{
+    BlockEntry, BlockSettings, Blocked, Blocks, CannotBlock, KeptBlocks, Offence, Prefix, Removed, Thresholds,
+};
 
 const FIVE: NonZeroU32 = NonZeroU32::new(5).expect("not zero");
 

@@ -15,7 +15,8 @@ pub(crate) const NAME: &str = "blocklist";
 /// The name of what blocks by itself.
 pub(crate) const AUTOMATIC: &str = "auto-block";
 /// What that stops.
-pub(crate) const AUTOMATIC_ABOUT: &str = "addresses with too many refused credentials, refused or malformed requests are blocked for a while";
+pub(crate) const AUTOMATIC_ABOUT: &str =
+    "addresses with too many refused credentials, refused or malformed requests are blocked for a while";
 
 /// Refuses requests from addresses and networks that are blocked. It comes first: it costs a look into memory.
 #[derive(Debug)]

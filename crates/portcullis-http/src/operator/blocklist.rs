@@ -61,7 +61,8 @@ pub(super) async fn add(call: OperatorCall) -> Result<Response, Refusal> {
             "the body must be JSON with `network`, `reason` and, where it ends by itself, `seconds`",
         )
     })?;
-    let wrong = |param: &'static str, detail: String| Err(Refusal::new(Code::InvalidRequest, detail).param(param));
+    let wrong =
+        |param: &'static str, detail: String| Err(Refusal::new(Code::InvalidRequest, detail).param(param));
     let network: Prefix = match network.trim().parse() {
         Ok(network) => network,
         Err(error) => return wrong("network", format!("`network` {error}")),

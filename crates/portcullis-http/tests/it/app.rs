@@ -19,7 +19,8 @@ use portcullis_core::{
 use portcullis_egress::Client;
 use portcullis_guard::jwt::Issuers;
 use portcullis_guard::{
-    BlockSettings, CounterStore, CsrfKey, Gate, GateParts, Limits, Mode, Offence, Rates, Screening, Switches, Tiers,
+    BlockSettings, CounterStore, CsrfKey, Gate, GateParts, Limits, Mode, Offence, Rates, Screening, Switches,
+    Tiers,
 };
 use portcullis_http::{
     App, AppParts, BodyPace, Server, ServerLimits, Settings, SignInSettings, TrustedProxies,

@@ -109,7 +109,8 @@ async fn only_a_trusted_proxy_says_whose_request_it_is() {
     let app = TestApp::start(setup).await;
     let key = member(&app).await;
     let asked = async |source: &str, forwarded: &str| {
-        let headers = [("x-forwarded-for", forwarded), ("forwarded", "for=203.0.113.9"), ("x-real-ip", LISTED)];
+        let headers =
+            [("x-forwarded-for", forwarded), ("forwarded", "for=203.0.113.9"), ("x-real-ip", LISTED)];
         let headers = if forwarded.is_empty() { &headers[1..] } else { &headers[..] };
         get(&app, source, "/v1/me", Some(&key), headers).await
     };
@@ -178,12 +179,14 @@ async fn what_the_operator_lists_counts_at_once_is_recorded_without_the_address_
     assert_eq!((&made["network"], &made["until"]), (&json!("127.0.7.4"), &Value::Null));
     assert!(is_block(&served().await), "from the next request on");
     assert_eq!(get(&app, GOOD, "/v1/me", Some(&key), &[]).await.status, StatusCode::OK);
-    let passing = desk.add(json!({ "network": "198.51.100.0/24", "reason": "a flood", "seconds": 3600 })).await;
+    let passing =
+        desk.add(json!({ "network": "198.51.100.0/24", "reason": "a flood", "seconds": 3600 })).await;
     assert_eq!(passing.status, StatusCode::CREATED, "{}", passing.text());
 
     let list = desk.list().await;
     assert_eq!(list["configured"], json!([LISTED, "203.0.113.0/24", "2001:db8:bad::/48"]));
-    let networks: Vec<&Value> = list["entries"].as_array().expect("a list").iter().map(|e| &e["network"]).collect();
+    let networks: Vec<&Value> =
+        list["entries"].as_array().expect("a list").iter().map(|e| &e["network"]).collect();
     assert_eq!(networks, ["198.51.100.0/24", "127.0.7.4"]);
     assert_eq!(list["entries"][1]["reason"], "scans for keys");
 
@@ -200,14 +203,27 @@ async fn what_the_operator_lists_counts_at_once_is_recorded_without_the_address_
     assert_eq!(desk.remove(&made["id"]).await, StatusCode::NO_CONTENT);
     assert_eq!(served().await.status, StatusCode::OK);
     assert_eq!(desk.remove(&made["id"]).await, StatusCode::NOT_FOUND);
-    assert_eq!(file.read().expect("it reads").expect("it is there").encode().windows(9).filter(|w| w == b"127.0.7.4").count(), 0);
+    assert_eq!(
+        file.read()
+            .expect("it reads")
+            .expect("it is there")
+            .encode()
+            .windows(9)
+            .filter(|w| w == b"127.0.7.4")
+            .count(),
+        0
+    );
 
-    let changes: Vec<_> = app.records().into_iter().filter_map(|entry| match entry.event {
-        Some(Event::Administered(change)) if change.action.as_str().starts_with("block") => {
-            Some((entry.actor.to_string(), change))
-        }
-        _ => None,
-    }).collect();
+    let changes: Vec<_> = app
+        .records()
+        .into_iter()
+        .filter_map(|entry| match entry.event {
+            Some(Event::Administered(change)) if change.action.as_str().starts_with("block") => {
+                Some((entry.actor.to_string(), change))
+            }
+            _ => None,
+        })
+        .collect();
     let actions: Vec<&str> = changes.iter().map(|(_, change)| change.action.as_str()).collect();
     assert_eq!(actions, ["block.added", "block.added", "block.removed"]);
     assert!(changes.iter().all(|(actor, _)| actor == "operator"));
@@ -291,7 +307,10 @@ async fn refused_credentials_block_their_address_at_the_threshold_for_a_while_an
     assert!(is_block(&blocked), "with the right key too: {}", blocked.text());
     assert!(blocked.headers.contains_key("retry-after"));
     let list = desk.list().await;
-    assert_eq!((&list["automatic"][0]["network"], &list["automatic"][0]["offence"]), (&json!(OFFENDER), &json!("credentials")));
+    assert_eq!(
+        (&list["automatic"][0]["network"], &list["automatic"][0]["offence"]),
+        (&json!(OFFENDER), &json!("credentials"))
+    );
     assert_eq!(get(&app, "127.0.7.5", "/v1/me", Some(&key), &[]).await.status, StatusCode::OK);
     let ended = async { while is_block(&get(&app, OFFENDER, "/v1/me", Some(&key), &[]).await) {} };
     tokio::time::timeout(Duration::from_secs(20), ended).await.expect("it ends by itself");
@@ -343,7 +362,11 @@ async fn each_offence_counts_by_itself_and_what_is_none_does_not() {
     };
     assert_eq!(asking("127.0.8.1", "/nowhere", None, &[]).await, 3, "paths that are not there");
     assert_eq!(asking("127.0.8.2", "/v1/me", Some("no token"), &[]).await, 3);
-    assert_eq!(asking("127.0.8.3", "/nowhere", None, &[("sec-fetch-site", "cross-site")]).await, 8, "another site's page");
+    assert_eq!(
+        asking("127.0.8.3", "/nowhere", None, &[("sec-fetch-site", "cross-site")]).await,
+        8,
+        "another site's page"
+    );
     assert_eq!(asking("127.0.8.4", "/v1/me", None, &[]).await, 8, "nothing was presented");
     assert_eq!(asking("127.0.8.5", "/v1/documents/none", Some(&key), &[]).await, 8, "a member's own mistake");
     let link = async |source: &str, site: &str| {
@@ -387,7 +410,11 @@ async fn who_hammers_on_after_a_limit_is_blocked_and_that_is_no_429() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_streams_ends_when_its_address_is_blocked() {
-    let (app, _upstream) = crate::chat::with(Slow::new(Scripted::text("one two three four five six seven eight")).hang_after(2), Setup::default()).await;
+    let (app, _upstream) = crate::chat::with(
+        Slow::new(Scripted::text("one two three four five six seven eight")).hang_after(2),
+        Setup::default(),
+    )
+    .await;
     let desk = Desk { app: &app, plane: plane(&app).await };
     let key = member(&app).await;
     let streaming = async {

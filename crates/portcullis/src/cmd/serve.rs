@@ -75,7 +75,8 @@ pub(super) async fn start(instance: &Instance, config: &Config) -> Result<Servin
     let proxies = instance::proxies(config);
     let server = listen(config.listen.member, "listen.member", limits).await?;
     let gate = instance.app.gate_handle();
-    let mut server = server.behind(proxies.clone()).telling(move |peer| gate.offended(peer, Offence::Malformed, None));
+    let mut server =
+        server.behind(proxies.clone()).telling(move |peer| gate.offended(peer, Offence::Malformed, None));
     let address = server.address().context("the listener has no address")?;
     let redirect = match config.listen.redirect {
         Some(wanted) => {

@@ -73,16 +73,16 @@ pub(super) struct Made {
 
 impl SelfTarget {
     /// Makes identities and content for one run against the instance that listens on `address`.
-    pub(super) async fn prepare(kept: &Kept, config: &Config, at: Listening) -> Result<Self> {
-        let Listening { member: address, operator } = at;
+    pub(super) async fn prepare(kept: &Kept, config: &Config, listening: Listening) -> Result<Self> {
+        let Listening { member: address, operator } = listening;
         let mut target = at(config, reachable(address))?;
         let twin = Twin::start().await?;
         target.blocked = Some(format!("http://{}", twin.address()).parse()?);
         let model = config.model.as_ref().map_or("extracts", |model| model.name.as_str());
         // Boxed: opening an instance makes a large future.
         let (stage, rehearsal) = Box::pin(rehearsal::start(config)).await?;
-        target.blocklist = blocking::list(config, operator);
-        target.auto_block = blocking::by_itself(config, &rehearsal);
+        target.blocklist = blocking::list(config, operator).map(Box::new);
+        target.auto_block = blocking::by_itself(config, &rehearsal).map(Box::new);
         target.rehearsal = Some(rehearsal);
         let message = json!([{ "role": "user", "content": MESSAGE }]);
         target.chat.route.body = Some(json!({ "model": model, "messages": message }));

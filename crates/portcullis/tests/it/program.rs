@@ -122,7 +122,6 @@ impl Program {
     }
 
     /// Where the operator plane of the program that serves listens.
-    #[cfg(feature = "guard-off")]
     pub(crate) fn operator(&self) -> String {
         let log = self.log();
         let told = log.lines().find_map(|line| line.split_once("the operator plane is at http://"));

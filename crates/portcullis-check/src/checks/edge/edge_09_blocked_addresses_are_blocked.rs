@@ -60,7 +60,8 @@ struct Blocking<'t> {
 
 async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     let target = probe.target();
-    let list = target.blocklist.as_ref().ok_or_else(|| Inconclusive::because("the target has no blocklist"))?;
+    let list =
+        target.blocklist.as_deref().ok_or_else(|| Inconclusive::because("the target has no blocklist"))?;
     let valid = target.valid();
     let asker = valid.first().ok_or_else(|| Inconclusive::because("no identity works"))?;
     deployment::tells_members_from_strangers(probe).await?;
@@ -69,9 +70,12 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     let mut controls = Vec::new();
     for source in [blocked, other] {
         let seen = probe.send(blocking.ask(source)?).await?;
-        controls.push(PositiveControl::from_success(&seen, "a member is served before the address is blocked")?);
+        controls
+            .push(PositiveControl::from_success(&seen, "a member is served before the address is blocked")?);
         if is_block(&seen, &list.marker) {
-            return Err(Inconclusive::because("the marker of a block stands in an answer to somebody who is not blocked"));
+            return Err(Inconclusive::because(
+                "the marker of a block stands in an answer to somebody who is not blocked",
+            ));
         }
     }
     blocking.judge_strangers(probe).await?;
@@ -96,7 +100,11 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     if !served {
         blocking.findings.push(
             Finding::new(
-                format!("{} s after its entry was taken off the address is still refused: {}", grace.as_secs(), seen.says()),
+                format!(
+                    "{} s after its entry was taken off the address is still refused: {}",
+                    grace.as_secs(),
+                    seen.says()
+                ),
                 "let a removal count from the next request on",
             )
             .shown_by([seen.number()]),
@@ -105,7 +113,8 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     let findings = blocking.findings;
     Verdict::settle(probe.evidence(), findings, &[], || {
         let what = "an entry made, told, obeyed whatever headers and credentials come, and taken off again";
-        let control = PositiveControl::all(controls, "both addresses are served before, and the other one meanwhile")?;
+        let control =
+            PositiveControl::all(controls, "both addresses are served before, and the other one meanwhile")?;
         Ok((Coverage::complete(1, 1, what)?, control))
     })
 }
@@ -185,7 +194,8 @@ impl Blocking<'_> {
     ) -> Result<(), Inconclusive> {
         let (marker, grace) = (&self.list.marker, probe.budget().block_grace);
         let listed = probe.send(self.change(&self.list.list, "", "")?).await?;
-        let told = listed.body.contains(&blocked.to_string()) || !entry.is_empty() && listed.body.contains(entry);
+        let told =
+            listed.body.contains(&blocked.to_string()) || !entry.is_empty() && listed.body.contains(entry);
         if !listed.status.is_success() || !told {
             self.findings.push(
                 Finding::new(
@@ -218,9 +228,15 @@ impl Blocking<'_> {
 
     /// The list comes before any look-up: whoever is blocked learns nothing about credentials.
     async fn judge_order(&mut self, probe: &mut Probe, blocked: Ipv4Addr) -> Result<(), Inconclusive> {
-        let bare = || Ok::<_, Inconclusive>(Call::to(self.target, &self.list.asked, &self.asker.community)?.from(Some(blocked)));
+        let bare = || {
+            Ok::<_, Inconclusive>(
+                Call::to(self.target, &self.list.asked, &self.asker.community)?.from(Some(blocked)),
+            )
+        };
         let wrong = self.asker.credential.with_secret(WRONG.to_owned());
-        for (call, what) in [(bare()?, "no credential"), (bare()?.with(&wrong, "nobody"), "a wrong credential")] {
+        for (call, what) in
+            [(bare()?, "no credential"), (bare()?.with(&wrong, "nobody"), "a wrong credential")]
+        {
             let seen = probe.send_once(call).await?;
             if !is_block(&seen, &self.list.marker) {
                 self.findings.push(
@@ -236,7 +252,12 @@ impl Blocking<'_> {
     }
 
     /// What the client claims about its address changes nothing.
-    async fn judge_claims(&mut self, probe: &mut Probe, blocked: Ipv4Addr, other: Ipv4Addr) -> Result<(), Inconclusive> {
+    async fn judge_claims(
+        &mut self,
+        probe: &mut Probe,
+        blocked: Ipv4Addr,
+        other: Ipv4Addr,
+    ) -> Result<(), Inconclusive> {
         let free = probe.send_once(self.ask(other)?).await?;
         if is_block(&free, &self.list.marker) {
             self.findings.push(

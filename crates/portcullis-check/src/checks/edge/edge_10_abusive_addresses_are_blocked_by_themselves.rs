@@ -59,13 +59,17 @@ struct Blocking<'t> {
 
 async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     let target = probe.target();
-    let auto = target.auto_block.as_ref().ok_or_else(|| Inconclusive::because("the target blocks nobody by itself"))?;
+    let auto = target
+        .auto_block
+        .as_deref()
+        .ok_or_else(|| Inconclusive::because("the target blocks nobody by itself"))?;
     let (abusive, other) = two_sources(probe)?;
     let mut blocking = Blocking { target: &target, auto, findings: Vec::new() };
     let mut controls = Vec::new();
     for source in [abusive, other] {
         let seen = probe.send(blocking.ask(source)?).await?;
-        controls.push(PositiveControl::from_success(&seen, "a member is served before the address is blocked")?);
+        controls
+            .push(PositiveControl::from_success(&seen, "a member is served before the address is blocked")?);
     }
     let wrong = probe.send(blocking.wrong(other, 0)?).await?;
     if !wrong.refuses() || is_block(&wrong, &auto.marker) {
@@ -85,7 +89,8 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
             auto.threshold,
             auto.lasts.as_secs()
         );
-        let control = PositiveControl::all(controls, "both addresses are served before, and the other one meanwhile")?;
+        let control =
+            PositiveControl::all(controls, "both addresses are served before, and the other one meanwhile")?;
         Ok((Coverage::complete(1, 1, what)?, control))
     })
 }
@@ -143,7 +148,8 @@ impl Blocking<'_> {
             }
             refused = refused.saturating_add(1);
         }
-        let how = if limited.is_empty() { "" } else { "; some were answered 429, which is a limit and no block" };
+        let how =
+            if limited.is_empty() { "" } else { "; some were answered 429, which is a limit and no block" };
         self.findings.push(
             Finding::new(
                 format!("the address is not blocked after {refused} refused credentials, {threshold} are documented{how}"),
@@ -227,7 +233,11 @@ impl Blocking<'_> {
         if !ended {
             self.findings.push(
                 Finding::new(
-                    format!("the block does not end after the documented {} s: {}", lasts.as_secs(), seen.says()),
+                    format!(
+                        "the block does not end after the documented {} s: {}",
+                        lasts.as_secs(),
+                        seen.says()
+                    ),
                     "let a block end by itself: the address is somebody else's one day",
                 )
                 .shown_by([seen.number()]),
@@ -238,7 +248,11 @@ impl Blocking<'_> {
         if took.saturating_add(Duration::from_secs(1)) < lasts.saturating_sub(lasts / 10) {
             self.findings.push(
                 Finding::new(
-                    format!("the block ends after {} ms, {} s are documented", took.as_millis(), lasts.as_secs()),
+                    format!(
+                        "the block ends after {} ms, {} s are documented",
+                        took.as_millis(),
+                        lasts.as_secs()
+                    ),
                     "let a block last as long as is documented",
                 )
                 .shown_by([seen.number()]),
