@@ -186,6 +186,8 @@ pub enum Need {
     Blocklist,
     /// When addresses are blocked for what they do.
     AutoBlock,
+    /// Consent to a flood, and how large it may be.
+    Load,
 }
 
 impl Need {
@@ -293,6 +295,10 @@ impl Need {
                 target.auto_block.is_some(),
                 "needs when addresses are blocked for what they do: add [auto_block] to target.toml; an instance that judges \
                  itself needs `blocklist.automatic`",
+            ),
+            Self::Load => (
+                target.load.is_some(),
+                "needs the written consent to a flood and how large it may be: add [load] to target.toml",
             ),
         };
         (!met).then_some(missing)

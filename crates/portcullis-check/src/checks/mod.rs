@@ -30,6 +30,7 @@ pub const CHECKS: &[Check] = &[
     edge::edge_07_security_headers_are_in_place::CHECK,
     edge::edge_09_blocked_addresses_are_blocked::CHECK,
     edge::edge_10_abusive_addresses_are_blocked_by_themselves::CHECK,
+    edge::edge_11_floods_do_not_take_the_service_down::CHECK,
     edge::edge_12_shared_caches_hold_no_member_data::CHECK,
     injection::pi_01_prompt_injection_does_not_steer_the_bot::CHECK,
     injection::pi_02_instructions_in_uploads_are_not_followed::CHECK,

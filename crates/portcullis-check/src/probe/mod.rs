@@ -9,6 +9,7 @@ mod call;
 mod evidence;
 mod hello;
 mod redact;
+mod slow;
 mod tls;
 mod traffic;
 
@@ -31,6 +32,7 @@ pub use call::Certificates;
 pub use evidence::{Evidence, Exchange, Seen};
 pub use hello::Old;
 use redact::Redactor;
+pub use slow::Dawdlers;
 pub use tls::{Answered, Attempt, Peer, Taken};
 pub(crate) use traffic::Traffic;
 
@@ -192,7 +194,8 @@ impl Probe {
                 redactor.learn_header(name);
             }
         }
-        for held in target.blocklist.iter().map(|list| &list.operator) {
+        let drops = target.load.iter().filter_map(|load| load.drops.as_ref()).map(|drops| &drops.operator);
+        for held in target.blocklist.iter().map(|list| &list.operator).chain(drops) {
             redactor.learn(held.secret().expose());
         }
         let secrets = &target.secrets;
@@ -302,6 +305,18 @@ impl Probe {
     /// # Errors
     /// When one of them has no answer; the others are recorded all the same.
     pub async fn burst(&mut self, calls: Vec<Call>, at_once: usize) -> Result<Vec<Seen>, ProbeError> {
+        self.burst_each(calls, at_once).await?.into_iter().collect()
+    }
+
+    /// The same, with what became of each: under a flood some have no answer.
+    ///
+    /// # Errors
+    /// When one of them cannot be sent at all.
+    pub async fn burst_each(
+        &mut self,
+        calls: Vec<Call>,
+        at_once: usize,
+    ) -> Result<Vec<Result<Seen, ProbeError>>, ProbeError> {
         let mut prepared = Vec::with_capacity(calls.len());
         for call in calls {
             prepared.push(self.prepare(call)?);
@@ -316,9 +331,7 @@ impl Probe {
             .collect()
             .await;
         done.sort_by_key(|(index, _)| *index);
-        let results: Vec<_> =
-            done.into_iter().map(|(_, (prepared, result))| self.record(prepared, result)).collect();
-        results.into_iter().collect()
+        Ok(done.into_iter().map(|(_, (prepared, result))| self.record(prepared, result)).collect())
     }
 
     /// Records something that was looked at without a request, and gives its number.

@@ -85,7 +85,7 @@ pub(super) fn read_auto_block(root: &Section<'_, '_>, identities: &[Identity]) -
     })
 }
 
-fn read_base(section: &Section<'_, '_>) -> Option<Uri> {
+pub(super) fn read_base(section: &Section<'_, '_>) -> Option<Uri> {
     let text = section.text("base_url")?;
     let base = base_of(text);
     if base.is_none() {
@@ -94,7 +94,7 @@ fn read_base(section: &Section<'_, '_>) -> Option<Uri> {
     base
 }
 
-fn read_route(section: &Section<'_, '_>, name: &'static str) -> Option<Route> {
+pub(super) fn read_route(section: &Section<'_, '_>, name: &'static str) -> Option<Route> {
     let Some(inner) = section.section(name) else {
         section.wrong(name, "nothing", "a table with `method` and `path`");
         return None;

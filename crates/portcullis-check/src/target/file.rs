@@ -15,6 +15,7 @@ use toml::de::DeTable;
 
 use super::blocklist_file::{read_auto_block, read_blocklist};
 use super::edge_file::read_edge;
+use super::load_file::read_load;
 use super::read::{Reader, Section};
 use super::rehearsal_file::read_rehearsal;
 use super::{
@@ -132,6 +133,7 @@ fn read_target(root: &Section<'_, '_>, sources: &Sources<'_>) -> Option<Target> 
     let rehearsal = read_rehearsal(root, sources, &chat, &identities);
     let blocklist = read_blocklist(root, sources).map(Box::new);
     let auto_block = read_auto_block(root, &identities).map(Box::new);
+    let load = read_load(root, sources).map(Box::new);
     let target = base?;
     Some(Target {
         chat,
@@ -150,6 +152,7 @@ fn read_target(root: &Section<'_, '_>, sources: &Sources<'_>) -> Option<Target> 
         rehearsal,
         blocklist,
         auto_block,
+        load,
         declarations,
         ..target
     })

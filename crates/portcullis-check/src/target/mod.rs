@@ -11,6 +11,8 @@ mod edge_file;
 mod file;
 mod identity;
 mod inventory;
+mod load;
+mod load_file;
 mod owned;
 mod problem;
 mod read;
@@ -34,6 +36,7 @@ pub use canary::{Audience, Canary, SHORTEST_CANARY};
 pub use edge::{CertificateFile, Edge, Listener, Place, Protocol};
 pub use identity::{Credential, Identity, Purpose, State};
 pub use inventory::{Confirmation, Inventory, OpenApi};
+pub use load::{Drops, Load, Plan};
 pub use owned::{ID, MARKER, Owned, OwnedKind, Spot};
 pub(crate) use owned::{cookies, query_of, text_at};
 pub use problem::{Problem, TargetError};
@@ -99,6 +102,8 @@ pub struct Target {
     pub blocklist: Option<Box<Blocklist>>,
     /// When addresses are blocked for what they do.
     pub auto_block: Option<Box<AutoBlock>>,
+    /// How much it may be tried with.
+    pub load: Option<Box<Load>>,
     /// What it says that it does not have.
     pub declarations: Vec<Declaration>,
 }
@@ -146,6 +151,7 @@ impl Target {
             rehearsal: None,
             blocklist: None,
             auto_block: None,
+            load: None,
             declarations: Vec::new(),
         })
     }
@@ -391,6 +397,7 @@ impl Declaration {
         "service-keys",
         "self-sign-up",
         "staff-sign-up",
+        "flood-plan",
     ];
 
     /// A declaration.

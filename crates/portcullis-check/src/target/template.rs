@@ -232,6 +232,18 @@ base_url = @URL@
 # lasts_seconds = 900
 # marker = "address_blocked"
 
+# How large a flood may be tried with `--allow drills`, and who allowed it in writing.
+# [load]
+# consent = "name, date"
+# requests_per_second = 100
+# asked = { method = "GET", path = "/login", auth = "public" }   # what a good client asks meanwhile
+# plan = { who = "name", evidence = "plan and ticket of the CDN", seen = "2026-01-31T00:00:00Z" }   # counts for a year
+# [load.drops]                        # where it is counted what was refused: lines that end with a number
+# base_url = "http://127.0.0.1:8081"
+# operator = "env:OPERATOR_TOKEN"
+# route = { method = "GET", path = "/metrics" }
+# line = 'status="4xx"'               # stands in the lines that count
+
 # Where it is tried out what the bot can be talked into. Best is a copy of the deployment with a model that obeys
 # whatever it reads (`portcullis upstream --behaviour gullible`): then a pass does not rest on the model's good will.
 # [rehearsal]

@@ -15,9 +15,10 @@ use hyper_util::rt::TokioIo;
 use portcullis_check::checks::CHECKS;
 use portcullis_check::target::{
     AccountKind, AccountList, Accounts, Act, Audience, AutoBlock, Blocklist, Canary, Chat, Confirmation,
-    Credential, DOCUMENT, Declared, ENTRY, Edge, HeldSecret, ID, Identity, Inventory, Limits, Listener,
-    MARKER, NETWORK, NUMBER, NewCredential, OwnStanding, Owned, OwnedKind, Place, Planted, PlantedKind,
-    Protocol, QUERY, Rehearsal, Roles, Route, RouteKind, SignUp, SignUpBy, Spot, State, Step, SystemMatrix,
+    Credential, DOCUMENT, Declared, Drops, ENTRY, Edge, HeldSecret, ID, Identity, Inventory, Limits,
+    Listener, Load, MARKER, NETWORK, NUMBER, NewCredential, OwnStanding, Owned, OwnedKind, Place, Plan,
+    Planted, PlantedKind, Protocol, QUERY, Rehearsal, Roles, Route, RouteKind, SignUp, SignUpBy, Spot, State,
+    Step, SystemMatrix,
 };
 use portcullis_check::{Quiet, Report, Target, run};
 use portcullis_core::secret::random_bytes;
@@ -200,6 +201,22 @@ fn complete_target(address: SocketAddr) -> Target {
         lasts: Duration::from_secs(1),
         marker: "address_is_blocked".to_owned(),
     }));
+    target.load = Some(Box::new(Load {
+        consent: "the test".to_owned(),
+        requests_per_second: 40,
+        asked: Route::new(Method::GET, "/login").public(),
+        drops: Some(Drops {
+            at: None,
+            operator: Credential::bearer("tok-operator-42"),
+            route: Route::new(Method::GET, "/ops/dropped"),
+            line: "dropped".to_owned(),
+        }),
+        plan: Some(Plan {
+            who: "the test".to_owned(),
+            evidence: "none".to_owned(),
+            seen: SystemClock::new().now(),
+        }),
+    }));
     target.blocked = Some(format!("http://{address}").parse().expect("a URL"));
     let listener =
         |protocol| Listener { place: Place { host: "127.0.0.1".to_owned(), port: address.port() }, protocol };
@@ -330,6 +347,7 @@ async fn report_on(what: &'static str) -> Report {
     let tasks = Tasks::new();
     let address = start(what, &tasks).await;
     let mut options = options();
+    options.allow.drills = true;
     options.budget.connect_timeout = Duration::from_millis(300);
     options.budget.answer_timeout = Duration::from_millis(if what == "mute" { 150 } else { 3_000 });
     run(complete_target(address), &options, &Quiet).await

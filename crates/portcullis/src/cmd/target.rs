@@ -82,6 +82,7 @@ impl SelfTarget {
         // Boxed: opening an instance makes a large future.
         let (stage, rehearsal) = Box::pin(rehearsal::start(config)).await?;
         target.blocklist = blocking::list(config, operator).map(Box::new);
+        target.load = Some(Box::new(blocking::load(target.blocklist.as_deref())));
         target.auto_block = blocking::by_itself(config, &rehearsal).map(Box::new);
         target.rehearsal = Some(rehearsal);
         let message = json!([{ "role": "user", "content": MESSAGE }]);
@@ -150,10 +151,14 @@ fn promises(target: &mut Target, config: &Config) {
     let encryption = STANDARD.encode(secrets.encryption_key.expose());
     target.secrets.encryption = Some(HeldSecret::served(&encryption, "secrets.encryption_key"));
     target.secrets.csrf = Some(HeldSecret::served(secrets.csrf_secret.expose(), "secrets.csrf_secret"));
-    target.declarations = vec![
+    let local = config.public_url.url().is_loopback();
+    let plan =
+        || Declaration::new("flood-plan", "served on loopback, where nobody else reaches it", APPROVER);
+    target.declarations = local.then(plan).into_iter().collect();
+    target.declarations.extend([
         Declaration::new("wrong-audience", "API keys are opaque and have no audience", APPROVER),
         Declaration::new("session-limit", "all keys of a member share the member's limit", APPROVER),
-    ];
+    ]);
 }
 
 /// Where members come in, when that is a public address: what stands there is looked at from this machine, whatever this

@@ -13,4 +13,5 @@ pub(super) mod edge_04_tls_1_3_is_spoken_everywhere;
 pub(super) mod edge_07_security_headers_are_in_place;
 pub(super) mod edge_09_blocked_addresses_are_blocked;
 pub(super) mod edge_10_abusive_addresses_are_blocked_by_themselves;
+pub(super) mod edge_11_floods_do_not_take_the_service_down;
 pub(super) mod edge_12_shared_caches_hold_no_member_data;

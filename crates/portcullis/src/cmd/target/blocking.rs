@@ -3,13 +3,17 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use portcullis_check::target::{AutoBlock, Blocklist, Credential, ENTRY, Method, NETWORK, Rehearsal, Route};
+use portcullis_check::target::{
+    AutoBlock, Blocklist, Credential, Drops, ENTRY, Load, Method, NETWORK, Rehearsal, Route,
+};
 use portcullis_config::Config;
 use portcullis_guard::Code;
 use serde_json::json;
 
 /// An entry that a run could not take off ends by itself.
 const FORGOTTEN_SECONDS: u32 = 120;
+/// Enough to be refused many times, little enough for a machine that also runs the checks.
+const FLOOD_PER_SECOND: u32 = 100;
 /// How long a block lasts where it is tried.
 pub(super) const LASTS: Duration = Duration::from_secs(2);
 
@@ -46,6 +50,22 @@ pub(super) fn by_itself(config: &Config, rehearsal: &Rehearsal) -> Option<AutoBl
         lasts: LASTS,
         marker: Code::AddressBlocked.name().to_owned(),
     })
+}
+
+/// What a flood may be: whoever allows drills on an instance of their own has consented to it.
+pub(super) fn load(list: Option<&Blocklist>) -> Load {
+    Load {
+        consent: "whoever ran `portcullis check --allow drills` on this machine".to_owned(),
+        requests_per_second: FLOOD_PER_SECOND,
+        asked: Route::new(Method::GET, "/login").public(),
+        drops: list.map(|list| Drops {
+            at: list.at.clone(),
+            operator: list.operator.clone(),
+            route: Route::new(Method::GET, "/metrics"),
+            line: "status=\"4xx\"".to_owned(),
+        }),
+        plan: None,
+    }
 }
 
 fn asked() -> Route {
