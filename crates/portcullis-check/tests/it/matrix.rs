@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
-use portcullis_check::check::Touches;
 use portcullis_check::checks::CHECKS;
-use portcullis_check::{Check, Quiet, Selector, report, run};
+use portcullis_check::{Check, Quiet, Selector, Touches, report, run};
 
 use crate::foreign::{Foreign, breaks, node_is_here};
 use crate::settings::options;

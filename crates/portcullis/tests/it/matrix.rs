@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use portcullis_check::check::Touches;
+use portcullis_check::Touches;
 use portcullis_check::checks::CHECKS;
 use portcullis_guard::switches::SWITCHABLE;
 use serde_json::Value;
