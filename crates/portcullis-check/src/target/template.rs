@@ -236,7 +236,7 @@ base_url = @URL@
 # [load]
 # consent = "name, date"
 # requests_per_second = 100
-# asked = { method = "GET", path = "/login", auth = "public" }   # what a good client asks meanwhile
+# asked = { method = "GET", path = "/", auth = "public" }   # what a good client asks meanwhile
 # plan = { who = "name", evidence = "plan and ticket of the CDN", seen = "2026-01-31T00:00:00Z" }   # counts for a year
 # [load.drops]                        # where it is counted what was refused: lines that end with a number
 # base_url = "http://127.0.0.1:8081"

@@ -57,7 +57,7 @@ pub(super) fn load(list: Option<&Blocklist>) -> Load {
     Load {
         consent: "whoever ran `portcullis check --allow drills` on this machine".to_owned(),
         requests_per_second: FLOOD_PER_SECOND,
-        asked: Route::new(Method::GET, "/login").public(),
+        asked: Route::new(Method::GET, "/readyz").public(),
         drops: list.map(|list| Drops {
             at: list.at.clone(),
             operator: list.operator.clone(),
