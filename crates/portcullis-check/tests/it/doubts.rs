@@ -759,20 +759,6 @@ const CASES: &[Case] = &[
         word: "inconclusive",
         says: "--allow drills",
     },
-    Case {
-        what: "nobody says what stands in front",
-        change: |target| target.declarations.retain(|declaration| declaration.lacks != "flood-plan"),
-        id: "EDGE-11",
-        word: "inconclusive",
-        says: "[load.plan]",
-    },
-    Case {
-        what: "what is refused is counted nowhere that is known",
-        change: |target| target.load.as_mut().expect("consent").drops = None,
-        id: "EDGE-11",
-        word: "inconclusive",
-        says: "[load.drops]",
-    },
 ];
 
 /// Where the chatbot meets the network.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::outcome::Inconclusive;
+use crate::outcome::{Inconclusive, PositiveControl};
 use crate::probe::{Call, Probe, ProbeError, Seen};
 
 /// Between two looks.
@@ -18,9 +18,25 @@ pub(super) const CLAIMS: &[&str] =
 /// Whether an answer is the refusal of a blocked address and no other: never a success, and never a 429, which is what a limit
 /// says.
 pub(super) fn is_block(seen: &Seen, marker: &str) -> bool {
+    let refuses = seen.status.is_client_error() && seen.status != StatusCode::TOO_MANY_REQUESTS;
+    refuses && tells(seen, marker)
+}
+
+/// Whether an answer holds that text.
+fn tells(seen: &Seen, marker: &str) -> bool {
     let holds = |text: &str| text.to_lowercase().contains(&marker.to_lowercase());
-    let told = holds(&seen.body) || seen.headers.values().any(|value| value.to_str().is_ok_and(holds));
-    told && seen.status.is_client_error() && seen.status != StatusCode::TOO_MANY_REQUESTS
+    holds(&seen.body) || seen.headers.values().any(|value| value.to_str().is_ok_and(holds))
+}
+
+/// A member's success before anything is blocked, without the words that tell a block.
+pub(super) fn served(seen: &Seen, marker: &str) -> Result<PositiveControl, Inconclusive> {
+    if tells(seen, marker) {
+        return Err(Inconclusive::because(format!(
+            "the marker of a block stands in the answer to {}, which is none",
+            seen.request_line()
+        )));
+    }
+    PositiveControl::from_success(seen, "a member is served before the address is blocked")
 }
 
 /// The same request with a header that claims another address.
