@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::blocking::{CLAIMS, claiming, is_block, two_sources, until};
+use super::blocking::{CLAIMS, claiming, is_block, served, two_sources, until};
 use crate::check::{cases, check};
 use crate::outcome::{Coverage, Finding, Inconclusive, PositiveControl, Verdict};
 use crate::probe::{Call, Probe, Seen};
@@ -68,8 +68,7 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     let mut controls = Vec::new();
     for source in [abusive, other] {
         let seen = probe.send(blocking.ask(source)?).await?;
-        controls
-            .push(PositiveControl::from_success(&seen, "a member is served before the address is blocked")?);
+        controls.push(served(&seen, &auto.marker)?);
     }
     let wrong = probe.send(blocking.wrong(other, 0)?).await?;
     if !wrong.refuses() || is_block(&wrong, &auto.marker) {

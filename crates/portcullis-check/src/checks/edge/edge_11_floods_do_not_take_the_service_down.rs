@@ -17,7 +17,7 @@ check! {
     /// With the written consent and the rate that the target file names, it measures how long a good client waits: three times
     /// alone, and three times while others send bursts of wrong credentials and unknown paths at the agreed rate and hold 50
     /// connections in the middle of a request's head. The 95th percentile of the good client, as the median of the three, may
-    /// at most double, counted from 10 ms, and hardly any of its requests may fail. Requests with headers of 64 KB and a body of
+    /// at most double, counted from 50 ms, and hardly any of its requests may fail. Requests with headers of 64 KB and a body of
     /// 4 MB must be refused in order. What was refused must be counted where the target says so. What stands in front against
     /// larger floods is the word of a person, not older than a year.
     /// ## Why it matters
@@ -57,8 +57,8 @@ const GOOD: usize = 4;
 const SLOW: usize = 50;
 /// Addresses that the flood comes from, where the checker has so many.
 const FLOODERS: usize = 4;
-/// What is shorter is as good as nothing: twice of it is no harm.
-const LEAST: Duration = Duration::from_millis(10);
+/// What is shorter nobody feels: to twice of it is no harm, and what a busy machine adds to it says nothing.
+const LEAST: Duration = Duration::from_millis(50);
 /// How much of the agreed rate must have been sent, in hundredths: a smaller flood shows nothing.
 const ENOUGH: u64 = 80;
 const LARGE_HEADER: usize = 64 << 10;
