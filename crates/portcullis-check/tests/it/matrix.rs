@@ -60,7 +60,11 @@ async fn each_fault_turns_exactly_the_checks_red_that_name_it() {
     let faults = breaks().await;
     let named: BTreeSet<&str> = CHECKS.iter().flat_map(|check| check.cases.fails_on).copied().collect();
     assert_eq!(faults.iter().map(String::as_str).collect::<BTreeSet<_>>(), named, "every fault has a check");
-    let wrong: Vec<String> = stream::iter(faults.iter().enumerate())
+    // What only a drill notices is tried by that drill alone: it is about load, and would slow all others down.
+    let faults = faults.iter().filter(|fault| {
+        CHECKS.iter().any(|check| !is_drill(check) && check.cases.fails_on.contains(&fault.as_str()))
+    });
+    let wrong: Vec<String> = stream::iter(faults.enumerate())
         .map(|(nth, fault)| async move {
             // The first ones apart from each other, since each begins with credentials that end within seconds.
             let behind = APART * u32::try_from(nth % AT_ONCE).expect("a few");
