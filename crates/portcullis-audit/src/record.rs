@@ -11,8 +11,8 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 use portcullis_core::{
-    Actor, CommunityId, ConversationId, DocumentId, HandoverId, InvitationId, KeyId, MemberId, MemoryId,
-    MessageId, RequestId, SessionId, SpaceId, TurnId,
+    Actor, BlockId, CommunityId, ConversationId, DocumentId, HandoverId, InvitationId, KeyId, MemberId,
+    MemoryId, MessageId, RequestId, SessionId, SpaceId, TurnId,
 };
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -169,6 +169,8 @@ targets! {
     Memory(MemoryId) = "memory";
     /// A question that was handed to a person.
     Handover(HandoverId) = "handover";
+    /// An entry of the blocklist.
+    Block(BlockId) = "block";
 }
 
 as_text!(Target);

@@ -184,6 +184,12 @@ pub enum Need {
     Handovers,
     /// Ways to a new account, and where somebody is told what they are.
     SignUp,
+    /// Where addresses are blocked by hand.
+    Blocklist,
+    /// When addresses are blocked for what they do.
+    AutoBlock,
+    /// Consent to a flood, and how large it may be.
+    Load,
 }
 
 impl Need {
@@ -285,6 +291,20 @@ impl Need {
                 "needs the ways to a new account and where somebody is told what they are: add [sign_up.NAME] and \
                  [roles] own to target.toml; an instance that judges itself needs `kind = \"outbox\"` in [mail], since \
                  a link that went to a mailbox cannot be followed",
+            ),
+            Self::Blocklist => (
+                target.blocklist.is_some(),
+                "needs where addresses are blocked: add [blocklist] to target.toml; an instance that judges itself needs \
+                 `secrets.operator_token`",
+            ),
+            Self::AutoBlock => (
+                target.auto_block.is_some(),
+                "needs when addresses are blocked for what they do: add [auto_block] to target.toml; an instance that judges \
+                 itself needs `blocklist.automatic`",
+            ),
+            Self::Load => (
+                target.load.is_some(),
+                "needs the written consent to a flood and how large it may be: add [load] to target.toml",
             ),
         };
         (!met).then_some(missing)

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use portcullis_core::Secret;
 
+use crate::blocklist::{self, Blocklist};
 use crate::codes::Code;
 use crate::diagnostic::{Diagnostic, Diagnostics, Origin, Severity};
 use crate::environment::Environment;
@@ -60,6 +61,8 @@ pub struct Config {
     pub sign_in: SignIn,
     /// How much one caller may use.
     pub limits: Limits,
+    /// Addresses that are refused.
+    pub blocklist: Blocklist,
     /// How much a whole community may use.
     pub tiers: Tiers,
     /// The audit journal.
@@ -347,6 +350,7 @@ pub(crate) fn build(
     let handover = handover::read(r);
     let sign_in = sign_in(r);
     let limits = limits(r);
+    let blocklist = blocklist::read(r, proxies.as_ref());
     let tiers = rates::tiers(r);
     let audit = all!(Audit {
         checkpoint_records: r.required(&keys::AUDIT_CHECKPOINT_RECORDS),
@@ -384,6 +388,7 @@ pub(crate) fn build(
         mail: mail?,
         sign_in: sign_in?,
         limits: limits?,
+        blocklist: blocklist?,
         tiers: tiers?,
         audit: audit?,
         log: log?,

@@ -7,6 +7,7 @@
 //! This is the only crate that reads the environment. It never prints, never holds a secret in a message, and never
 //! starts with a missing or weak secret.
 
+mod blocklist;
 mod codes;
 mod config;
 mod diagnostic;
@@ -36,6 +37,7 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use blocklist::Blocklist;
 pub use codes::{Code, errors_markdown, explain};
 pub use config::{
     Audit, Config, Danger, Limits, Listen, Log, LogFormat, LogLevel, Model, Proxies, SignIn, Tls, TlsVersion,

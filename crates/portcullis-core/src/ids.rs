@@ -91,6 +91,8 @@ ids! {
     TurnId = "turn";
     /// One HTTP request, for logs and for the `x-request-id` header.
     RequestId = "request";
+    /// An address or network that is blocked.
+    BlockId = "block";
 }
 
 fn uuid_at(clock: &dyn Clock) -> Uuid {

@@ -1,5 +1,6 @@
 //! The guards, one file each, by phase. Their order is in [`crate::pipeline`].
 
+pub mod blocklist;
 pub mod citation_fence;
 pub mod csrf;
 pub mod hand_over;

@@ -3,6 +3,7 @@
 //! It speaks no HTTP and asks no model. Start with [`pipeline`]: the phases from top to bottom, in the order in which
 //! they run. [`visit`] holds the states that make skipping a phase a compile error.
 
+pub mod blocks;
 pub mod budget;
 pub mod credential;
 pub mod gate;
@@ -19,6 +20,10 @@ pub mod security;
 pub mod switches;
 pub mod visit;
 
+pub use blocks::{
+    AutomaticBlock, BlockEntry, BlockSettings, Blocked, Blocks, CannotBlock, KeptBlocks, MalformedPrefix,
+    Offence, Prefix, Removed, Thresholds, UnreadableBlocks,
+};
 pub use budget::{Comes, Reservation};
 pub use credential::{Credentials, Presented};
 pub use gate::{Gate, GateParts};

@@ -14,6 +14,7 @@ use portcullis_store::Passage;
 
 use crate::gate::Gate;
 use crate::guard::{Guard, Ruling};
+use crate::guards::blocklist::{self, Blocklist};
 use crate::guards::csrf::Csrf;
 use crate::guards::hand_over::{HandOver, hand_over};
 use crate::guards::identify::Known;
@@ -30,7 +31,7 @@ use crate::visit::{
 };
 
 /// Before anything is looked up: cheap, and the only cost that a stranger can cause.
-pub const ARRIVE: &[&dyn Guard<Visit<Arrived>>] = &[&PreMeter];
+pub const ARRIVE: &[&dyn Guard<Visit<Arrived>>] = &[&Blocklist, &PreMeter];
 /// Who asks is known: do they know that they ask?
 pub const INTEND: &[&dyn Guard<Visit<Identified>>] = &[&Csrf];
 /// May they ask so often?
@@ -71,6 +72,7 @@ pub fn order(http: &[(&'static str, &'static str)]) -> Vec<Step> {
     http.iter()
         .map(|&(guard, about)| Step { phase: "transport", guard, about })
         .chain(steps("arrive", ARRIVE))
+        .chain(one("arrive", blocklist::AUTOMATIC, blocklist::AUTOMATIC_ABOUT))
         .chain(one("identify", identify::NAME, identify::ABOUT))
         .chain(steps("identify", INTEND))
         .chain(steps("meter", METER))
@@ -169,6 +171,7 @@ pub async fn admit(gate: &Gate, arrival: Arrival) -> Result<Visit<Authorised>, R
 /// what holds then. The request was counted when it came, and is not again.
 pub async fn confirm(gate: &Gate, visit: Visit<Authorised>) -> Result<Visit<Authorised>, Refusal> {
     let Visit { arrival, state: Authorised { scope: before, session: same, tightest } } = visit;
+    blocklist::admits(gate, arrival.address).map_err(|refusal| refusal.by(blocklist::NAME))?;
     let again = identify::identify(gate, &arrival).await.map_err(|refusal| refusal.by(CONFIRM.0))?;
     let Known { scope, session } = again;
     if scope.community() != before.community() || scope.actor() != before.actor() || session != same {
@@ -186,6 +189,7 @@ pub async fn confirm(gate: &Gate, visit: Visit<Authorised>) -> Result<Visit<Auth
 /// The phase before anybody is known, for the routes that nobody needs to be known for and that cost something: the
 /// pages on which people sign in.
 pub fn greet(gate: &Gate, address: IpAddr) -> Result<(), Refusal> {
+    blocklist::admits(gate, address).map_err(|refusal| refusal.by(blocklist::NAME))?;
     if !gate.switches().on("pre-meter") {
         return Ok(());
     }
@@ -271,12 +275,13 @@ pub fn leak_found(gate: &Gate, turn: &Turn<Opened>, guard: &'static str) {
 
 /// Whether the access that a turn began under still holds. Asked again while an answer streams.
 pub async fn still_holds(gate: &Gate, turn: &Turn<Opened>) -> Result<(), Refusal> {
+    let blocked = blocklist::admits(gate, turn.arrival.address).is_err();
     let now = identify::identify(gate, &turn.arrival).await;
     let holds = now.is_ok_and(|Known { scope, .. }| {
         let spaces = turn.state.passages.iter().all(|passage| scope.spaces().contains(&passage.space));
         scope.may(turn.arrival.action) && scope.role() == turn.scope.role() && spaces
     });
-    if holds {
+    if holds && !blocked {
         Ok(())
     } else {
         Err(Refusal::new(Code::AccessEnded, "the access that this answer was given under has ended")

@@ -64,7 +64,7 @@ events! {
     AccessEnded = "access_ended",
     /// A limit was reached.
     LimitReached = "limit_reached",
-    /// An address or network is blocked.
+    /// An address or network was blocked for what it did, or a request came from one that is blocked.
     AddressBlocked = "address_blocked",
     /// A question tries to instruct the model against its instructions.
     Injection = "injection",
@@ -106,6 +106,7 @@ impl SecurityEvent {
             },
             Code::OwnRequestOnly => Self::RoleRefused,
             Code::QuestionRefused => Self::Injection,
+            Code::AddressBlocked => Self::AddressBlocked,
             Code::RateLimited | Code::BudgetExhausted => Self::LimitReached,
             Code::AccessEnded => Self::AccessEnded,
             Code::StoreUnavailable => Self::StoreFailed,

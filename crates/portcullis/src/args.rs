@@ -15,7 +15,7 @@ pub(crate) struct Cli {
 }
 
 /// Where the configuration comes from.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Configured {
     /// The configuration file.
     #[arg(long, short, global = true, default_value = "portcullis.toml", value_name = "FILE")]

@@ -27,7 +27,7 @@ use portcullis_store_sqlite::SqliteStores;
 
 use crate::args::Configured;
 use crate::limits::{self, KeptCounts, Run};
-use crate::{handover, mail, release, screen};
+use crate::{blocklist, handover, mail, release, screen};
 
 /// How many passages one question is answered from.
 const PASSAGES: usize = 6;
@@ -244,6 +244,7 @@ impl Instance {
             tasks: tasks.clone(),
             limits: limits::of(config),
             shared: None,
+            blocks: blocklist::settings(config),
             models: match &config.model {
                 Some(model) => models(model),
                 None => vec!["extracts".to_owned()],
@@ -255,6 +256,8 @@ impl Instance {
         let counts = Arc::new(KeptCounts::new(&config.data_dir, config.secrets.encryption_key.expose()));
         counts.restore(&gate)?;
         tasks.spawn(Arc::clone(&counts).watch(Arc::clone(&gate)));
+        let blocks = blocklist::restore(config, &gate)?;
+        tasks.spawn(blocklist::watch(Arc::clone(&blocks), Arc::clone(&gate)));
         let chat = Service::new(ServiceParts {
             gate: Arc::clone(&gate),
             stores: kept.stores.clone(),
@@ -303,6 +306,7 @@ impl Instance {
                 app: Arc::clone(&app),
                 token: OperatorToken::new(token.expose().as_bytes()),
                 version: env!("CARGO_PKG_VERSION"),
+                blocks: Arc::clone(&blocks),
             })
         });
         Ok(Self { kept, app, operator, tasks, counts })

@@ -4,6 +4,7 @@
 //! file a command, [`instance`] puts the parts of a running gate together.
 
 mod args;
+mod blocklist;
 mod cmd;
 mod descriptors;
 mod handover;

@@ -749,6 +749,63 @@ const CASES: &[Case] = &[
         word: "inconclusive",
         says: "GET /api/me",
     },
+    Case {
+        what: "the operator's token is wrong, so no entry is made",
+        change: |target| {
+            target.blocklist.as_mut().expect("a blocklist").operator = Credential::bearer("no such operator");
+        },
+        id: "EDGE-09",
+        word: "inconclusive",
+        says: "no entry could be made",
+    },
+    Case {
+        what: "a block is told by what every answer holds",
+        change: |target| {
+            target.blocklist.as_mut().expect("a blocklist").marker = "workspace_title".to_owned()
+        },
+        id: "EDGE-09",
+        word: "inconclusive",
+        says: "the marker of a block",
+    },
+    Case {
+        what: "a block is told by what no answer holds",
+        change: |target| {
+            target.blocklist.as_mut().expect("a blocklist").marker = "nothing of the kind".to_owned()
+        },
+        id: "EDGE-09",
+        word: "fail",
+        says: "is not refused as one that is blocked",
+    },
+    Case {
+        what: "a block lasts longer than anybody waits",
+        change: |target| {
+            target.auto_block.as_mut().expect("blocks").lasts = std::time::Duration::from_secs(900);
+        },
+        id: "EDGE-10",
+        word: "inconclusive",
+        says: "a few seconds as [auto_block]",
+    },
+    Case {
+        what: "another threshold is documented",
+        change: |target| target.auto_block.as_mut().expect("blocks").threshold = 40,
+        id: "EDGE-10",
+        word: "fail",
+        says: "40 are documented",
+    },
+    Case {
+        what: "nobody has allowed a flood",
+        change: |target| target.load = None,
+        id: "EDGE-11",
+        word: "inconclusive",
+        says: "[load]",
+    },
+    Case {
+        what: "a flood is allowed and nobody asked for it",
+        change: |_| {},
+        id: "EDGE-11",
+        word: "inconclusive",
+        says: "--allow drills",
+    },
 ];
 
 /// Where the chatbot meets the network.
@@ -769,6 +826,7 @@ async fn what_a_target_file_leaves_out_never_turns_into_a_pass() {
             let only = vec![Selector::parse(case.id).expect("an id")];
             let mut options = Options { only, ..options() };
             options.allow.writes = case.says != "--allow writes";
+            options.allow.drills = case.says != "--allow drills";
             let report = run(target, &options, &Quiet).await;
             foreign.stop().await;
             let outcome = outcome(&report, case.id);

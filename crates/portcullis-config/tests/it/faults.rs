@@ -79,7 +79,7 @@ on = true
       --> portcullis.toml:18:40
       help: correct this element or remove it
 
-    error[CFG-014]: `proxies.trusted` must have a prefix of at least 8 bits: a wider network trusts strangers, found `0.0.0.0/0`
+    error[CFG-014]: `proxies.trusted` must have a prefix of at least 8 bits: a wider network is everybody, found `0.0.0.0/0`
       --> portcullis.toml:18:43
       help: correct this element or remove it
 
@@ -275,6 +275,14 @@ const BAD: &[(&str, &str, Code)] = &[
     ("limits.tokens_per_community_per_day", "\"5M\"", Code::WrongType),
     ("limits.memory_bytes", "1000", Code::OutOfRange),
     ("limits.instances", "0", Code::OutOfRange),
+    ("blocklist.networks", "[\"0.0.0.0/0\"]", Code::BadNetwork),
+    ("blocklist.allow", "\"127.0.0.1\"", Code::WrongType),
+    ("blocklist.automatic", "\"on\"", Code::WrongType),
+    ("blocklist.refused_credentials", "0", Code::OutOfRange),
+    ("blocklist.refused_requests", "0", Code::OutOfRange),
+    ("blocklist.malformed_requests", "0", Code::OutOfRange),
+    ("blocklist.window_minutes", "1441", Code::OutOfRange),
+    ("blocklist.block_seconds", "0", Code::OutOfRange),
     ("tiers.standard_per_minute", "0", Code::OutOfRange),
     ("tiers.standard_per_hour", "0", Code::OutOfRange),
     ("tiers.standard_per_day", "0", Code::OutOfRange),

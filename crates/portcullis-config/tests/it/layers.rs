@@ -157,6 +157,14 @@ fn every_value_is_shown_with_its_origin_and_no_secret() {
     limits.idempotency_entries                    = 10000                              # default
     limits.idempotency_bytes                      = 67108864                           # default
     limits.idempotency_ttl_s                      = 86400                              # default
+    blocklist.networks                            = []                                 # default
+    blocklist.allow                               = ["127.0.0.1/32", "::1/128"]        # default
+    blocklist.automatic                           = true                               # default
+    blocklist.refused_credentials                 = 50                                 # default
+    blocklist.refused_requests                    = 300                                # default
+    blocklist.malformed_requests                  = 300                                # default
+    blocklist.window_minutes                      = 10                                 # default
+    blocklist.block_seconds                       = 900                                # default
     tiers.standard_per_minute                     = 60                                 # default
     tiers.standard_per_hour                       = 2000                               # default
     tiers.standard_per_day                        = 20000                              # default

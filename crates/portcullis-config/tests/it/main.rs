@@ -9,6 +9,7 @@
     reason = "tests"
 )]
 
+mod blocklist;
 mod danger;
 mod documents;
 mod faults;

@@ -19,8 +19,8 @@ use portcullis_core::{
 use portcullis_egress::Client;
 use portcullis_guard::jwt::Issuers;
 use portcullis_guard::{
-    CounterStore, CsrfKey, Gate, GateParts, Handing, HandoverMode, Limits, Mode, Rates, Screening, Switches,
-    Tiers,
+    BlockSettings, CounterStore, CsrfKey, Gate, GateParts, Handing, HandoverMode, Limits, Mode, Offence,
+    Rates, Screening, Switches, Tiers,
 };
 use portcullis_http::{
     App, AppParts, BodyPace, Server, ServerLimits, Settings, SignInSettings, TrustedProxies,
@@ -69,6 +69,10 @@ pub(crate) struct Setup {
     /// What is done about questions for a person: nothing, for the same reason.
     pub(crate) handing: Handing,
     pub(crate) switches: Switches,
+    /// Which addresses are refused.
+    pub(crate) blocks: BlockSettings,
+    /// The networks of trusted proxies.
+    pub(crate) proxies: Vec<&'static str>,
     /// The communities that strangers may join.
     pub(crate) open: Vec<String>,
     /// Whether the files are to be where syncing costs nothing, if there is such a place.
@@ -117,6 +121,8 @@ impl Default for Setup {
             screening: Screening { mode: Mode::Off, ..Screening::default() },
             handing: Handing { mode: HandoverMode::Off, ..Handing::default() },
             switches: Switches::all_on(),
+            blocks: BlockSettings::default(),
+            proxies: Vec::new(),
             open: vec!["two".to_owned()],
             in_memory: false,
             stores: Box::new(|stores| stores),
@@ -219,6 +225,8 @@ impl TestApp {
         let given = (setup.stores)(stores.clone());
         let journal = Arc::new(open_journal(&folder.path().join("audit"), &clock));
         let tasks = Tasks::new();
+        let networks = setup.proxies.iter().map(|text| text.parse().expect("a network"));
+        let proxies = TrustedProxies::new(networks);
         let number = |number| NonZeroU32::new(number).expect("not zero");
         let links = Rates::per_hour(number(setup.links));
         let gate = Arc::new(Gate::new(GateParts {
@@ -243,6 +251,7 @@ impl TestApp {
                 memory: 1 << 20,
             },
             shared: setup.shared,
+            blocks: setup.blocks,
             models: vec!["test-model".to_owned(), "other-model".to_owned()],
             switches: setup.switches,
             screening: setup.screening,
@@ -276,7 +285,7 @@ impl TestApp {
             stores: given,
             mail: Some(Arc::clone(&mailbox) as Arc<dyn Mail>),
             settings: Settings {
-                proxies: TrustedProxies::default(),
+                proxies: proxies.clone(),
                 origin: setup.origin.clone(),
                 body_bytes: setup.body_bytes,
                 body: BodyPace {
@@ -306,6 +315,9 @@ impl TestApp {
         let server =
             Server::bind("127.0.0.1:0".parse().expect("an address"), limits).await.expect("a free port");
         let address = server.address().expect("an address");
+        let told = app.gate_handle();
+        let server =
+            server.behind(proxies).telling(move |peer| told.offended(peer, Offence::Malformed, None));
         tasks.spawn(server.serve(portcullis_http::router(&app), tasks.clone()));
         let client = Client::new(portcullis_egress::Options::new(portcullis_egress::AddressPolicy::Any))
             .expect("a client");
@@ -520,6 +532,21 @@ impl TestApp {
     pub(crate) fn records(&self) -> Vec<Entry> {
         let archive = Archive::new(&self.folder.path().join("audit"));
         archive.read(Filter::default()).expect("a journal").map(|entry| entry.expect("an entry")).collect()
+    }
+
+    /// The folder of all that it keeps.
+    pub(crate) fn path(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    /// Sends a request from that address of this machine.
+    pub(crate) async fn send_from(&self, source: &str, request: Request<Bytes>) -> Answer {
+        let mut options = portcullis_egress::Options::new(portcullis_egress::AddressPolicy::Any);
+        options.source = Some(source.parse().expect("an address"));
+        let client = Client::new(options).expect("a client");
+        let (head, body) = client.send(request).await.expect("the gate answers").into_parts();
+        let body = body.collect(16 << 20, Duration::from_secs(30)).await.expect("a whole body");
+        Answer { status: head.status, headers: head.headers, body }
     }
 
     /// What a store is after a disk has gone: every later call fails.

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod app;
 #[cfg(test)]
+mod blocks;
+#[cfg(test)]
 mod budgets;
 #[cfg(test)]
 mod chat;

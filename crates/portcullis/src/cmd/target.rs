@@ -6,6 +6,7 @@
 //! third in which attacks on a model that obeys are tried, run beside it for as long as the checks do.
 
 mod belongings;
+mod blocking;
 mod ground;
 mod people;
 mod rehearsal;
@@ -46,6 +47,15 @@ pub(super) const OPEN_TO_STRANGERS: &str = DOOR;
 /// The id of nothing.
 const MISSING: &str = "00000000-0000-7000-8000-000000000000";
 
+/// Where this instance listens.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Listening {
+    /// For members.
+    pub(super) member: SocketAddr,
+    /// For the operator.
+    pub(super) operator: SocketAddr,
+}
+
 /// This instance as a target, and what has to be taken back afterwards.
 #[derive(Debug)]
 pub(super) struct SelfTarget {
@@ -63,13 +73,17 @@ pub(super) struct Made {
 
 impl SelfTarget {
     /// Makes identities and content for one run against the instance that listens on `address`.
-    pub(super) async fn prepare(kept: &Kept, config: &Config, address: SocketAddr) -> Result<Self> {
+    pub(super) async fn prepare(kept: &Kept, config: &Config, listening: Listening) -> Result<Self> {
+        let Listening { member: address, operator } = listening;
         let mut target = at(config, reachable(address))?;
         let twin = Twin::start().await?;
         target.blocked = Some(format!("http://{}", twin.address()).parse()?);
         let model = config.model.as_ref().map_or("extracts", |model| model.name.as_str());
         // Boxed: opening an instance makes a large future.
         let (stage, rehearsal, queue) = Box::pin(rehearsal::start(config)).await?;
+        target.blocklist = blocking::list(config, operator).map(Box::new);
+        target.load = Some(Box::new(blocking::load(target.blocklist.as_deref())));
+        target.auto_block = blocking::by_itself(config, &rehearsal).map(Box::new);
         target.rehearsal = Some(rehearsal);
         target.handovers = Some(queue);
         let message = json!([{ "role": "user", "content": MESSAGE }]);
@@ -138,10 +152,14 @@ fn promises(target: &mut Target, config: &Config) {
     let encryption = STANDARD.encode(secrets.encryption_key.expose());
     target.secrets.encryption = Some(HeldSecret::served(&encryption, "secrets.encryption_key"));
     target.secrets.csrf = Some(HeldSecret::served(secrets.csrf_secret.expose(), "secrets.csrf_secret"));
-    target.declarations = vec![
+    let local = config.public_url.url().is_loopback();
+    let plan =
+        || Declaration::new("flood-plan", "served on loopback, where nobody else reaches it", APPROVER);
+    target.declarations = local.then(plan).into_iter().collect();
+    target.declarations.extend([
         Declaration::new("wrong-audience", "API keys are opaque and have no audience", APPROVER),
         Declaration::new("session-limit", "all keys of a member share the member's limit", APPROVER),
-    ];
+    ]);
 }
 
 /// Where members come in, when that is a public address: what stands there is looked at from this machine, whatever this

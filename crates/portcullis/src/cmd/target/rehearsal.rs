@@ -20,7 +20,7 @@ use portcullis_store::{
 use serde_json::json;
 
 use super::super::serve::{self, Serving};
-use super::ground;
+use super::{blocking, ground};
 use crate::instance::{Instance, Kept, Wanted};
 
 /// How many members ask, so that none of them reaches a limit.
@@ -72,7 +72,8 @@ pub(super) async fn start(config: &Config) -> Result<(Stage, Rehearsal, Handover
         .with("--set", "screen.mode", "off")
         .with("--set", "handover.mode", "off")
         .with("--set", "limits.per_key_per_minute", plenty)
-        .with("--set", "limits.per_address_per_minute", plenty);
+        .with("--set", "limits.per_address_per_minute", plenty)
+        .with("--set", "limits.unauthenticated_per_address_per_minute", plenty);
     let flags = match config.handover.mode {
         HandoverMode::HandOver => flags.with("--set", "handover.hand_over", HANDING),
         HandoverMode::Observe => flags.with("--set", "handover.observe", HANDING),
@@ -83,6 +84,8 @@ pub(super) async fn start(config: &Config) -> Result<(Stage, Rehearsal, Handover
         .context("the configuration of the instance for rehearsals is not valid")?
         .config;
     own.release = config.release.clone();
+    own.blocklist = config.blocklist.clone();
+    own.blocklist.lasts = blocking::LASTS;
     own.danger = config.danger.clone();
     own.handover.except.clone_from(&config.handover.except);
     own.handover.phrases.clone_from(&config.handover.phrases);
