@@ -69,10 +69,11 @@ fn asker(asker: Actor) -> Option<String> {
     }
 }
 
+/// Moderators know members by their ids; keys are for those above them to know.
 fn actor(actor: Actor) -> Value {
     match actor {
         Actor::Member(member) => json!({ "kind": "member", "id": member }),
-        Actor::Key(key) => json!({ "kind": "key", "id": key }),
+        Actor::Key(_) => json!({ "kind": "key", "id": null }),
         Actor::Operator => json!({ "kind": "operator", "id": null }),
     }
 }

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use super::registry::{Asker, Audience, Door, Registry, Works};
 use super::shot::Shot;
 use super::widened::{Widened, World as Everything, owner};
-use crate::app::{Answer, Setup, TestApp, World};
+use crate::app::{Answer, Setup, TestApp, World, member_scope};
 
 pub(super) const SLUGS: [&str; 2] = ["one", "two"];
 /// What documents, questions and searches share.
