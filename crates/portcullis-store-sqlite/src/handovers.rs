@@ -2,6 +2,7 @@
 //! file of the scope's community, so there is no other queue to reach.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -131,12 +132,11 @@ impl Engine {
         let mut openers = HashMap::new();
         let mut opened = Vec::with_capacity(found.len());
         for sealed in found {
-            if !openers.contains_key(&sealed.asker) {
-                openers.insert(sealed.asker, self.opener(&community, sealed.asker).await?);
-            }
-            if let Some(opener) = openers.get(&sealed.asker) {
-                opened.push(open(&community, opener, sealed)?);
-            }
+            let opener = match openers.entry(sealed.asker) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(place) => place.insert(self.opener(&community, sealed.asker).await?),
+            };
+            opened.push(open(&community, opener, sealed)?);
         }
         Ok(opened)
     }

@@ -102,7 +102,7 @@ pub struct Target {
     /// Where it is tried out what the bot can be talked into.
     pub rehearsal: Option<Rehearsal>,
     /// Where questions go that a person should see.
-    pub handovers: Option<HandoverQueue>,
+    pub handovers: Option<Box<HandoverQueue>>,
     /// Where addresses are blocked by hand.
     pub blocklist: Option<Box<Blocklist>>,
     /// When addresses are blocked for what they do.

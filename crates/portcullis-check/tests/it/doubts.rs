@@ -19,7 +19,7 @@ fn planted(target: &mut Target) -> &mut Vec<Planted> {
 }
 
 fn queue(target: &mut Target) -> &mut HandoverQueue {
-    target.handovers.as_mut().expect("a queue")
+    target.handovers.as_deref_mut().expect("a queue")
 }
 
 /// Somebody's word that people read the queue, for so many hours.

@@ -183,7 +183,7 @@ fn complete_target(address: SocketAddr) -> Target {
         mark_after: Some("bears the mark ".to_owned()),
         citation: Some(format!("[{NUMBER}]")),
     });
-    target.handovers = Some(HandoverQueue {
+    target.handovers = Some(Box::new(HandoverQueue {
         at: None,
         chat: target.chat.clone(),
         askers: vec![Identity::new("ann", "harbour", bearer("ann", later))],
@@ -192,7 +192,7 @@ fn complete_target(address: SocketAddr) -> Target {
         trace: Some(format!("http://{address}/trace").parse().expect("a URL")),
         within: Duration::from_secs(1),
         staffed: Some(Staffed { by: "the test".to_owned(), until: SystemClock::new().now() + 1.hours() }),
-    });
+    }));
     let asked = Route::new(Method::GET, "/api/me");
     target.blocklist = Some(Box::new(Blocklist {
         at: None,
