@@ -2,7 +2,6 @@
 //! file of the scope's community, so there is no other queue to reach.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -132,11 +131,13 @@ impl Engine {
         let mut openers = HashMap::new();
         let mut opened = Vec::with_capacity(found.len());
         for sealed in found {
-            let opener = match openers.entry(sealed.asker) {
-                Entry::Occupied(known) => known.into_mut(),
-                Entry::Vacant(place) => place.insert(self.opener(&community, sealed.asker).await?),
+            let asker = sealed.asker;
+            let opener = match openers.remove(&asker) {
+                Some(known) => known,
+                None => self.opener(&community, asker).await?,
             };
-            opened.push(open(&community, opener, sealed)?);
+            opened.push(open(&community, &opener, sealed)?);
+            openers.insert(asker, opener);
         }
         Ok(opened)
     }
