@@ -27,6 +27,7 @@ mod screen;
 mod secrets;
 mod shape;
 mod text;
+mod tools;
 mod url;
 mod value;
 
@@ -53,6 +54,7 @@ pub use resolve::Resolved;
 pub use screen::{Screen, ScreenMode, ScreenThresholds};
 pub use secrets::{SecretReport, Secrets};
 pub use text::{Name, SystemText};
+pub use tools::{Tool, ToolApproval, ToolWay, Tools};
 pub use url::{BaseUrl, Host, PublicUrl, Scheme, UrlFault};
 
 /// No configuration is larger; a larger file is something else.

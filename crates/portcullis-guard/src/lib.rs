@@ -16,6 +16,7 @@ pub mod refusal;
 pub mod screening;
 pub mod security;
 pub mod switches;
+pub mod tooling;
 pub mod visit;
 
 pub use budget::{Comes, Reservation};
@@ -33,4 +34,5 @@ pub use refusal::{Code, Refusal};
 pub use screening::{Custom, Mode, Screening, Withheld};
 pub use security::{Asker, Noticed, SecurityEvent, SecurityEvents};
 pub use switches::{Switches, UnknownGuard};
+pub use tooling::ToolLimits;
 pub use visit::{Arrival, Authorised, Grounded, Opened, Question, Screened, Suspicion, Turn, Visit};

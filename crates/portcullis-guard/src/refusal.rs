@@ -39,6 +39,10 @@ pub enum Code {
     OwnRequestOnly,
     /// The question looks like an attempt to instruct the model against its instructions.
     QuestionRefused,
+    /// A call of a tool is not allowed. The model is told, no caller is.
+    ToolRefused,
+    /// A call of a tool waits for somebody. No caller is told in these words.
+    ToolWaits,
     /// The model asked for is not on the list.
     ModelNotFound,
     /// The thing does not exist, or the scope does not reach it.
@@ -73,7 +77,7 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 29] = [
         Self::CredentialMissing,
         Self::CredentialInvalid,
         Self::CredentialAmbiguous,
@@ -86,6 +90,8 @@ impl Code {
         Self::UnknownParameter,
         Self::OwnRequestOnly,
         Self::QuestionRefused,
+        Self::ToolRefused,
+        Self::ToolWaits,
         Self::ModelNotFound,
         Self::NotFound,
         Self::BodyTooLarge,
@@ -118,6 +124,8 @@ impl Code {
             Self::UnknownParameter => "unknown_parameter",
             Self::OwnRequestOnly => "own_request_only",
             Self::QuestionRefused => "question_refused",
+            Self::ToolRefused => "tool_refused",
+            Self::ToolWaits => "tool_waits",
             Self::ModelNotFound => "model_not_found",
             Self::NotFound => "not_found",
             Self::BodyTooLarge => "body_too_large",

@@ -79,6 +79,9 @@ pub(crate) enum Command {
     /// The screen of questions and documents: try it, and tune it.
     #[command(subcommand)]
     Guard(GuardCommand),
+    /// The tools that the model may ask for.
+    #[command(subcommand)]
+    Tool(ToolCommand),
     /// The audit journal.
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -426,6 +429,18 @@ pub(crate) enum AuditCommand {
         /// Only this turn's.
         #[arg(long)]
         turn: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ToolCommand {
+    /// List every tool: for whom, whether it stands as it was approved, and the pin of what it says now. MCP servers are
+    /// asked.
+    List,
+    /// Show what the model would be told of one tool, so that it can be read before its pin is set.
+    Show {
+        /// Its name.
+        name: String,
     },
 }
 

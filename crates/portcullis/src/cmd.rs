@@ -13,6 +13,7 @@ mod init;
 mod mail;
 mod serve;
 mod target;
+mod tool;
 mod upstream;
 
 use std::future::Future;
@@ -43,6 +44,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
         Command::Import(command) => on_runtime(import::run(config, command)),
         Command::Mail { to } => on_runtime(mail::run(config, to)),
         Command::Guard(command) => guard::run(config, command),
+        Command::Tool(command) => on_runtime(tool::run(config, command)),
         Command::Audit(command) => on_runtime(audit::run(config, command)),
         Command::Upstream(args) => on_runtime(upstream::run(args)),
         Command::Generate { out } => generate::run(&out),

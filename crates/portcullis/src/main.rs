@@ -13,6 +13,7 @@ mod out;
 mod release;
 mod screen;
 mod tls;
+mod tools;
 
 use std::process::ExitCode;
 
