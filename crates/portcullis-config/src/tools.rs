@@ -170,7 +170,10 @@ impl Shape for HostsAndPorts {
     fn read(&self, value: &Value) -> Result<Self::Value, Vec<Fault>> {
         list(value, "a list of hosts in quotes", |text| {
             let lower = text.to_ascii_lowercase();
-            let (host, port) = match lower.rsplit_once(':') {
+            // The newer kind of address has colons of its own, in brackets.
+            let digits = |port: &str| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
+            let split = lower.rsplit_once(':').filter(|(_, port)| digits(port));
+            let (host, port) = match split {
                 Some((host, port)) => (host, port.parse::<u16>().is_ok_and(|port| port > 0)),
                 None => (lower.as_str(), true),
             };

@@ -334,7 +334,9 @@ async fn rule(
     #[cfg(feature = "guard-off")]
     crate::guards::holes::any_tool(gate, &mut call);
     let ruling = phase(gate, TOOLS, &mut call).await;
-    let Call { id, state: Named { tool, arguments, .. } } = call;
+    let Call { id, state: Named { tool, arguments, asked, .. } } = call;
+    // Who may not use a tool is not told that there is one; the journal names it.
+    let known = gate.parts.tools.find(&asked.name).map(|tool| Label::short_name(tool.name().as_str()));
     let refusal = match (ruling, tool) {
         (Ok(()), Some(tool)) => {
             let made = kit.made.entry(tool.name().clone()).or_default();
@@ -349,13 +351,9 @@ async fn rule(
             return Ok(Ruled::Waits(Box::new(Waiting { tool: tool.name().clone(), arguments })));
         }
         (Ok(()), None) => Refusal::new(Code::ToolRefused, "there is no such tool here").by("tool-allow-list"),
-        (Err(refusal), tool) => {
-            let known = tool.map(|tool| Label::short_name(tool.name().as_str()));
-            declined(gate, turn, known, refusal.guard, std::num::NonZeroU64::MIN).await?;
-            return Ok(Ruled::Declined(refusal.detail.into_owned()));
-        }
+        (Err(refusal), _) => refusal,
     };
-    declined(gate, turn, None, refusal.guard, std::num::NonZeroU64::MIN).await?;
+    declined(gate, turn, known, refusal.guard, std::num::NonZeroU64::MIN).await?;
     Ok(Ruled::Declined(refusal.detail.into_owned()))
 }
 

@@ -117,7 +117,7 @@ pub(crate) fn told(mut request: Request<Bytes>, permit: &Permit) -> Request<Byte
 
 /// The arguments as a query, after what the address says itself.
 fn query(own: Option<&str>, permit: &Permit) -> String {
-    let mut query = Serializer::new(own.map(|own| format!("{own}&")).unwrap_or_default());
+    let mut query = Serializer::new(own.unwrap_or_default().to_owned());
     for (name, value) in &permit.arguments {
         match value {
             Value::String(text) => query.append_pair(name, text),
@@ -125,5 +125,5 @@ fn query(own: Option<&str>, permit: &Permit) -> String {
             plain => query.append_pair(name, &plain.to_string()),
         };
     }
-    query.finish().trim_end_matches('&').to_owned()
+    query.finish()
 }

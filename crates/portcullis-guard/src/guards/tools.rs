@@ -289,14 +289,14 @@ mod tests {
     use super::{leak, stands_for, texts};
 
     fn carries(arguments: &serde_json::Value) -> bool {
-        let canary = Arc::new(Canary::new([7; 16]));
+        let canary = Arc::new(Canary::new([7; 24]));
         let vault = Arc::new(Vault::new(Arc::new(Policy::strict())).with_canary(canary));
         texts(arguments.as_object().expect("an object")).any(|text| leak(&vault, &text).is_some())
     }
 
     #[test]
     fn what_must_not_leave_is_found_wherever_it_stands_in_the_arguments() {
-        let canary = Canary::new([7; 16]);
+        let canary = Canary::new([7; 24]);
         let word = canary.word();
         let (one, two) = word.split_at(word.len() / 2);
         for bad in [

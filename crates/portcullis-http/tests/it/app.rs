@@ -19,7 +19,7 @@ use portcullis_core::{
 use portcullis_egress::Client;
 use portcullis_guard::jwt::Issuers;
 use portcullis_guard::{
-    CounterStore, CsrfKey, Gate, GateParts, Limits, Mode, Rates, Screening, Switches, Tiers,
+    CounterStore, CsrfKey, Gate, GateParts, Limits, Mode, Rates, Screening, Switches, Tiers, ToolLimits,
 };
 use portcullis_http::{
     App, AppParts, BodyPace, Server, ServerLimits, Settings, SignInSettings, TrustedProxies,
@@ -31,6 +31,7 @@ use portcullis_store::{
     NewSession, NewSignIn, NewSpace, Plan, SpaceAccess, Stores, Strangers,
 };
 use portcullis_store_sqlite::{Options, SqliteStores};
+use portcullis_tools::Registry;
 use serde_json::Value;
 #[cfg(not(feature = "guard-off"))]
 use tower::Service as _;
@@ -66,6 +67,9 @@ pub(crate) struct Setup {
     /// What is done about attempts to instruct the model: nothing, so that other guards can be tried with them.
     pub(crate) screening: Screening,
     pub(crate) switches: Switches,
+    /// The tools that the model may ask for.
+    pub(crate) tools: Registry,
+    pub(crate) tool_limits: ToolLimits,
     /// The communities that strangers may join.
     pub(crate) open: Vec<String>,
     /// Whether the files are to be where syncing costs nothing, if there is such a place.
@@ -113,6 +117,8 @@ impl Default for Setup {
             release: Release::strict(vec!["127.0.0.1".to_owned()]),
             screening: Screening { mode: Mode::Off, ..Screening::default() },
             switches: Switches::all_on(),
+            tools: Registry::default(),
+            tool_limits: ToolLimits::default(),
             open: vec!["two".to_owned()],
             in_memory: false,
             stores: Box::new(|stores| stores),
@@ -242,6 +248,8 @@ impl TestApp {
             models: vec!["test-model".to_owned(), "other-model".to_owned()],
             switches: setup.switches,
             screening: setup.screening,
+            tools: Arc::new(setup.tools),
+            tool_limits: setup.tool_limits,
         }));
         let mailbox = Arc::new(Mailbox::default());
         let (places, queue) = setup.places;

@@ -97,6 +97,14 @@ impl Upstream {
         Self::start_telling(address, behaviour, Tells::Heard).await
     }
 
+    /// The same at that address.
+    ///
+    /// # Errors
+    /// When the address cannot be listened on.
+    pub async fn start_at_with_trace(address: SocketAddr, behaviour: impl Behaviour) -> io::Result<Self> {
+        Self::start_telling(address, behaviour, Tells::Heard).await
+    }
+
     async fn start_telling(address: SocketAddr, behaviour: impl Behaviour, tells: Tells) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;

@@ -9,6 +9,7 @@ mod belongings;
 mod ground;
 mod people;
 mod rehearsal;
+mod shore;
 mod standing;
 mod twin;
 

@@ -16,7 +16,7 @@ use portcullis_store::{
 use serde_json::json;
 
 use super::super::serve::{self, Serving};
-use super::ground;
+use super::{ground, shore};
 use crate::instance::{Instance, Kept, Wanted};
 
 /// How many members ask, so that none of them reaches a limit.
@@ -38,6 +38,7 @@ pub(super) struct Stage {
     instance: Instance,
     serving: Serving,
     upstream: Upstream,
+    shore: Option<shore::Shore>,
     _folder: tempfile::TempDir,
 }
 
@@ -69,6 +70,7 @@ pub(super) async fn start(config: &Config) -> Result<(Stage, Rehearsal)> {
         .config;
     own.release = config.release.clone();
     own.danger = config.danger.clone();
+    let shore = shore::Shore::start(folder.path(), &made.config, SLUG, &flags, &mut own).await?;
     let instance = Instance::open(&own)?;
     let (askers, mut found) = settle(&instance.kept, config).await?;
     let serving = serve::start(&instance, &own).await?;
@@ -82,14 +84,18 @@ pub(super) async fn start(config: &Config) -> Result<(Stage, Rehearsal)> {
         trace: Some(format!("http://{}/heard", upstream.address()).parse()?),
         mark_after: Some(MARK_AFTER.to_owned()),
         citation: Some(format!("[{}]", portcullis_check::target::NUMBER)),
+        tools: shore.as_ref().map(shore::Shore::inventory).transpose()?,
     };
-    Ok((Stage { instance, serving, upstream, _folder: folder }, rehearsal))
+    Ok((Stage { instance, serving, upstream, shore, _folder: folder }, rehearsal))
 }
 
 impl Stage {
     pub(super) async fn stop(self) -> Result<()> {
         serve::stop(self.instance, self.serving).await?;
         self.upstream.stop().await;
+        if let Some(shore) = self.shore {
+            shore.stop().await;
+        }
         Ok(())
     }
 }
