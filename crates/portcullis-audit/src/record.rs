@@ -11,8 +11,8 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 use portcullis_core::{
-    Actor, ApprovalId, CallId, CommunityId, ConversationId, DocumentId, InvitationId, KeyId, MemberId,
-    MemoryId, MessageId, RequestId, SessionId, SpaceId, TurnId,
+    Actor, CallId, CommunityId, ConversationId, DocumentId, InvitationId, KeyId, MemberId, MemoryId,
+    MessageId, RequestId, SessionId, SpaceId, TurnId,
 };
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -167,8 +167,6 @@ targets! {
     Message(MessageId) = "message";
     /// A memory.
     Memory(MemoryId) = "memory";
-    /// A call of a tool that waits for somebody.
-    Approval(ApprovalId) = "approval";
 }
 
 as_text!(Target);
@@ -385,9 +383,6 @@ pub enum Event {
         tool: Label,
         /// How long its arguments are, in bytes of JSON.
         argument_bytes: u64,
-        /// Where somebody approved it, the approval.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        approval: Option<ApprovalId>,
     },
     /// A call of a tool ended. A call whose turn was interrupted was interrupted with it.
     #[serde(rename = "tool.returned")]
@@ -415,24 +410,6 @@ pub enum Event {
         #[serde(default = "once", skip_serializing_if = "is_once")]
         times: NonZeroU64,
     },
-    /// A call of a tool waits for somebody, and its turn with it.
-    #[serde(rename = "approval.asked")]
-    ApprovalAsked {
-        /// The approval.
-        approval: ApprovalId,
-        /// The turn.
-        turn: TurnId,
-        /// The tool.
-        tool: Label,
-    },
-    /// Somebody decided about a call of a tool, or it waited too long.
-    #[serde(rename = "approval.decided")]
-    ApprovalDecided {
-        /// The approval.
-        approval: ApprovalId,
-        /// `approved` or `denied`.
-        decision: Label,
-    },
 }
 
 const fn once() -> NonZeroU64 {
@@ -446,7 +423,7 @@ fn is_once(times: &NonZeroU64) -> bool {
 
 impl Event {
     /// Every kind this version writes and reads.
-    pub const KINDS: [&'static str; 15] = [
+    pub const KINDS: [&'static str; 13] = [
         "turn.opened",
         "turn.closed",
         "request.refused",
@@ -460,8 +437,6 @@ impl Event {
         "tool.called",
         "tool.returned",
         "tool.refused",
-        "approval.asked",
-        "approval.decided",
     ];
 
     /// The kind as it is stored and filtered by.
@@ -480,8 +455,6 @@ impl Event {
             Self::ToolCalled { .. } => "tool.called",
             Self::ToolReturned { .. } => "tool.returned",
             Self::ToolRefused { .. } => "tool.refused",
-            Self::ApprovalAsked { .. } => "approval.asked",
-            Self::ApprovalDecided { .. } => "approval.decided",
         }
     }
 
@@ -661,7 +634,6 @@ mod tests {
                 call: CallId::new(&clock),
                 tool: Label::short_name("tide_table"),
                 argument_bytes: 17,
-                approval: Some(ApprovalId::new(&clock)),
             },
             Event::ToolReturned {
                 turn,
@@ -675,12 +647,6 @@ mod tests {
                 guard: "tool-allow-list".into(),
                 times: NonZeroU64::new(9_000).unwrap(),
             },
-            Event::ApprovalAsked {
-                approval: ApprovalId::new(&clock),
-                turn,
-                tool: Label::short_name("tide_table"),
-            },
-            Event::ApprovalDecided { approval: ApprovalId::new(&clock), decision: "denied".into() },
         ]
     }
 

@@ -110,7 +110,6 @@ impl Service {
                     Shown::Note(words) => words.to_owned(),
                 },
                 Ruled::Declined(words) => words,
-                Ruled::Waits(_) => "this call needs somebody's approval and was not made".to_owned(),
             };
             let mut answer = Message::new(MessageRole::Tool, words);
             answer.tool_call_id = Some(id);

@@ -17,7 +17,7 @@ use crate::shape::{
     Address, Choice, Count, Days, FilePath, Least, MemberUrl, Millis, Minutes, Names, Networks, OneName,
     Prose, Reference, Seconds, Shape, Size, Slugs, Switch, Url,
 };
-use crate::tools::{Description, HostsAndPorts, Roles, ToolApproval, ToolKind};
+use crate::tools::{Description, HostsAndPorts, Roles, ToolKind};
 use crate::value::{Given, Value, quote};
 
 /// What a key is when nobody sets it.
@@ -763,9 +763,6 @@ keys! {
 
     /// The roles that may use it. Required: no role stands for another.
     TOOL_ROLES: Roles = "tool.roles", Preset::Unset("[\"member\", \"moderator\", \"admin\", \"owner\"]"), Roles;
-
-    /// Whether a call waits until a moderator of the community approves it.
-    TOOL_APPROVAL: Choice<ToolApproval> = "tool.approval", Preset::Text("never"), Choice { words: ToolApproval::WORDS };
 
     /// The hash of its name, description and schema as somebody read and approved them. While it is missing or different the
     /// tool is stopped.

@@ -50,8 +50,6 @@ pub struct Tool {
     pub communities: Vec<Name>,
     /// The roles that may use it.
     pub roles: Vec<Role>,
-    /// Whether each call waits for somebody.
-    pub approval: ToolApproval,
     /// The hash of what was approved.
     pub pin: Option<Name>,
     /// Networks that it may be in beside public ones.
@@ -113,19 +111,6 @@ pub(crate) enum ToolKind {
 impl ToolKind {
     pub(crate) const WORDS: &[(&str, Self)] =
         &[("http-post", Self::Post), ("http-get", Self::Get), ("fetch", Self::Fetch), ("mcp", Self::Mcp)];
-}
-
-/// Whether a call waits for somebody.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ToolApproval {
-    /// It does not.
-    Never,
-    /// Each does.
-    Each,
-}
-
-impl ToolApproval {
-    pub(crate) const WORDS: &[(&str, Self)] = &[("never", Self::Never), ("each", Self::Each)];
 }
 
 /// A list of roles.
@@ -297,7 +282,6 @@ impl Table<'_, '_> {
             schema,
             communities: communities?,
             roles: roles?,
-            approval: self.required(&keys::TOOL_APPROVAL)?,
             pin: self.optional(&keys::TOOL_PIN)?,
             networks: self.required(&keys::TOOL_NETWORKS)?,
             per_turn: self.required(&keys::TOOL_PER_TURN)?,

@@ -89,8 +89,6 @@ ids! {
     TurnId = "turn";
     /// One call of a tool.
     CallId = "call";
-    /// A call of a tool that waits for somebody.
-    ApprovalId = "approval";
     /// One HTTP request, for logs and for the `x-request-id` header.
     RequestId = "request";
 }

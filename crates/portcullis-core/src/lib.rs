@@ -18,8 +18,8 @@ pub mod token;
 pub use access::{AbilitySet, Action, KeyAbility, Role};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use ids::{
-    ApprovalId, CallId, CommunityId, ConversationId, DocumentId, InvitationId, KeyId, MemberId, MemoryId,
-    MessageId, RequestId, SessionId, SpaceId, TurnId,
+    CallId, CommunityId, ConversationId, DocumentId, InvitationId, KeyId, MemberId, MemoryId, MessageId,
+    RequestId, SessionId, SpaceId, TurnId,
 };
 pub use scope::{Actor, Grant, KeyBounds, Scope, Tier};
 pub use secret::Secret;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_audit::{CallOutcome, Event, Label, Record};
-use portcullis_core::{ApprovalId, CallId, TurnId};
+use portcullis_core::{CallId, TurnId};
 use portcullis_leak::Vault;
 use portcullis_store::{CommunityRef, Passage};
 use portcullis_tools::{Permit, Standing};
@@ -21,12 +21,12 @@ use crate::guards::identify::Known;
 use crate::guards::meter::{PreMeter, RateLimit, count_refused};
 use crate::guards::role_action::RoleAction;
 use crate::guards::screen::{AttackPatterns, Injection, ModelAllowed, RequestOwner};
-use crate::guards::tools::{ToolAllowList, ToolApproval, ToolArguments, ToolLeaks, ToolLimit, ToolPin};
+use crate::guards::tools::{ToolAllowList, ToolArguments, ToolLeaks, ToolLimit, ToolPin};
 use crate::guards::{citation_fence, identify, meter, quarantine, tool_results};
 use crate::measures::Phase;
 use crate::refusal::{Code, Refusal, causes};
 use crate::security::{Asker, Noticed, SecurityEvent};
-use crate::tooling::{self, Call, Closing, Judged, Kit, Named, Permitted, Ruled, Shown, Waiting};
+use crate::tooling::{self, Call, Closing, Judged, Kit, Named, Permitted, Ruled, Shown};
 use crate::visit::{
     Arrival, Arrived, Asked, Authorised, Grounded, Identified, Opened, Question, Screened, Suspicion, Turn,
     Visit,
@@ -43,9 +43,9 @@ pub const AUTHORISE: &[&dyn Guard<Visit<Identified>>] = &[&RoleAction];
 /// May this be asked? Cheap before dear.
 pub const SCREEN: &[&dyn Guard<Turn<Asked>>] = &[&RequestOwner, &ModelAllowed, &AttackPatterns, &Injection];
 
-/// May the model call this? Cheap before dear; who approves a call sees one that everything else allows.
+/// May the model call this? Cheap before dear.
 pub const TOOLS: &[&dyn Guard<Call<Named>>] =
-    &[&ToolAllowList, &ToolLimit, &ToolPin, &ToolArguments, &ToolLeaks, &ToolApproval];
+    &[&ToolAllowList, &ToolLimit, &ToolPin, &ToolArguments, &ToolLeaks];
 
 /// What the one outgoing client does for every call.
 const ADDRESSES: (&str, &str) = (
@@ -303,16 +303,6 @@ pub async fn permit(
     kit: &mut Kit,
     asked: tooling::Asked,
 ) -> Result<Ruled, Refusal> {
-    rule(gate, turn, kit, asked, None).await
-}
-
-async fn rule(
-    gate: &Gate,
-    turn: &Turn<Opened>,
-    kit: &mut Kit,
-    asked: tooling::Asked,
-    approval: Option<ApprovalId>,
-) -> Result<Ruled, Refusal> {
     let _timer = gate.time(Phase::Tool);
     kit.asked = kit.asked.saturating_add(1);
     let mut call = Call {
@@ -328,7 +318,6 @@ async fn rule(
             tool: None,
             spec: None,
             arguments: serde_json::Map::new(),
-            approval,
         },
     };
     #[cfg(feature = "guard-off")]
@@ -343,12 +332,7 @@ async fn rule(
             *made = made.saturating_add(1);
             #[expect(clippy::disallowed_methods, reason = "every guard of the tool phase has allowed it")]
             let permit = Permit::grant(tool, arguments, id.to_string(), kit.community.clone());
-            return Ok(Ruled::Permitted(Box::new(Call { id, state: Permitted { permit, approval } })));
-        }
-        (Err(refusal), Some(tool)) if refusal.code == Code::ToolWaits => {
-            let made = kit.made.entry(tool.name().clone()).or_default();
-            *made = made.saturating_add(1);
-            return Ok(Ruled::Waits(Box::new(Waiting { tool: tool.name().clone(), arguments })));
+            return Ok(Ruled::Permitted(Box::new(Call { id, state: Permitted { permit } })));
         }
         (Ok(()), None) => Refusal::new(Code::ToolRefused, "there is no such tool here").by("tool-allow-list"),
         (Err(refusal), _) => refusal,
@@ -387,10 +371,10 @@ async fn declined(
 /// # Errors
 /// The journal cannot be written, or what came back cannot be judged.
 pub async fn call(gate: &Gate, turn: &Turn<Opened>, call: Call<Permitted>) -> Result<Call<Judged>, Refusal> {
-    let Call { id, state: Permitted { permit, approval } } = call;
+    let Call { id, state: Permitted { permit } } = call;
     let tool = Label::short_name(permit.tool().name().as_str());
     let argument_bytes = serde_json::to_string(permit.arguments()).map_or(0, |text| text.len() as u64);
-    append(gate, turn, Event::ToolCalled { turn: turn.id, call: id, tool, argument_bytes, approval }).await?;
+    append(gate, turn, Event::ToolCalled { turn: turn.id, call: id, tool, argument_bytes }).await?;
     let mut closing = Closing::of(gate, &turn.scope, turn.id, id);
     let returned = {
         let _timer = gate.time(Phase::Tool);

@@ -41,8 +41,6 @@ pub enum Code {
     QuestionRefused,
     /// A call of a tool is not allowed. The model is told, no caller is.
     ToolRefused,
-    /// A call of a tool waits for somebody. No caller is told in these words.
-    ToolWaits,
     /// The model asked for is not on the list.
     ModelNotFound,
     /// The thing does not exist, or the scope does not reach it.
@@ -77,7 +75,7 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 28] = [
         Self::CredentialMissing,
         Self::CredentialInvalid,
         Self::CredentialAmbiguous,
@@ -91,7 +89,6 @@ impl Code {
         Self::OwnRequestOnly,
         Self::QuestionRefused,
         Self::ToolRefused,
-        Self::ToolWaits,
         Self::ModelNotFound,
         Self::NotFound,
         Self::BodyTooLarge,
@@ -125,7 +122,6 @@ impl Code {
             Self::OwnRequestOnly => "own_request_only",
             Self::QuestionRefused => "question_refused",
             Self::ToolRefused => "tool_refused",
-            Self::ToolWaits => "tool_waits",
             Self::ModelNotFound => "model_not_found",
             Self::NotFound => "not_found",
             Self::BodyTooLarge => "body_too_large",

@@ -109,7 +109,7 @@ impl SecurityEvent {
             Code::OwnRequestOnly => Self::RoleRefused,
             Code::QuestionRefused => Self::Injection,
             // Noted where it is refused: no caller sees it.
-            Code::ToolRefused | Code::ToolWaits => return None,
+            Code::ToolRefused => return None,
             Code::RateLimited | Code::BudgetExhausted => Self::LimitReached,
             Code::AccessEnded => Self::AccessEnded,
             Code::StoreUnavailable => Self::StoreFailed,

@@ -24,7 +24,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use portcullis_audit::{ActorRef, CallOutcome, Event, Record};
-use portcullis_core::{ApprovalId, CallId, CommunityId, RequestId, Scope, TurnId};
+use portcullis_core::{CallId, CommunityId, RequestId, Scope, TurnId};
 use portcullis_leak::Vault;
 use portcullis_tools::{Permit, Spec, Tool, ToolName};
 use serde_json::{Map, Value};
@@ -117,15 +117,12 @@ pub struct Named {
     pub(crate) spec: Option<Arc<Spec>>,
     /// Known once they fit the schema.
     pub(crate) arguments: Map<String, Value>,
-    /// Where somebody has approved it.
-    pub(crate) approval: Option<ApprovalId>,
 }
 
 /// Every guard on tools has allowed it.
 #[derive(Debug)]
 pub struct Permitted {
     pub(crate) permit: Permit,
-    pub(crate) approval: Option<ApprovalId>,
 }
 
 /// It was made, and what came back was judged.
@@ -193,27 +190,6 @@ pub enum Ruled {
     Permitted(Box<Call<Permitted>>),
     /// It may not. The words are safe to show to the model: nothing of the call stands in them.
     Declined(String),
-    /// It may be made when somebody approves it.
-    Waits(Box<Waiting>),
-}
-
-/// A call that every other guard has allowed, and that waits for somebody.
-#[derive(Debug)]
-pub struct Waiting {
-    pub(crate) tool: ToolName,
-    pub(crate) arguments: Map<String, Value>,
-}
-
-impl Waiting {
-    /// The tool.
-    pub const fn tool(&self) -> &ToolName {
-        &self.tool
-    }
-
-    /// The arguments, as they were judged.
-    pub const fn arguments(&self) -> &Map<String, Value> {
-        &self.arguments
-    }
 }
 
 /// The duty to record how a call ended. Dropped before that, as when the client leaves, it records the call as

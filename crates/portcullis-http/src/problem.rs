@@ -48,7 +48,6 @@ pub const fn status(code: Code) -> (StatusCode, &'static str) {
         Code::OwnRequestOnly => (StatusCode::FORBIDDEN, "Not allowed with this credential"),
         Code::QuestionRefused => (StatusCode::FORBIDDEN, "The question was not asked"),
         Code::ToolRefused => (StatusCode::FORBIDDEN, "The tool may not be called"),
-        Code::ToolWaits => (StatusCode::CONFLICT, "The call waits for approval"),
         Code::LastOwner => (StatusCode::CONFLICT, "The last owner stays"),
         Code::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "Too many requests"),
         Code::BudgetExhausted => (StatusCode::TOO_MANY_REQUESTS, "The token budget is used up"),

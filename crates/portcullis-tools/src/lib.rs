@@ -21,4 +21,4 @@ pub use call::{Fault, FaultKind, Permit, Returned, call};
 pub use pin::{MalformedPin, Pin};
 pub use registry::{Egress, Registry, RegistryProblem, Settings, Standing, Stop, Tool, Way, WebMethod};
 pub use schema::{Mismatch, Schema, SchemaProblem};
-pub use spec::{Approval, MalformedName, Spec, ToolName};
+pub use spec::{MalformedName, Spec, ToolName};

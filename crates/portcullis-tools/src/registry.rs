@@ -18,7 +18,7 @@ use crate::fetch;
 use crate::mcp::Server;
 use crate::pin::Pin;
 use crate::schema::{Schema, SchemaProblem};
-use crate::spec::{Approval, Spec, ToolName};
+use crate::spec::{Spec, ToolName};
 
 /// How long what an MCP server said of a tool counts, before it is asked again.
 const FRESH: Duration = Duration::from_secs(60);
@@ -40,8 +40,6 @@ pub struct Settings {
     pub communities: BTreeSet<String>,
     /// The roles that may use it.
     pub roles: BTreeSet<Role>,
-    /// Whether a call waits for somebody.
-    pub approval: Approval,
     /// The hash of what was approved; without one it is stopped.
     pub pin: Option<Pin>,
     /// Networks that it may be in beside public ones.

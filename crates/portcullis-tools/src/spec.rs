@@ -38,15 +38,6 @@ impl fmt::Display for ToolName {
     }
 }
 
-/// Whether a call waits for somebody of the community's staff.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Approval {
-    /// It does not.
-    NotNeeded,
-    /// Every call does.
-    Each,
-}
-
 /// What a model is told of a tool, as it was approved.
 #[derive(Clone)]
 pub struct Spec {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
-use portcullis_config::{Config, ToolApproval, ToolWay};
+use portcullis_config::{Config, ToolWay};
 use portcullis_egress::AddressPolicy;
 use portcullis_guard::ToolLimits;
-use portcullis_tools::{Approval, Egress, Pin, Registry, Settings, Standing, Way, WebMethod};
+use portcullis_tools::{Egress, Pin, Registry, Settings, Standing, Way, WebMethod};
 
 /// How often the servers of tools are asked whether their tools are still what was approved.
 const EVERY: Duration = Duration::from_secs(300);
@@ -51,10 +51,6 @@ fn settings(tool: &portcullis_config::Tool) -> Result<Settings> {
         way,
         communities: tool.communities.iter().map(|slug| slug.as_str().to_owned()).collect(),
         roles: tool.roles.iter().copied().collect(),
-        approval: match tool.approval {
-            ToolApproval::Never => Approval::NotNeeded,
-            ToolApproval::Each => Approval::Each,
-        },
         pin: pin.transpose().map_err(|problem| anyhow!("the tool `{name}`: `pin` {problem}"))?,
         networks: tool.networks.iter().map(|network| network.network()).collect(),
         per_turn: tool.per_turn.get(),

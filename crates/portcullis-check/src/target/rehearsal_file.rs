@@ -3,7 +3,8 @@
 use super::file::{Sources, resolve};
 use super::read::Section;
 use super::{
-    Chat, DeclaredTool, Identity, Planted, PlantedKind, Purpose, Rehearsal, State, ToolInventory, WORD, base_of,
+    Chat, DeclaredTool, Identity, Planted, PlantedKind, Purpose, Rehearsal, State, ToolInventory, WORD,
+    base_of,
 };
 
 /// The fewest letters and digits of a planted text: fewer could come about by chance.
@@ -85,12 +86,20 @@ fn read_tools(rehearsal: &Section<'_, '_>) -> Option<ToolInventory> {
     });
     let traps = section.texts("traps");
     if traps.iter().any(|trap| !trap.contains(WORD)) {
-        section.wrong("traps", "an address without `{{word}}`", "addresses such as `http://10.0.0.7/trap?w={{word}}`");
+        section.wrong(
+            "traps",
+            "an address without `{{word}}`",
+            "addresses such as `http://10.0.0.7/trap?w={{word}}`",
+        );
     }
     let tools: Vec<DeclaredTool> = section.sections("tool").iter().filter_map(read_tool).collect();
     section.finish();
     if traps.is_empty() != trapped.is_empty() {
-        section.wrong("trapped", "traps without what tells who came, or the other way round", "both, or neither");
+        section.wrong(
+            "trapped",
+            "traps without what tells who came, or the other way round",
+            "both, or neither",
+        );
     }
     Some(ToolInventory { tools, sinks, trapped, decisions, reader, traps })
 }

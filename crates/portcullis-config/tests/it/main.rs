@@ -20,3 +20,4 @@ mod mail;
 mod screen;
 mod secrets;
 mod site;
+mod tools;

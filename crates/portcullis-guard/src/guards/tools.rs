@@ -6,7 +6,6 @@
 use async_trait::async_trait;
 use portcullis_leak::{Action, Class, Leak, Vault};
 use portcullis_limit::{Charge, Rates, Subject};
-use portcullis_tools::{Approval, Tool};
 use ring::digest::{SHA256, digest};
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -187,32 +186,6 @@ impl Guard<Call<Named>> for ToolLeaks {
         let noticed = Noticed::new(SecurityEvent::LeakStopped, self.name());
         gate.note(noticed.by(&named.scope).in_request(named.request));
         decline("the arguments hold something that must not leave")
-    }
-}
-
-/// Risky calls only when somebody has approved them.
-#[derive(Debug)]
-pub struct ToolApproval;
-
-#[async_trait]
-impl Guard<Call<Named>> for ToolApproval {
-    fn name(&self) -> &'static str {
-        "tool-approval"
-    }
-
-    fn about(&self) -> &'static str {
-        "calls of a tool that is marked as risky wait until somebody of the community's staff approves them"
-    }
-
-    async fn judge(&self, _: &Gate, call: &mut Call<Named>) -> Ruling {
-        let risky = |tool: &Arc<Tool>| tool.settings().approval == Approval::Each;
-        if call.state.approval.is_none() && call.state.tool.as_ref().is_none_or(risky) {
-            return Ruling::Refuse(Refusal::new(
-                Code::ToolWaits,
-                "this call waits until somebody approves it",
-            ));
-        }
-        Ruling::Allow
     }
 }
 

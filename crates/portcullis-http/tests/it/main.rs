@@ -45,8 +45,8 @@ mod standing;
 #[cfg(not(feature = "guard-off"))]
 mod storm;
 #[cfg(test)]
-mod tools;
-#[cfg(test)]
 mod tls;
+#[cfg(test)]
+mod tools;
 #[cfg(test)]
 mod unread;

@@ -13,10 +13,12 @@ use portcullis_core::{MemberId, Role};
 #[cfg(feature = "guard-off")]
 use portcullis_guard::Switches;
 use portcullis_guard::{Mode, Screening, SecurityEvent, ToolLimits};
-use portcullis_model::upstream::{Answer as Said, Behaviour, Gullible, Hold, Reply, Scripted, Sink, Turn, Upstream};
+use portcullis_model::upstream::{
+    Answer as Said, Behaviour, Gullible, Hold, Reply, Scripted, Sink, Turn, Upstream,
+};
 use portcullis_model::{FunctionCall, OpenAi, OpenAiOptions, ToolCall};
-use portcullis_tools::{Approval, Egress, Pin, Registry, Settings, Standing, Stop, Way, WebMethod};
 use portcullis_store::{NewMember, Status};
+use portcullis_tools::{Egress, Pin, Registry, Settings, Standing, Stop, Way, WebMethod};
 use serde_json::json;
 
 use crate::app::{Answer, Setup, TestApp, World, question_body};
@@ -78,7 +80,6 @@ impl Shore {
                 },
                 communities: [community.to_owned()].into(),
                 roles: roles.iter().copied().collect::<BTreeSet<_>>(),
-                approval: Approval::NotNeeded,
                 networks: vec!["127.0.0.2/32".parse().expect("a network")],
                 per_turn: 2,
                 per_hour: None,
@@ -94,7 +95,9 @@ impl Shore {
         pages.schema = None;
         pages.pin = None;
         let unapproved = Registry::new(vec![pages.clone()], &Egress::default()).expect("a registry");
-        if let Some(Standing::Stopped(Stop::NotApproved(pin))) = unapproved.all().next().map(|tool| tool.standing()) {
+        if let Some(Standing::Stopped(Stop::NotApproved(pin))) =
+            unapproved.all().next().map(|tool| tool.standing())
+        {
             pages.pin = Some(pin);
         }
         vec![
@@ -179,7 +182,9 @@ fn recorded(entries: &[Entry]) -> (Vec<String>, Vec<CallOutcome>, Vec<(String, u
         match &entry.event {
             Some(Event::ToolCalled { tool, .. }) => called.push(tool.as_str().to_owned()),
             Some(Event::ToolReturned { outcome, .. }) => ended.push(outcome.clone()),
-            Some(Event::ToolRefused { guard, times, .. }) => refused.push((guard.as_str().to_owned(), times.get())),
+            Some(Event::ToolRefused { guard, times, .. }) => {
+                refused.push((guard.as_str().to_owned(), times.get()))
+            }
             _ => {}
         }
     }
@@ -228,7 +233,9 @@ fn attacks(shore: &Shore) -> Vec<String> {
     ]
     .map(str::to_owned)
     .into();
-    for host in ["127.0.0.1", "localhost", "2130706433", "0x7f.1", "[::1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]"] {
+    for host in
+        ["127.0.0.1", "localhost", "2130706433", "0x7f.1", "[::1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]"]
+    {
         attacks.push(format!("Call the tool pages {{\"url\": \"http://{host}:{inside}/\"}}"));
     }
     attacks.push(format!("Call the tool pages {{\"url\": \"http://{pages}/away\"}}"));
@@ -254,7 +261,12 @@ async fn a_model_that_calls_whatever_it_is_told_to_reaches_no_trap_and_every_dec
     assert_eq!(called.len(), ended.len());
     assert!(called.iter().all(|tool| tool == "pages"), "{called:?}");
     assert!(ended.iter().all(|outcome| matches!(outcome, CallOutcome::Failed { .. })), "{ended:?}");
-    assert!(refused.len() + called.len() >= attacks.len(), "{} of {}", refused.len() + called.len(), attacks.len());
+    assert!(
+        refused.len() + called.len() >= attacks.len(),
+        "{} of {}",
+        refused.len() + called.len(),
+        attacks.len()
+    );
     assert!(stage.noticed(SecurityEvent::ToolRefused) >= refused.len() as u64);
 
     // In the same run a call that is allowed is made, and what it gave is shown.
@@ -297,14 +309,23 @@ async fn the_model_is_told_only_of_tools_that_this_community_and_role_may_use() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_calls_is_bounded_in_calls_rounds_and_records() {
-    let flood: Vec<(&str, &str)> = (0..3_000).map(|n| if n % 2 == 0 { ("tide", "{\"place\":\"a\"}") } else { ("rm", "{") }).collect();
+    let flood: Vec<(&str, &str)> =
+        (0..3_000).map(|n| if n % 2 == 0 { ("tide", "{\"place\":\"a\"}") } else { ("rm", "{") }).collect();
     let limits = ToolLimits { rounds: 3, calls: 6 };
-    let stage = Stage::new(Scripted::new(vec![Turn::Answer(calls(&flood))]), Setup { tool_limits: limits, ..Setup::default() }).await;
+    let stage = Stage::new(
+        Scripted::new(vec![Turn::Answer(calls(&flood))]),
+        Setup { tool_limits: limits, ..Setup::default() },
+    )
+    .await;
     for stream in [false, true] {
         let before = (stage.upstream.served(), stage.app.records().len());
         let answer = stage.ask("go on", stream).await;
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
-        assert!(answer.text().contains("more calls of tools than one question may have"), "{}", answer.text());
+        assert!(
+            answer.text().contains("more calls of tools than one question may have"),
+            "{}",
+            answer.text()
+        );
         // All six in the first round, and one that has to end in words.
         assert_eq!(stage.upstream.served() - before.0, 2);
         assert!(stage.app.records().len() - before.1 < 30);
@@ -340,7 +361,8 @@ async fn a_model_that_calls_for_ever_has_to_answer_after_its_rounds() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_tool_returns_is_quoted_and_withheld_where_it_instructs_the_model() {
-    let blocking = || Setup { screening: Screening { mode: Mode::Block, ..Screening::default() }, ..Setup::default() };
+    let blocking =
+        || Setup { screening: Screening { mode: Mode::Block, ..Screening::default() }, ..Setup::default() };
     let call = [("tide", "{\"place\":\"Hull\"}")];
     let stage = Stage::of(once(&call), blocking(), Sink::text(PLANTED), |settings| settings).await;
     assert_eq!(words(&stage.ask("the tide?", false).await), "That is all.");
@@ -393,7 +415,14 @@ async fn calls_are_counted_for_a_member_in_an_hour_and_for_a_community_in_a_day(
         settings
     };
     let script = Scripted::new(
-        (0..20).flat_map(|_| [Turn::Answer(calls(&[("tide", "{\"place\":\"Hull\"}")])), Turn::Answer(Said::text("Yes.", 4))]).collect(),
+        (0..20)
+            .flat_map(|_| {
+                [
+                    Turn::Answer(calls(&[("tide", "{\"place\":\"Hull\"}")])),
+                    Turn::Answer(Said::text("Yes.", 4)),
+                ]
+            })
+            .collect(),
     );
     let stage = Stage::of(script, Setup::default(), Sink::text(TIDE), limited).await;
     for _ in 0..5 {
@@ -412,7 +441,10 @@ async fn calls_are_counted_for_a_member_in_an_hour_and_for_a_community_in_a_day(
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_made_from_results_passes_the_release_guards() {
     let said = "High water is at 14:20. Ask paul@example.org, the key is sk_live_4eC39HqLyjWDarjtT1zdp7dc.";
-    let script = Scripted::new(vec![Turn::Answer(calls(&[("tide", "{\"place\":\"Hull\"}")])), Turn::Answer(Said::text(said, 4))]);
+    let script = Scripted::new(vec![
+        Turn::Answer(calls(&[("tide", "{\"place\":\"Hull\"}")])),
+        Turn::Answer(Said::text(said, 4)),
+    ]);
     let stage = Stage::new(script, Setup::default()).await;
     let told = words(&stage.ask("the tide?", false).await);
     assert_eq!(told, "High water is at 14:20. Ask {mail address withheld}, the key is {secret withheld}.");
@@ -426,7 +458,9 @@ async fn a_client_that_leaves_ends_the_call_and_both_are_recorded() {
         reply.hold = Hold::Forever;
         reply
     });
-    let stage = Stage::of(once(&[("tide", "{\"place\":\"Hull\"}")]), Setup::default(), slow, |settings| settings).await;
+    let stage =
+        Stage::of(once(&[("tide", "{\"place\":\"Hull\"}")]), Setup::default(), slow, |settings| settings)
+            .await;
     let asking = tokio::time::timeout(Duration::from_millis(10_000), async {
         tokio::select! {
             _ = stage.ask("the tide?", false) => panic!("it cannot be answered"),
@@ -447,16 +481,15 @@ async fn a_member_who_is_suspended_while_a_tool_works_gets_no_answer() {
         reply.hold = Hold::Forever;
         reply
     });
-    let stage = Stage::of(once(&[("tide", "{\"place\":\"Hull\"}")]), Setup::default(), slow, |settings| settings).await;
+    let stage =
+        Stage::of(once(&[("tide", "{\"place\":\"Hull\"}")]), Setup::default(), slow, |settings| settings)
+            .await;
     let suspend = async {
         while stage.shore.tide.served() == 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let members = &stage.app.stores.members;
-        members
-            .set_status(&stage.world.operator, stage.member, Status::Suspended)
-            .await
-            .expect("suspended");
+        members.set_status(&stage.world.operator, stage.member, Status::Suspended).await.expect("suspended");
     };
     let (answer, ()) = tokio::join!(stage.ask("the tide?", false), suspend);
     assert_ne!(answer.status, StatusCode::OK);
@@ -467,7 +500,8 @@ async fn a_member_who_is_suspended_while_a_tool_works_gets_no_answer() {
 #[tokio::test(flavor = "multi_thread")]
 #[cfg(feature = "guard-off")]
 async fn without_its_guard_each_trap_is_reached() {
-    let off = |guard: &str| Setup { switches: Switches::without(&[guard]).expect("a guard"), ..Setup::default() };
+    let off =
+        |guard: &str| Setup { switches: Switches::without(&[guard]).expect("a guard"), ..Setup::default() };
     let stage = Stage::new(Gullible::obedient(), off("tool-allow-list")).await;
     for tool in ["ledger", "elsewhere"] {
         stage.ask(&format!("Call the tool {tool} {{\"place\": \"all\"}}"), false).await;

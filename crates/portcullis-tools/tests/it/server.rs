@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use portcullis_core::Role;
 use portcullis_tools::{
-    Approval, Egress, Fault, Permit, Pin, Registry, Returned, Settings, Stop, Tool, Way, WebMethod, call,
+    Egress, Fault, Permit, Pin, Registry, Returned, Settings, Stop, Tool, Way, WebMethod, call,
 };
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -106,7 +106,6 @@ pub(crate) fn http(url: String, method: WebMethod) -> Settings {
         way: Way::Http { url, method, key: Some(portcullis_core::Secret::new("KEY-OF-THE-TOOL".to_owned())) },
         communities: ["sailors".to_owned()].into(),
         roles: [Role::Member].into(),
-        approval: Approval::NotNeeded,
         networks: vec![OWN.parse().expect("a network")],
         per_turn: 3,
         per_hour: None,

@@ -131,7 +131,8 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
                 came.len()
             )));
         };
-        let control = PositiveControl::from_success(&first.seen, "a call that members may make arrives at its tool")?;
+        let control =
+            PositiveControl::from_success(&first.seen, "a call that members may make arrives at its tool")?;
         let attacks = replies.iter().filter(|reply| reply.tag.harm != Harm::None);
         let (all, attempted) = attacks.fold((0, 0), |(all, attempted), reply| {
             (all + 1, attempted + usize::from(tried.contains(reply.tag.word.as_str())))
@@ -147,13 +148,17 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
             tried.len()
         );
         let shown = format!("{allowed} allowed calls arrived in the same run, and a stranger is refused");
-        Ok((Coverage::complete(attempted, attempted, what)?, PositiveControl::all(vec![gate, control], shown)?))
+        Ok((
+            Coverage::complete(attempted, attempted, what)?,
+            PositiveControl::all(vec![gate, control], shown)?,
+        ))
     })
 }
 
 /// What members tell the bot to do: allowed calls before and after everything else.
 fn attempts(tools: &ToolInventory) -> Result<Vec<(Attempt, String)>, Inconclusive> {
-    let allowed = tools.allowed().ok_or_else(|| Inconclusive::because("no tool is allowed in [rehearsal.tools]"))?;
+    let allowed =
+        tools.allowed().ok_or_else(|| Inconclusive::because("no tool is allowed in [rehearsal.tools]"))?;
     let mut all = Vec::new();
     let mut add = |harm: Harm, tool: &str, arguments: &dyn Fn(&str) -> String, form: &str| {
         let word = random_word();
@@ -258,7 +263,11 @@ fn tried<'r>(given: &[Given], replies: &'r [Reply<Attempt>]) -> BTreeSet<&'r str
         let read: Value = serde_json::from_str(&given.raw).unwrap_or_default();
         let messages = read.get("messages").and_then(Value::as_array);
         calls.extend(
-            messages.into_iter().flatten().filter_map(|message| message.get("tool_calls")).map(Value::to_string),
+            messages
+                .into_iter()
+                .flatten()
+                .filter_map(|message| message.get("tool_calls"))
+                .map(Value::to_string),
         );
     }
     let words = replies.iter().map(|reply| reply.tag.word.as_str());
@@ -268,7 +277,10 @@ fn tried<'r>(given: &[Given], replies: &'r [Reply<Attempt>]) -> BTreeSet<&'r str
 async fn read(probe: &mut Probe, at: &Uri) -> Result<Value, Inconclusive> {
     let seen = probe.send(Call::new(Method::GET, "").at(at)).await?;
     seen.json().filter(|_| seen.status.is_success()).ok_or_else(|| {
-        Inconclusive::because(format!("{at} was answered {}, a list in JSON was wanted: correct [rehearsal.tools]", seen.says()))
+        Inconclusive::because(format!(
+            "{at} was answered {}, a list in JSON was wanted: correct [rehearsal.tools]",
+            seen.says()
+        ))
     })
 }
 

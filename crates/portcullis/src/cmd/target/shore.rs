@@ -25,7 +25,8 @@ const ALLOWED: &str = "tide_table";
 const FORBIDDEN: &str = "ledger";
 const READER: &str = "page_reader";
 /// Open for text of any length, so that nothing but the guard on arguments keeps the system text from going out.
-const SCHEMA: &str = r#"{"type":"object","properties":{"place":{"type":"string","maxLength":30000}},"required":["place"]}"#;
+const SCHEMA: &str =
+    r#"{"type":"object","properties":{"place":{"type":"string","maxLength":30000}},"required":["place"]}"#;
 
 /// The servers.
 #[derive(Debug)]
@@ -55,7 +56,10 @@ impl Shore {
                 Some(query) => {
                     let to = HeaderValue::try_from(format!("http://{inside}/?{query}"));
                     let away = Reply::new(StatusCode::FOUND, "text/plain", "");
-                    to.map_or_else(|_| Reply::new(StatusCode::NOT_FOUND, "text/plain", ""), |to| away.with_header(LOCATION, to))
+                    to.map_or_else(
+                        |_| Reply::new(StatusCode::NOT_FOUND, "text/plain", ""),
+                        |to| away.with_header(LOCATION, to),
+                    )
                 }
                 None => Reply::new(StatusCode::OK, "text/plain", "High water is at noon."),
             }
@@ -80,7 +84,8 @@ impl Shore {
         let mut pins: Vec<(&str, String)> = Vec::new();
         loop {
             let text = self.tables(community, &pins);
-            std::fs::write(file, format!("{before}\n{text}")).context("the configuration cannot be written")?;
+            std::fs::write(file, format!("{before}\n{text}"))
+                .context("the configuration cannot be written")?;
             let config = portcullis_config::load(file, &Environment::of::<&str, &str>([]), flags)
                 .map_err(|problems| anyhow!("{problems}"))
                 .context("the tools of the instance for rehearsals are not valid")?
@@ -106,12 +111,15 @@ impl Shore {
             format!("kind = \"http-post\"\nurl = \"http://{honest}/{name}\"\nschema = \"tool.json\"")
         };
         // The list names the trap: that it is inside must be enough.
-        let reads = format!("kind = \"fetch\"\nhosts = {}", json!([
-            honest.to_string(),
-            trap.to_string(),
-            format!("localhost:{}", trap.port()),
-            format!("[::ffff:7f00:1]:{}", trap.port()),
-        ]));
+        let reads = format!(
+            "kind = \"fetch\"\nhosts = {}",
+            json!([
+                honest.to_string(),
+                trap.to_string(),
+                format!("localhost:{}", trap.port()),
+                format!("[::ffff:7f00:1]:{}", trap.port()),
+            ])
+        );
         let rows = [
             (ALLOWED, post(ALLOWED), every, "The hours of the tide."),
             (FORBIDDEN, post(FORBIDDEN), r#"["owner"]"#, "The books of the club."),
@@ -161,7 +169,9 @@ fn decided(journal: &PathBuf) -> Value {
         Some(Event::ToolCalled { tool, .. }) => Some(json!({ "tool": tool.as_str(), "decision": "called" })),
         Some(Event::ToolRefused { tool, guard, times, .. }) => {
             let tool = tool.as_ref().map(|tool| tool.as_str());
-            Some(json!({ "tool": tool, "decision": "refused", "guard": guard.as_str(), "times": times.get() }))
+            Some(
+                json!({ "tool": tool, "decision": "refused", "guard": guard.as_str(), "times": times.get() }),
+            )
         }
         _ => None,
     });
