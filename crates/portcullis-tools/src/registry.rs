@@ -20,8 +20,9 @@ use crate::pin::Pin;
 use crate::schema::{Schema, SchemaProblem};
 use crate::spec::{Spec, ToolName};
 
-/// How long what an MCP server said of a tool counts, before it is asked again.
+/// How long what an MCP server said of a tool counts, before it is asked again; and where it may not run by that.
 const FRESH: Duration = Duration::from_secs(60);
+const FRESH_STOPPED: Duration = Duration::from_secs(5);
 /// The longest time to connect to a tool.
 const CONNECT: Duration = Duration::from_secs(5);
 
@@ -309,8 +310,8 @@ impl Tool {
     pub async fn verify(&self) -> Result<Arc<Spec>, Stop> {
         if let Some(server) = &self.server {
             let (standing, asked) = self.standing.lock().clone();
-            let fresh = asked.is_some_and(|asked| asked.elapsed() < FRESH);
-            if !fresh || !matches!(standing, Standing::Ready(_)) {
+            let counts = if matches!(standing, Standing::Ready(_)) { FRESH } else { FRESH_STOPPED };
+            if !asked.is_some_and(|asked| asked.elapsed() < counts) {
                 let judged = match tokio::time::timeout(self.settings.timeout, server.list(self)).await {
                     Ok(Ok(listed)) => self.settings.judge_listed(&listed),
                     Ok(Err(_)) | Err(_) => Standing::Stopped(Stop::Unreachable),

@@ -1,5 +1,6 @@
 //! The tools that the model may ask for, from the configuration to the registry.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use portcullis_guard::ToolLimits;
 use portcullis_tools::{Egress, Pin, Registry, Settings, Standing, Way, WebMethod};
 
 /// How often the servers of tools are asked whether their tools are still what was approved.
-const EVERY: Duration = Duration::from_secs(300);
+const EVERY: Duration = Duration::from_secs(60);
 
 /// How much one turn may make of tools.
 pub(crate) fn limits(config: &Config) -> ToolLimits {
@@ -68,16 +69,20 @@ pub(crate) async fn watch(registry: Arc<Registry>, closing: impl Future<Output =
     }
     let asking = async {
         let mut ticks = tokio::time::interval(EVERY);
+        let mut told = BTreeMap::new();
         loop {
             ticks.tick().await;
             for tool in registry.all() {
-                let stood = matches!(tool.standing(), Standing::Ready(_));
-                match tool.verify().await {
-                    Ok(_) if stood => {}
-                    Ok(_) => {
+                let now = tool.verify().await.err();
+                let before = told.insert(tool.name().clone(), now.clone());
+                // Each change once, and at the start what is stopped.
+                match (before, now) {
+                    (Some(before), now) if before == now => {}
+                    (None, None) => {}
+                    (_, None) => {
                         tracing::info!(tool = tool.name().as_str(), "the tool stands as it was approved")
                     }
-                    Err(stop) => {
+                    (_, Some(stop)) => {
                         tracing::warn!(tool = tool.name().as_str(), why = %stop, "the tool is stopped");
                     }
                 }
