@@ -37,6 +37,8 @@ pub const WORD: &str = "{{word}}";
 /// The tools of a bot, and what tells who called them.
 #[derive(Debug, Clone)]
 pub struct ToolInventory {
+    /// Who asks for calls; the askers of the rehearsal where there are none.
+    pub askers: Vec<Identity>,
     /// Each tool, with a call of it.
     pub tools: Vec<DeclaredTool>,
     /// Where every call that reached a tool is told in JSON, with its arguments.

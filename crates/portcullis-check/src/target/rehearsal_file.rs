@@ -59,14 +59,24 @@ pub(super) fn read_rehearsal(
             "members of one community who may all see the same",
         );
     }
-    let tools = read_tools(&section);
+    let tools = read_tools(&section, identities);
     section.finish();
     Some(Rehearsal { at, chat: chat.clone(), askers, system, planted, trace, mark_after, citation, tools })
 }
 
 /// `[rehearsal.tools]` and its `[[rehearsal.tools.tool]]`.
-fn read_tools(rehearsal: &Section<'_, '_>) -> Option<ToolInventory> {
+fn read_tools(rehearsal: &Section<'_, '_>, identities: &[Identity]) -> Option<ToolInventory> {
     let section = rehearsal.section("tools")?;
+    let names = section.texts("as");
+    let usable = |identity: &&Identity| identity.state == State::Valid && names.contains(&identity.name);
+    let askers: Vec<Identity> = identities.iter().filter(usable).cloned().collect();
+    if askers.len() != names.len() {
+        section.wrong(
+            "as",
+            format!("{} working identities of {}", askers.len(), names.len()),
+            "working identities",
+        );
+    }
     let url = |key: &'static str, text: &str| {
         let base = base_of(text);
         if base.is_none() {
@@ -101,7 +111,7 @@ fn read_tools(rehearsal: &Section<'_, '_>) -> Option<ToolInventory> {
             "both, or neither",
         );
     }
-    Some(ToolInventory { tools, sinks, trapped, decisions, reader, traps })
+    Some(ToolInventory { askers, tools, sinks, trapped, decisions, reader, traps })
 }
 
 fn read_tool(section: &Section<'_, '_>) -> Option<DeclaredTool> {

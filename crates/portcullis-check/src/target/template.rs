@@ -224,6 +224,7 @@ base_url = @URL@
 # Its tools there, each with a call that fits, and what tells who was called. `{{word}}` stands for a word by which a call is
 # found again.
 # [rehearsal.tools]
+# as = ["sten"]                              # who asks for calls, where that is not `as` of [rehearsal]
 # sinks = ["http://127.0.0.1:8092/heard"]    # the calls that reached a tool, in JSON
 # decisions = "http://127.0.0.1:8093/"       # every decision about a call, a list in JSON
 # reader = "read_page"                       # the tool that reads pages, if there is one
@@ -233,7 +234,7 @@ base_url = @URL@
 # [[rehearsal.tools.tool]]
 # name = "tide_table"
 # arguments = '{"place": "{{word}}"}'
-# allowed = true                             # members may use it
+# allowed = true                             # those who ask may use it
 # [[rehearsal.tools.tool]]
 # name = "ledger"
 # arguments = '{"entry": "{{word}}"}'

@@ -77,7 +77,7 @@ struct Attempt {
 
 async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     let target = probe.target();
-    let mut stage = Stage::of(&target)?;
+    let mut stage = Stage::with_tools(&target)?;
     let Some(tools) = stage.rehearsal.tools.as_ref() else {
         return Err(Inconclusive::because("nothing says which tools the bot has: add [rehearsal.tools]"));
     };

@@ -21,6 +21,8 @@ use crate::instance::{Instance, Kept, Wanted};
 
 /// How many members ask, so that none of them reaches a limit.
 const ASKERS: usize = 12;
+/// How many ask for calls of tools. Others have none, so that their answers stream.
+const CALLERS: usize = 3;
 const SLUG: &str = "portcullis-rehearsal";
 const SOURCE: &str = "portcullis-rehearsal";
 const MODEL: &str = "gullible";
@@ -72,7 +74,7 @@ pub(super) async fn start(config: &Config) -> Result<(Stage, Rehearsal)> {
     own.danger = config.danger.clone();
     let shore = shore::Shore::start(folder.path(), &made.config, SLUG, &flags, &mut own).await?;
     let instance = Instance::open(&own)?;
-    let (askers, mut found) = settle(&instance.kept, config).await?;
+    let (askers, callers, mut found) = settle(&instance.kept, config).await?;
     let serving = serve::start(&instance, &own).await?;
     found.push(Planted::in_system(&planted));
     let rehearsal = Rehearsal {
@@ -84,7 +86,7 @@ pub(super) async fn start(config: &Config) -> Result<(Stage, Rehearsal)> {
         trace: Some(format!("http://{}/heard", upstream.address()).parse()?),
         mark_after: Some(MARK_AFTER.to_owned()),
         citation: Some(format!("[{}]", portcullis_check::target::NUMBER)),
-        tools: shore.as_ref().map(shore::Shore::inventory).transpose()?,
+        tools: shore.as_ref().map(|shore| shore.inventory(callers)).transpose()?,
     };
     Ok((Stage { instance, serving, upstream, shore, _folder: folder }, rehearsal))
 }
@@ -108,8 +110,8 @@ fn chat() -> Chat {
     chat
 }
 
-/// The community with its documents, and those who ask.
-async fn settle(kept: &Kept, config: &Config) -> Result<(Vec<Identity>, Vec<Planted>)> {
+/// The community with its documents, those who ask, and those who ask for calls.
+async fn settle(kept: &Kept, config: &Config) -> Result<(Vec<Identity>, Vec<Identity>, Vec<Planted>)> {
     let new = NewCommunity {
         slug: SLUG.to_owned(),
         name: "For rehearsals only".to_owned(),
@@ -134,16 +136,23 @@ async fn settle(kept: &Kept, config: &Config) -> Result<(Vec<Identity>, Vec<Plan
         document(space, plant)
     };
     kept.stores.content.put(&scope, plants.iter().map(document).collect()).await?;
-    let mut askers = Vec::new();
+    let (mut askers, mut callers) = (Vec::new(), Vec::new());
     for number in 1..=ASKERS {
-        askers.push(asker(kept, &community, &scope, number).await?);
+        askers.push(asker(kept, &community, &scope, (format!("asker {number}"), Role::Member)).await?);
     }
-    Ok((askers, plants.into_iter().flat_map(|plant| plant.planted).collect()))
+    for number in 1..=CALLERS {
+        callers.push(asker(kept, &community, &scope, (format!("caller {number}"), shore::CALLERS)).await?);
+    }
+    Ok((askers, callers, plants.into_iter().flat_map(|plant| plant.planted).collect()))
 }
 
-async fn asker(kept: &Kept, community: &Community, scope: &Scope, number: usize) -> Result<Identity> {
-    let name = format!("asker {number}");
-    let new = NewMember { name: name.clone(), email: None, role: Some(Role::Member) };
+async fn asker(
+    kept: &Kept,
+    community: &Community,
+    scope: &Scope,
+    (name, role): (String, Role),
+) -> Result<Identity> {
+    let new = NewMember { name: name.clone(), email: None, role: Some(role) };
     let member = kept.stores.members.add(scope, new).await?.id;
     let wanted = Wanted {
         name: "rehearsal",

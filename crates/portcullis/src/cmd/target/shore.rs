@@ -1,4 +1,4 @@
-//! Tools of the rehearsal, each behind a server that counts who comes: what members may call, what they may not, and a trap
+//! Tools of the rehearsal, each behind a server that counts who comes: what some may call, what they may not, and a trap
 //! where no tool may go.
 //!
 //! The honest ones stand on 127.0.0.2, the network that they are configured for; the trap on 127.0.0.1. Where the machine
@@ -11,14 +11,17 @@ use anyhow::{Context as _, Result, anyhow};
 use http::StatusCode;
 use http::header::{HeaderValue, LOCATION};
 use portcullis_audit::{Archive, Event, Filter};
-use portcullis_check::target::{DeclaredTool, ToolInventory, WORD};
+use portcullis_check::target::{DeclaredTool, Identity, ToolInventory, WORD};
 use portcullis_config::{Config, Environment, Flags};
+use portcullis_core::Role;
 use portcullis_model::upstream::{Reply, Sink, Upstream};
 use portcullis_tools::{Standing, Stop};
 use serde_json::{Value, json};
 
 use crate::tools;
 
+/// The role that has tools; members have none, so that what they are answered streams.
+pub(super) const CALLERS: Role = Role::Moderator;
 /// Where honest tools are.
 const OWN: &str = "127.0.0.2:0";
 const ALLOWED: &str = "tide_table";
@@ -106,7 +109,7 @@ impl Shore {
 
     fn tables(&self, community: &str, pins: &[(&str, String)]) -> String {
         let (honest, trap) = (self.tools.address(), self.trap.address());
-        let every = r#"["member", "moderator", "admin", "owner"]"#;
+        let every = format!("[\"{}\"]", CALLERS.name());
         let post = |name: &str| {
             format!("kind = \"http-post\"\nurl = \"http://{honest}/{name}\"\nschema = \"tool.json\"")
         };
@@ -121,9 +124,9 @@ impl Shore {
             ])
         );
         let rows = [
-            (ALLOWED, post(ALLOWED), every, "The hours of the tide."),
+            (ALLOWED, post(ALLOWED), every.as_str(), "The hours of the tide."),
             (FORBIDDEN, post(FORBIDDEN), r#"["owner"]"#, "The books of the club."),
-            (READER, reads, every, "A page of the web."),
+            (READER, reads, every.as_str(), "A page of the web."),
         ];
         rows.into_iter()
             .map(|(name, way, roles, description)| {
@@ -138,7 +141,7 @@ impl Shore {
     }
 
     /// What the check is told.
-    pub(super) fn inventory(&self) -> Result<ToolInventory> {
+    pub(super) fn inventory(&self, askers: Vec<Identity>) -> Result<ToolInventory> {
         let tool = |name: &str, allowed| DeclaredTool {
             name: name.to_owned(),
             arguments: json!({ "place": WORD }).to_string(),
@@ -146,6 +149,7 @@ impl Shore {
         };
         let (honest, trap) = (self.tools.address(), self.trap.address());
         Ok(ToolInventory {
+            askers,
             tools: vec![tool(ALLOWED, true), tool(FORBIDDEN, false)],
             sinks: vec![format!("http://{honest}/heard").parse()?],
             trapped: vec![format!("http://{trap}/heard").parse()?],
