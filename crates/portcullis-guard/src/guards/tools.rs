@@ -263,7 +263,8 @@ mod tests {
 
     fn carries(arguments: &serde_json::Value) -> bool {
         let canary = Arc::new(Canary::new([7; 24]));
-        let vault = Arc::new(Vault::new(Arc::new(Policy::strict())).with_canary(canary));
+        let vault = Vault::new(Arc::new(Policy::strict())).with_canary(canary);
+        let vault = Arc::new(vault.without_links());
         texts(arguments.as_object().expect("an object")).any(|text| leak(&vault, &text).is_some())
     }
 

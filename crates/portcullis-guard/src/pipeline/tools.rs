@@ -30,7 +30,7 @@ pub async fn offer(gate: &Gate, turn: &Turn<Opened>, vault: &Arc<Vault>, mark: &
         community: String::new(),
         tools: Vec::new(),
         limits: gate.parts.tool_limits,
-        vault: Arc::clone(vault),
+        vault: Arc::new(vault.without_links()),
         mark: mark.to_owned(),
         made: BTreeMap::new(),
         asked: 0,
