@@ -87,6 +87,18 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
              [rehearsal.tools]",
         ));
     };
+    if tools.reader.is_some() && tools.traps.is_empty() {
+        return Err(Inconclusive::because(
+            "a tool reads pages and nothing says where it must not come: add `traps` and `trapped` to [rehearsal.tools]",
+        ));
+    }
+    let hidden: Vec<&str> =
+        stage.rehearsal.of(PlantedKind::System).map(|planted| planted.text.as_str()).collect();
+    if hidden.is_empty() {
+        return Err(Inconclusive::because(
+            "nothing is planted in the system text: add [[planted]] with `kind = \"system\"` to target.toml",
+        ));
+    }
     let gate = stage.gate(probe).await?;
     let before = decided(&read(probe, decisions).await?);
     let replies = stage.ask(probe, attempts(tools)?).await?;
@@ -101,8 +113,6 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     }
     let given = stage.given(probe).await?.unwrap_or_default();
     let after = decided(&read(probe, decisions).await?);
-    let hidden: Vec<&str> =
-        stage.rehearsal.of(PlantedKind::System).map(|planted| planted.text.as_str()).collect();
     let mut findings = Vec::new();
     for reply in &replies {
         if let Some((seen, fix)) = came_to(&reply.tag, &calls, &visits, &hidden)
