@@ -257,8 +257,16 @@ impl Table<'_, '_> {
         let way = self.way();
         let communities = self.required(&keys::TOOL_COMMUNITIES);
         let roles = self.required(&keys::TOOL_ROLES);
-        let description = self.optional(&keys::TOOL_DESCRIPTION)?;
-        let schema = self.optional(&keys::TOOL_SCHEMA)?;
+        let description = self.optional(&keys::TOOL_DESCRIPTION);
+        let schema = self.optional(&keys::TOOL_SCHEMA);
+        let pin = self.optional(&keys::TOOL_PIN);
+        let networks = self.required(&keys::TOOL_NETWORKS);
+        let per_turn = self.required(&keys::TOOL_PER_TURN);
+        let per_hour = self.optional(&keys::TOOL_PER_HOUR);
+        let per_day = self.optional(&keys::TOOL_PER_DAY);
+        let timeout = self.required(&keys::TOOL_TIMEOUT);
+        let result_bytes = self.required(&keys::TOOL_RESULT_BYTES);
+        let (description, schema) = (description?, schema?);
         let mcp = matches!(way, Some(ToolWay::Mcp { .. }));
         if description.is_none() && !mcp && way.is_some() {
             self.missing(&keys::TOOL_DESCRIPTION, "only an MCP server says itself what a tool does");
@@ -282,22 +290,23 @@ impl Table<'_, '_> {
             schema,
             communities: communities?,
             roles: roles?,
-            pin: self.optional(&keys::TOOL_PIN)?,
-            networks: self.required(&keys::TOOL_NETWORKS)?,
-            per_turn: self.required(&keys::TOOL_PER_TURN)?,
-            per_hour: self.optional(&keys::TOOL_PER_HOUR)?,
-            per_day: self.optional(&keys::TOOL_PER_DAY)?,
-            timeout: self.required(&keys::TOOL_TIMEOUT)?,
-            result_bytes: self.required(&keys::TOOL_RESULT_BYTES)?,
+            pin: pin?,
+            networks: networks?,
+            per_turn: per_turn?,
+            per_hour: per_hour?,
+            per_day: per_day?,
+            timeout: timeout?,
+            result_bytes: result_bytes?,
         })
     }
 
     fn way(&mut self) -> Option<ToolWay> {
-        let kind = self.required(&keys::TOOL_KIND)?;
-        let url = self.optional(&keys::TOOL_URL)?;
-        let reference = self.optional(&keys::TOOL_KEY)?;
-        let hosts = self.optional(&keys::TOOL_HOSTS)?;
-        let remote = self.optional(&keys::TOOL_REMOTE)?;
+        let kind = self.required(&keys::TOOL_KIND);
+        let url = self.optional(&keys::TOOL_URL);
+        let reference = self.optional(&keys::TOOL_KEY);
+        let hosts = self.optional(&keys::TOOL_HOSTS);
+        let remote = self.optional(&keys::TOOL_REMOTE);
+        let (kind, url, reference, hosts, remote) = (kind?, url?, reference?, hosts?, remote?);
         if remote.is_some() && kind != ToolKind::Mcp {
             self.excluded(keys::TOOL_REMOTE.name, "is for `mcp`");
         }

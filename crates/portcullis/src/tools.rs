@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, anyhow};
 use portcullis_config::{Config, ToolWay};
 use portcullis_egress::AddressPolicy;
 use portcullis_guard::ToolLimits;
-use portcullis_tools::{Egress, Pin, Registry, Settings, Standing, Way, WebMethod};
+use portcullis_tools::{Egress, Pin, Registry, Settings, Way, WebMethod};
 
 /// How often the servers of tools are asked whether their tools are still what was approved.
 const EVERY: Duration = Duration::from_secs(60);

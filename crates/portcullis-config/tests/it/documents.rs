@@ -111,11 +111,13 @@ fn the_reference_holds_every_key_of_the_example() {
     }
     // Keys that stand in the place of another are remarks in the example.
     for (section, instead, value) in [
-        ("issuer", "public_key", "keys/bakers"),
-        ("issuer", "jwks", "keys/bakers"),
-        ("mail", "outbox", "outbox"),
+        ("issuer", "public_key", "\"keys/bakers"),
+        ("issuer", "jwks", "\"keys/bakers"),
+        ("mail", "outbox", "\"outbox"),
+        ("tool", "hosts", "[\"docs"),
+        ("tool", "remote_name", "\"tides"),
     ] {
-        assert!(example_toml().contains(&format!("\n# {instead} = \"{value}")), "{instead}");
+        assert!(example_toml().contains(&format!("\n# {instead} = {value}")), "{instead}");
         assert!(reference.contains(&format!("### `{section}.{instead}`\n")));
         keys += 1;
     }

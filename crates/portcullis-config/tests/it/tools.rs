@@ -86,7 +86,7 @@ fn what_is_missing_does_not_belong_or_stands_twice_is_told() {
         (post("a").replace("\"owner\"", "\"boss\""), vec![Code::NotAChoice]),
         (post("a").replace("[\"member\", \"owner\"]", "[]"), vec![Code::Malformed]),
         (post("a").replace("tool.json", "none.json"), vec![Code::BadPath]),
-        (post("a").replace("https://", "ftp://"), vec![Code::Malformed]),
+        (post("a").replace("https://", "ftp://"), vec![Code::BadUrl]),
     ] {
         let found = codes(&site(&text).problems());
         assert_eq!(found.first(), wanted.first(), "{text}: {found:?}");
