@@ -311,7 +311,7 @@ impl Tool {
         if let Some(server) = &self.server {
             let (standing, asked) = self.standing.lock().clone();
             let counts = if matches!(standing, Standing::Ready(_)) { FRESH } else { FRESH_STOPPED };
-            if !asked.is_some_and(|asked| asked.elapsed() < counts) {
+            if asked.is_none_or(|asked| asked.elapsed() >= counts) {
                 let judged = match tokio::time::timeout(self.settings.timeout, server.list(self)).await {
                     Ok(Ok(listed)) => self.settings.judge_listed(&listed),
                     Ok(Err(_)) | Err(_) => Standing::Stopped(Stop::Unreachable),
