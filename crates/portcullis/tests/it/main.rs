@@ -33,3 +33,5 @@ mod powercut;
 mod program;
 #[cfg(test)]
 mod tls;
+#[cfg(test)]
+mod tools;
