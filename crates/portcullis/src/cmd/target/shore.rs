@@ -5,7 +5,7 @@
 //! has no such address there are no tools, and the check that needs them is inconclusive.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow};
 use http::StatusCode;
@@ -167,7 +167,7 @@ impl Shore {
 }
 
 /// Every decision about a call that the journal holds.
-fn decided(journal: &PathBuf) -> Value {
+fn decided(journal: &Path) -> Value {
     let Ok(entries) = Archive::new(journal).read(Filter::default()) else { return json!([]) };
     let decisions = entries.filter_map(Result::ok).filter_map(|entry| match entry.event {
         Some(Event::ToolCalled { tool, .. }) => Some(json!({ "tool": tool.as_str(), "decision": "called" })),
