@@ -2,7 +2,11 @@
 //! a tool says.
 #![expect(clippy::disallowed_methods, reason = "a test grants its own permits and spawns its own servers")]
 
+#[cfg(test)]
 mod addresses;
+#[cfg(test)]
 mod mcp;
+#[cfg(test)]
 mod server;
+#[cfg(test)]
 mod web;

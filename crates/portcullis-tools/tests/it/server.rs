@@ -130,8 +130,7 @@ pub(crate) fn fetch(hosts: &[&str]) -> Settings {
 
 pub(crate) fn tool(settings: Settings, egress: &Egress) -> Arc<Tool> {
     let registry = Registry::new(vec![settings], egress).expect("a registry");
-    let tool = registry.all().next().expect("a tool").clone();
-    tool
+    Arc::clone(registry.all().next().expect("a tool"))
 }
 
 pub(crate) async fn call_with(tool: &Arc<Tool>, arguments: Value) -> Result<Returned, Fault> {
