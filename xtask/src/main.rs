@@ -1,5 +1,5 @@
 //! What a developer and CI run: `cargo xtask test`, `check`, `gen`, `deps`, `new-check`, `bless`,
-//! `bench`, `storm`, `crash`,
+//! `bench`, `storm`, `crash`, `flood`,
 //! `train-screen`, `ci`.
 //!
 //! It knows the workspace only through `cargo metadata`, the files and the product's own `generate` command: it
@@ -72,6 +72,8 @@ enum Task {
     Storm(trial::Storm),
     /// Kill the program under load, and cut its power, and look for what is lost
     Crash(trial::Crash),
+    /// Send junk without end from addresses without end, and look whether the program grows
+    Flood(trial::Flood),
     /// Make the weights of the screen, and the report in docs/screen.md, from the data set beside the workspace
     TrainScreen(train_screen::Options),
     /// Exactly what CI runs: `check`, then `test --require all`
@@ -109,6 +111,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::Bench(bench) => bench::run(&workspace, &bench).map(|()| ExitCode::SUCCESS),
         Task::Storm(storm) => trial::storm(&workspace, &storm).map(|()| ExitCode::SUCCESS),
         Task::Crash(crash) => trial::crash(&workspace, &crash).map(|()| ExitCode::SUCCESS),
+        Task::Flood(flood) => trial::flood(&workspace, &flood).map(|()| ExitCode::SUCCESS),
         Task::TrainScreen(options) => train_screen::run(&workspace, &options).map(|()| ExitCode::SUCCESS),
         Task::Ci => ci::run(&workspace),
     }

@@ -1,6 +1,6 @@
-//! Two tests of the suite at their full length: the storm of random requests, and the kills under load.
+//! Three tests of the suite at their full length: the storm of random requests, the kills under load, and the flood of junk.
 //!
-//! The suite runs both shorter. How long is told to the tests in variables, which they read like all others.
+//! The suite runs them shorter. How long is told to the tests in variables, which they read like all others.
 
 use anyhow::Result;
 
@@ -26,6 +26,14 @@ pub(crate) struct Crash {
     rounds: u64,
 }
 
+/// How much.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Flood {
+    /// Requests with made-up keys, models and paths, a tenth as many of each, from as many addresses
+    #[arg(long, default_value_t = 1_000_000)]
+    requests: u64,
+}
+
 pub(crate) fn storm(workspace: &Workspace, options: &Storm) -> Result<()> {
     let mut variables = vec![("PORTCULLIS_STORM", options.requests)];
     variables.extend(options.seed.map(|seed| ("PORTCULLIS_SEED", seed)));
@@ -34,6 +42,10 @@ pub(crate) fn storm(workspace: &Workspace, options: &Storm) -> Result<()> {
 
 pub(crate) fn crash(workspace: &Workspace, options: &Crash) -> Result<()> {
     run(workspace, "portcullis", "crash::", &[("PORTCULLIS_CRASHES", options.rounds)])
+}
+
+pub(crate) fn flood(workspace: &Workspace, options: &Flood) -> Result<()> {
+    run(workspace, "portcullis", "flood::", &[("PORTCULLIS_FLOOD", options.requests)])
 }
 
 fn run(workspace: &Workspace, package: &str, test: &str, variables: &[(&str, u64)]) -> Result<()> {

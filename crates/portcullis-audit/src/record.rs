@@ -11,8 +11,8 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 use portcullis_core::{
-    Actor, CallId, CommunityId, ConversationId, DocumentId, InvitationId, KeyId, MemberId, MemoryId,
-    MessageId, RequestId, SessionId, SpaceId, TurnId,
+    Actor, BlockId, CallId, CommunityId, ConversationId, DocumentId, HandoverId, InvitationId, KeyId,
+    MemberId, MemoryId, MessageId, RequestId, SessionId, SpaceId, TurnId,
 };
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -167,6 +167,10 @@ targets! {
     Message(MessageId) = "message";
     /// A memory.
     Memory(MemoryId) = "memory";
+    /// A question that was handed to a person.
+    Handover(HandoverId) = "handover";
+    /// An entry of the blocklist.
+    Block(BlockId) = "block";
 }
 
 as_text!(Target);
@@ -317,6 +321,18 @@ pub enum Event {
         /// The refusal's code.
         code: Label,
     },
+    /// A question was handed to a person in the place of the model.
+    #[serde(rename = "question.handed-over")]
+    HandedOver {
+        /// Its entry in the moderators' queue.
+        handover: HandoverId,
+        /// The request that asked.
+        request: RequestId,
+        /// Of which kind it is.
+        reason: Label,
+        /// Whether the queue took it.
+        queue: Label,
+    },
     /// The server started.
     #[serde(rename = "serve.started")]
     ServeStarted {
@@ -423,10 +439,11 @@ fn is_once(times: &NonZeroU64) -> bool {
 
 impl Event {
     /// Every kind this version writes and reads.
-    pub const KINDS: [&'static str; 13] = [
+    pub const KINDS: [&'static str; 14] = [
         "turn.opened",
         "turn.closed",
         "request.refused",
+        "question.handed-over",
         "serve.started",
         "serve.stopped",
         "admin.changed",
@@ -445,6 +462,7 @@ impl Event {
             Self::TurnOpened { .. } => "turn.opened",
             Self::TurnClosed { .. } => "turn.closed",
             Self::Refused { .. } => "request.refused",
+            Self::HandedOver { .. } => "question.handed-over",
             Self::ServeStarted { .. } => "serve.started",
             Self::ServeStopped => "serve.stopped",
             Self::Administered(_) => "admin.changed",
@@ -612,6 +630,12 @@ mod tests {
                 usage: Some(Usage::default()),
             },
             Event::Refused { request, guard: "rate-limit".into(), code: "rate_limited".into() },
+            Event::HandedOver {
+                handover: HandoverId::new(&clock),
+                request,
+                reason: "self-harm".into(),
+                queue: "queued".into(),
+            },
             Event::ServeStarted { version: "0.1.0".into() },
             Event::ServeStopped,
             Event::Administered(

@@ -1,7 +1,7 @@
 //! The history of a conversation: what is read of it before a question is asked, and what is kept of the answer.
 
 use portcullis_core::{Action, Clock, ConversationId, MemoryId, MessageId, Scope};
-use portcullis_guard::{Opened, Refusal, Turn};
+use portcullis_guard::{HandedOver, Opened, Refusal, Turn};
 use portcullis_model::{ChatRequest, Message};
 use portcullis_store::Stores;
 use portcullis_store::conversations::{Author, NewMessage, Said};
@@ -77,6 +77,29 @@ pub(crate) async fn keep(
         message(Author::Assistant, answer, sources),
     ];
     Ok(stores.conversations.append(turn.scope(), conversation, messages).await?)
+}
+
+/// What stands in a conversation in the place of a question that was handed to a person.
+const HANDED: &str = "(A message that was handed to the moderators.)";
+
+/// Keeps that a question was handed to a person, and what its asker was told.
+pub(crate) async fn keep_handed(
+    stores: &Stores,
+    clock: &dyn Clock,
+    turn: &Turn<HandedOver>,
+    conversation: ConversationId,
+) -> Result<(), Refusal> {
+    let scope = turn.scope();
+    stores.conversations.begin(scope, conversation, "Handed to the moderators").await?;
+    let message = |author, text: &str| NewMessage {
+        id: MessageId::new(clock),
+        turn: turn.id(),
+        author,
+        text: text.to_owned(),
+        sources: Vec::new(),
+    };
+    let messages = vec![message(Author::Member, HANDED), message(Author::Assistant, turn.words())];
+    Ok(stores.conversations.append(scope, conversation, messages).await?)
 }
 
 /// The first line of the question, cut between words.

@@ -1,12 +1,13 @@
 //! A question becomes an answer: recall, prompt, model, release, and the records that open and close a turn.
 //!
-//! It speaks no HTTP. The only way in is [`Service::ask`], which takes a turn that every guard on questions has
-//! allowed. Start there; [`frames`] is the same for answers that stream.
+//! It speaks no HTTP. The only way to the model is [`Service::ask`], which takes a turn that every guard on questions
+//! has allowed; what was handed to a person is answered by [`Service::tell`]. Start there; [`frames`] is the same for answers that stream.
 
 pub mod asked;
 mod exit;
 mod extracts;
 pub mod frames;
+mod handing;
 mod keeping;
 pub mod leaving;
 mod ledger;
@@ -22,5 +23,5 @@ pub use frames::Frames;
 pub use leaving::{JudgedWhole, Release};
 pub use places::{PlaceLimits, Places};
 pub use portcullis_leak::{Action, Kind, Policy};
-pub use release::{Citation, Whole};
+pub use release::{Citation, Handover, Whole};
 pub use service::{Answer, Answered, Service, ServiceParts, Settings};

@@ -36,6 +36,17 @@ pub struct Whole {
     pub completion: Completion,
     /// What it relies on, when the context was ours.
     pub citations: Option<Vec<Citation>>,
+    /// That a person answers in the model's place, and why.
+    pub handover: Option<Handover>,
+}
+
+/// That a question was handed to a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Handover {
+    /// Why.
+    pub reason: &'static str,
+    /// Whether the moderators' queue has it.
+    pub queued: bool,
 }
 
 /// A document that an answer relies on.
@@ -76,7 +87,7 @@ pub(crate) fn release(
         Some(_) => Vec::new(),
         None => citations(turn.passages(), &exit.cited()),
     };
-    let whole = Whole { completion, citations: exit.cites().then_some(cited) };
+    let whole = Whole { completion, citations: exit.cites().then_some(cited), handover: None };
     Ok(Released { whole, stopped })
 }
 

@@ -90,6 +90,10 @@ impl Service {
         Self { parts, leaving }
     }
 
+    pub(crate) const fn parts(&self) -> &ServiceParts {
+        &self.parts
+    }
+
     /// Whether the model answers. Without a model there is nothing to wait for.
     pub async fn ping(&self) -> bool {
         match &self.parts.model {

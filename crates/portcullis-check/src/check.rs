@@ -180,10 +180,18 @@ pub enum Need {
     Owned,
     /// Where attacks on the model are tried, with texts planted.
     Rehearsal,
+    /// Where questions go that a person should see.
+    Handovers,
     /// Ways to a new account, and where somebody is told what they are.
     SignUp,
     /// The tools of the bot, and what tells who called them.
     Tools,
+    /// Where addresses are blocked by hand.
+    Blocklist,
+    /// When addresses are blocked for what they do.
+    AutoBlock,
+    /// Consent to a flood, and how large it may be.
+    Load,
 }
 
 impl Need {
@@ -284,11 +292,29 @@ impl Need {
                 "needs the tools of the bot, one that members may use and one that they may not, and where calls are told: \
                  add [rehearsal.tools] to target.toml",
             ),
+            Self::Handovers => (
+                target.handovers.is_some(),
+                "needs where questions go that a person should see: add [handovers] to target.toml",
+            ),
             Self::SignUp => (
                 !target.sign_ups.is_empty() && target.roles.own.is_some(),
                 "needs the ways to a new account and where somebody is told what they are: add [sign_up.NAME] and \
                  [roles] own to target.toml; an instance that judges itself needs `kind = \"outbox\"` in [mail], since \
                  a link that went to a mailbox cannot be followed",
+            ),
+            Self::Blocklist => (
+                target.blocklist.is_some(),
+                "needs where addresses are blocked: add [blocklist] to target.toml; an instance that judges itself needs \
+                 `secrets.operator_token`",
+            ),
+            Self::AutoBlock => (
+                target.auto_block.is_some(),
+                "needs when addresses are blocked for what they do: add [auto_block] to target.toml; an instance that judges \
+                 itself needs `blocklist.automatic`",
+            ),
+            Self::Load => (
+                target.load.is_some(),
+                "needs the written consent to a flood and how large it may be: add [load] to target.toml",
             ),
         };
         (!met).then_some(missing)

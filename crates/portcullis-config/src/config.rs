@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use portcullis_core::Secret;
 
+use crate::blocklist::{self, Blocklist};
 use crate::codes::Code;
 use crate::diagnostic::{Diagnostic, Diagnostics, Origin, Severity};
 use crate::environment::Environment;
+use crate::handover::{self, Handover};
 use crate::issuers::{self, Issuer};
 use crate::keys::{self, Key};
 use crate::mail::{self, Mail};
@@ -50,6 +52,8 @@ pub struct Config {
     pub release: Release,
     /// What is done about attempts to instruct the model.
     pub screen: Screen,
+    /// What is done about questions that a person should see.
+    pub handover: Handover,
     /// The host applications whose tokens are accepted, in the order of the file.
     pub issuers: Vec<Issuer>,
     /// The tools that the model may ask for.
@@ -60,6 +64,8 @@ pub struct Config {
     pub sign_in: SignIn,
     /// How much one caller may use.
     pub limits: Limits,
+    /// Addresses that are refused.
+    pub blocklist: Blocklist,
     /// How much a whole community may use.
     pub tiers: Tiers,
     /// The audit journal.
@@ -344,8 +350,10 @@ pub(crate) fn build(
     let model = model(r);
     let release = release::read(r);
     let screen = screen::read(r);
+    let handover = handover::read(r);
     let sign_in = sign_in(r);
     let limits = limits(r);
+    let blocklist = blocklist::read(r, proxies.as_ref());
     let tiers = rates::tiers(r);
     let audit = all!(Audit {
         checkpoint_records: r.required(&keys::AUDIT_CHECKPOINT_RECORDS),
@@ -379,11 +387,13 @@ pub(crate) fn build(
         model: model?,
         release: release?,
         screen: screen?,
+        handover: handover?,
         issuers: issuers?,
         tools: tools?,
         mail: mail?,
         sign_in: sign_in?,
         limits: limits?,
+        blocklist: blocklist?,
         tiers: tiers?,
         audit: audit?,
         log: log?,

@@ -9,6 +9,7 @@ use std::fmt;
 use crate::codes::paragraphs;
 use crate::config::{LogFormat, LogLevel, TlsVersion};
 use crate::diagnostic::Origin;
+use crate::handover::{HandoverMode, Phrases, Reasons};
 use crate::issuers::IssuerAlgorithm;
 use crate::mail::{MailKind, MailSecurity, OneHost, OneMailAddress};
 use crate::release::{Hosts, LeakAction, PersonalKinds, ReleaseMode};
@@ -26,7 +27,10 @@ pub(crate) enum Preset {
     Number(u32),
     Text(&'static str),
     Off,
+    On,
     Nothing,
+    /// A list of texts.
+    Texts(&'static [&'static str]),
     /// Not set; the text is an example of a value, in TOML.
     Unset(&'static str),
     /// Not set, and `init` makes what the text, a value in TOML, refers to and sets it.
@@ -122,7 +126,13 @@ impl Preset {
             Self::Number(number) => Value::Integer(i128::from(*number)),
             Self::Text(text) => Value::Text((*text).to_owned()),
             Self::Off => Value::Switch(false),
+            Self::On => Value::Switch(true),
             Self::Nothing => Value::List(Vec::new()),
+            Self::Texts(texts) => {
+                let given =
+                    |text: &&str| Given { value: Value::Text((*text).to_owned()), origin: Origin::Default };
+                Value::List(texts.iter().map(given).collect())
+            }
             Self::Unset(_) | Self::Made(_) | Self::Instead(_) => return None,
         };
         Some(Given { value, origin: Origin::Default })
@@ -134,7 +144,12 @@ impl Preset {
             Self::Number(number) => Some(number.to_string()),
             Self::Text(text) => Some(quote(text)),
             Self::Off => Some("false".to_owned()),
+            Self::On => Some("true".to_owned()),
             Self::Nothing => Some("[]".to_owned()),
+            Self::Texts(texts) => {
+                let texts: Vec<String> = texts.iter().map(|text| quote(text)).collect();
+                Some(format!("[{}]", texts.join(", ")))
+            }
             Self::Unset(_) | Self::Made(_) | Self::Instead(_) => None,
         }
     }
@@ -143,7 +158,7 @@ impl Preset {
     pub(crate) const fn example(&self) -> Option<&'static str> {
         match self {
             Self::Unset(example) | Self::Made(example) | Self::Instead(example) => Some(example),
-            Self::Number(_) | Self::Text(_) | Self::Off | Self::Nothing => None,
+            Self::Number(_) | Self::Text(_) | Self::Off | Self::On | Self::Nothing | Self::Texts(_) => None,
         }
     }
 }
@@ -204,6 +219,13 @@ pub(crate) static SECTIONS: &[Section] = &[
         in_example: InExample::Header,
     },
     Section {
+        name: "handover",
+        doc: "Questions that a person should see: self-harm, threats with the law, requests for what is private to others; \
+              docs/handover.md says how they are recognised. `observe` makes a security event of it, `hand-over` puts it into \
+              the moderators' queue in the place of the model and tells its asker.",
+        in_example: InExample::Header,
+    },
+    Section {
         name: "mail",
         doc: "How mail is sent: through a mail server, or into a folder for trying things out. Without this table nobody can \
               sign in by mail.",
@@ -220,6 +242,14 @@ pub(crate) static SECTIONS: &[Section] = &[
         in_example: InExample::Header,
     },
     Section { name: "limits", doc: "How much one caller may use.", in_example: InExample::Header },
+    Section {
+        name: "blocklist",
+        doc: "Addresses and networks that are refused before anything is looked up, with 403 and the code `address_blocked`. \
+              The operator lists more of them while the program runs (`/blocklist` on the operator plane), and who offends too \
+              often is blocked for a while. This table is read again on SIGHUP. A trusted proxy is never blocked; an IPv6 \
+              client is its /64.",
+        in_example: InExample::Header,
+    },
     Section {
         name: "tiers",
         doc: "How much a whole community may use, by its tier.",
@@ -464,6 +494,54 @@ keys! {
     /// From which score on `block` withholds it.
     SCREEN_DOCUMENT_BLOCK: Count = "screen.document_block", Preset::Unset("700"), Count { max: 1_000 };
 
+    /// What is done where no list below names the community.
+    HANDOVER_MODE: Choice<HandoverMode> = "handover.mode", Preset::Text("hand-over"),
+        Choice { words: HandoverMode::WORDS };
+
+    /// The communities in which nothing is looked at, by short name.
+    HANDOVER_OFF: Slugs = "handover.off", Preset::Nothing, Slugs { least: Least::None };
+
+    /// The communities with `observe`.
+    HANDOVER_OBSERVE: Slugs = "handover.observe", Preset::Nothing, Slugs { least: Least::None };
+
+    /// The communities with `hand-over`.
+    HANDOVER_HAND_OVER: Slugs = "handover.hand_over", Preset::Nothing, Slugs { least: Least::None };
+
+    /// The reasons that are not looked for.
+    HANDOVER_EXCEPT: Reasons = "handover.except", Preset::Nothing, Reasons;
+
+    /// Phrases for self-harm, beside those that ship.
+    HANDOVER_SELF_HARM: Phrases = "handover.self_harm", Preset::Nothing, Phrases;
+
+    /// Phrases for threats with the law, beside those that ship.
+    HANDOVER_LEGAL_THREAT: Phrases = "handover.legal_threat", Preset::Nothing, Phrases;
+
+    /// Phrases for requests for what is private to others, beside those that ship.
+    HANDOVER_PRIVATE_DATA: Phrases = "handover.private_data", Preset::Nothing, Phrases;
+
+    /// Phrases for whatever else a person should see.
+    HANDOVER_OTHER: Phrases = "handover.other", Preset::Nothing, Phrases;
+
+    /// What somebody is told who may harm themselves: whom to call, in the languages of the members. Without this key they
+    /// are told to call their local emergency number.
+    HANDOVER_HELP: Prose = "handover.self_harm_help",
+        Preset::Unset("\"You can call the crisis line at any hour: 116 123.\""), Prose { max_chars: 2_000 };
+
+    /// What everybody is told whose question was handed over: how to reach a person, and until when they answer.
+    HANDOVER_CONTACT: Prose = "handover.contact",
+        Preset::Unset("\"Moderators read this every day. You can also write to team@example.org.\""),
+        Prose { max_chars: 2_000 };
+
+    /// How long an entry of the queue is kept, acknowledged or not.
+    HANDOVER_KEEP_DAYS: Days = "handover.keep_days", Preset::Number(90), Days { min: 1, max: 3_660 };
+
+    /// How many entries of a community may wait to be acknowledged. A question beyond them is kept nowhere; its asker is told
+    /// so, and the operator.
+    HANDOVER_MOST_OPEN: Count = "handover.most_open", Preset::Number(500), Count { max: 500 };
+
+    /// How many of them may be of one member or key.
+    HANDOVER_MOST_OF_ONE: Count = "handover.most_of_one", Preset::Number(20), Count { max: 500 };
+
     /// Where mail goes: `smtp` to a mail server, `outbox` into a folder, one file a message. Required in this table.
     MAIL_KIND: Choice<MailKind> = "mail.kind", Preset::Unset("\"smtp\""), Choice { words: MailKind::WORDS };
 
@@ -617,6 +695,34 @@ keys! {
 
     /// How long they are remembered.
     LIMITS_IDEMPOTENCY_TTL: Seconds = "limits.idempotency_ttl_s", Preset::Number(86_400), Seconds { min: 1, max: 7 * 86_400 };
+
+    /// Addresses and networks that are refused.
+    BLOCKLIST_NETWORKS: Networks = "blocklist.networks", Preset::Nothing, Networks;
+
+    /// Addresses and networks that are never blocked for what they did: an office behind one address, what watches this service,
+    /// a proxy on this machine. They are still limited, and refused where `networks` or the operator lists them.
+    BLOCKLIST_ALLOW: Networks = "blocklist.allow", Preset::Texts(&["127.0.0.1", "::1"]), Networks;
+
+    /// Whether addresses are blocked for what they did.
+    BLOCKLIST_AUTOMATIC: Switch = "blocklist.automatic", Preset::On, Switch;
+
+    /// An address is blocked after so many credentials that are not valid, and sign-in links that did not work. What was done
+    /// decays: all of it within `window_minutes`.
+    BLOCKLIST_CREDENTIALS: Count = "blocklist.refused_credentials", Preset::Number(50), Count { max: 1_000_000 };
+
+    /// The same for requests beyond the limits of the address, which were refused with 429 and came all the same. A member's own
+    /// limits do not count.
+    BLOCKLIST_REFUSED: Count = "blocklist.refused_requests", Preset::Number(300), Count { max: 1_000_000 };
+
+    /// The same for requests of nobody known that nothing here takes: no such route, no HTTP, a body that is too large or never
+    /// ends. What a browser says another site's page made it ask does not count.
+    BLOCKLIST_MALFORMED: Count = "blocklist.malformed_requests", Preset::Number(300), Count { max: 1_000_000 };
+
+    /// The time in which all that an address did decays.
+    BLOCKLIST_WINDOW: Minutes = "blocklist.window_minutes", Preset::Number(10), Minutes { min: 1, max: 1_440 };
+
+    /// How long such a block lasts.
+    BLOCKLIST_LASTS: Seconds = "blocklist.block_seconds", Preset::Number(900), Seconds { min: 1, max: 7 * 86_400 };
 
     /// Requests of a community of the tier `standard` in any rolling minute, all its members and keys together. What is done
     /// to manage the community does not count.

@@ -7,11 +7,13 @@
 //! This is the only crate that reads the environment. It never prints, never holds a secret in a message, and never
 //! starts with a missing or weak secret.
 
+mod blocklist;
 mod codes;
 mod config;
 mod diagnostic;
 mod environment;
 mod generate;
+mod handover;
 mod init;
 mod issuers;
 mod keys;
@@ -36,6 +38,7 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use blocklist::Blocklist;
 pub use codes::{Code, errors_markdown, explain};
 pub use config::{
     Audit, Config, Danger, Limits, Listen, Log, LogFormat, LogLevel, Model, Proxies, SignIn, Tls, TlsVersion,
@@ -44,6 +47,7 @@ pub use config::{
 pub use diagnostic::{Diagnostic, Diagnostics, Origin, Severity};
 pub use environment::{Environment, Flags};
 pub use generate::{example_toml, reference_markdown};
+pub use handover::{Handover, HandoverMode, HandoverReason};
 pub use init::{InitError, Initialised, init};
 pub use issuers::{Issuer, IssuerKeys, PublicKeyAlgorithm};
 pub use mail::{Mail, MailAddress, MailLogin, MailRoute, MailSecurity, MailServer};

@@ -19,7 +19,7 @@ pub enum CidrFault {
     #[error("must have no bits set outside its prefix: the network is `{0}`")]
     HostBits(IpNet),
     /// It holds so much of the address space that it trusts strangers.
-    #[error("must have a prefix of at least {0} bits: a wider network trusts strangers")]
+    #[error("must have a prefix of at least {0} bits: a wider network is everybody")]
     Wide(u8),
     /// IPv4 written inside IPv6.
     #[error("must be written as IPv4 where IPv4 is meant")]
@@ -65,6 +65,13 @@ impl Cidr {
     /// reports its peers.
     pub fn contains(&self, address: IpAddr) -> bool {
         self.0.contains(&address.to_canonical())
+    }
+}
+
+impl Cidr {
+    /// Whether the two have addresses in common.
+    pub fn meets(&self, other: &Self) -> bool {
+        self.0.contains(&other.0) || other.0.contains(&self.0)
     }
 }
 

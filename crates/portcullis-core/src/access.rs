@@ -58,7 +58,7 @@ impl Role {
             | Action::ReadSelf
             | Action::WriteSelf
             | Action::OwnRequest => Self::Member,
-            Action::ReadMembers | Action::ReadSpaces => Self::Moderator,
+            Action::ReadMembers | Action::ReadSpaces | Action::HandleHandovers => Self::Moderator,
             Action::WriteMembers | Action::WriteSpaces | Action::WriteContent | Action::WriteKeys => {
                 Self::Admin
             }
@@ -100,6 +100,8 @@ pub enum Action {
     WriteMembers,
     /// Make or remove moderators and admins.
     WriteStaff,
+    /// Read the questions that were handed to a person, and acknowledge them.
+    HandleHandovers,
     /// List spaces and what opens them.
     ReadSpaces,
     /// Create spaces and change what opens them.
@@ -117,7 +119,7 @@ impl Action {
     }
 
     /// Every action, in the order of the printed table.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Ask,
         Self::OwnRequest,
         Self::ListModels,
@@ -132,6 +134,7 @@ impl Action {
         Self::ReadMembers,
         Self::WriteMembers,
         Self::WriteStaff,
+        Self::HandleHandovers,
         Self::ReadSpaces,
         Self::WriteSpaces,
         Self::WriteContent,
@@ -155,6 +158,7 @@ impl Action {
             Self::ReadMembers => "read-members",
             Self::WriteMembers => "write-members",
             Self::WriteStaff => "write-staff",
+            Self::HandleHandovers => "handle-handovers",
             Self::ReadSpaces => "read-spaces",
             Self::WriteSpaces => "write-spaces",
             Self::WriteContent => "write-content",
@@ -213,6 +217,7 @@ impl KeyAbility {
             Action::ReadMembers
             | Action::WriteMembers
             | Action::WriteStaff
+            | Action::HandleHandovers
             | Action::ReadSpaces
             | Action::WriteSpaces
             | Action::WriteContent

@@ -85,12 +85,16 @@ ids! {
     MessageId = "message";
     /// A fact kept for one member at their wish.
     MemoryId = "memory";
+    /// A question that was handed to a person.
+    HandoverId = "handover";
     /// One question and its answer.
     TurnId = "turn";
     /// One call of a tool.
     CallId = "call";
     /// One HTTP request, for logs and for the `x-request-id` header.
     RequestId = "request";
+    /// An address or network that is blocked.
+    BlockId = "block";
 }
 
 fn uuid_at(clock: &dyn Clock) -> Uuid {

@@ -1,5 +1,6 @@
 //! What the guards rule with: stores, limits, clock, journal.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use portcullis_audit::Journal;
@@ -8,14 +9,17 @@ use portcullis_limit::{Allowance, CounterStore};
 use portcullis_store::Stores;
 use portcullis_tools::Registry;
 
+use crate::blocks::{BlockSettings, Blocks, Offence};
+use crate::guards::blocklist;
 use crate::guards::csrf::CsrfKey;
 use crate::guards::identify::{self, Known};
+use crate::handing::Handing;
 use crate::jwt::Issuers;
 use crate::limit::{Applied, Counters, Limits};
 use crate::measures::{Measures, Phase, Timer};
 use crate::refusal::Refusal;
 use crate::screening::{Judged, Quarantined, Screening};
-use crate::security::{Noticed, SecurityEvents};
+use crate::security::{Noticed, SecurityEvent, SecurityEvents};
 use crate::switches::Switches;
 use crate::tooling::ToolLimits;
 use crate::visit::{Authorised, Visit};
@@ -41,6 +45,8 @@ pub struct GateParts {
     pub limits: Limits,
     /// Counters that all instances share. Without them each instance admits its part.
     pub shared: Option<Arc<dyn CounterStore>>,
+    /// Which addresses are refused before anything else.
+    pub blocks: BlockSettings,
     /// The models that may be asked for; the first is the default.
     pub models: Vec<String>,
     /// Which guards are on.
@@ -51,6 +57,8 @@ pub struct GateParts {
     pub tools: Arc<Registry>,
     /// How much one turn may make of them.
     pub tool_limits: ToolLimits,
+    /// What is done about questions that a person should see.
+    pub handing: Handing,
 }
 
 /// The gate: one an instance, shared by all requests.
@@ -60,6 +68,7 @@ pub struct Gate {
     pub(crate) counters: Counters,
     pub(crate) judged: Judged,
     pub(crate) quarantined: Quarantined,
+    blocks: Blocks,
     events: SecurityEvents,
     measures: Measures,
 }
@@ -71,6 +80,7 @@ impl Gate {
         let events =
             SecurityEvents::new(Arc::clone(&parts.journal), Arc::clone(&parts.clock), parts.tasks.clone());
         Self {
+            blocks: Blocks::new(&parts.blocks),
             parts,
             counters,
             events,
@@ -142,6 +152,39 @@ impl Gate {
         if let Some(noticed) = Noticed::refusal(refusal) {
             self.note(noticed.in_request(request));
         }
+    }
+
+    /// Takes in a refusal that is about to leave for that address: it may be one too many. What a browser says that a page
+    /// of another site made it ask is not held against the browser's owner, unless it brought a credential.
+    pub fn refused_at(&self, refusal: &Refusal, request: RequestId, address: IpAddr, foreign: bool) {
+        self.refused(refusal, request);
+        if let Some(offence) = blocklist::offence(refusal)
+            && (offence == Offence::Credential || !foreign)
+        {
+            self.offended(address, offence, Some(request));
+        }
+    }
+
+    /// Counts what an address did, and blocks it when that was one too many.
+    pub fn offended(&self, address: IpAddr, offence: Offence, request: Option<RequestId>) {
+        if !self.switches().on(blocklist::AUTOMATIC) {
+            return;
+        }
+        if let Some(block) = self.blocks.offend(self.clock(), address, offence) {
+            tracing::warn!(
+                block.id = %block.id,
+                offence = offence.name(),
+                seconds = block.ends_in.as_secs(),
+                "an address is blocked for what it did"
+            );
+            let noticed = Noticed::new(SecurityEvent::AddressBlocked, blocklist::AUTOMATIC);
+            self.note(Noticed { request, ..noticed });
+        }
+    }
+
+    /// Which addresses are refused.
+    pub fn blocks(&self) -> &Blocks {
+        &self.blocks
     }
 
     /// The security events: their numbers, and a place to listen.

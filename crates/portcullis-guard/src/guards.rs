@@ -1,7 +1,9 @@
 //! The guards, one file each, by phase. Their order is in [`crate::pipeline`].
 
+pub mod blocklist;
 pub mod citation_fence;
 pub mod csrf;
+pub mod hand_over;
 #[cfg(feature = "guard-off")]
 pub mod holes;
 mod host_token;

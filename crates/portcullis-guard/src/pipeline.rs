@@ -16,7 +16,9 @@ use portcullis_store::Passage;
 
 use crate::gate::Gate;
 use crate::guard::{Guard, Ruling};
+use crate::guards::blocklist::{self, Blocklist};
 use crate::guards::csrf::Csrf;
+use crate::guards::hand_over::{HandOver, hand_over};
 use crate::guards::identify::Known;
 use crate::guards::meter::{PreMeter, RateLimit, count_refused};
 use crate::guards::role_action::RoleAction;
@@ -28,14 +30,14 @@ use crate::refusal::{Code, Refusal, causes};
 use crate::security::{Asker, Noticed, SecurityEvent};
 use crate::tooling::{Call, Named};
 use crate::visit::{
-    Arrival, Arrived, Asked, Authorised, Grounded, Identified, Opened, Question, Screened, Suspicion, Turn,
-    Visit,
+    Arrival, Arrived, Asked, Authorised, Grounded, HandedOver, Identified, Opened, Question, Screened,
+    Suspicion, Turn, Visit,
 };
 
 pub use tools::{call, offer, permit, too_many_calls};
 
 /// Before anything is looked up: cheap, and the only cost that a stranger can cause.
-pub const ARRIVE: &[&dyn Guard<Visit<Arrived>>] = &[&PreMeter];
+pub const ARRIVE: &[&dyn Guard<Visit<Arrived>>] = &[&Blocklist, &PreMeter];
 /// Who asks is known: do they know that they ask?
 pub const INTEND: &[&dyn Guard<Visit<Identified>>] = &[&Csrf];
 /// May they ask so often?
@@ -43,7 +45,8 @@ pub const METER: &[&dyn Guard<Visit<Identified>>] = &[&RateLimit];
 /// May they do what the route does?
 pub const AUTHORISE: &[&dyn Guard<Visit<Identified>>] = &[&RoleAction];
 /// May this be asked? Cheap before dear.
-pub const SCREEN: &[&dyn Guard<Turn<Asked>>] = &[&RequestOwner, &ModelAllowed, &AttackPatterns, &Injection];
+pub const SCREEN: &[&dyn Guard<Turn<Asked>>] =
+    &[&RequestOwner, &ModelAllowed, &AttackPatterns, &HandOver, &Injection];
 
 /// May the model call this? Cheap before dear.
 pub const TOOLS: &[&dyn Guard<Call<Named>>] =
@@ -85,6 +88,7 @@ pub fn order(http: &[(&'static str, &'static str)]) -> Vec<Step> {
     http.iter()
         .map(|&(guard, about)| Step { phase: "transport", guard, about })
         .chain(steps("arrive", ARRIVE))
+        .chain(one("arrive", blocklist::AUTOMATIC, blocklist::AUTOMATIC_ABOUT))
         .chain(one("identify", identify::NAME, identify::ABOUT))
         .chain(steps("identify", INTEND))
         .chain(steps("meter", METER))
@@ -186,6 +190,7 @@ pub async fn admit(gate: &Gate, arrival: Arrival) -> Result<Visit<Authorised>, R
 /// what holds then. The request was counted when it came, and is not again.
 pub async fn confirm(gate: &Gate, visit: Visit<Authorised>) -> Result<Visit<Authorised>, Refusal> {
     let Visit { arrival, state: Authorised { scope: before, session: same, tightest } } = visit;
+    blocklist::admits(gate, arrival.address).map_err(|refusal| refusal.by(blocklist::NAME))?;
     let again = identify::identify(gate, &arrival).await.map_err(|refusal| refusal.by(CONFIRM.0))?;
     let Known { scope, session } = again;
     if scope.community() != before.community() || scope.actor() != before.actor() || session != same {
@@ -203,6 +208,7 @@ pub async fn confirm(gate: &Gate, visit: Visit<Authorised>) -> Result<Visit<Auth
 /// The phase before anybody is known, for the routes that nobody needs to be known for and that cost something: the
 /// pages on which people sign in.
 pub fn greet(gate: &Gate, address: IpAddr) -> Result<(), Refusal> {
+    blocklist::admits(gate, address).map_err(|refusal| refusal.by(blocklist::NAME))?;
     if !gate.switches().on("pre-meter") {
         return Ok(());
     }
@@ -212,17 +218,27 @@ pub fn greet(gate: &Gate, address: IpAddr) -> Result<(), Refusal> {
     }
 }
 
-/// Judges a question. A refusal is recorded, since it came from somebody known.
-pub async fn screen(
-    gate: &Gate,
-    visit: Visit<Authorised>,
-    question: Question,
-) -> Result<Turn<Screened>, Refusal> {
+/// A question that no guard refused.
+#[derive(Debug)]
+pub enum Judged {
+    /// The model may be asked, once more is known.
+    ForTheModel(Turn<Screened>),
+    /// It was handed to a person, and its asker is to be told so.
+    ForAPerson(Turn<HandedOver>),
+}
+
+/// Judges a question. A refusal is recorded, since it came from somebody known, and so is what is handed to a person.
+pub async fn screen(gate: &Gate, visit: Visit<Authorised>, question: Question) -> Result<Judged, Refusal> {
     let _timer = gate.time(Phase::Screen);
     let id = TurnId::new(gate.clock());
     let Visit { arrival, state } = visit;
-    let mut turn =
-        Turn { id, arrival, scope: state.scope, question, state: Asked { suspicion: Suspicion::None } };
+    let mut turn = Turn {
+        id,
+        arrival,
+        scope: state.scope,
+        question,
+        state: Asked { suspicion: Suspicion::None, handed: None },
+    };
     if let Err(refusal) = phase(gate, SCREEN, &mut turn).await {
         let event = Event::Refused {
             request: turn.arrival.request,
@@ -232,8 +248,13 @@ pub async fn screen(
         append(gate, &turn, event).await?;
         return Err(refusal.of(Asker::identified(&turn.scope)));
     }
+    if let Some(risk) = turn.state.handed {
+        let (turn, event) = hand_over(gate, turn, risk).await;
+        append(gate, &turn, event).await?;
+        return Ok(Judged::ForAPerson(turn));
+    }
     let suspicion = turn.state.suspicion;
-    Ok(turn.into_state(Screened { suspicion }))
+    Ok(Judged::ForTheModel(turn.into_state(Screened { suspicion })))
 }
 
 /// Takes in what was recalled for the question, and withholds what tries to instruct the model.
@@ -273,12 +294,13 @@ pub fn leak_found(gate: &Gate, turn: &Turn<Opened>, guard: &'static str) {
 
 /// Whether the access that a turn began under still holds. Asked again while an answer streams.
 pub async fn still_holds(gate: &Gate, turn: &Turn<Opened>) -> Result<(), Refusal> {
+    let blocked = blocklist::admits(gate, turn.arrival.address).is_err();
     let now = identify::identify(gate, &turn.arrival).await;
     let holds = now.is_ok_and(|Known { scope, .. }| {
         let spaces = turn.state.passages.iter().all(|passage| scope.spaces().contains(&passage.space));
         scope.may(turn.arrival.action) && scope.role() == turn.scope.role() && spaces
     });
-    if holds {
+    if holds && !blocked {
         Ok(())
     } else {
         Err(Refusal::new(Code::AccessEnded, "the access that this answer was given under has ended")

@@ -27,6 +27,8 @@ pub enum Code {
     NotAllowed,
     /// The community's last active owner cannot be demoted or suspended.
     LastOwner,
+    /// The address is on a blocklist, or is blocked for what it did.
+    AddressBlocked,
     /// A limit was reached.
     RateLimited,
     /// A token budget is used up.
@@ -75,13 +77,14 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::CredentialMissing,
         Self::CredentialInvalid,
         Self::CredentialAmbiguous,
         Self::ForeignPage,
         Self::NotAllowed,
         Self::LastOwner,
+        Self::AddressBlocked,
         Self::RateLimited,
         Self::BudgetExhausted,
         Self::InvalidRequest,
@@ -115,6 +118,7 @@ impl Code {
             Self::ForeignPage => "foreign_page",
             Self::NotAllowed => "not_allowed",
             Self::LastOwner => "last_owner",
+            Self::AddressBlocked => "address_blocked",
             Self::RateLimited => "rate_limited",
             Self::BudgetExhausted => "budget_exhausted",
             Self::InvalidRequest => "invalid_request",

@@ -64,7 +64,7 @@ events! {
     AccessEnded = "access_ended",
     /// A limit was reached.
     LimitReached = "limit_reached",
-    /// An address or network is blocked.
+    /// An address or network was blocked for what it did, or a request came from one that is blocked.
     AddressBlocked = "address_blocked",
     /// A question tries to instruct the model against its instructions.
     Injection = "injection",
@@ -72,6 +72,10 @@ events! {
     SqlPattern = "sql_pattern",
     /// A question holds what looks like an attack on a reader's browser.
     ScriptPattern = "script_pattern",
+    /// A question that a person should see: self-harm, a threat with the law, private data of others.
+    RiskyQuestion = "risky_question",
+    /// A question that a person should see could not be put into their queue.
+    HandoverLost = "handover_lost",
     /// A recalled passage was withheld from the model.
     PassageQuarantined = "passage_quarantined",
     /// A recalled passage looks like it instructs the model, and was given to it all the same.
@@ -110,6 +114,7 @@ impl SecurityEvent {
             Code::QuestionRefused => Self::Injection,
             // Noted where it is refused: no caller sees it.
             Code::ToolRefused => return None,
+            Code::AddressBlocked => Self::AddressBlocked,
             Code::RateLimited | Code::BudgetExhausted => Self::LimitReached,
             Code::AccessEnded => Self::AccessEnded,
             Code::StoreUnavailable => Self::StoreFailed,

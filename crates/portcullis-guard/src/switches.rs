@@ -2,6 +2,8 @@
 
 /// The guards that can be switched off in a build with the `guard-off` feature, by name, in pipeline order.
 pub const SWITCHABLE: &[&str] = &[
+    "blocklist",
+    "auto-block",
     "pre-meter",
     "identify",
     "credential-community",
@@ -9,6 +11,7 @@ pub const SWITCHABLE: &[&str] = &[
     "rate-limit",
     "authorise",
     "request-owner",
+    "hand-over",
     "injection",
     "quarantine",
     "recall-scope",

@@ -15,6 +15,13 @@
 //!     let _ = pipeline::ground(gate, turn, Vec::new()).await;
 //! }
 //! ```
+//! Nor can one that was handed to a person:
+//! ```compile_fail,E0308
+//! # use portcullis_guard::{Gate, HandedOver, Turn, pipeline};
+//! async fn handed_over(gate: &Gate, turn: Turn<HandedOver>) {
+//!     let _ = pipeline::ground(gate, turn, Vec::new()).await;
+//! }
+//! ```
 //! A later state cannot be made by hand:
 //! ```compile_fail,E0451
 //! # use portcullis_guard::{Screened, Turn, visit::Asked};
@@ -24,9 +31,9 @@
 //! ```
 //! The same with every phase in its place compiles:
 //! ```
-//! # use portcullis_guard::{Authorised, Gate, Question, Refusal, Visit, pipeline};
+//! # use portcullis_guard::{Authorised, Gate, Judged, Question, Refusal, Visit, pipeline};
 //! async fn in_order(gate: &Gate, visit: Visit<Authorised>, question: Question) -> Result<(), Refusal> {
-//!     let screened = pipeline::screen(gate, visit, question).await?;
+//!     let Judged::ForTheModel(screened) = pipeline::screen(gate, visit, question).await? else { return Ok(()) };
 //!     pipeline::open(gate, pipeline::ground(gate, screened, Vec::new()).await?).await?;
 //!     Ok(())
 //! }
@@ -37,10 +44,12 @@ use std::sync::Arc;
 
 use portcullis_core::{Action, DocumentId, RequestId, Scope, SessionId, TurnId};
 use portcullis_limit::Bound;
+use portcullis_screen::risk::Risk;
 use portcullis_store::Passage;
 
 use crate::credential::Credentials;
 use crate::guards::csrf::Provenance;
+use crate::handing::Fate;
 
 /// What is known of a request before anything was decided.
 #[derive(Debug)]
@@ -162,6 +171,16 @@ pub enum Suspicion {
 #[derive(Debug)]
 pub struct Asked {
     pub(crate) suspicion: Suspicion,
+    /// Why a person should see it, if one should.
+    pub(crate) handed: Option<Risk>,
+}
+
+/// It was handed to a person. No model is asked.
+#[derive(Debug)]
+pub struct HandedOver {
+    pub(crate) risk: Risk,
+    pub(crate) fate: Fate,
+    pub(crate) words: String,
 }
 
 /// Every guard on questions has allowed it.
@@ -212,6 +231,23 @@ impl<S> Turn<S> {
 
     pub(crate) fn into_state<T>(self, state: T) -> Turn<T> {
         Turn { id: self.id, arrival: self.arrival, scope: self.scope, question: self.question, state }
+    }
+}
+
+impl Turn<HandedOver> {
+    /// Why a person should see it, as the API names it.
+    pub fn reason(&self) -> &'static str {
+        self.state.risk.name()
+    }
+
+    /// What became of it.
+    pub fn fate(&self) -> Fate {
+        self.state.fate
+    }
+
+    /// What its asker is told.
+    pub fn words(&self) -> &str {
+        &self.state.words
     }
 }
 

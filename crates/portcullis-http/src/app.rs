@@ -109,6 +109,11 @@ impl App {
         &self.parts.gate
     }
 
+    /// The guards, for what runs beside requests.
+    pub fn gate_handle(&self) -> Arc<Gate> {
+        Arc::clone(&self.parts.gate)
+    }
+
     /// Who answers questions.
     pub fn chat(&self) -> &Service {
         &self.parts.chat

@@ -8,11 +8,11 @@ use axum::extract::{RawPathParams, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use portcullis_core::Secret;
-use portcullis_guard::{Arrival, Asker, Code, Credentials, Provenance, Refusal, pipeline};
+use portcullis_guard::{Arrival, Asker, Code, Credentials, Offence, Provenance, Refusal, pipeline};
 use tokio::time::Instant;
 
 use crate::app::App;
@@ -46,11 +46,15 @@ pub fn router(app: &Arc<App>) -> Router {
 fn unknown(app: &App, request: &Request, status: StatusCode, detail: &'static str) -> Response {
     let context = request.extensions().get::<Context>().copied();
     let problem = |refusal| Problem { refusal, shape: Shape::Problem, request: None }.into_response();
-    if let Some(Context { request: id, client }) = context
-        && let Err(refusal) = pipeline::greet(app.gate(), client)
-    {
-        app.gate().refused(&refusal, id);
-        return problem(refusal);
+    if let Some(Context { request: id, client }) = context {
+        let foreign = from_elsewhere(request.headers());
+        if let Err(refusal) = pipeline::greet(app.gate(), client) {
+            app.gate().refused_at(&refusal, id, client, foreign);
+            return problem(refusal);
+        }
+        if !foreign {
+            app.gate().offended(client, Offence::Malformed, Some(id));
+        }
     }
     let code = if status == StatusCode::NOT_FOUND { Code::NotFound } else { Code::InvalidRequest };
     let mut response = problem(Refusal::new(code, detail));
@@ -74,8 +78,8 @@ fn serve(route: Route) -> MethodRouter<Arc<App>> {
             Err(refusal) => refusal,
         };
         let request = context.map(|context| context.request);
-        if let Some(request) = request {
-            app.gate().refused(&refusal, request);
+        if let Some(Context { request, client }) = context {
+            app.gate().refused_at(&refusal, request, client, from_elsewhere(&asked));
         }
         // Who opens a page in a browser and is not signed in is shown where to sign in.
         let stranger = matches!(refusal.code, Code::CredentialMissing | Code::CredentialInvalid);
@@ -103,6 +107,12 @@ async fn greeted(
     let query = head.uri.query().unwrap_or_default().to_owned();
     let body = read(&app, &head.headers, body).await?;
     handler(OpenCall { app, request: id, client, path, query, headers: head.headers, body }).await
+}
+
+/// Whether a browser says that another site's page made it ask. Who lies about it is still limited like everybody else.
+pub(crate) fn from_elsewhere(headers: &HeaderMap) -> bool {
+    let site = headers.get(&FETCH_SITE).map(HeaderValue::as_bytes);
+    matches!(site, Some(b"cross-site" | b"same-site"))
 }
 
 fn context(request: &Request) -> Result<Context, Refusal> {
@@ -154,7 +164,7 @@ async fn admitted(
         (visit, Bytes::new())
     } else {
         // Its sender chooses when the body is whole, and may have lost by then what they had when it began.
-        let body = read(&app, &head.headers, body).await?;
+        let body = read(&app, &head.headers, body).await.map_err(|refusal| refusal.of(asker))?;
         (pipeline::confirm(app.gate(), visit).await?, body)
     };
     let answer = handler(Call { app, visit, path, query, headers: head.headers, body }).await;

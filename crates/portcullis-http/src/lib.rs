@@ -6,6 +6,7 @@
 
 pub mod address;
 pub mod app;
+mod block_file;
 pub mod cookies;
 mod crowd;
 mod dispatch;
@@ -24,6 +25,7 @@ pub mod tls;
 
 pub use address::TrustedProxies;
 pub use app::{App, AppParts, BodyPace, Settings, SignInSettings};
+pub use block_file::BlockFile;
 pub use cookies::Cookies;
 pub use dispatch::router;
 pub use operator::{OPERATOR_ROUTES, Operator, OperatorParts, OperatorRoute, operator_router};

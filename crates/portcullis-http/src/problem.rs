@@ -49,6 +49,7 @@ pub const fn status(code: Code) -> (StatusCode, &'static str) {
         Code::QuestionRefused => (StatusCode::FORBIDDEN, "The question was not asked"),
         Code::ToolRefused => (StatusCode::FORBIDDEN, "The tool may not be called"),
         Code::LastOwner => (StatusCode::CONFLICT, "The last owner stays"),
+        Code::AddressBlocked => (StatusCode::FORBIDDEN, "The address is blocked"),
         Code::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "Too many requests"),
         Code::BudgetExhausted => (StatusCode::TOO_MANY_REQUESTS, "The token budget is used up"),
         Code::InvalidRequest => (StatusCode::BAD_REQUEST, "The request is not valid"),
@@ -179,8 +180,8 @@ impl IntoResponse for Problem {
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }
-        if matches!(self.refusal.code, Code::TimedOut | Code::ShuttingDown) {
-            // RFC 9110 section 15.5.9: what is still to come of the request is not waited for.
+        if matches!(self.refusal.code, Code::TimedOut | Code::ShuttingDown | Code::AddressBlocked) {
+            // RFC 9110 section 15.5.9: what is still to come of the request is not waited for. Who is blocked holds no place.
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         if status == StatusCode::UNAUTHORIZED {

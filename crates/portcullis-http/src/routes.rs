@@ -7,6 +7,7 @@ mod admin;
 mod chat;
 mod conversations;
 mod documents;
+mod handovers;
 pub(crate) mod health;
 mod me;
 mod memories;
@@ -258,6 +259,11 @@ pub const ROUTES: &[Route] = &[
     closed!("remove-memory": DELETE "/v1/memories/{memory}" needs WriteOwnMemories, memories::remove,
         "Remove a memory"),
 
+    closed!("handovers": GET "/v1/handovers" needs HandleHandovers, handovers::list,
+        "Questions that were handed to a person, those first that nobody has taken note of"),
+    closed!("acknowledge-handover": POST "/v1/handovers/{handover}/acknowledge" needs HandleHandovers,
+        handovers::acknowledge, "Take note of a question that was handed to a person"),
+
     closed!("members": GET "/admin/members" needs ReadMembers, admin::members::list,
         "Members, those who joined first first"),
     closed!("add-member": POST "/admin/members" needs WriteMembers, admin::members::add, "Add a member")
@@ -318,6 +324,8 @@ pub const ROUTES: &[Route] = &[
         "What is remembered for the member").page(),
     closed!("account-page": GET "/account" needs ReadSelf, pages::account,
         "The member's plans and sessions").page(),
+    closed!("handovers-page": GET "/handovers" needs HandleHandovers, handovers::page,
+        "The questions that were handed to a person").page(),
     closed!("document-page": GET "/documents/{document}" needs ReadDocument, pages::document,
         "One document that an answer relies on").page(),
     open!("style": GET "/assets/portcullis.css", pages::style, "How the pages look"),

@@ -1,7 +1,7 @@
 //! The listener: accepts connections within their limits, serves them, and drains them when asked to stop.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,13 +50,17 @@ pub struct Server {
     limits: ServerLimits,
     tls: Option<Arc<Tls>>,
     proxies: TrustedProxies,
+    told: Told,
 }
+
+/// Who is told of an address that sent what is no HTTP.
+type Told = Arc<dyn Fn(IpAddr) + Send + Sync>;
 
 impl Server {
     /// Listens on an address; port 0 takes a free one. It speaks plain HTTP until it is given a certificate.
     pub async fn bind(address: SocketAddr, limits: ServerLimits) -> std::io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
-        Ok(Self { listener, limits, tls: None, proxies: TrustedProxies::default() })
+        Ok(Self { listener, limits, tls: None, proxies: TrustedProxies::default(), told: Arc::new(|_| {}) })
     }
 
     /// Speaks TLS and nothing else.
@@ -71,6 +75,12 @@ impl Server {
         Self { proxies, ..self }
     }
 
+    /// Tells of addresses that send what is no HTTP. A trusted proxy is not told of: what it passes on is not its own.
+    #[must_use]
+    pub fn telling(self, told: impl Fn(IpAddr) + Send + Sync + 'static) -> Self {
+        Self { told: Arc::new(told), ..self }
+    }
+
     /// The address that it listens on.
     pub fn address(&self) -> std::io::Result<SocketAddr> {
         self.listener.local_addr()
@@ -79,8 +89,9 @@ impl Server {
     /// Serves until `tasks` closes, then lets running requests end, at most the drain's time. While they do, new ones are
     /// still taken in, to be told that the server stops; what the router makes of them is its own matter.
     pub async fn serve(self, router: Router, tasks: Tasks) {
-        let Self { listener, limits, tls, proxies } = self;
-        let door = Door { router, limits, acceptor: tls.map(|tls| tls.acceptor()), tasks: tasks.clone() };
+        let Self { listener, limits, tls, proxies, told } = self;
+        let acceptor = tls.map(|tls| tls.acceptor());
+        let door = Door { router, limits, acceptor, tasks: tasks.clone(), told };
         let places = Arc::new(Semaphore::new(limits.connections));
         let crowd = Crowd::of(limits.per_address);
         let seat = |peer: SocketAddr| match proxies.holds(peer.ip()) {
@@ -104,7 +115,7 @@ impl Server {
             match (accepted, place) {
                 (Ok((stream, peer)), Ok(place)) => {
                     if let Some(seat) = seat(peer) {
-                        let held = Held { _place: place, _seat: seat };
+                        let held = Held { _place: place, seat };
                         door.open(stream, peer, held, Some(graceful.watcher()), over.clone());
                     }
                 }
@@ -127,7 +138,7 @@ impl Server {
             match (accepted, Arc::clone(&places).try_acquire_owned()) {
                 (Ok((stream, peer)), Ok(place)) => {
                     if let Some(seat) = seat(peer) {
-                        let held = Held { _place: place, _seat: seat };
+                        let held = Held { _place: place, seat };
                         door.open(stream, peer, held, None, over.clone());
                     }
                 }
@@ -148,7 +159,8 @@ async fn exhausted(error: &std::io::Error) {
 /// What a connection holds as long as it is open.
 struct Held {
     _place: OwnedSemaphorePermit,
-    _seat: Option<Seat>,
+    /// None for a trusted proxy.
+    seat: Option<Seat>,
 }
 
 /// What every connection is served with.
@@ -157,6 +169,7 @@ struct Door {
     limits: ServerLimits,
     acceptor: Option<TlsAcceptor>,
     tasks: Tasks,
+    told: Told,
 }
 
 impl Door {
@@ -170,19 +183,23 @@ impl Door {
         mut over: watch::Receiver<()>,
     ) {
         let (router, limits, acceptor) = (self.router.clone(), self.limits, self.acceptor.clone());
+        // Whoever has a seat of their own is no proxy.
+        let told = held.seat.is_some().then(|| Arc::clone(&self.told));
         let closing = watcher.is_some().then(|| self.tasks.closing());
         self.tasks.spawn(async move {
             let _held = held;
             prompt(&stream, limits.write_timeout);
             let stream = Patient::new(stream, limits.write_timeout);
             let served = async {
-                match acceptor {
+                let talked = match acceptor {
                     None => talk(stream, peer, router, limits, watcher).await,
-                    Some(acceptor) => {
-                        if let Some(stream) = secured(acceptor, stream, limits, closing).await {
-                            talk(stream, peer, router, limits, watcher).await;
-                        }
-                    }
+                    Some(acceptor) => match secured(acceptor, stream, limits, closing).await {
+                        Some(stream) => talk(stream, peer, router, limits, watcher).await,
+                        None => Talk::Ended,
+                    },
+                };
+                if let (Talk::Garbage, Some(told)) = (talked, told) {
+                    told(peer.ip());
                 }
             };
             tokio::select! {
@@ -233,7 +250,22 @@ fn prompt(stream: &TcpStream, timeout: Duration) {
     let _ = timeout;
 }
 
-async fn talk<S>(stream: S, peer: SocketAddr, router: Router, limits: ServerLimits, watcher: Option<Watcher>)
+/// How a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Talk {
+    /// With what was said or with a client that left.
+    Ended,
+    /// With something that is no HTTP, or with more headers than there may be.
+    Garbage,
+}
+
+async fn talk<S>(
+    stream: S,
+    peer: SocketAddr,
+    router: Router,
+    limits: ServerLimits,
+    watcher: Option<Watcher>,
+) -> Talk
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -247,11 +279,12 @@ where
         .max_buf_size(limits.header_bytes.max(8_192))
         .keep_alive(watcher.is_some())
         .serve_connection(TokioIo::new(stream), service);
-    // A client that resets its connection is no event.
-    let _ = match watcher {
+    let ended = match watcher {
         Some(watcher) => watcher.watch(connection).await,
         None => connection.await,
     };
+    // A client that resets its connection, or leaves it idle, is no event.
+    if ended.is_err_and(|error| error.is_parse()) { Talk::Garbage } else { Talk::Ended }
 }
 
 #[cfg(all(test, target_os = "linux"))]

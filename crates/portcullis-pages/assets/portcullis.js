@@ -250,6 +250,17 @@ const DO = {
         leave(login);
       },
     }),
+  // Nothing is lost by it, so it asks no second time.
+  "acknowledge": async ({ id }, button) => {
+    button.disabled = true;
+    try {
+      await send("POST", `${one("handovers", id)}/acknowledge`);
+      location.reload();
+    } catch (error) {
+      show(by("problem"), error);
+      button.disabled = false;
+    }
+  },
   "sign-out": async (_, button) => {
     button.disabled = true;
     try {

@@ -7,8 +7,8 @@ use crate::assets::{MARK, SCRIPT, STYLE};
 use crate::escape::line;
 use crate::link;
 use crate::view::{
-    Account, Allowance, Author, Chat, Choose, ChooseProblem, Confirm, Document, Frame, History, LinkRefused,
-    LinkSent, Memories, Notice, Refused, SignIn, SignInProblem, Way,
+    Account, Allowance, Author, Chat, Choose, ChooseProblem, Confirm, Document, Frame, Handovers, History,
+    LinkRefused, LinkSent, Memories, Notice, Refused, SignIn, SignInProblem, Way,
 };
 use crate::when::When;
 
@@ -296,6 +296,50 @@ pub fn memories(view: &Memories<'_>) -> String {
     })
 }
 
+struct Handed<'a> {
+    id: &'a str,
+    reason: &'static str,
+    asker: Option<&'a str>,
+    text: Option<&'a str>,
+    created: When,
+    acknowledged: Option<When>,
+}
+
+#[derive(Template)]
+#[template(path = "handovers.html")]
+struct HandoversPage<'a> {
+    site: Site,
+    open: usize,
+    handovers: Vec<Handed<'a>>,
+}
+
+/// Why a question was handed over, in words.
+fn reason(name: &str) -> &'static str {
+    match name {
+        "self-harm" => "May harm themselves",
+        "legal-threat" => "Threatens with the law",
+        "private-data" => "Asks for private data of others",
+        _ => "For a person to see",
+    }
+}
+
+/// The page of questions that were handed to a person.
+pub fn handovers(view: &Handovers<'_>) -> String {
+    let handed = view.handovers.iter().map(|handover| Handed {
+        id: handover.id,
+        reason: reason(handover.reason),
+        asker: handover.asker,
+        text: handover.text,
+        created: When::new(&handover.created),
+        acknowledged: handover.acknowledged.as_ref().map(When::new),
+    });
+    rendered(&HandoversPage {
+        site: Site::new(&view.frame).at(Place::Other).changing(view.csrf),
+        open: view.handovers.iter().filter(|handover| handover.acknowledged.is_none()).count(),
+        handovers: handed.collect(),
+    })
+}
+
 struct Paid {
     name: String,
     until: Option<When>,
@@ -316,6 +360,7 @@ struct AccountPage<'a> {
     site: Site,
     name: String,
     role: String,
+    handles: bool,
     plans: Vec<Paid>,
     sessions: Vec<SignedIn<'a>>,
 }
@@ -338,6 +383,7 @@ pub fn account(view: &Account<'_>) -> String {
         site: Site::new(&view.frame).at(Place::Account).changing(view.csrf),
         name: line(view.name, "Member").into_owned(),
         role: line(view.role, "member").into_owned(),
+        handles: view.handles,
         plans: plans.collect(),
         sessions: sessions.collect(),
     })

@@ -224,6 +224,34 @@ pub struct Memory<'a> {
     pub updated: Timestamp,
 }
 
+/// The page of questions that were handed to a person, for those who moderate.
+#[derive(Debug, Clone, Copy)]
+pub struct Handovers<'a> {
+    /// The frame.
+    pub frame: Frame<'a>,
+    /// The token that goes with every changing request.
+    pub csrf: &'a str,
+    /// The queue, open ones first.
+    pub handovers: &'a [Handover<'a>],
+}
+
+/// A question that was handed to a person.
+#[derive(Debug, Clone, Copy)]
+pub struct Handover<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// Why it was handed over, as the API names it.
+    pub reason: &'a str,
+    /// The id of the member who asked; none where it was a key.
+    pub asker: Option<&'a str>,
+    /// What was asked; none where it is erased.
+    pub text: Option<&'a str>,
+    /// When it was asked.
+    pub created: Timestamp,
+    /// When somebody took note.
+    pub acknowledged: Option<Timestamp>,
+}
+
 /// The page of the member's own account.
 #[derive(Debug, Clone, Copy)]
 pub struct Account<'a> {
@@ -235,6 +263,8 @@ pub struct Account<'a> {
     pub name: &'a str,
     /// Their role.
     pub role: &'a str,
+    /// Whether they handle what is handed to a person.
+    pub handles: bool,
     /// What they pay for.
     pub plans: &'a [Plan<'a>],
     /// Where they are signed in.

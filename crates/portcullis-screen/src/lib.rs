@@ -15,6 +15,7 @@ pub mod judge;
 pub mod lexicon;
 pub mod model;
 pub mod patterns;
+pub mod risk;
 pub mod windows;
 
 use std::sync::OnceLock;

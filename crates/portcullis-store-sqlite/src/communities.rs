@@ -29,6 +29,8 @@ pub(crate) struct Community {
     pub(crate) identities: Mutex<IdentityCache>,
     /// Seals the addresses of those who ask for a sign-in link, who may be no members.
     pub(crate) sign_in_key: SealKey,
+    /// Seals what a key asks that acts for no member, who have no key of their own.
+    pub(crate) handover_key: SealKey,
     email_index: hmac::Key,
     subject_index: hmac::Key,
     // The last field, so that the files are closed before their place is given to another community.
@@ -183,11 +185,13 @@ impl Communities {
             let (email_index, subject_index) =
                 (index("portcullis/email-index"), index("portcullis/subject-index"));
             let sign_in_key = SealKey::derive(place.key.expose(), "portcullis/sign-in");
+            let handover_key = SealKey::derive(place.key.expose(), "portcullis/handovers");
             Ok(Arc::new(Community {
                 id,
                 db: Db::new(place, pools),
                 identities: Mutex::new(IdentityCache::new(watch)?),
                 sign_in_key,
+                handover_key,
                 email_index,
                 subject_index,
                 _place: room,

@@ -125,7 +125,7 @@ impl Engine {
 }
 
 /// Who acts, as the file keeps it.
-fn written(actor: Actor) -> (&'static str, Option<[u8; 16]>) {
+pub(crate) fn written(actor: Actor) -> (&'static str, Option<[u8; 16]>) {
     match actor {
         Actor::Member(member) => ("member", Some(*member.as_bytes())),
         Actor::Key(key) => ("key", Some(*key.as_bytes())),
@@ -134,13 +134,13 @@ fn written(actor: Actor) -> (&'static str, Option<[u8; 16]>) {
 }
 
 /// Who acted, read back.
-fn maker(kind: Option<&str>, id: Option<[u8; 16]>) -> Result<Option<Actor>, Fault> {
+pub(crate) fn maker(kind: Option<&str>, id: Option<[u8; 16]>) -> Result<Option<Actor>, Fault> {
     match (kind, id) {
         (None, _) => Ok(None),
         (Some("member"), Some(id)) => Ok(Some(Actor::Member(MemberId::from_bytes(id)))),
         (Some("key"), Some(id)) => Ok(Some(Actor::Key(KeyId::from_bytes(id)))),
         (Some("operator"), None) => Ok(Some(Actor::Operator)),
-        _ => Err(Fault::because(Kind::Corrupt, "it is not readable who made an invitation")),
+        _ => Err(Fault::because(Kind::Corrupt, "it is not readable who acted")),
     }
 }
 

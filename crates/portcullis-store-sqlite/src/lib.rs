@@ -15,6 +15,7 @@ mod db;
 mod directory;
 mod fault;
 mod file;
+mod handovers;
 mod identity;
 mod identity_cache;
 mod invitations;

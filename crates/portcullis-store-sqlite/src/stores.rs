@@ -162,6 +162,7 @@ impl SqliteStores {
             sessions: Arc::clone(&self.engine) as _,
             conversations: Arc::clone(&self.engine) as _,
             memories: Arc::clone(&self.engine) as _,
+            handovers: Arc::clone(&self.engine) as _,
         }
     }
 

@@ -12,6 +12,7 @@ pub mod content;
 pub mod conversations;
 pub mod directory;
 pub mod error;
+pub mod handovers;
 pub mod identity;
 pub mod keys;
 pub mod members;
@@ -27,6 +28,7 @@ pub use content::{
 pub use conversations::{Author, Conversation, Conversations, NewMessage, Said, StoredMessage};
 pub use directory::{Community, CommunityRef, Directory, NewCommunity};
 pub use error::{Error, Kind, Result, Retry};
+pub use handovers::{Acknowledged, Handover, Handovers, NewHandover, Queued, Room};
 pub use identity::{Identity, KeyIdentity, SessionIdentity, Standing};
 pub use keys::{KeyActor, KeyInfo, Keys, NewKey};
 pub use members::{Entitlement, Member, Members, NewMember, Status};
@@ -57,4 +59,6 @@ pub struct Stores {
     pub conversations: Arc<dyn Conversations>,
     /// Each member's own memories.
     pub memories: Arc<dyn Memories>,
+    /// Questions that were handed to a person.
+    pub handovers: Arc<dyn Handovers>,
 }

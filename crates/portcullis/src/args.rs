@@ -15,7 +15,7 @@ pub(crate) struct Cli {
 }
 
 /// Where the configuration comes from.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Configured {
     /// The configuration file.
     #[arg(long, short, global = true, default_value = "portcullis.toml", value_name = "FILE")]
@@ -82,6 +82,8 @@ pub(crate) enum Command {
     /// The tools that the model may ask for.
     #[command(subcommand)]
     Tool(ToolCommand),
+    /// Run WebAssembly that nobody trusts, without network, files and clock
+    Sandbox(SandboxArgs),
     /// The audit journal.
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -432,6 +434,22 @@ pub(crate) enum AuditCommand {
     },
 }
 
+/// A program for the sandbox. It reads the standard input, and what it says is printed.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SandboxArgs {
+    /// The program, a module in the binary form.
+    pub(crate) program: PathBuf,
+    /// Its arguments.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) arguments: Vec<String>,
+    /// How many seconds it may run.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub(crate) seconds: u64,
+    /// How many MiB of memory it may take.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1_024))]
+    pub(crate) memory: u16,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum ToolCommand {
     /// List every tool: for whom, whether it stands as it was approved, and the pin of what it says now. MCP servers are
@@ -447,7 +465,8 @@ pub(crate) enum ToolCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum GuardCommand {
     /// Judge JSON lines {"text", "channel": "question" or "document"} from standard input; one line {"score", "ruling",
-    /// "micros"} for each. Thresholds are those of the configuration file if there is one.
+    /// "micros"} for each, and {"handover"} where a person should see the question. Thresholds are those of the configuration file
+    /// if there is one.
     Score,
     /// Find thresholds for this instance from a file of its own harmless messages: one a line, as text or as JSON like
     /// that of `score`. Nothing of them is kept or shown.

@@ -27,7 +27,7 @@ use portcullis_store_sqlite::SqliteStores;
 
 use crate::args::Configured;
 use crate::limits::{self, KeptCounts, Run};
-use crate::{mail, release, screen, tools};
+use crate::{blocklist, handover, mail, release, screen, tools};
 
 /// How many passages one question is answered from.
 const PASSAGES: usize = 6;
@@ -245,6 +245,7 @@ impl Instance {
             tasks: tasks.clone(),
             limits: limits::of(config),
             shared: None,
+            blocks: blocklist::settings(config),
             models: match &config.model {
                 Some(model) => models(model),
                 None => vec!["extracts".to_owned()],
@@ -253,11 +254,14 @@ impl Instance {
             screening: screen::settings(config),
             tools: Arc::clone(&tools),
             tool_limits: tools::limits(config),
+            handing: handover::settings(config)?,
         }));
         tasks.spawn(tools::watch(tools, tasks.closing()));
         let counts = Arc::new(KeptCounts::new(&config.data_dir, config.secrets.encryption_key.expose()));
         counts.restore(&gate)?;
         tasks.spawn(Arc::clone(&counts).watch(Arc::clone(&gate)));
+        let blocks = blocklist::restore(config, &gate)?;
+        tasks.spawn(blocklist::watch(Arc::clone(&blocks), Arc::clone(&gate)));
         let chat = Service::new(ServiceParts {
             gate: Arc::clone(&gate),
             stores: kept.stores.clone(),
@@ -306,6 +310,7 @@ impl Instance {
                 app: Arc::clone(&app),
                 token: OperatorToken::new(token.expose().as_bytes()),
                 version: env!("CARGO_PKG_VERSION"),
+                blocks: Arc::clone(&blocks),
             })
         });
         Ok(Self { kept, app, operator, tasks, counts })

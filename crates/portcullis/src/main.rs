@@ -4,8 +4,10 @@
 //! file a command, [`instance`] puts the parts of a running gate together.
 
 mod args;
+mod blocklist;
 mod cmd;
 mod descriptors;
+mod handover;
 mod instance;
 mod limits;
 mod mail;

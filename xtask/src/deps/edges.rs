@@ -14,6 +14,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("screen", &[]),
     ("xtask", &[]),
     ("audit", &["core"]),
+    ("sandbox", &["core"]),
+    ("sandbox-wasm", &["sandbox"]),
     ("config", &["core"]),
     ("limit", &["core"]),
     ("mail", &["core"]),
@@ -32,6 +34,8 @@ const EDGES: &[(&str, &[&str])] = &[
             "core",
             "egress",
             "screen",
+            "sandbox",
+            "sandbox-wasm",
             "audit",
             "config",
             "store",
@@ -55,6 +59,7 @@ const TEST_EDGES: &[(&str, &str, &str)] = &[
     ("http", "egress", "the client of its tests"),
     ("http", "store-sqlite", "its tests run on real stores"),
     ("http", "tools", "its tests put tools behind the gate"),
+    ("sandbox-wasm", "core", "its tests run jobs side by side, on the clock and the tracked spawner"),
     ("mail", "config", "its tests read the environment through the one crate that may"),
 ];
 

@@ -36,6 +36,7 @@ pub struct Call {
     pub(super) source: Option<Ipv4Addr>,
     pub(super) base: Option<Uri>,
     pub(super) there: Option<(String, IpAddr, Certificates)>,
+    pub(super) private: bool,
 }
 
 impl Call {
@@ -52,6 +53,7 @@ impl Call {
             source: None,
             base: None,
             there: None,
+            private: false,
         }
     }
 
@@ -117,6 +119,13 @@ impl Call {
         }
         self.credential = Some(credential.clone());
         label.clone_into(&mut self.label);
+        self
+    }
+
+    /// Keeps the answer's body out of the records: others' words stand in it.
+    #[must_use]
+    pub const fn private(mut self) -> Self {
+        self.private = true;
         self
     }
 

@@ -9,6 +9,7 @@ mod call;
 mod evidence;
 mod hello;
 mod redact;
+mod slow;
 mod tls;
 mod traffic;
 
@@ -31,6 +32,7 @@ pub use call::Certificates;
 pub use evidence::{Evidence, Exchange, Seen};
 pub use hello::Old;
 use redact::Redactor;
+pub use slow::Dawdlers;
 pub use tls::{Answered, Attempt, Peer, Taken};
 pub(crate) use traffic::Traffic;
 
@@ -61,6 +63,10 @@ pub struct Budget {
     pub longest_wait: Duration,
     /// How long after its end a credential may still work: 60 s, as control AUTH-02 says.
     pub expiry_grace: Duration,
+    /// How long after an entry was made or taken off the blocklist may still be without it: 10 s, as control EDGE-09 says.
+    pub block_grace: Duration,
+    /// The longest block whose end is waited for.
+    pub longest_block: Duration,
 }
 
 impl Default for Budget {
@@ -72,6 +78,8 @@ impl Default for Budget {
             requests: 20_000,
             longest_wait: Duration::from_secs(75),
             expiry_grace: Duration::from_secs(60),
+            block_grace: Duration::from_secs(10),
+            longest_block: Duration::from_secs(60),
         }
     }
 }
@@ -180,11 +188,16 @@ impl Probe {
     ) -> Self {
         let mut redactor = Redactor::default();
         let rehearsed = target.rehearsal.iter().flat_map(|rehearsal| &rehearsal.askers);
-        for identity in target.identities.iter().chain(rehearsed) {
+        let handing = target.handovers.iter().flat_map(|queue| queue.askers.iter().chain([&queue.reader]));
+        for identity in target.identities.iter().chain(rehearsed).chain(handing) {
             redactor.learn(identity.credential.secret().expose());
             if let crate::target::Credential::Header { name, .. } = &identity.credential {
                 redactor.learn_header(name);
             }
+        }
+        let drops = target.load.iter().filter_map(|load| load.drops.as_ref()).map(|drops| &drops.operator);
+        for held in target.blocklist.iter().map(|list| &list.operator).chain(drops) {
+            redactor.learn(held.secret().expose());
         }
         let secrets = &target.secrets;
         for held in [&secrets.jwt, &secrets.encryption, &secrets.csrf].into_iter().flatten() {
@@ -293,6 +306,18 @@ impl Probe {
     /// # Errors
     /// When one of them has no answer; the others are recorded all the same.
     pub async fn burst(&mut self, calls: Vec<Call>, at_once: usize) -> Result<Vec<Seen>, ProbeError> {
+        self.burst_each(calls, at_once).await?.into_iter().collect()
+    }
+
+    /// The same, with what became of each: under a flood some have no answer.
+    ///
+    /// # Errors
+    /// When one of them cannot be sent at all.
+    pub async fn burst_each(
+        &mut self,
+        calls: Vec<Call>,
+        at_once: usize,
+    ) -> Result<Vec<Result<Seen, ProbeError>>, ProbeError> {
         let mut prepared = Vec::with_capacity(calls.len());
         for call in calls {
             prepared.push(self.prepare(call)?);
@@ -307,9 +332,7 @@ impl Probe {
             .collect()
             .await;
         done.sort_by_key(|(index, _)| *index);
-        let results: Vec<_> =
-            done.into_iter().map(|(_, (prepared, result))| self.record(prepared, result)).collect();
-        results.into_iter().collect()
+        Ok(done.into_iter().map(|(_, (prepared, result))| self.record(prepared, result)).collect())
     }
 
     /// Records something that was looked at without a request, and gives its number.
@@ -374,7 +397,10 @@ impl Probe {
             return Err(ProbeError::OutOfRequests { request: call.line(), limit: self.budget.requests });
         }
         // An address that the check chose reaches this machine only.
-        let source = call.source.or_else(|| self.own_source()).filter(|_| call.base.is_none());
+        let source = match &call.base {
+            None => call.source.or_else(|| self.own_source()),
+            Some(base) => call.source.filter(|_| is_this_machine(base)),
+        };
         let unsendable = |why: String| ProbeError::Unsendable { request: call.line(), why };
         let mut headers = call.headers.clone();
         if let Some(credential) = &call.credential {
@@ -437,17 +463,23 @@ impl Probe {
             body: String::from_utf8_lossy(&body).into_owned(),
             elapsed: result.elapsed,
             number,
-            method: sent.call.method,
-            path: sent.call.path,
-            credential: sent.call.label,
+            method: sent.call.method.clone(),
+            path: sent.call.path.clone(),
+            credential: sent.call.label.clone(),
         };
         exchange.status = Some(status.as_u16());
         seen.kind().name().clone_into(&mut exchange.answer);
         exchange.headers = self.redactor.headers(&seen.headers);
-        exchange.body = self.redactor.body(&seen.body);
+        exchange.body =
+            if sent.call.private { "(not recorded)".to_owned() } else { self.redactor.body(&seen.body) };
         self.log.push(exchange);
         Ok(seen)
     }
+}
+
+/// Whether it is an address of this machine's own, which any of its addresses reaches.
+fn is_this_machine(base: &http::Uri) -> bool {
+    base.host().is_some_and(|host| host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback()))
 }
 
 /// How requests get there: one client for each way.

@@ -13,7 +13,10 @@ use portcullis_core::Secret;
 use serde_json::Value;
 use toml::de::DeTable;
 
+use super::blocklist_file::{read_auto_block, read_blocklist};
 use super::edge_file::read_edge;
+use super::handovers_file::read_handovers;
+use super::load_file::read_load;
 use super::read::{Reader, Section};
 use super::rehearsal_file::read_rehearsal;
 use super::{
@@ -129,6 +132,10 @@ fn read_target(root: &Section<'_, '_>, sources: &Sources<'_>) -> Option<Target> 
     people::check_askers(root, &identities, &roles, &accounts, &sign_ups);
     let chat = chat.unwrap_or_else(Chat::openai);
     let rehearsal = read_rehearsal(root, sources, &chat, &identities);
+    let handovers = read_handovers(root, &chat, &identities);
+    let blocklist = read_blocklist(root, sources).map(Box::new);
+    let auto_block = read_auto_block(root, &identities).map(Box::new);
+    let load = read_load(root, sources).map(Box::new);
     let target = base?;
     Some(Target {
         chat,
@@ -145,6 +152,10 @@ fn read_target(root: &Section<'_, '_>, sources: &Sources<'_>) -> Option<Target> 
         owned,
         sign_ups,
         rehearsal,
+        handovers,
+        blocklist,
+        auto_block,
+        load,
         declarations,
         ..target
     })
@@ -270,7 +281,7 @@ fn read_route(section: &Section<'_, '_>) -> Option<Route> {
 }
 
 /// A request, in a table that may hold more than that.
-fn read_request(section: &Section<'_, '_>) -> Option<Route> {
+pub(super) fn read_request(section: &Section<'_, '_>) -> Option<Route> {
     let _ = (section.required("method"), section.required("path"));
     let (method, path) = (read_method(section), read_path(section));
     let kinds = [

@@ -3,12 +3,18 @@
 //! A [`Target`] comes from a `target.toml` ([`Target::load`]) or is built in code; every field is public for that.
 //! It holds credentials as [`Secret`]s and sends nothing: only the probe does.
 
+mod blocklist;
+mod blocklist_file;
 mod canary;
 mod edge;
 mod edge_file;
 mod file;
+mod handovers;
+mod handovers_file;
 mod identity;
 mod inventory;
+mod load;
+mod load_file;
 mod owned;
 mod problem;
 mod read;
@@ -27,10 +33,13 @@ pub use http::Method;
 use http::Uri;
 use portcullis_core::Secret;
 
+pub use blocklist::{AutoBlock, Blocklist, ENTRY, NETWORK};
 pub use canary::{Audience, Canary, SHORTEST_CANARY};
 pub use edge::{CertificateFile, Edge, Listener, Place, Protocol};
+pub use handovers::{HandoverQueue, LONGEST_HANDOVER, Staffed};
 pub use identity::{Credential, Identity, Purpose, State};
 pub use inventory::{Confirmation, Inventory, OpenApi};
+pub use load::{Drops, Load, Plan};
 pub use owned::{ID, MARKER, Owned, OwnedKind, Spot};
 pub(crate) use owned::{cookies, query_of, text_at};
 pub use problem::{Problem, TargetError};
@@ -92,6 +101,14 @@ pub struct Target {
     pub sign_ups: Vec<SignUp>,
     /// Where it is tried out what the bot can be talked into.
     pub rehearsal: Option<Rehearsal>,
+    /// Where questions go that a person should see.
+    pub handovers: Option<HandoverQueue>,
+    /// Where addresses are blocked by hand.
+    pub blocklist: Option<Box<Blocklist>>,
+    /// When addresses are blocked for what they do.
+    pub auto_block: Option<Box<AutoBlock>>,
+    /// How much it may be tried with.
+    pub load: Option<Box<Load>>,
     /// What it says that it does not have.
     pub declarations: Vec<Declaration>,
 }
@@ -137,6 +154,10 @@ impl Target {
             owned: Vec::new(),
             sign_ups: Vec::new(),
             rehearsal: None,
+            handovers: None,
+            blocklist: None,
+            auto_block: None,
+            load: None,
             declarations: Vec::new(),
         })
     }
@@ -382,6 +403,7 @@ impl Declaration {
         "service-keys",
         "self-sign-up",
         "staff-sign-up",
+        "flood-plan",
     ];
 
     /// A declaration.

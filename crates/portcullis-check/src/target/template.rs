@@ -211,6 +211,39 @@ base_url = @URL@
 # params = { id = "{{name}}" }
 # as = "ada"
 
+# How addresses are blocked by hand. "{{network}}" stands for an address of the checker's own, "{{entry}}" for the id that the
+# entry got; nothing stays. The answer to a blocked address must be told from every other refusal.
+# [blocklist]
+# base_url = "http://127.0.0.1:8081"  # where entries are made, when it is not the target itself
+# operator = "env:OPERATOR_TOKEN"     # sent as a bearer token
+# add = { method = "POST", path = "/blocklist", body = '{"network": "{{network}}", "reason": "portcullis check"}' }
+# entry = "/id"                       # where the answer says the entry's id
+# remove = { method = "DELETE", path = "/blocklist/{entry}", params = { entry = "{{entry}}" } }
+# list = { method = "GET", path = "/blocklist" }
+# asked = { method = "GET", path = "/api/me" }   # a harmless request of a member
+# marker = "address_blocked"          # stands in the answer to a blocked address and in no other
+
+# When addresses are blocked for what they do. It is tried with wrong credentials from an address of the checker's own.
+# [auto_block]
+# base_url = "http://127.0.0.1:8090"  # an instance of the same build where a block lasts a few seconds
+# as = "alice"
+# asked = { method = "GET", path = "/api/me" }
+# threshold = 50                      # so many refused credentials are too many
+# lasts_seconds = 900
+# marker = "address_blocked"
+
+# How large a flood may be tried with `--allow drills`, and who allowed it in writing.
+# [load]
+# consent = "name, date"
+# requests_per_second = 100
+# asked = { method = "GET", path = "/", auth = "public" }   # what a good client asks meanwhile
+# plan = { who = "name", evidence = "plan and ticket of the CDN", seen = "2026-01-31T00:00:00Z" }   # counts for a year
+# [load.drops]                        # where it is counted what was refused: lines that end with a number
+# base_url = "http://127.0.0.1:8081"
+# operator = "env:OPERATOR_TOKEN"
+# route = { method = "GET", path = "/metrics" }
+# line = 'status="4xx"'               # stands in the lines that count
+
 # Where it is tried out what the bot can be talked into. Best is a copy of the deployment with a model that obeys
 # whatever it reads (`portcullis upstream --behaviour gullible`): then a pass does not rest on the model's good will.
 # [rehearsal]
@@ -248,6 +281,16 @@ base_url = @URL@
 # text = "vbkqzjwhxpfm"
 # topic = "the Larkspur rota"
 # marker = "painted green"
+
+# Where questions go that a person should see (self-harm, threats with the law, private data of others).
+# [handovers]
+# base_url = "http://127.0.0.1:8090"  # without it: the target itself
+# as = ["ann", "abe"]                 # who asks: members of one community, without special standing
+# list = { method = "GET", path = "/queue", as = "stan" }   # what lists the queue, by one who may
+# trace = "http://127.0.0.1:8091/heard"   # as above
+# within_seconds = 60
+# staffed_by = "Jo Ito"               # who answers for it that people read the queue, for at most 90 days
+# staffed_until = "2026-04-01T00:00:00Z"
 
 # What it does not have. Each needs a reason and someone who says so.
 # [[declares]]

@@ -1,12 +1,14 @@
 //! What a target file leaves out or gets wrong: the checks say so instead of passing, against a chatbot that is in order.
 
 use futures_util::stream::{self, StreamExt};
+use jiff::ToSpan as _;
 use portcullis_check::target::{
-    AccountKind, Audience, Confirmation, Credential, Held, HeldSecret, Identity, NewCredential, OwnedKind,
-    Planted, PlantedKind, SignUpBy, Spot, State, ToolInventory,
+    AccountKind, Audience, Confirmation, Credential, HandoverQueue, Held, HeldSecret, Identity,
+    NewCredential, OwnedKind, Planted, PlantedKind, SignUpBy, Spot, Staffed, State, ToolInventory,
 };
 use portcullis_check::{Options, Quiet, Selector, Target, run};
 use portcullis_core::secret::random_bytes;
+use portcullis_core::{Clock as _, SystemClock};
 
 use crate::foreign::{Foreign, node_is_here};
 use crate::settings::{options, outcome};
@@ -22,6 +24,16 @@ fn tools(target: &mut Target) -> &mut ToolInventory {
     rehearsal.tools.as_mut().expect("tools")
 }
 
+fn queue(target: &mut Target) -> &mut HandoverQueue {
+    target.handovers.as_mut().expect("a queue")
+}
+
+/// Somebody's word that people read the queue, for so many hours.
+fn staffed(target: &mut Target, hours: i64) {
+    let until = SystemClock::new().now() + hours.hours();
+    queue(target).staffed = Some(Staffed { by: "the test".to_owned(), until });
+}
+
 /// One change to the target and what the check must say then.
 struct Case {
     what: &'static str,
@@ -32,6 +44,41 @@ struct Case {
 }
 
 const CASES: &[Case] = &[
+    Case {
+        what: "nothing says where questions go that a person should see",
+        change: |target| target.handovers = None,
+        id: "PI-06",
+        word: "inconclusive",
+        says: "[handovers]",
+    },
+    Case {
+        what: "nobody says that people read the queue",
+        change: |target| queue(target).staffed = None,
+        id: "PI-06",
+        word: "inconclusive",
+        says: "attest PI-06",
+    },
+    Case {
+        what: "the word of who says so has ended",
+        change: |target| staffed(target, -1),
+        id: "PI-06",
+        word: "inconclusive",
+        says: "ended",
+    },
+    Case {
+        what: "the word of who says so is for too long",
+        change: |target| staffed(target, 24 * 91),
+        id: "PI-06",
+        word: "inconclusive",
+        says: "more than 90 days",
+    },
+    Case {
+        what: "what lists the queue is another route",
+        change: |target| queue(target).list.path = "/nowhere".to_owned(),
+        id: "PI-06",
+        word: "inconclusive",
+        says: "/nowhere",
+    },
     Case {
         what: "no instance for rehearsals is named",
         change: |target| target.rehearsal = None,
@@ -746,6 +793,63 @@ const CASES: &[Case] = &[
         word: "inconclusive",
         says: "GET /api/me",
     },
+    Case {
+        what: "the operator's token is wrong, so no entry is made",
+        change: |target| {
+            target.blocklist.as_mut().expect("a blocklist").operator = Credential::bearer("no such operator");
+        },
+        id: "EDGE-09",
+        word: "inconclusive",
+        says: "no entry could be made",
+    },
+    Case {
+        what: "a block is told by what every answer holds",
+        change: |target| {
+            target.blocklist.as_mut().expect("a blocklist").marker = "workspace_title".to_owned()
+        },
+        id: "EDGE-09",
+        word: "inconclusive",
+        says: "the marker of a block",
+    },
+    Case {
+        what: "a block is told by what no answer holds",
+        change: |target| {
+            target.blocklist.as_mut().expect("a blocklist").marker = "nothing of the kind".to_owned()
+        },
+        id: "EDGE-09",
+        word: "fail",
+        says: "is not refused as one that is blocked",
+    },
+    Case {
+        what: "a block lasts longer than anybody waits",
+        change: |target| {
+            target.auto_block.as_mut().expect("blocks").lasts = std::time::Duration::from_secs(900);
+        },
+        id: "EDGE-10",
+        word: "inconclusive",
+        says: "a few seconds as [auto_block]",
+    },
+    Case {
+        what: "another threshold is documented",
+        change: |target| target.auto_block.as_mut().expect("blocks").threshold = 40,
+        id: "EDGE-10",
+        word: "fail",
+        says: "40 are documented",
+    },
+    Case {
+        what: "nobody has allowed a flood",
+        change: |target| target.load = None,
+        id: "EDGE-11",
+        word: "inconclusive",
+        says: "[load]",
+    },
+    Case {
+        what: "a flood is allowed and nobody asked for it",
+        change: |_| {},
+        id: "EDGE-11",
+        word: "inconclusive",
+        says: "--allow drills",
+    },
 ];
 
 /// Where the chatbot meets the network.
@@ -766,6 +870,7 @@ async fn what_a_target_file_leaves_out_never_turns_into_a_pass() {
             let only = vec![Selector::parse(case.id).expect("an id")];
             let mut options = Options { only, ..options() };
             options.allow.writes = case.says != "--allow writes";
+            options.allow.drills = case.says != "--allow drills";
             let report = run(target, &options, &Quiet).await;
             foreign.stop().await;
             let outcome = outcome(&report, case.id);

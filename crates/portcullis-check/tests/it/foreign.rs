@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use jiff::ToSpan as _;
 use portcullis_check::Target;
+use portcullis_core::{Clock as _, SystemClock};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -89,6 +91,10 @@ impl Foreign {
             text.replace(&format!(":{in_file}"), &format!(":{port}"))
                 .replace(&format!("_port = {in_file}"), &format!("_port = {port}"))
         });
+        // A person's word on the queue is for a while, and the file is for good.
+        let soon = SystemClock::new().now() + 30.hours();
+        let text =
+            text.replace("staffed_until = \"2026-01-10T00:00:00Z\"", &format!("staffed_until = \"{soon}\""));
         let roles = "foreign-chatbot.roles.toml";
         std::fs::copy(root().join("fixtures/targets").join(roles), self.state.path().join(roles))
             .expect("the signed matrix");

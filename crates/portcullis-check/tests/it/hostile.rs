@@ -12,12 +12,14 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use jiff::ToSpan as _;
 use portcullis_check::checks::CHECKS;
 use portcullis_check::target::{
-    AccountKind, AccountList, Accounts, Act, Audience, Canary, Chat, Confirmation, Credential, DOCUMENT,
-    Declared, DeclaredTool, Edge, HeldSecret, ID, Identity, Inventory, Limits, Listener, MARKER, NUMBER,
-    NewCredential, OwnStanding, Owned, OwnedKind, Place, Planted, PlantedKind, Protocol, QUERY, Rehearsal,
-    Roles, Route, RouteKind, SignUp, SignUpBy, Spot, State, Step, SystemMatrix, ToolInventory, WORD,
+    AccountKind, AccountList, Accounts, Act, Audience, AutoBlock, Blocklist, Canary, Chat, Confirmation,
+    Credential, DOCUMENT, Declared, DeclaredTool, Drops, ENTRY, Edge, HandoverQueue, HeldSecret, ID,
+    Identity, Inventory, Limits, Listener, Load, MARKER, NETWORK, NUMBER, NewCredential, OwnStanding, Owned,
+    OwnedKind, Place, Plan, Planted, PlantedKind, Protocol, QUERY, Rehearsal, Roles, Route, RouteKind,
+    SignUp, SignUpBy, Spot, Staffed, State, Step, SystemMatrix, ToolInventory, WORD,
 };
 use portcullis_check::{Quiet, Report, Target, run};
 use portcullis_core::secret::random_bytes;
@@ -182,6 +184,51 @@ fn complete_target(address: SocketAddr) -> Target {
         citation: Some(format!("[{NUMBER}]")),
         tools: Some(tools(address)),
     });
+    target.handovers = Some(HandoverQueue {
+        at: None,
+        chat: target.chat.clone(),
+        askers: vec![Identity::new("ann", "harbour", bearer("ann", later))],
+        list: Route::new(Method::GET, "/queue"),
+        reader: Identity::new("stan", "harbour", bearer("stan", later)),
+        trace: Some(format!("http://{address}/trace").parse().expect("a URL")),
+        within: Duration::from_secs(1),
+        staffed: Some(Staffed { by: "the test".to_owned(), until: SystemClock::new().now() + 1.hours() }),
+    });
+    let asked = Route::new(Method::GET, "/api/me");
+    target.blocklist = Some(Box::new(Blocklist {
+        at: None,
+        operator: Credential::bearer("tok-operator-42"),
+        add: Route::new(Method::POST, "/ops/blocks").body(json!({ "network": NETWORK })),
+        entry: Some("/id".to_owned()),
+        remove: Route::new(Method::DELETE, "/ops/blocks/{entry}").param("entry", ENTRY),
+        list: Route::new(Method::GET, "/ops/blocks"),
+        asked: asked.clone(),
+        marker: "address_is_blocked".to_owned(),
+    }));
+    target.auto_block = Some(Box::new(AutoBlock {
+        at: None,
+        asker: Identity::new("ann", "harbour", bearer("ann", later)),
+        asked,
+        threshold: 10,
+        lasts: Duration::from_secs(1),
+        marker: "address_is_blocked".to_owned(),
+    }));
+    target.load = Some(Box::new(Load {
+        consent: "the test".to_owned(),
+        requests_per_second: 40,
+        asked: Route::new(Method::GET, "/login").public(),
+        drops: Some(Drops {
+            at: None,
+            operator: Credential::bearer("tok-operator-42"),
+            route: Route::new(Method::GET, "/ops/dropped"),
+            line: "dropped".to_owned(),
+        }),
+        plan: Some(Plan {
+            who: "the test".to_owned(),
+            evidence: "none".to_owned(),
+            seen: SystemClock::new().now(),
+        }),
+    }));
     target.blocked = Some(format!("http://{address}").parse().expect("a URL"));
     let listener =
         |protocol| Listener { place: Place { host: "127.0.0.1".to_owned(), port: address.port() }, protocol };
@@ -331,6 +378,7 @@ async fn report_on(what: &'static str) -> Report {
     let tasks = Tasks::new();
     let address = start(what, &tasks).await;
     let mut options = options();
+    options.allow.drills = true;
     options.budget.connect_timeout = Duration::from_millis(300);
     options.budget.answer_timeout = Duration::from_millis(if what == "mute" { 150 } else { 3_000 });
     run(complete_target(address), &options, &Quiet).await

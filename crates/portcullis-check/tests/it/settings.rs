@@ -16,6 +16,7 @@ pub(crate) fn options() -> Options {
         check_timeout: Duration::from_secs(60),
         longest_wait: Duration::from_secs(2),
         expiry_grace: Duration::from_secs(1),
+        block_grace: Duration::from_secs(1),
         ..Budget::default()
     };
     options

@@ -79,7 +79,7 @@ on = true
       --> portcullis.toml:18:40
       help: correct this element or remove it
 
-    error[CFG-014]: `proxies.trusted` must have a prefix of at least 8 bits: a wider network trusts strangers, found `0.0.0.0/0`
+    error[CFG-014]: `proxies.trusted` must have a prefix of at least 8 bits: a wider network is everybody, found `0.0.0.0/0`
       --> portcullis.toml:18:43
       help: correct this element or remove it
 
@@ -228,6 +228,20 @@ const BAD: &[(&str, &str, Code)] = &[
     ("screen.question_block", "1001", Code::OutOfRange),
     ("screen.document_flag", "0.5", Code::WrongType),
     ("screen.document_block", "\"high\"", Code::WrongType),
+    ("handover.mode", "\"on\"", Code::NotAChoice),
+    ("handover.off", "[\"Bakers\"]", Code::Malformed),
+    ("handover.observe", "true", Code::WrongType),
+    ("handover.hand_over", "[5]", Code::WrongType),
+    ("handover.except", "[\"weather\"]", Code::NotAChoice),
+    ("handover.self_harm", "[\"..\"]", Code::Malformed),
+    ("handover.legal_threat", "[\"a|b\"]", Code::Malformed),
+    ("handover.private_data", "7", Code::WrongType),
+    ("handover.other", "[\"\"]", Code::Malformed),
+    ("handover.self_harm_help", "\" \"", Code::Malformed),
+    ("handover.contact", "true", Code::WrongType),
+    ("handover.keep_days", "0", Code::OutOfRange),
+    ("handover.most_open", "501", Code::OutOfRange),
+    ("handover.most_of_one", "0", Code::OutOfRange),
     ("mail.kind", "\"sendmail\"", Code::NotAChoice),
     ("mail.from", "\"The Club <a@example.org>\"", Code::Malformed),
     ("mail.from", "\"a@example.org\\r\\nBcc: b@example.org\"", Code::Malformed),
@@ -261,6 +275,14 @@ const BAD: &[(&str, &str, Code)] = &[
     ("limits.tokens_per_community_per_day", "\"5M\"", Code::WrongType),
     ("limits.memory_bytes", "1000", Code::OutOfRange),
     ("limits.instances", "0", Code::OutOfRange),
+    ("blocklist.networks", "[\"0.0.0.0/0\"]", Code::BadNetwork),
+    ("blocklist.allow", "\"127.0.0.1\"", Code::WrongType),
+    ("blocklist.automatic", "\"on\"", Code::WrongType),
+    ("blocklist.refused_credentials", "0", Code::OutOfRange),
+    ("blocklist.refused_requests", "0", Code::OutOfRange),
+    ("blocklist.malformed_requests", "0", Code::OutOfRange),
+    ("blocklist.window_minutes", "1441", Code::OutOfRange),
+    ("blocklist.block_seconds", "0", Code::OutOfRange),
     ("tiers.standard_per_minute", "0", Code::OutOfRange),
     ("tiers.standard_per_hour", "0", Code::OutOfRange),
     ("tiers.standard_per_day", "0", Code::OutOfRange),

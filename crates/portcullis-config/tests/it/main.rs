@@ -9,9 +9,11 @@
     reason = "tests"
 )]
 
+mod blocklist;
 mod danger;
 mod documents;
 mod faults;
+mod handover;
 mod hostile;
 mod initialise;
 mod issuers;

@@ -110,6 +110,10 @@ impl Guard<Turn<Asked>> for Injection {
     }
 
     async fn judge(&self, gate: &Gate, turn: &mut Turn<Asked>) -> Ruling {
+        if turn.state.handed.is_some() {
+            // No model will read it.
+            return Ruling::Allow;
+        }
         let mode = match gate.mode(turn.scope.community()).await {
             Ok(Mode::Off) => return Ruling::Allow,
             Ok(mode) => mode,

@@ -96,6 +96,21 @@ pub const METRICS: &[Metric] = {
         |operator, to| operator.app().gate().events().counts().try_for_each(|(event, count)| {
             to.counter(&[("event", event.name())], count)
         })),
+    metric("portcullis_blocks", Gauge, &["source"], "Addresses and networks that are refused, by what put them there",
+        |operator, to| {
+            let gate = operator.app().gate();
+            let counts = [
+                ("configured", gate.blocks().configured().len()),
+                ("operator", gate.blocks().entries(gate.clock().now()).len()),
+                ("automatic", gate.blocks().automatic(gate.clock()).len()),
+            ];
+            counts.iter().try_for_each(|(source, count)| to.gauge(&[("source", source)], *count as u64))
+        }),
+    metric("portcullis_automatic_blocks_total", Counter, &["offence"],
+        "Blocks that began by themselves, by what they are for",
+        |operator, to| operator.app().gate().blocks().begun().try_for_each(|(offence, count)| {
+            to.counter(&[("offence", offence.name())], count)
+        })),
     metric("portcullis_streams_open", Gauge, &[], "Answers that are being streamed",
         |operator, to| to.gauge(&[], operator.app().gate().measures().streams().value())),
     metric("portcullis_model_places", Gauge, &[], "Places at the model",

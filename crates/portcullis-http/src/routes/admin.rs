@@ -29,7 +29,7 @@ fn change<T: DeserializeOwned>(call: &Call) -> Result<T, Refusal> {
 }
 
 /// Refuses a change while it could not be recorded.
-fn ready(call: &Call) -> Result<(), Refusal> {
+pub(super) fn ready(call: &Call) -> Result<(), Refusal> {
     if call.app.gate().journal().failure().is_some() {
         return Err(unrecorded("the audit journal cannot be written, so nothing is changed"));
     }
@@ -48,7 +48,7 @@ async fn record(
 }
 
 /// Records a change that was made, with more than one word on it.
-async fn record_in_full(call: &Call, change: Change) -> Result<(), Refusal> {
+pub(super) async fn record_in_full(call: &Call, change: Change) -> Result<(), Refusal> {
     note(call, Event::Administered(change)).await
 }
 

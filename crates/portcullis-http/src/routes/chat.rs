@@ -10,9 +10,9 @@ use futures_util::{Stream, StreamExt, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use portcullis_chat::frames::Frame;
 use portcullis_chat::{Answer, Answered, Frames, asked};
-use portcullis_chat::{Citation, Whole};
+use portcullis_chat::{Citation, Handover, Whole};
 use portcullis_core::{ConversationId, RequestId};
-use portcullis_guard::{Asker, Code, Refusal, pipeline};
+use portcullis_guard::{Asker, Code, Judged, Refusal, pipeline};
 use portcullis_model::{Completion, ProblemCode};
 use portcullis_store::Kind;
 use serde::Serialize;
@@ -62,8 +62,10 @@ pub(super) async fn complete(call: Call) -> Result<Response, Refusal> {
         }
     };
     let whose = (visit.request(), Asker::authorised(visit.scope(), visit.action()));
-    let turn = pipeline::screen(app.gate(), visit, question).await?;
-    let Answered { answer, sources } = app.chat().ask(turn, request, conversation).await?;
+    let Answered { answer, sources } = match pipeline::screen(app.gate(), visit, question).await? {
+        Judged::ForTheModel(turn) => app.chat().ask(turn, request, conversation).await?,
+        Judged::ForAPerson(turn) => app.chat().tell(turn, conversation).await?,
+    };
     let keep = |content_type| Kept { content_type, conversation, sources, body: Bytes::new() };
     let response = match answer {
         Answer::Whole(whole) => json_answer(&app, whole, ticket, keep(JSON)),
@@ -135,9 +137,11 @@ fn json_answer(app: &App, whole: Whole, ticket: Option<Ticket>, kept: Kept) -> R
         completion: Completion,
         #[serde(skip_serializing_if = "Option::is_none")]
         citations: Option<Vec<Citation>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        handover: Option<Handover>,
     }
-    let Whole { completion, citations } = whole;
-    let body = serde_json::to_string(&Sent { completion, citations }).unwrap_or_default();
+    let Whole { completion, citations, handover } = whole;
+    let body = serde_json::to_string(&Sent { completion, citations, handover }).unwrap_or_default();
     if let Some(mut ticket) = ticket {
         ticket.record(body.as_bytes());
         ticket.keep(app.gate().clock().monotonic(), kept);
@@ -208,6 +212,17 @@ fn write_event(out: &mut BytesMut, frame: &Frame) {
                 "model": model,
                 "choices": [{ "index": 0, "delta": {}, "finish_reason": null }],
                 "citations": citations,
+            }),
+        ),
+        Frame::HandedOver { id, model, created, handover } => serde_json::to_writer(
+            out.writer(),
+            &json!({
+                "id": id,
+                "object": "chat.completion.chunk",
+                "created": created,
+                "model": model,
+                "choices": [{ "index": 0, "delta": {}, "finish_reason": null }],
+                "handover": handover,
             }),
         ),
         Frame::Done => {

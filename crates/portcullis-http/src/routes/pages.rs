@@ -3,7 +3,7 @@
 use axum::response::{Html, IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use jiff::Timestamp;
-use portcullis_core::{ConversationId, DocumentId, MemberId};
+use portcullis_core::{Action, ConversationId, DocumentId, MemberId};
 use portcullis_guard::{Code, Refusal};
 use portcullis_pages::view;
 use portcullis_pages::{Author, Frame};
@@ -21,7 +21,7 @@ const LISTED: usize = 50;
 const MESSAGES: usize = 100;
 
 /// What every page of somebody signed in needs.
-struct Reader {
+pub(super) struct Reader {
     community: Community,
     member: MemberId,
     csrf: String,
@@ -31,7 +31,7 @@ struct Reader {
 
 impl Reader {
     /// A key or a token may read a page too, but has no session, and so no token for what the page changes.
-    async fn of(call: &Call) -> Result<Self, Refusal> {
+    pub(super) async fn of(call: &Call) -> Result<Self, Refusal> {
         let (stores, scope) = (call.app.stores(), call.visit.scope());
         let nobody = || Refusal::new(Code::NotAllowed, "pages are for members; this key acts for none");
         let member = scope.member().ok_or_else(nobody)?;
@@ -47,7 +47,11 @@ impl Reader {
         Ok(call.app.stores().members.get(call.visit.scope(), self.member).await?)
     }
 
-    fn frame(&self, call: &Call) -> Frame<'_> {
+    pub(super) fn csrf(&self) -> &str {
+        &self.csrf
+    }
+
+    pub(super) fn frame(&self, call: &Call) -> Frame<'_> {
         Frame { community: &self.community.name, base: "", door: &self.door, notice: notice(&call.app) }
     }
 }
@@ -191,6 +195,7 @@ pub(super) async fn account(call: Call) -> Result<Response, Refusal> {
         csrf: &reader.csrf,
         name: &member.name,
         role: member.role.name(),
+        handles: call.visit.scope().may(Action::HandleHandovers),
         plans: &plans,
         sessions: &sessions,
     });

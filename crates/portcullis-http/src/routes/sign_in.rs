@@ -7,11 +7,11 @@
 use axum::response::{Html, IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use portcullis_audit::{ActorRef, Change, Event, Record};
-use portcullis_core::{MemberId, Token, TokenKind};
+use portcullis_core::{CommunityId, MemberId, Token, TokenKind};
 use portcullis_guard::credential::cookie;
 use portcullis_guard::guards::sign_in::{may_ask, own_form};
 use portcullis_guard::refusal::causes;
-use portcullis_guard::{Code, Noticed, Refusal, SecurityEvent};
+use portcullis_guard::{Code, Noticed, Offence, Refusal, SecurityEvent};
 use portcullis_mail::{Mail, Message};
 use portcullis_pages::{
     Choose, ChooseProblem, Confirm, Frame, LinkRefused, LinkSent, Notice, SignIn, SignInProblem,
@@ -21,7 +21,7 @@ use portcullis_store::{Community, CommunityRef, NewSession, NewSignIn, SignedIn,
 use super::OpenCall;
 use crate::app::App;
 use crate::cookies::Cookies;
-use crate::dispatch::provenance;
+use crate::dispatch::{from_elsewhere, provenance};
 use crate::problem::CHALLENGE;
 
 /// The longest form field that is looked at, in bytes.
@@ -174,14 +174,21 @@ pub(super) async fn redeem(call: OpenCall) -> Result<Response, Refusal> {
     let text = field(&call.body, "token").unwrap_or_default();
     let browser = cookie(&call.headers, app.cookies().browser());
     let browser = browser.and_then(|text| Token::parse(TokenKind::Browser, text).ok());
-    let failed = Noticed::new(SecurityEvent::SignInFailed, "sign-in").in_request(call.request);
+    let failed = |community: Option<CommunityId>| {
+        let noticed = Noticed::new(SecurityEvent::SignInFailed, "sign-in").in_request(call.request);
+        app.gate().note(Noticed { community, ..noticed });
+        // A page of another site can make a browser send this form, which its owner does not answer for.
+        if !from_elsewhere(&call.headers) {
+            app.gate().offended(call.client, Offence::Credential, Some(call.request));
+        }
+    };
     let Ok(link) = Token::parse(TokenKind::SignIn, &text) else {
-        app.gate().note(failed);
+        failed(None);
         return refused_link(&call).await;
     };
     let found = app.stores().directory.find(CommunityRef::Locator(link.locator())).await?;
     let Some(community) = found else {
-        app.gate().note(failed);
+        failed(None);
         return refused_link(&call).await;
     };
     from_our_page(&call, &community)?;
@@ -204,7 +211,7 @@ pub(super) async fn redeem(call: OpenCall) -> Result<Response, Refusal> {
         None => None,
     };
     let Some(SignedIn { session, member, joined }) = begun else {
-        app.gate().note(failed.in_community(community.id));
+        failed(Some(community.id));
         let door = door_of(app, community);
         return Ok(not_here(app, &door));
     };

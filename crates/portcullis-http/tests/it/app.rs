@@ -13,13 +13,14 @@ use jiff::ToSpan as _;
 use portcullis_audit::{Archive, Entry, Filter, Journal, Signer};
 use portcullis_chat::{PlaceLimits, Places, Policy, Release, Service, ServiceParts};
 use portcullis_core::{
-    AbilitySet, Actor, Clock, DocumentId, Grant, KeyAbility, KeyId, MemberId, Role, Scope, Secret, SessionId,
-    SpaceId, SystemClock, Tasks, Tier, Token, TokenKind,
+    AbilitySet, Actor, Clock, DocumentId, Grant, HandoverId, KeyAbility, KeyId, MemberId, Role, Scope,
+    Secret, SessionId, SpaceId, SystemClock, Tasks, Tier, Token, TokenKind,
 };
 use portcullis_egress::Client;
 use portcullis_guard::jwt::Issuers;
 use portcullis_guard::{
-    CounterStore, CsrfKey, Gate, GateParts, Limits, Mode, Rates, Screening, Switches, Tiers, ToolLimits,
+    BlockSettings, CounterStore, CsrfKey, Gate, GateParts, Handing, HandoverMode, Limits, Mode, Offence,
+    Rates, Screening, Switches, Tiers, ToolLimits,
 };
 use portcullis_http::{
     App, AppParts, BodyPace, Server, ServerLimits, Settings, SignInSettings, TrustedProxies,
@@ -27,8 +28,8 @@ use portcullis_http::{
 use portcullis_mail::{Error, Mail, Message};
 use portcullis_model::Model;
 use portcullis_store::{
-    Chunk, Community, DocumentText, Entitlement, KeyActor, NewCommunity, NewDocument, NewKey, NewMember,
-    NewSession, NewSignIn, NewSpace, Plan, SpaceAccess, Stores, Strangers,
+    Chunk, Community, DocumentText, Entitlement, KeyActor, NewCommunity, NewDocument, NewHandover, NewKey,
+    NewMember, NewSession, NewSignIn, NewSpace, Plan, Queued, Room, SpaceAccess, Stores, Strangers,
 };
 use portcullis_store_sqlite::{Options, SqliteStores};
 use portcullis_tools::Registry;
@@ -66,10 +67,16 @@ pub(crate) struct Setup {
     pub(crate) release: Release,
     /// What is done about attempts to instruct the model: nothing, so that other guards can be tried with them.
     pub(crate) screening: Screening,
+    /// What is done about questions for a person: nothing, for the same reason.
+    pub(crate) handing: Handing,
     pub(crate) switches: Switches,
     /// The tools that the model may ask for.
     pub(crate) tools: Registry,
     pub(crate) tool_limits: ToolLimits,
+    /// Which addresses are refused.
+    pub(crate) blocks: BlockSettings,
+    /// The networks of trusted proxies.
+    pub(crate) proxies: Vec<&'static str>,
     /// The communities that strangers may join.
     pub(crate) open: Vec<String>,
     /// Whether the files are to be where syncing costs nothing, if there is such a place.
@@ -116,9 +123,12 @@ impl Default for Setup {
             system: "SYSTEM-TEXT of the test".to_owned(),
             release: Release::strict(vec!["127.0.0.1".to_owned()]),
             screening: Screening { mode: Mode::Off, ..Screening::default() },
+            handing: Handing { mode: HandoverMode::Off, ..Handing::default() },
             switches: Switches::all_on(),
             tools: Registry::default(),
             tool_limits: ToolLimits::default(),
+            blocks: BlockSettings::default(),
+            proxies: Vec::new(),
             open: vec!["two".to_owned()],
             in_memory: false,
             stores: Box::new(|stores| stores),
@@ -221,6 +231,8 @@ impl TestApp {
         let given = (setup.stores)(stores.clone());
         let journal = Arc::new(open_journal(&folder.path().join("audit"), &clock));
         let tasks = Tasks::new();
+        let networks = setup.proxies.iter().map(|text| text.parse().expect("a network"));
+        let proxies = TrustedProxies::new(networks);
         let number = |number| NonZeroU32::new(number).expect("not zero");
         let links = Rates::per_hour(number(setup.links));
         let gate = Arc::new(Gate::new(GateParts {
@@ -245,11 +257,13 @@ impl TestApp {
                 memory: 1 << 20,
             },
             shared: setup.shared,
+            blocks: setup.blocks,
             models: vec!["test-model".to_owned(), "other-model".to_owned()],
             switches: setup.switches,
             screening: setup.screening,
             tools: Arc::new(setup.tools),
             tool_limits: setup.tool_limits,
+            handing: setup.handing,
         }));
         let mailbox = Arc::new(Mailbox::default());
         let (places, queue) = setup.places;
@@ -279,7 +293,7 @@ impl TestApp {
             stores: given,
             mail: Some(Arc::clone(&mailbox) as Arc<dyn Mail>),
             settings: Settings {
-                proxies: TrustedProxies::default(),
+                proxies: proxies.clone(),
                 origin: setup.origin.clone(),
                 body_bytes: setup.body_bytes,
                 body: BodyPace {
@@ -309,10 +323,23 @@ impl TestApp {
         let server =
             Server::bind("127.0.0.1:0".parse().expect("an address"), limits).await.expect("a free port");
         let address = server.address().expect("an address");
+        let told = app.gate_handle();
+        let server =
+            server.behind(proxies).telling(move |peer| told.offended(peer, Offence::Malformed, None));
         tasks.spawn(server.serve(portcullis_http::router(&app), tasks.clone()));
         let client = Client::new(portcullis_egress::Options::new(portcullis_egress::AddressPolicy::Any))
             .expect("a client");
         Self { address, stores, clock, journal, tasks, mailbox, served: app, client, engine, folder }
+    }
+
+    /// A question of theirs in the moderators' queue.
+    pub(crate) async fn hand_over(&self, asker: &Scope, text: &str) -> HandoverId {
+        let id = HandoverId::new(&*self.clock);
+        let new = NewHandover { id, reason: "other", text: text.to_owned() };
+        let room = Room { open: 10_000, of_one: 10_000, since: jiff::Timestamp::MIN };
+        let queued = self.stores.handovers.queue(asker, new, room).await.expect("an answer");
+        assert_eq!(queued, Queued::Kept);
+        id
     }
 
     pub(crate) async fn world(&self, slug: &str) -> World {
@@ -513,6 +540,21 @@ impl TestApp {
     pub(crate) fn records(&self) -> Vec<Entry> {
         let archive = Archive::new(&self.folder.path().join("audit"));
         archive.read(Filter::default()).expect("a journal").map(|entry| entry.expect("an entry")).collect()
+    }
+
+    /// The folder of all that it keeps.
+    pub(crate) fn path(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    /// Sends a request from that address of this machine.
+    pub(crate) async fn send_from(&self, source: &str, request: Request<Bytes>) -> Answer {
+        let mut options = portcullis_egress::Options::new(portcullis_egress::AddressPolicy::Any);
+        options.source = Some(source.parse().expect("an address"));
+        let client = Client::new(options).expect("a client");
+        let (head, body) = client.send(request).await.expect("the gate answers").into_parts();
+        let body = body.collect(16 << 20, Duration::from_secs(30)).await.expect("a whole body");
+        Answer { status: head.status, headers: head.headers, body }
     }
 
     /// What a store is after a disk has gone: every later call fails.

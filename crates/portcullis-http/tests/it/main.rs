@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod app;
 #[cfg(test)]
+mod blocks;
+#[cfg(test)]
 mod budgets;
 #[cfg(test)]
 mod chat;
@@ -10,6 +12,8 @@ mod chat;
 mod drain;
 #[cfg(test)]
 mod events;
+#[cfg(test)]
+mod handovers;
 #[cfg(test)]
 mod held;
 #[cfg(test)]

@@ -35,6 +35,7 @@ pub(crate) async fn path(
             }
             "memory" => made(app, "/v1/memories", own, &json!({ "text": "canary" })).await,
             "session" => own.session.to_string(),
+            "handover" => app.hand_over(&scope_of(world, own), "canary").await.to_string(),
             "member" => made(app, "/admin/members", owner, &json!({ "name": "canary" })).await,
             "plan" => "plus".to_owned(),
             "invitation" => made(app, "/admin/invitations", owner, &json!({})).await,

@@ -45,6 +45,8 @@ const NOT_REACHED: &[&str] = &[
     // The command line alone finds members by address and links them to host applications.
     "members.find_by_email",
     "members.link",
+    // What a person should see is told from other questions by a guard that is off here.
+    "handovers.queue",
 ];
 
 fn number(name: &str) -> Option<u64> {

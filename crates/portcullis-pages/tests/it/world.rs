@@ -2,10 +2,10 @@
 
 use jiff::Timestamp;
 use portcullis_pages::{
-    Account, Allowance, Author, Chat, Choose, ChooseProblem, Confirm, Conversation, Document, Frame, History,
-    LinkRefused, LinkSent, Listed, Memories, Memory, Message, Notice, Part, Plan, Refused, Session, SignIn,
-    SignInProblem, Source, Way, account, chat, choose, confirm, document, history, link_refused, link_sent,
-    memories, refused, sign_in,
+    Account, Allowance, Author, Chat, Choose, ChooseProblem, Confirm, Conversation, Document, Frame,
+    Handover, Handovers, History, LinkRefused, LinkSent, Listed, Memories, Memory, Message, Notice, Part,
+    Plan, Refused, Session, SignIn, SignInProblem, Source, Way, account, chat, choose, confirm, document,
+    handovers, history, link_refused, link_sent, memories, refused, sign_in,
 };
 
 pub(crate) const ID: &str = "0193a5c4-7d1e-7c44-9f00-2b1c6a5e8d10";
@@ -13,7 +13,7 @@ pub(crate) const BASE: &str = "/c/harbour-rowing";
 pub(crate) const OLDER: &str = "/c/harbour-rowing/history?before=2026-01-31T00:00:00Z";
 
 /// Every text of a view that somebody outside may have written, or that may be mistaken for one that they did.
-pub(crate) const FIELDS: [&str; 32] = [
+pub(crate) const FIELDS: [&str; 36] = [
     "community",
     "base",
     "door",
@@ -46,6 +46,10 @@ pub(crate) const FIELDS: [&str; 32] = [
     "part",
     "refusal",
     "request",
+    "handover",
+    "reason",
+    "asker",
+    "handed text",
 ];
 
 /// A text for each field, as it should be.
@@ -55,7 +59,7 @@ pub(crate) fn usual(field: &str) -> String {
         "action" => "/c/harbour-rowing/login",
         "older" => OLDER,
         "url" => "https://forum.example/t/tides/12",
-        "conversation" | "source" | "recent" | "memory" | "session" => ID,
+        "conversation" | "source" | "recent" | "memory" | "session" | "handover" | "asker" => ID,
         "answer" => "At **slack water** [1].",
         "part" => "One paragraph.\n\nAnother one.",
         other => other,
@@ -132,9 +136,23 @@ pub(crate) fn pages(text: &dyn Fn(&str) -> String) -> Vec<(&'static str, String)
         csrf,
         name: of("name"),
         role: of("role"),
+        handles: true,
         plans: &plans,
         sessions: &[session(true), session(false)],
     };
+    let handed = |asker, text, acknowledged| Handover {
+        id: of("handover"),
+        reason: of("reason"),
+        asker,
+        text,
+        created: at,
+        acknowledged,
+    };
+    let queue = [
+        handed(Some(of("asker")), Some(of("handed text")), None),
+        handed(None, Some(of("handed text")), Some(at)),
+        handed(Some(of("asker")), None, Some(at)),
+    ];
     let remembered = Memories { frame, csrf, memories: &kept, most: 200, longest: 1_000 };
     let error = Refused {
         frame,
@@ -167,8 +185,10 @@ pub(crate) fn pages(text: &dyn Fn(&str) -> String) -> Vec<(&'static str, String)
         ("history, empty", history(&History { frame, csrf, conversations: &[], older: None })),
         ("memories", memories(&remembered)),
         ("memories, none", memories(&Memories { memories: &[], ..remembered })),
+        ("handovers", handovers(&Handovers { frame, csrf, handovers: &queue })),
+        ("handovers, none", handovers(&Handovers { frame, csrf, handovers: &[] })),
         ("account", account(&mine)),
-        ("account, no plan", account(&Account { plans: &[], ..mine })),
+        ("account, no plan", account(&Account { plans: &[], handles: false, ..mine })),
         ("document", document(&read)),
         (
             "document, bare",

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use portcullis_core::{ConversationId, MemoryId, MessageId, Role, Scope, TurnId};
+use portcullis_core::{ConversationId, HandoverId, MemoryId, MessageId, Role, Scope, TurnId};
 use portcullis_store::conformance::World;
-use portcullis_store::{Author, KeyActor, Kind, NewMessage, Said, Stores, Strangers};
+use portcullis_store::{Author, KeyActor, Kind, NewHandover, NewMessage, Room, Said, Stores, Strangers};
 use rusqlite::Connection;
 
 use crate::harness::Folder;
@@ -41,6 +41,15 @@ async fn what_a_destroyed_key_sealed_is_gone_and_nothing_more_is_kept() {
         (world.scope(&world.a, world.a.plain).await, world.scope(&world.a, world.a.paying).await);
     let (conversation, memory) = keep(&world, &own).await;
     let (theirs, _) = keep(&world, &other).await;
+    let handed = |text: &str| NewHandover {
+        id: HandoverId::new(&*world.clock),
+        reason: "self-harm",
+        text: text.to_owned(),
+    };
+    let room = Room { open: 9, of_one: 9, since: jiff::Timestamp::MIN };
+    let queue = &world.stores.handovers;
+    queue.queue(&own, handed("Mine"), room).await.expect("queued");
+    queue.queue(&other, handed("Theirs"), room).await.expect("queued");
     let stores = folder.open_stores(Arc::clone(&world.clock) as _);
     stores.destroy_member_key(world.a.community.id, world.a.plain).await.expect("destroyed");
     // The instance that was running before holds no copy of the key.
@@ -63,6 +72,12 @@ async fn what_a_destroyed_key_sealed_is_gone_and_nothing_more_is_kept() {
         assert!(refused.iter().all(|gone| gone.as_ref().is_some_and(|gone| gone.kind() == Kind::Forbidden)));
         assert_eq!(conversations.messages(&other, theirs, 9).await.expect("untouched").len(), 1);
     }
+    let moderator = world.scope(&world.a, world.a.moderator).await;
+    let listed = queue.list(&moderator, jiff::Timestamp::MIN).await.expect("listed");
+    let texts: Vec<_> = listed.iter().map(|entry| entry.text.as_deref()).collect();
+    assert_eq!(texts, [None, Some("Theirs")], "the entry stays, without its words");
+    let refused = queue.queue(&own, handed("More"), room).await.expect_err("nothing more is kept");
+    assert_eq!(refused.kind(), Kind::Forbidden);
     world.stores.conversations.remove(&own, conversation).await.expect("what is left is removed");
     world.stores.memories.remove(&own, memory).await.expect("what is left is removed");
 }
@@ -202,6 +217,7 @@ async fn a_file_of_the_first_schema_is_brought_up_to_date() {
             raw.execute_batch(&format!("DROP TRIGGER {trigger}")).expect("dropped");
         }
         for table in [
+            "handovers",
             "message_sources",
             "messages",
             "conversations",

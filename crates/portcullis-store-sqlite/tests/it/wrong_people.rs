@@ -9,7 +9,8 @@ use portcullis_core::{Clock, CommunityId, Tasks};
 use portcullis_store::Stores;
 use portcullis_store::conformance::wrong_people::Flaw;
 use portcullis_store::conformance::{
-    Harness, World, conversations, invitations, memories, sealed, sessions, sign_in, subjects, withheld,
+    Harness, World, conversations, handovers, invitations, memories, sealed, sessions, sign_in, subjects,
+    withheld,
 };
 
 use crate::harness::Folder;
@@ -85,7 +86,17 @@ fn catching<'w>(flaw: Flaw, world: &'w World) -> Pin<Box<dyn Future<Output = ()>
         Flaw::TellingSources => Box::pin(withheld::sources_that_may_not_be_read_are_not_named(world)),
         Flaw::LeakyMemories => Box::pin(memories::nobody_else_reaches_a_memory(world)),
         Flaw::OverwritingMemories => Box::pin(memories::what_is_added_twice_is_kept_once(world)),
-        Flaw::PlainMemories | Flaw::PlainMessages => {
+        Flaw::OpenHandovers => Box::pin(handovers::nobody_below_reads_the_queue(world)),
+        Flaw::WanderingHandovers => {
+            Box::pin(handovers::the_queue_of_another_community_is_out_of_reach(world))
+        }
+        Flaw::ForgetfulHandovers => Box::pin(handovers::moderators_read_the_queue_and_take_note_once(world)),
+        Flaw::EndlessHandovers | Flaw::CrowdedHandovers => {
+            Box::pin(handovers::the_queue_is_bounded_for_one_and_for_all(world))
+        }
+        Flaw::LastingHandovers => Box::pin(handovers::what_is_too_old_is_removed(world)),
+        Flaw::DoubleHandovers => Box::pin(handovers::a_question_is_kept_once_and_not_too_long(world)),
+        Flaw::PlainMemories | Flaw::PlainMessages | Flaw::PlainHandovers => {
             Box::pin(sealed::nothing_of_a_member_is_readable_without_their_key(world))
         }
     }

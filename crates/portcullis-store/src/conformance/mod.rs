@@ -11,6 +11,7 @@
 pub mod content;
 pub mod conversations;
 pub mod directory;
+pub mod handovers;
 pub mod identity;
 pub mod instances;
 pub mod invitations;

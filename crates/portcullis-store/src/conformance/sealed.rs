@@ -4,6 +4,7 @@ use portcullis_core::{MemoryId, TokenKind};
 
 use super::World;
 use super::conversations::{begin, message};
+use super::handovers::queued;
 use crate::{NewInvitation, Strangers};
 
 fn contains(haystack: &[u8], needle: &str) -> bool {
@@ -22,6 +23,7 @@ pub async fn nothing_of_a_member_is_readable_without_their_key(world: &World) {
     let memory = MemoryId::new(&*world.clock);
     world.stores.memories.add(&own, memory, "Likes ospreyton").await.expect("added");
     world.stores.memories.change(&own, memory, "Likes plovergate").await.expect("changed");
+    queued(world, &own, "At the end of knotgrove").await;
     let members = &world.stores.members;
     let issuer = "https://forum.siskinham.example";
     members.link(&side.operator(), side.plain, issuer, "ternbridge").await.expect("linked");
@@ -45,6 +47,7 @@ pub async fn nothing_of_a_member_is_readable_without_their_key(world: &World) {
         "heronfield",
         "ospreyton",
         "plovergate",
+        "knotgrove",
         "siskinham",
         "ternbridge",
         "wrenmouth",

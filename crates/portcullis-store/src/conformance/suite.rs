@@ -187,6 +187,14 @@ macro_rules! conformance {
                 what_is_added_twice_is_kept_once
                 memories_are_few_and_short
             }
+            handovers {
+                moderators_read_the_queue_and_take_note_once
+                nobody_below_reads_the_queue
+                the_queue_of_another_community_is_out_of_reach
+                the_queue_is_bounded_for_one_and_for_all
+                what_is_too_old_is_removed
+                a_question_is_kept_once_and_not_too_long
+            }
             sealed {
                 nothing_of_a_member_is_readable_without_their_key
             }
@@ -245,6 +253,7 @@ mod tests {
             ("conversations", include_str!("conversations.rs")),
             ("withheld", include_str!("withheld.rs")),
             ("memories", include_str!("memories.rs")),
+            ("handovers", include_str!("handovers.rs")),
             ("sealed", include_str!("sealed.rs")),
             ("together", include_str!("together.rs")),
             ("instances", include_str!("instances.rs")),

@@ -11,7 +11,7 @@ use portcullis_check::report::{self, Gate};
 use portcullis_check::{Allow, Check, Options, Profile, Progress, Quiet, Report, Selector, Target};
 use portcullis_core::{Clock, SystemClock};
 
-use super::target::SelfTarget;
+use super::target::{Listening, SelfTarget};
 use crate::args::{CheckArgs, Configured, Format};
 use crate::instance::{self, Kept};
 use crate::out;
@@ -36,7 +36,8 @@ pub(super) async fn run(config: &Configured, args: CheckArgs) -> Result<ExitCode
         None => {
             let config = instance::configuration(config)?;
             let kept = Kept::open(&config, Use::Administering)?;
-            let report = judge_self(&kept, &config, config.listen.member, &options, args.format).await?;
+            let at = Listening { member: config.listen.member, operator: config.listen.operator };
+            let report = judge_self(&kept, &config, at, &options, args.format).await?;
             kept.close().await?;
             report
         }
@@ -50,15 +51,15 @@ pub(super) async fn run(config: &Configured, args: CheckArgs) -> Result<ExitCode
     Ok(ExitCode::from(report.exit_code(gate)))
 }
 
-/// Judges the instance that listens on `address`, with identities made for this run.
+/// Judges the instance that listens there, with identities made for this run.
 pub(super) async fn judge_self(
     kept: &Kept,
     config: &portcullis_config::Config,
-    address: std::net::SocketAddr,
+    at: Listening,
     options: &Options,
     format: Format,
 ) -> Result<Report> {
-    let (target, keys) = SelfTarget::prepare(kept, config, address).await?.into_parts();
+    let (target, keys) = SelfTarget::prepare(kept, config, at).await?.into_parts();
     let report = judge(target, options, format).await;
     let left = SelfTarget::clean_up(kept, keys).await?;
     if format == Format::Human {

@@ -89,10 +89,12 @@ pub(super) async fn run(args: DemoArgs) -> Result<ExitCode> {
         out::line(format_args!("Three communities are guarded on http://{}.", serving.address));
         out::line("Now the checks run against them; this takes a moment.\n");
     }
+    let operator = serving.operator.as_ref().map_or(config.listen.operator, |operator| operator.address);
+    let at = target::Listening { member: serving.address, operator };
     let mut options = Options::new(Arc::clone(&instance.kept.clock));
     options.allow = check::everything();
     let report = tokio::select! {
-        report = check::judge_self(&instance.kept, &config, serving.address, &options, args.format) => report?,
+        report = check::judge_self(&instance.kept, &config, at, &options, args.format) => report?,
         // Dropping the folder is what removes the demo's keys and mail.
         () = stopping.asked() => {
             serve::stop(instance, serving).await?;

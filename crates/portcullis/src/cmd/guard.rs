@@ -8,12 +8,13 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
-use portcullis_guard::Custom;
+use portcullis_guard::{Custom, Handing};
+use portcullis_screen::risk::{Risk, risks};
 use portcullis_screen::{Channel, Screen, Thresholds};
 use serde::{Deserialize, Serialize};
 
 use crate::args::{Configured, GuardCommand};
-use crate::{instance, out, screen};
+use crate::{handover, instance, out, screen};
 
 /// A text to judge.
 #[derive(Deserialize)]
@@ -47,6 +48,9 @@ struct Scored {
     score: f32,
     ruling: &'static str,
     micros: f64,
+    /// Why a question should be seen by a person, if it should.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    handover: Option<&'static str>,
 }
 
 /// Harmless messages of a channel that thresholds need at least: with fewer, the rarest score says little.
@@ -55,7 +59,9 @@ const FEW: usize = 200;
 pub(super) fn run(configured: &Configured, command: GuardCommand) -> Result<ExitCode> {
     let shipped = Screen::shipped()?;
     match command {
-        GuardCommand::Score => score(shipped, |channel| thresholds(configured, shipped, channel)),
+        GuardCommand::Score => {
+            score(shipped, |channel| thresholds(configured, shipped, channel), &handing(configured)?)
+        }
         GuardCommand::Tune { file, flagged, blocked } => tune(shipped, &file, flagged, blocked),
     }
 }
@@ -74,7 +80,19 @@ fn thresholds(configured: &Configured, shipped: &Screen, channel: Channel) -> Re
     Ok(custom.over(shipped.defaults(channel)))
 }
 
-fn score(shipped: &Screen, thresholds: impl Fn(Channel) -> Result<Thresholds>) -> Result<ExitCode> {
+/// What is handed to a person under the configuration file, or what ships if there is no such file.
+fn handing(configured: &Configured) -> Result<Handing> {
+    if configured.config.exists() || !configured.set.is_empty() {
+        return handover::settings(&instance::configuration(configured)?);
+    }
+    Ok(Handing::default())
+}
+
+fn score(
+    shipped: &Screen,
+    thresholds: impl Fn(Channel) -> Result<Thresholds>,
+    handing: &Handing,
+) -> Result<ExitCode> {
     let of_question = thresholds(Channel::Question)?;
     let of_document = thresholds(Channel::Document)?;
     // What is made once for a process is made before the first text is timed.
@@ -94,7 +112,10 @@ fn score(shipped: &Screen, thresholds: impl Fn(Channel) -> Result<Thresholds>) -
             Channel::Document => of_document,
         };
         let micros = (spent.as_secs_f64() * 1e7).round() / 10.0;
-        let scored = Scored { score, ruling: judged.judge(score).name(), micros };
+        let asked = channel == Channel::Question;
+        let risk = if asked { risks(&text, &handing.kinds, &handing.own) } else { None };
+        let handover = risk.map(Risk::name);
+        let scored = Scored { score, ruling: judged.judge(score).name(), micros, handover };
         out::line(serde_json::to_string(&scored)?);
     }
     Ok(ExitCode::SUCCESS)

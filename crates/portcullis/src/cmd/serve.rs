@@ -7,12 +7,13 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use portcullis_audit::{ActorRef, Event, Record};
 use portcullis_config::{Config, LogFormat};
+use portcullis_guard::Offence;
 use portcullis_http::{Server, ServerLimits};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::args::Configured;
 use crate::instance::{self, Instance};
-use crate::{descriptors, limits, out, tls};
+use crate::{blocklist, descriptors, limits, out, tls};
 
 /// Connections that are only sent elsewhere, each for one short answer.
 const REDIRECT_CONNECTIONS: usize = 1_000;
@@ -21,6 +22,7 @@ const OPERATOR_CONNECTIONS: usize = 64;
 
 pub(super) async fn run(path: &Configured) -> Result<ExitCode> {
     let mut stopping = Stopping::listen()?;
+    let hangup = signal(SignalKind::hangup()).context("signals cannot be received")?;
     let config = instance::configuration(path)?;
     log(&config);
     descriptors::raise(config.limits.max_connections.get());
@@ -32,6 +34,7 @@ pub(super) async fn run(path: &Configured) -> Result<ExitCode> {
         tracing::warn!("{apart}");
         out::note(format_args!("WARNING: {apart}"));
     }
+    instance.tasks.spawn(blocklist::reload(hangup, path.clone(), instance.app.gate_handle()));
     let serving = start(&instance, &config).await?;
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     out::note(format_args!("portcullis serves on {scheme}://{}", serving.address));
@@ -59,6 +62,7 @@ pub(super) struct Serving {
 pub(super) struct OperatorServing {
     /// Where it is, as the operator on this machine types it.
     pub(super) url: String,
+    pub(super) address: SocketAddr,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -70,7 +74,9 @@ pub(super) async fn start(instance: &Instance, config: &Config) -> Result<Servin
     let limits = Instance::server_limits(config);
     let proxies = instance::proxies(config);
     let server = listen(config.listen.member, "listen.member", limits).await?;
-    let mut server = server.behind(proxies.clone());
+    let gate = instance.app.gate_handle();
+    let mut server =
+        server.behind(proxies.clone()).telling(move |peer| gate.offended(peer, Offence::Malformed, None));
     let address = server.address().context("the listener has no address")?;
     let redirect = match config.listen.redirect {
         Some(wanted) => {
@@ -124,7 +130,7 @@ pub(super) async fn start(instance: &Instance, config: &Config) -> Result<Servin
             let url = format!("{}://{address}", if local { "http" } else { "https" });
             #[expect(clippy::disallowed_methods, reason = "as above")]
             let task = tokio::spawn(server.serve(router, instance.tasks.clone()));
-            Some(OperatorServing { url, task })
+            Some(OperatorServing { url, address, task })
         }
         None => None,
     };

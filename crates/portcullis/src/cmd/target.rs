@@ -6,6 +6,7 @@
 //! third in which attacks on a model that obeys are tried, run beside it for as long as the checks do.
 
 mod belongings;
+mod blocking;
 mod ground;
 mod people;
 mod rehearsal;
@@ -47,6 +48,15 @@ pub(super) const OPEN_TO_STRANGERS: &str = DOOR;
 /// The id of nothing.
 const MISSING: &str = "00000000-0000-7000-8000-000000000000";
 
+/// Where this instance listens.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Listening {
+    /// For members.
+    pub(super) member: SocketAddr,
+    /// For the operator.
+    pub(super) operator: SocketAddr,
+}
+
 /// This instance as a target, and what has to be taken back afterwards.
 #[derive(Debug)]
 pub(super) struct SelfTarget {
@@ -64,14 +74,19 @@ pub(super) struct Made {
 
 impl SelfTarget {
     /// Makes identities and content for one run against the instance that listens on `address`.
-    pub(super) async fn prepare(kept: &Kept, config: &Config, address: SocketAddr) -> Result<Self> {
+    pub(super) async fn prepare(kept: &Kept, config: &Config, listening: Listening) -> Result<Self> {
+        let Listening { member: address, operator } = listening;
         let mut target = at(config, reachable(address))?;
         let twin = Twin::start().await?;
         target.blocked = Some(format!("http://{}", twin.address()).parse()?);
         let model = config.model.as_ref().map_or("extracts", |model| model.name.as_str());
         // Boxed: opening an instance makes a large future.
-        let (stage, rehearsal) = Box::pin(rehearsal::start(config)).await?;
+        let (stage, rehearsal, queue) = Box::pin(rehearsal::start(config)).await?;
+        target.blocklist = blocking::list(config, operator).map(Box::new);
+        target.load = Some(Box::new(blocking::load(target.blocklist.as_deref())));
+        target.auto_block = blocking::by_itself(config, &rehearsal).map(Box::new);
         target.rehearsal = Some(rehearsal);
+        target.handovers = Some(queue);
         let message = json!([{ "role": "user", "content": MESSAGE }]);
         target.chat.route.body = Some(json!({ "model": model, "messages": message }));
         target.chat.stream = Some(json!({ "model": model, "messages": message, "stream": true }));
@@ -138,10 +153,14 @@ fn promises(target: &mut Target, config: &Config) {
     let encryption = STANDARD.encode(secrets.encryption_key.expose());
     target.secrets.encryption = Some(HeldSecret::served(&encryption, "secrets.encryption_key"));
     target.secrets.csrf = Some(HeldSecret::served(secrets.csrf_secret.expose(), "secrets.csrf_secret"));
-    target.declarations = vec![
+    let local = config.public_url.url().is_loopback();
+    let plan =
+        || Declaration::new("flood-plan", "served on loopback, where nobody else reaches it", APPROVER);
+    target.declarations = local.then(plan).into_iter().collect();
+    target.declarations.extend([
         Declaration::new("wrong-audience", "API keys are opaque and have no audience", APPROVER),
         Declaration::new("session-limit", "all keys of a member share the member's limit", APPROVER),
-    ];
+    ]);
 }
 
 /// Where members come in, when that is a public address: what stands there is looked at from this machine, whatever this
@@ -205,6 +224,9 @@ fn routes(ground: &Ground) -> Vec<Route> {
             probed = probed.only_for(&people::admin(ground, number % ADMINS));
         }
         match (route.shape, route.access) {
+            (Shape::Page, Access::Needs(_)) if route.name == "handovers-page" => {
+                return probed.kind(RouteKind::Page).only_for(&people::admin(ground, number % ADMINS));
+            }
             (Shape::Page, Access::Needs(_)) => return page(probed, route, reader),
             (Shape::Page, _) => return door(probed, route),
             _ => {}
@@ -212,6 +234,7 @@ fn routes(ground: &Ground) -> Vec<Route> {
         match route.name {
             // Alike for everybody who may read them, in every community.
             // Nothing is withheld in either community of a run, so both lists are empty.
+            "handovers" => probed.shared().only_for(&people::admin(ground, number % ADMINS)),
             "models" | "limits" | "session" | "sessions" | "roles" | "plans" | "quarantine" => {
                 probed.shared()
             }
@@ -224,6 +247,9 @@ fn routes(ground: &Ground) -> Vec<Route> {
             "style" | "script" | "mark" => probed.kind(RouteKind::Asset),
             "live" => probed.kind(RouteKind::Live),
             "ready" => probed.kind(RouteKind::Ready),
+            "acknowledge-handover" => {
+                harmless(probed, route).only_for(&people::admin(ground, number % ADMINS))
+            }
             _ if !route.method.is_safe() => harmless(probed, route),
             _ => probed,
         }

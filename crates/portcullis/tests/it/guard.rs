@@ -32,6 +32,9 @@ fn each_line_is_scored_by_its_channel() {
         let (score, micros) = (line["score"].as_f64().expect("a score"), line["micros"].as_f64());
         assert!((0.0..=1.0).contains(&score) && micros.is_some_and(|micros| micros > 0.0), "{line}");
     }
+    let risky = format!("{}\n", json!({ "text": "I want to kill myself" }));
+    assert_eq!(lines(&program.fed(&["guard", "score"], &risky).stdout)[0]["handover"], "self-harm");
+    assert!(scored.iter().all(|line| line.get("handover").is_none()));
     // Thresholds that are configured hold here too.
     let strict = program.fed(&["guard", "score", "--set", "screen.question_block=1"], &input);
     assert_eq!(lines(&strict.stdout)[1]["ruling"], "block");

@@ -1,6 +1,8 @@
 //! The program as its users meet it.
 
 #[cfg(test)]
+mod blocklist;
+#[cfg(test)]
 mod circles;
 #[cfg(test)]
 mod cli;
@@ -16,6 +18,8 @@ mod drain;
 mod edge;
 #[cfg(test)]
 mod exports;
+#[cfg(test)]
+mod flood;
 #[cfg(test)]
 mod guard;
 #[cfg(test)]

@@ -121,6 +121,21 @@ impl Program {
         std::fs::read_to_string(self.path().join("serve.log")).unwrap_or_default()
     }
 
+    /// Where the operator plane of the program that serves listens.
+    pub(crate) fn operator(&self) -> String {
+        let started = Instant::now();
+        loop {
+            let log = self.log();
+            // It is told a moment after the members' listener answers.
+            let told = log.lines().find_map(|line| line.split_once("the operator plane is at http://"));
+            if let Some((_, address)) = told {
+                return address.trim().to_owned();
+            }
+            assert!(started.elapsed() < Duration::from_secs(30), "no operator plane in {log}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// `check` and `serve` must agree on the port.
     #[cfg(feature = "guard-off")]
     pub(crate) fn at(serving: &Serving) -> String {

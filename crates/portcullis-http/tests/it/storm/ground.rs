@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use super::registry::{Asker, Audience, Door, Registry, Works};
 use super::shot::Shot;
 use super::widened::{Widened, World as Everything, owner};
-use crate::app::{Answer, Setup, TestApp, World};
+use crate::app::{Answer, Setup, TestApp, World, member_scope};
 
 pub(super) const SLUGS: [&str; 2] = ["one", "two"];
 /// What documents, questions and searches share.
@@ -155,6 +155,7 @@ impl Ground {
             self.pays(&world, once).await;
         }
         self.belongings(place, [plain, payer, guest, boss]).await;
+        self.handed(&world, place, [plain, guest]).await;
         for once in [plain, guest] {
             let members = &self.app.stores.members;
             members.end_entitlement(&world.operator, once.id, "plus").await.expect("it ends");
@@ -421,6 +422,16 @@ impl Ground {
                 };
                 self.registry.anchor(kind, &id, own.clone(), Role::Member);
             }
+        }
+    }
+
+    /// Questions in the moderators' queue, each with a marker for those who moderate there.
+    async fn handed(&mut self, world: &World, place: usize, people: [&Somebody; 2]) {
+        for one in people {
+            let may = Audience::of(place).ranked(Role::Moderator);
+            let text = format!("somebody should see {}", self.registry.marker(may.clone()));
+            let id = self.app.hand_over(&member_scope(world, one.id), &text).await;
+            self.registry.learn("handover", &id.to_string(), may);
         }
     }
 

@@ -189,6 +189,7 @@ fn learn_others(ground: &mut Ground, shot: &Shot, answer: &Answer, action: Actio
             | Action::ReadDocument
             | Action::ListModels
             | Action::ReadMembers
+            | Action::HandleHandovers
             | Action::ReadSpaces
             | Action::WriteMembers
             | Action::WriteSpaces

@@ -8,15 +8,15 @@ use std::sync::{Arc, Mutex, OnceLock};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use portcullis_core::{
-    AbilitySet, Actor, CommunityId, ConversationId, DocumentId, Grant, InvitationId, KeyId, MemberId,
-    MemoryId, MessageId, Role, Scope, SessionId, SpaceId, SystemClock, Tier, TokenHash,
+    AbilitySet, Actor, CommunityId, ConversationId, DocumentId, Grant, HandoverId, InvitationId, KeyId,
+    MemberId, MemoryId, MessageId, Role, Scope, SessionId, SpaceId, SystemClock, Tier, TokenHash,
 };
 use portcullis_store::{
-    Content, Conversation, Conversations, Document, Entitlement, Identity, InvitationInfo, KeyIdentity,
-    KeyInfo, Keys, Member, Members, Memories, Memory, NewDocument, NewInvitation, NewKey, NewMember,
-    NewMessage, NewSession, NewSignIn, NewSpace, Passage, Plan, PutOutcome, Query, Result, SessionIdentity,
-    SessionInfo, Sessions, SignedIn, SourceEntry, Space, SpaceAccess, Spaces, Standing, Status,
-    StoredMessage, Stores, Strangers,
+    Content, Conversation, Conversations, Document, Entitlement, Handover, Handovers, Identity,
+    InvitationInfo, KeyIdentity, KeyInfo, Keys, Member, Members, Memories, Memory, NewDocument, NewHandover,
+    NewInvitation, NewKey, NewMember, NewMessage, NewSession, NewSignIn, NewSpace, Passage, Plan, PutOutcome,
+    Query, Queued, Result, Room, SessionIdentity, SessionInfo, Sessions, SignedIn, SourceEntry, Space,
+    SpaceAccess, Spaces, Standing, Status, StoredMessage, Stores, Strangers,
 };
 
 /// What a method reaches that has lost its scope.
@@ -54,6 +54,7 @@ impl Widened {
             sessions: Arc::clone(self) as _,
             conversations: Arc::clone(self) as _,
             memories: Arc::clone(self) as _,
+            handovers: Arc::clone(self) as _,
         }
     }
 
@@ -344,5 +345,10 @@ ports! {
         first get(scope: &Scope, id: MemoryId) -> Memory;
         first change(scope: &Scope, id: MemoryId, text: &str) -> Memory;
         first remove(scope: &Scope, id: MemoryId) -> ();
+    }
+    Handovers as handovers {
+        each queue(scope: &Scope, new: NewHandover, room: Room) -> Queued;
+        gather list(scope: &Scope, since: Timestamp) -> Vec<Handover>;
+        first acknowledge(scope: &Scope, id: HandoverId) -> Handover;
     }
 }

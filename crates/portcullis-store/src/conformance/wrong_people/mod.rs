@@ -1,6 +1,7 @@
-//! Stores that are wrong on purpose about people: sign-in, sessions, subjects, conversations, memories. As those in
+//! Stores that are wrong on purpose about people: sign-in, sessions, subjects, conversations, memories, handovers. As those in
 //! [`wrong`](super::wrong), each wraps right stores and must fail the case that was written against it.
 
+mod handing;
 mod keeping;
 mod sign_in;
 
@@ -108,11 +109,27 @@ pub enum Flaw {
     PlainMemories,
     /// A second copy of each message is kept where it is found by search.
     PlainMessages,
+    /// The queue is read by whoever asks.
+    OpenHandovers,
+    /// Entries of every community are listed in each.
+    WanderingHandovers,
+    /// Whoever takes note last stands there.
+    ForgetfulHandovers,
+    /// The queue has no end.
+    EndlessHandovers,
+    /// One asker fills the queue.
+    CrowdedHandovers,
+    /// What is too old stays.
+    LastingHandovers,
+    /// A question that is queued twice stands there twice.
+    DoubleHandovers,
+    /// A second copy of each question is kept where it is found by search.
+    PlainHandovers,
 }
 
 impl Flaw {
     /// Every flaw.
-    pub const ALL: [Self; 45] = [
+    pub const ALL: [Self; 53] = [
         Self::ReusableLinks,
         Self::RacingLinks,
         Self::AnyBrowser,
@@ -158,6 +175,14 @@ impl Flaw {
         Self::OverwritingMemories,
         Self::PlainMemories,
         Self::PlainMessages,
+        Self::OpenHandovers,
+        Self::WanderingHandovers,
+        Self::ForgetfulHandovers,
+        Self::EndlessHandovers,
+        Self::CrowdedHandovers,
+        Self::LastingHandovers,
+        Self::DoubleHandovers,
+        Self::PlainHandovers,
     ];
 
     /// The same stores with this flaw.
@@ -168,7 +193,8 @@ impl Flaw {
             members: Arc::clone(&wrong) as _,
             sessions: Arc::clone(&wrong) as _,
             conversations: Arc::clone(&wrong) as _,
-            memories: wrong,
+            memories: Arc::clone(&wrong) as _,
+            handovers: wrong,
             ..right
         }
     }
@@ -189,6 +215,7 @@ struct Seen {
     sessions: HashMap<TokenHash, SessionIdentity>,
     begun: HashMap<TokenHash, Timestamp>,
     messages: HashMap<MessageId, NewMessage>,
+    communities: HashSet<CommunityId>,
     copies: u64,
 }
 

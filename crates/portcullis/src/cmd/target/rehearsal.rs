@@ -4,9 +4,13 @@
 //! What holds here does not rest on a model's good will. It lives in a temporary folder, on loopback ports of its own, with a
 //! community of its own, and ends with the run. Nothing is asked of the model of the instance that is judged.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result};
-use portcullis_check::target::{Chat, Credential, Identity, Planted, PlantedKind, Rehearsal};
-use portcullis_config::{Config, Environment, Flags, PersonalKind};
+use portcullis_check::target::{
+    Chat, Credential, HandoverQueue, Identity, Method, Planted, PlantedKind, Rehearsal, Route,
+};
+use portcullis_config::{Config, Environment, Flags, HandoverMode, PersonalKind};
 use portcullis_core::secret::random_bytes;
 use portcullis_core::{AbilitySet, Role, Scope, SpaceId, Tier};
 use portcullis_model::upstream::{Gullible, Upstream};
@@ -16,7 +20,7 @@ use portcullis_store::{
 use serde_json::json;
 
 use super::super::serve::{self, Serving};
-use super::{ground, shore};
+use super::{blocking, ground, shore};
 use crate::instance::{Instance, Kept, Wanted};
 
 /// How many members ask, so that none of them reaches a limit.
@@ -24,6 +28,11 @@ const ASKERS: usize = 12;
 /// How many ask for calls of tools. Others have none, so that their answers stream.
 const CALLERS: usize = 3;
 const SLUG: &str = "portcullis-rehearsal";
+/// The community in which questions for a person are handed over as the instance that is judged hands them over. In the other
+/// they are not, so that what stands behind that guard is tried too.
+const HANDING: &str = "portcullis-handovers";
+/// How soon a question is in the queue: it is when its asker is told.
+const WITHIN: Duration = Duration::from_secs(5);
 const SOURCE: &str = "portcullis-rehearsal";
 const MODEL: &str = "gullible";
 /// The system text, where the configuration gives none.
@@ -45,7 +54,7 @@ pub(super) struct Stage {
 }
 
 /// Starts it with the guards as `config` sets them. Says what the checks need to know.
-pub(super) async fn start(config: &Config) -> Result<(Stage, Rehearsal)> {
+pub(super) async fn start(config: &Config) -> Result<(Stage, Rehearsal, HandoverQueue)> {
     let folder =
         tempfile::Builder::new().prefix("portcullis-check-").tempdir().context("no temporary folder")?;
     let upstream = Upstream::start_with_trace(Gullible::helpful()).await.context("no loopback port")?;
@@ -64,31 +73,55 @@ pub(super) async fn start(config: &Config) -> Result<(Stage, Rehearsal)> {
         .with("--set", "model.name", MODEL)
         .with("--set", "model.system", system.clone())
         .with("--set", "screen.mode", "off")
+        .with("--set", "handover.mode", "off")
         .with("--set", "limits.per_key_per_minute", plenty)
-        .with("--set", "limits.per_address_per_minute", plenty);
+        .with("--set", "limits.per_address_per_minute", plenty)
+        .with("--set", "limits.unauthenticated_per_address_per_minute", plenty);
+    let flags = match config.handover.mode {
+        HandoverMode::HandOver => flags.with("--set", "handover.hand_over", HANDING),
+        HandoverMode::Observe => flags.with("--set", "handover.observe", HANDING),
+        HandoverMode::Off => flags,
+    };
     let mut own = portcullis_config::load(&made.config, &Environment::of::<&str, &str>([]), &flags)
         .map_err(|problems| anyhow::anyhow!("{problems}"))
         .context("the configuration of the instance for rehearsals is not valid")?
         .config;
     own.release = config.release.clone();
+    own.blocklist = config.blocklist.clone();
+    own.blocklist.lasts = blocking::LASTS;
     own.danger = config.danger.clone();
+    own.handover.except.clone_from(&config.handover.except);
+    own.handover.phrases.clone_from(&config.handover.phrases);
     let shore = shore::Shore::start(folder.path(), &made.config, SLUG, &flags, &mut own).await?;
     let instance = Instance::open(&own)?;
     let (askers, callers, mut found) = settle(&instance.kept, config).await?;
+    let (people, reader) = handing(&instance.kept).await?;
     let serving = serve::start(&instance, &own).await?;
     found.push(Planted::in_system(&planted));
+    let at = format!("http://{}", serving.address);
+    let heard = format!("http://{}/heard", upstream.address());
+    let queue = HandoverQueue {
+        at: Some(at.parse()?),
+        chat: chat(),
+        askers: people,
+        list: Route::new(Method::GET, "/v1/handovers"),
+        reader,
+        trace: Some(heard.parse()?),
+        within: WITHIN,
+        staffed: None,
+    };
     let rehearsal = Rehearsal {
-        at: Some(format!("http://{}", serving.address).parse()?),
+        at: Some(at.parse()?),
         chat: chat(),
         askers,
         system: Some(system),
         planted: found,
-        trace: Some(format!("http://{}/heard", upstream.address()).parse()?),
+        trace: Some(heard.parse()?),
         mark_after: Some(MARK_AFTER.to_owned()),
         citation: Some(format!("[{}]", portcullis_check::target::NUMBER)),
         tools: shore.as_ref().map(|shore| shore.inventory(callers)).transpose()?,
     };
-    Ok((Stage { instance, serving, upstream, shore, _folder: folder }, rehearsal))
+    Ok((Stage { instance, serving, upstream, shore, _folder: folder }, rehearsal, queue))
 }
 
 impl Stage {
@@ -138,19 +171,49 @@ async fn settle(kept: &Kept, config: &Config) -> Result<(Vec<Identity>, Vec<Iden
     kept.stores.content.put(&scope, plants.iter().map(document).collect()).await?;
     let (mut askers, mut callers) = (Vec::new(), Vec::new());
     for number in 1..=ASKERS {
-        askers.push(asker(kept, &community, &scope, (format!("asker {number}"), Role::Member)).await?);
+        askers.push(asker(kept, &community, &scope, number).await?);
     }
     for number in 1..=CALLERS {
-        callers.push(asker(kept, &community, &scope, (format!("caller {number}"), shore::CALLERS)).await?);
+        callers.push(somebody(kept, &community, &scope, format!("caller {number}"), shore::CALLERS).await?);
     }
     Ok((askers, callers, plants.into_iter().flat_map(|plant| plant.planted).collect()))
 }
 
-async fn asker(
+/// The community whose questions for a person go to its moderators: those who ask, and one who reads the queue.
+async fn handing(kept: &Kept) -> Result<(Vec<Identity>, Identity)> {
+    let new = NewCommunity {
+        slug: HANDING.to_owned(),
+        name: "For handing over only".to_owned(),
+        host: None,
+        tier: Tier::Dedicated,
+    };
+    let community = kept.stores.directory.create(new).await?;
+    let scope = Kept::operator(&community);
+    let new =
+        NewSpace { slug: "commons".to_owned(), name: "commons".to_owned(), access: SpaceAccess::Members };
+    let space = kept.stores.spaces.create(&scope, new).await?.id;
+    // So that ordinary questions have an answer.
+    let says = "What is written in this community: boats go out at noon, the tide table hangs at the door of the club house.";
+    let welcome = Plant { title: "Welcome", says: says.to_owned(), planted: Vec::new() };
+    kept.stores.content.put(&scope, vec![document(space, &welcome)]).await?;
+    let mut people = Vec::new();
+    for number in 1..=ASKERS {
+        people.push(asker(kept, &community, &scope, number).await?);
+    }
+    let reader = somebody(kept, &community, &scope, "moderator".to_owned(), Role::Moderator).await?;
+    Ok((people, reader))
+}
+
+async fn asker(kept: &Kept, community: &Community, scope: &Scope, number: usize) -> Result<Identity> {
+    somebody(kept, community, scope, format!("asker {number}"), Role::Member).await
+}
+
+async fn somebody(
     kept: &Kept,
     community: &Community,
     scope: &Scope,
-    (name, role): (String, Role),
+    name: String,
+    role: Role,
 ) -> Result<Identity> {
     let new = NewMember { name: name.clone(), email: None, role: Some(role) };
     let member = kept.stores.members.add(scope, new).await?.id;

@@ -1,0 +1,180 @@
+//! The queue before a sandbox: so many jobs at once, so many that wait, and when each of them ran.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use portcullis_core::Clock;
+use tokio::sync::Semaphore;
+
+use crate::job::{Description, Error, Job, Ran, Sandbox};
+
+/// A job that ran, and when, on the monotonic clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// What became of it.
+    pub ran: Ran,
+    /// When it was handed in.
+    pub asked: Duration,
+    /// When it began.
+    pub began: Duration,
+    /// When it ended.
+    pub ended: Duration,
+}
+
+/// A sandbox with places for so many jobs. What comes when all are taken waits its turn.
+#[derive(Debug)]
+pub struct Queue {
+    sandbox: Arc<dyn Sandbox>,
+    clock: Arc<dyn Clock>,
+    places: Arc<Semaphore>,
+    at_once: usize,
+    waiting: AtomicUsize,
+    most_waiting: usize,
+}
+
+/// One of those who wait, however the waiting ends.
+struct Waiting<'q>(&'q AtomicUsize);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Queue {
+    /// `at_once` jobs run at a time, at least 1; `most_waiting` wait behind them.
+    pub fn new(
+        sandbox: Arc<dyn Sandbox>,
+        clock: Arc<dyn Clock>,
+        at_once: usize,
+        most_waiting: usize,
+    ) -> Self {
+        let at_once = at_once.max(1);
+        let places = Arc::new(Semaphore::new(at_once));
+        Self { sandbox, clock, places, at_once, waiting: AtomicUsize::new(0), most_waiting }
+    }
+
+    /// What runs the jobs.
+    pub fn describe(&self) -> Description {
+        self.sandbox.describe()
+    }
+
+    /// How many run at once.
+    pub const fn at_once(&self) -> usize {
+        self.at_once
+    }
+
+    /// Runs a job when there is a place. Whoever leaves while it runs leaves it running: it ends by its limits, and its place is
+    /// taken until then.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when too many wait, and what the sandbox says.
+    pub async fn run(&self, job: Job) -> Result<Held, Error> {
+        let asked = self.clock.monotonic();
+        let place = match Arc::clone(&self.places).try_acquire_owned() {
+            Ok(place) => place,
+            Err(_) => {
+                let before = self.waiting.fetch_add(1, Ordering::Relaxed);
+                let _waiting = Waiting(&self.waiting);
+                if before >= self.most_waiting {
+                    return Err(Error::Busy);
+                }
+                let place = Arc::clone(&self.places).acquire_owned().await;
+                place.map_err(|_| Error::Failed("the queue is closed".to_owned()))?
+            }
+        };
+        let (sandbox, clock) = (Arc::clone(&self.sandbox), Arc::clone(&self.clock));
+        let running = tokio::task::spawn_blocking(move || {
+            let began = clock.monotonic();
+            let ran = sandbox.run(&job);
+            drop(place);
+            ran.map(|ran| Held { ran, asked, began, ended: clock.monotonic() })
+        });
+        running.await.unwrap_or_else(|_| Err(Error::Failed("the job broke off".to_owned())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Barrier, Mutex};
+
+    use portcullis_core::{SystemClock, Tasks};
+
+    use super::*;
+    use crate::job::End;
+
+    /// Runs nothing; counts how many are inside at once, and ends when `gate` lets it.
+    #[derive(Debug)]
+    struct Counting {
+        inside: AtomicUsize,
+        most: AtomicUsize,
+        pair: Barrier,
+        seen: Mutex<Vec<u64>>,
+    }
+
+    impl Sandbox for Counting {
+        fn describe(&self) -> Description {
+            Description { kind: "counting", walls: "none" }
+        }
+
+        fn run(&self, job: &Job) -> Result<Ran, Error> {
+            let inside = self.inside.fetch_add(1, Ordering::SeqCst) + 1;
+            self.most.fetch_max(inside, Ordering::SeqCst);
+            // Two are always inside together, or this waits for ever.
+            self.pair.wait();
+            self.seen.lock().expect("not poisoned").push(job.seed);
+            self.inside.fetch_sub(1, Ordering::SeqCst);
+            Ok(Ran { end: End::Exited(0), output: Vec::new(), errors: Vec::new() })
+        }
+    }
+
+    fn queue(most_waiting: usize) -> (Arc<Counting>, Arc<Queue>) {
+        let counting = Arc::new(Counting {
+            inside: AtomicUsize::new(0),
+            most: AtomicUsize::new(0),
+            pair: Barrier::new(2),
+            seen: Mutex::default(),
+        });
+        let sandbox = Arc::clone(&counting) as Arc<dyn Sandbox>;
+        (counting, Arc::new(Queue::new(sandbox, Arc::new(SystemClock::new()), 2, most_waiting)))
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn as_many_run_at_once_as_there_are_places_and_the_others_wait() {
+        let (counting, queue) = queue(100);
+        let tasks = Tasks::new();
+        let jobs = (0..10).map(|seed| {
+            let queue = Arc::clone(&queue);
+            tasks.spawn(async move { queue.run(Job { seed, ..Job::new([]) }).await })
+        });
+        let mut held = Vec::new();
+        for job in jobs.collect::<Vec<_>>() {
+            held.push(job.await.expect("no task fails").expect("it ran"));
+        }
+        assert_eq!(counting.most.load(Ordering::SeqCst), 2);
+        assert_eq!(counting.seen.lock().expect("not poisoned").len(), 10);
+        assert!(held.iter().all(|held| held.asked <= held.began && held.began <= held.ended));
+        let overlap = |one: &Held, other: &Held| one.began < other.ended && other.began < one.ended;
+        assert!(
+            held.iter().enumerate().any(|(at, one)| held[at + 1..].iter().any(|other| overlap(one, other)))
+        );
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn who_finds_too_many_waiting_is_told_so_at_once() {
+        let (_, queue) = queue(0);
+        let tasks = Tasks::new();
+        let other = Arc::clone(&queue);
+        let first = tasks.spawn(async move { other.run(Job::new([])).await });
+        while queue.places.available_permits() == 2 {
+            tokio::task::yield_now().await;
+        }
+        // The second place lets the first go on; what finds none waits for nothing.
+        let held = Arc::clone(&queue.places).try_acquire_owned().expect("a place");
+        assert_eq!(queue.run(Job::new([])).await, Err(Error::Busy));
+        drop(held);
+        queue.run(Job::new([])).await.expect("it ran");
+        first.await.expect("no task fails").expect("it ran");
+    }
+}

@@ -1,0 +1,262 @@
+//! Phrases: how they are written, and how they are found in a sentence.
+//!
+//! ```text
+//! [self-harm]
+//! + want|wanna ?to .. die     a phrase: words in their order
+//! - die of laughter           where this stands in the same sentence, no phrase of the kind counts
+//! ```
+//! `a|b` is one of several, `?` before it may be absent, `*` stands for the rest of a word, `..` for up to three words and
+//! `...` for up to six. A phrase begins with a word. In scripts without spaces each part is looked for as it is written, in
+//! order, a few characters apart.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::Risk;
+use super::words::{PAUSE, Sentence};
+use crate::fold;
+use crate::lexicon::runs_on;
+
+/// The most parts of a phrase.
+pub const MOST_WORDS: usize = 24;
+/// How far apart the parts of a phrase may be in a script without spaces, in characters.
+const APART: usize = 12;
+/// How many letters a phrase is found by.
+const HEAD: usize = 3;
+
+/// A phrase that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wrong;
+
+impl std::fmt::Display for Wrong {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "a phrase is 1 to {MOST_WORDS} words, begins with a word, and may hold `*` at the end of words and `..` between them"
+        )
+    }
+}
+
+impl std::error::Error for Wrong {}
+
+/// A word, or the beginning of one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Word {
+    text: String,
+    stem: bool,
+}
+
+impl Word {
+    fn is(&self, word: &str) -> bool {
+        if self.stem { word.starts_with(&self.text) } else { word == self.text }
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Part {
+    One { of: Vec<Word>, optional: bool },
+    Gap(usize),
+}
+
+#[derive(Debug, Clone)]
+struct Phrase {
+    risk: Risk,
+    parts: Vec<Part>,
+    /// Whether it excuses, where others accuse.
+    excuses: bool,
+}
+
+/// Phrases by the first letters of their first words.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Patterns {
+    phrases: Vec<Phrase>,
+    by_head: HashMap<String, Vec<usize>>,
+    /// Those of scripts without spaces.
+    runs: Vec<usize>,
+}
+
+impl Patterns {
+    /// The file that ships. Lines that are none are left out; a test finds them.
+    pub(super) fn read(text: &str) -> Self {
+        let mut patterns = Self::default();
+        for (risk, sign, phrase) in lines(text) {
+            let _ = patterns.add(risk, phrase, sign == '+');
+        }
+        patterns
+    }
+
+    /// Adds a phrase.
+    pub(super) fn add(&mut self, risk: Risk, phrase: &str, accuses: bool) -> Result<(), Wrong> {
+        let parts: Vec<Part> = phrase.split_whitespace().map(part).collect::<Option<_>>().ok_or(Wrong)?;
+        let Some(Part::One { of: first, optional: false }) = parts.first() else { return Err(Wrong) };
+        if parts.len() > MOST_WORDS || matches!(parts.last(), Some(Part::Gap(_))) {
+            return Err(Wrong);
+        }
+        let place = self.phrases.len();
+        if first.iter().any(|word| word.text.chars().any(runs_on)) {
+            self.runs.push(place);
+        } else {
+            let heads: BTreeSet<String> = first.iter().map(|word| head(&word.text)).collect();
+            for head in heads {
+                self.by_head.entry(head).or_default().push(place);
+            }
+        }
+        self.phrases.push(Phrase { risk, parts, excuses: !accuses });
+        Ok(())
+    }
+
+    /// Takes in the kinds that the sentence is of.
+    pub(super) fn find(&self, sentence: &Sentence, kinds: &[Risk], found: &mut BTreeSet<Risk>) {
+        let (mut accused, mut excused) = (BTreeSet::new(), BTreeSet::new());
+        let mut hold = |phrase: &Phrase| {
+            if phrase.excuses {
+                excused.insert(phrase.risk)
+            } else {
+                accused.insert(phrase.risk)
+            };
+        };
+        for (at, word) in sentence.words.iter().enumerate() {
+            let rest = sentence.words.get(at..).unwrap_or_default();
+            for length in 1..=HEAD {
+                let Some(head) = beginning(word, length) else { break };
+                for phrase in
+                    self.by_head.get(head).into_iter().flatten().filter_map(|at| self.phrases.get(*at))
+                {
+                    if kinds.contains(&phrase.risk) && begins(&phrase.parts, rest) {
+                        hold(phrase);
+                    }
+                }
+            }
+        }
+        if !sentence.run.is_empty() {
+            for phrase in self.runs.iter().filter_map(|at| self.phrases.get(*at)) {
+                if kinds.contains(&phrase.risk) && runs(&phrase.parts, &sentence.run) {
+                    hold(phrase);
+                }
+            }
+        }
+        found.extend(accused.difference(&excused));
+    }
+}
+
+/// The phrases of the file with their kinds and signs.
+fn lines(text: &str) -> impl Iterator<Item = (Risk, char, &str)> {
+    let mut risk = None;
+    text.lines().filter_map(move |line| {
+        if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+            risk = Risk::parse(name);
+            return None;
+        }
+        let sign = line.chars().next().filter(|sign| matches!(sign, '+' | '-'))?;
+        Some((risk?, sign, line.get(1..)?.trim()))
+    })
+}
+
+fn head(text: &str) -> String {
+    text.chars().take(HEAD).collect()
+}
+
+/// So many characters of a word; all of a shorter one counts once.
+fn beginning(word: &str, length: usize) -> Option<&str> {
+    match word.char_indices().nth(length) {
+        Some((end, _)) => word.get(..end),
+        None => (word.chars().count() == length).then_some(word),
+    }
+}
+
+fn part(text: &str) -> Option<Part> {
+    match text {
+        ".." => return Some(Part::Gap(3)),
+        "..." => return Some(Part::Gap(6)),
+        _ => {}
+    }
+    let (text, optional) = text.strip_prefix('?').map_or((text, false), |text| (text, true));
+    let of = text.split('|').map(|word| {
+        let (word, stem) = word.strip_suffix('*').map_or((word, false), |word| (word, true));
+        let text = fold::plain(word);
+        let plain = text.chars().all(|c| c.is_alphanumeric() || c == '\'') && !text.is_empty();
+        plain.then_some(Word { text, stem })
+    });
+    Some(Part::One { of: of.collect::<Option<_>>()?, optional })
+}
+
+/// Whether the words begin with the phrase.
+fn begins(parts: &[Part], words: &[String]) -> bool {
+    match parts.split_first() {
+        None => true,
+        Some((Part::Gap(most), rest)) => (0..=(*most).min(words.len()))
+            .any(|skipped| begins(rest, words.get(skipped..).unwrap_or_default())),
+        Some((Part::One { of, optional }, rest)) => {
+            let taken = words.split_first().is_some_and(|(word, after)| {
+                word != PAUSE && of.iter().any(|one| one.is(word)) && begins(rest, after)
+            });
+            taken || (*optional && begins(rest, words))
+        }
+    }
+}
+
+/// Whether the parts stand in the text in their order, each a few characters behind the one before.
+fn runs(parts: &[Part], text: &str) -> bool {
+    let mut starts = parts.first().into_iter().flat_map(|part| ends(part, text, usize::MAX));
+    starts.any(|at| follows(parts.get(1..).unwrap_or_default(), text.get(at..).unwrap_or_default()))
+}
+
+fn follows(parts: &[Part], text: &str) -> bool {
+    let Some((part, rest)) = parts.split_first() else { return true };
+    ends(part, text, APART).into_iter().any(|at| follows(rest, text.get(at..).unwrap_or_default()))
+}
+
+/// Where the part ends in the text, if it begins within so many characters.
+fn ends(part: &Part, text: &str, within: usize) -> Vec<usize> {
+    let Part::One { of, optional } = part else { return vec![0] };
+    let mut found: Vec<usize> = of
+        .iter()
+        .flat_map(|word| text.match_indices(word.text.as_str()).map(|(at, found)| (at, at + found.len())))
+        .filter(|(at, _)| text.get(..*at).is_some_and(|before| before.chars().take(within).count() < within))
+        .map(|(_, end)| end)
+        .collect();
+    if *optional {
+        found.push(0);
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_of_the_file_is_a_phrase() {
+        let text = include_str!("../risks.txt");
+        let mut count = 0;
+        for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with(['#', '['])) {
+            assert!(line.starts_with("+ ") || line.starts_with("- "), "{line}");
+            count += 1;
+        }
+        let mut patterns = Patterns::default();
+        let mut read = 0;
+        for (risk, sign, phrase) in lines(text) {
+            assert_eq!(patterns.add(risk, phrase, sign == '+'), Ok(()), "{phrase}");
+            read += 1;
+        }
+        assert_eq!(count, read);
+        assert!(read > 250, "{read}");
+    }
+
+    #[test]
+    fn parts_are_optional_apart_and_one_of_several() {
+        let mut patterns = Patterns::default();
+        patterns.add(Risk::Other, "red|blue ?old .. boat*", true).expect("a phrase");
+        patterns.add(Risk::Other, "boat of paper", false).expect("a phrase");
+        let holds = |text: &str| {
+            let mut found = BTreeSet::new();
+            Sentence::all(text).for_each(|sentence| patterns.find(&sentence, &Risk::ALL, &mut found));
+            !found.is_empty()
+        };
+        for text in ["a red boat", "blue old wooden boathouse", "red one two three boat"] {
+            assert!(holds(text), "{text}");
+        }
+        for text in ["green boat", "red one two three four boat", "red. boat", "a red boat of paper"] {
+            assert!(!holds(text), "{text}");
+        }
+    }
+}
