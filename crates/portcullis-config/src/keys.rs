@@ -288,7 +288,10 @@ pub(crate) static LISTS: &[List] = &[
     List {
         section: Section {
             name: "tool",
-            doc: "A tool that the model may ask for, one table for each: an HTTP address, pages of listed hosts, or a tool of an MCP                   server. The model is told of it, and it is called, only in these communities and for these roles, with                   arguments that fit its schema, and only while its name, description and schema are those whose hash is                   `pin`. `portcullis tool list` says how each stands and prints its hash.",
+            doc: "A tool that the model may ask for, one table for each: an HTTP address, pages of listed hosts, or a tool of an MCP \
+                  server. The model is told of it, and it is called, only in these communities and for these roles, with \
+                  arguments that fit its schema, and only while its name, description and schema are those whose hash is \
+                  `pin`. `portcullis tool list` says how each stands and prints its hash.",
             in_example: InExample::Commented,
         },
         keys: TOOL,
