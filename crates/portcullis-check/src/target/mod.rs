@@ -43,7 +43,7 @@ pub use load::{Drops, Load, Plan};
 pub use owned::{ID, MARKER, Owned, OwnedKind, Spot};
 pub(crate) use owned::{cookies, query_of, text_at};
 pub use problem::{Problem, TargetError};
-pub use rehearsal::{NUMBER, Planted, PlantedKind, Rehearsal};
+pub use rehearsal::{DeclaredTool, NUMBER, Planted, PlantedKind, Rehearsal, ToolInventory, WORD};
 pub use roles::{
     AccountKind, AccountList, Accounts, Declared, Exercise, Matrix, OwnStanding, Roles, SystemMatrix,
 };

@@ -10,6 +10,7 @@ mod blocking;
 mod ground;
 mod people;
 mod rehearsal;
+mod shore;
 mod standing;
 mod twin;
 
