@@ -7,7 +7,7 @@ use portcullis_audit::{ActorRef, Event, Outcome, Record, Usage};
 use portcullis_core::{CommunityId, TurnId};
 use portcullis_guard::refusal::causes;
 use portcullis_guard::visit::Opened;
-use portcullis_guard::{Code, Gate, Phase, Refusal, Reservation, Turn};
+use portcullis_guard::{Code, Gate, Phase, Refusal, Reservation, Tokens, Turn};
 
 /// The duty to close one opened turn. Dropped before [`Ledger::close`], as when the client leaves, it records the turn
 /// as cancelled in the background.
@@ -44,7 +44,11 @@ impl Ledger {
         // A caller who leaves during the write changes nothing: the record is on its way with the true outcome.
         self.closed = true;
         if let Some(reservation) = self.reservation.take() {
-            let told = usage.map(|usage| usage.prompt_tokens.saturating_add(usage.completion_tokens));
+            let counted = |tokens| u32::try_from(tokens).unwrap_or(u32::MAX);
+            let told = usage.map(|usage| Tokens {
+                question: counted(usage.prompt_tokens),
+                answer: counted(usage.completion_tokens),
+            });
             reservation.settle(told);
         }
         let own = Arc::clone(&self.gate);

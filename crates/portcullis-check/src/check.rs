@@ -182,6 +182,14 @@ pub enum Need {
     Rehearsal,
     /// Ways to a new account, and where somebody is told what they are.
     SignUp,
+    /// Where it is written down what was asked.
+    Sinks,
+    /// Budgets that may be used up.
+    Caps,
+    /// Communities of each tier where the clock may be moved.
+    Tiers,
+    /// Where questions are screened.
+    Screen,
 }
 
 impl Need {
@@ -273,6 +281,22 @@ impl Need {
                 target.rehearsal.as_ref().is_some_and(|rehearsal| !rehearsal.askers.is_empty()),
                 "needs where attacks on the model may be tried: plant texts there and add [rehearsal] and [[planted]] to \
                  target.toml",
+            ),
+            Self::Screen => (
+                target.screen.is_some(),
+                "needs where questions are screened: add [screen] and [[screened]] to target.toml",
+            ),
+            Self::Tiers => (
+                !target.tiers.is_empty(),
+                "needs a community of each tier in a deployment for tests, whose clock may be moved: add [[tier]] to \
+                 target.toml",
+            ),
+            Self::Caps => {
+                (!target.caps.is_empty(), "needs budgets that may be used up: add [[cap]] to target.toml")
+            }
+            Self::Sinks => (
+                !target.logs.sinks.is_empty(),
+                "needs every place where requests are written down: add [[sink]] to target.toml",
             ),
             Self::SignUp => (
                 !target.sign_ups.is_empty() && target.roles.own.is_some(),

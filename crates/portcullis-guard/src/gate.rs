@@ -7,10 +7,11 @@ use portcullis_core::{Clock, RequestId, Scope, SessionId, Tasks};
 use portcullis_limit::{Allowance, CounterStore};
 use portcullis_store::Stores;
 
+use crate::budget::Prices;
 use crate::guards::csrf::CsrfKey;
 use crate::guards::identify::{self, Known};
 use crate::jwt::Issuers;
-use crate::limit::{Applied, Counters, Limits};
+use crate::limit::{Applied, Counters, Limits, Tiers};
 use crate::measures::{Measures, Phase, Timer};
 use crate::refusal::Refusal;
 use crate::screening::{Judged, Quarantined, Screening};
@@ -45,6 +46,8 @@ pub struct GateParts {
     pub switches: Switches,
     /// What is done about attempts to instruct the model.
     pub screening: Screening,
+    /// What models cost.
+    pub prices: Prices,
 }
 
 /// The gate: one an instance, shared by all requests.
@@ -91,7 +94,7 @@ impl Gate {
         limits.applied(scope, session, visit.arrival(), self.counters.counted()).collect()
     }
 
-    /// Where each of these limits, and each token budget, stands now, shortest window first. Asking costs nothing.
+    /// Where each of these limits, and each budget of tokens and costs, stands now, shortest window first. Asking costs nothing.
     pub async fn allowances(&self, visit: &Visit<Authorised>) -> Vec<(Applied, Vec<Allowance>)> {
         let mut told = Vec::new();
         let budgets = self.parts.limits.budgets(visit.scope());
@@ -101,6 +104,16 @@ impl Gate {
             told.push((applied, standing));
         }
         told
+    }
+
+    /// What each tier admits for a whole community.
+    pub const fn tiers(&self) -> &Tiers {
+        &self.parts.limits.tiers
+    }
+
+    /// What models cost.
+    pub fn prices(&self) -> &Prices {
+        &self.parts.prices
     }
 
     /// Whether what a model uses for whoever this is has a budget.

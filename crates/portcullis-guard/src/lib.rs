@@ -18,7 +18,7 @@ pub mod security;
 pub mod switches;
 pub mod visit;
 
-pub use budget::{Comes, Reservation};
+pub use budget::{Comes, Price, Prices, Reservation, Tokens};
 pub use credential::{Credentials, Presented};
 pub use gate::{Gate, GateParts};
 pub use guard::{Guard, Ruling};

@@ -1,10 +1,11 @@
-//! The operator plane: what the operator of the instance reads, on a listener of its own.
+//! The operator plane: what the operator of the instance reads and sets, on a listener of its own.
 //!
 //! It wants the operator's token for everything, on loopback too: whoever runs a program on this machine is not its
 //! operator. A page in a browser cannot reach it by a name of its own choosing (`Host`) nor from another site
 //! (`Origin`). Its routes are in one table, [`OPERATOR_ROUTES`]; the members' listener has none of them but the word
 //! whether the process runs.
 
+mod communities;
 mod front;
 pub mod metrics;
 mod process;
@@ -17,9 +18,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use bytes::Bytes;
+use http::{HeaderValue, Method, StatusCode, header};
 use parking_lot::Mutex;
 use portcullis_core::RequestId;
 use portcullis_guard::guards::operator::OperatorToken;
@@ -34,6 +37,9 @@ use front::Turnstile;
 
 /// The longest that one answer may take.
 const TIME: Duration = Duration::from_secs(10);
+
+/// The largest body of a change, in bytes.
+const MOST_BYTES: usize = 4 << 10;
 
 /// What an [`Operator`] is made of.
 #[derive(Debug)]
@@ -73,39 +79,76 @@ impl Operator {
 
 type Answer = Pin<Box<dyn Future<Output = Result<Response, Refusal>> + Send>>;
 
-/// A route of the operator plane. Each is read with GET.
-#[derive(Clone, Copy)]
+/// What a route of the operator plane works with.
+#[derive(Debug)]
+struct OperatorCall {
+    operator: Arc<Operator>,
+    /// What stands in the path where the route has a parameter.
+    named: String,
+    /// The body, whole; empty for routes that only read.
+    body: Bytes,
+}
+
+/// A route of the operator plane.
+#[derive(Clone)]
 pub struct OperatorRoute {
-    /// Its path.
+    /// Its method.
+    pub method: Method,
+    /// Its path; at most one part of it stands in braces and is a parameter.
     pub path: &'static str,
-    /// What it tells, in one line.
+    /// What it tells or does, in one line.
     pub summary: &'static str,
-    handler: fn(Arc<Operator>) -> Answer,
+    /// A body that it takes, as JSON, where it takes one.
+    pub example: Option<&'static str>,
+    handler: fn(OperatorCall) -> Answer,
 }
 
 impl fmt::Debug for OperatorRoute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "GET {}", self.path)
+        write!(f, "{} {}", self.method, self.path)
+    }
+}
+
+impl OperatorRoute {
+    const fn read(path: &'static str, summary: &'static str, handler: fn(OperatorCall) -> Answer) -> Self {
+        Self { method: Method::GET, path, summary, example: None, handler }
+    }
+
+    /// What a path names, if it is this route's: empty where the route has no parameter.
+    fn matches<'p>(&self, path: &'p str) -> Option<&'p str> {
+        let mut named = "";
+        let (mut own, mut given) = (self.path.split('/'), path.split('/'));
+        loop {
+            match (own.next(), given.next()) {
+                (None, None) => return Some(named),
+                (Some(own), Some(given)) if own.starts_with('{') && !given.is_empty() => named = given,
+                (Some(own), Some(given)) if own == given => {}
+                _ => return None,
+            }
+        }
     }
 }
 
 /// The table.
 pub const OPERATOR_ROUTES: &[OperatorRoute] = &[
+    OperatorRoute::read("/metrics", "Numbers for Prometheus", |call| Box::pin(read_metrics(call))),
+    OperatorRoute::read("/status", "What the instance is and how it stands", |call| Box::pin(status(call))),
+    OperatorRoute::read("/communities", "The communities, with their tiers", |call| {
+        Box::pin(communities::list(call))
+    }),
+    OperatorRoute::read("/communities/{community}/tier", "A community's tier and what it admits", |call| {
+        Box::pin(communities::tier(call))
+    }),
     OperatorRoute {
-        path: "/metrics",
-        summary: "Numbers for Prometheus",
-        handler: |operator| Box::pin(read_metrics(operator)),
+        method: Method::PUT,
+        path: "/communities/{community}/tier",
+        summary: "Put a community into another tier, from the next request on",
+        example: Some(r#"{"tier":"enhanced"}"#),
+        handler: |call| Box::pin(communities::set_tier(call)),
     },
-    OperatorRoute {
-        path: "/status",
-        summary: "What the instance is and how it stands",
-        handler: |operator| Box::pin(status(operator)),
-    },
-    OperatorRoute {
-        path: "/healthz",
-        summary: "Whether the process runs",
-        handler: |_| Box::pin(async { Ok(json_response(StatusCode::OK, &json!({ "status": "live" }))) }),
-    },
+    OperatorRoute::read("/healthz", "Whether the process runs", |_| {
+        Box::pin(async { Ok(json_response(StatusCode::OK, &json!({ "status": "live" }))) })
+    }),
 ];
 
 /// The router of the operator plane. There is one way in, for known and unknown paths alike.
@@ -113,38 +156,66 @@ pub fn operator_router(operator: &Arc<Operator>) -> Router {
     let operator = Arc::clone(operator);
     Router::new().fallback(move |request: Request| {
         let operator = Arc::clone(&operator);
-        // Only its head is wanted; a body is not read.
-        let (head, _) = request.into_parts();
-        async move { answer(operator, &head).await }
+        let (head, body) = request.into_parts();
+        async move { answer(operator, &head, body).await }
     })
 }
 
-async fn answer(operator: Arc<Operator>, head: &http::request::Parts) -> Response {
+async fn answer(operator: Arc<Operator>, head: &http::request::Parts, body: Body) -> Response {
     let id = RequestId::new(operator.app().gate().clock());
     let peer = head.extensions.get::<Peer>().map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.0);
-    let answer = match admit(&operator, head, peer, id).and_then(|()| route(head)) {
-        Ok(route) => {
-            let work = tokio::time::timeout(TIME, (route.handler)(Arc::clone(&operator)));
+    let found = admit(&operator, head, peer, id).map_err(Unfit::Refused).and_then(|()| route(head));
+    let mut response = match found {
+        Ok((route, named)) => {
+            let named = named.to_owned();
+            let work = async {
+                // The body of what only reads is not looked at.
+                let body = if route.method.is_safe() { Bytes::new() } else { whole(body).await? };
+                (route.handler)(OperatorCall { operator: Arc::clone(&operator), named, body }).await
+            };
             let late = || Refusal::new(Code::TimedOut, "the request took longer than the limit");
-            work.await.unwrap_or_else(|_| Err(late()))
+            tokio::time::timeout(TIME, work)
+                .await
+                .unwrap_or_else(|_| Err(late()))
+                .unwrap_or_else(|refusal| problem(refusal, id))
         }
-        Err(refusal) => Err(refusal),
-    };
-    let mut response = answer.unwrap_or_else(|refusal| {
-        let wrong_method = refusal.code == Code::InvalidRequest;
-        let problem = Problem { refusal, shape: Shape::Problem, request: Some(id) };
-        let mut response = problem.into_response();
-        if wrong_method {
+        Err(Unfit::Refused(refusal)) => problem(refusal, id),
+        Err(Unfit::Method(allowed)) => {
+            let detail = format!("this route takes {allowed}");
+            let mut response = problem(Refusal::new(Code::InvalidRequest, detail), id);
             *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
-            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET"));
+            if let Ok(allowed) = HeaderValue::try_from(allowed) {
+                response.headers_mut().insert(header::ALLOW, allowed);
+            }
+            response
         }
-        response
-    });
+    };
     for (name, value) in SECURITY_HEADERS {
         let name = http::HeaderName::from_static(name);
         response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
     response
+}
+
+fn problem(refusal: Refusal, id: RequestId) -> Response {
+    Problem { refusal, shape: Shape::Problem, request: Some(id) }.into_response()
+}
+
+/// Why no route takes a request.
+enum Unfit {
+    Refused(Refusal),
+    /// The methods that the path takes.
+    Method(String),
+}
+
+/// A body of a change, which is small.
+async fn whole(body: Body) -> Result<Bytes, Refusal> {
+    axum::body::to_bytes(body, MOST_BYTES).await.map_err(|_| {
+        Refusal::new(
+            Code::BodyTooLarge,
+            format!("a body of at most {MOST_BYTES} bytes is taken here, in one piece"),
+        )
+    })
 }
 
 /// Whose request this is: from no foreign page, under no made-up name, and with the operator's token.
@@ -179,23 +250,31 @@ fn admit(
     }
 }
 
-fn route(head: &http::request::Parts) -> Result<&'static OperatorRoute, Refusal> {
-    let found = OPERATOR_ROUTES.iter().find(|route| route.path == head.uri.path());
-    let route = found.ok_or_else(|| Refusal::new(Code::NotFound, "the operator plane has no such route"))?;
-    if matches!(head.method, http::Method::GET | http::Method::HEAD) {
-        Ok(route)
-    } else {
-        Err(Refusal::new(Code::InvalidRequest, "this route is read with GET"))
+fn route(head: &http::request::Parts) -> Result<(&'static OperatorRoute, &str), Unfit> {
+    let path = head.uri.path();
+    let ours = || OPERATOR_ROUTES.iter().filter_map(|route| Some((route, route.matches(path)?)));
+    let takes = |route: &OperatorRoute| {
+        head.method == route.method || head.method == Method::HEAD && route.method == Method::GET
+    };
+    if let Some(found) = ours().find(|(route, _)| takes(route)) {
+        return Ok(found);
     }
+    let allowed: Vec<&str> = ours().map(|(route, _)| route.method.as_str()).collect();
+    if allowed.is_empty() {
+        return Err(Unfit::Refused(Refusal::new(Code::NotFound, "the operator plane has no such route")));
+    }
+    Err(Unfit::Method(allowed.join(", ")))
 }
 
-async fn read_metrics(operator: Arc<Operator>) -> Result<Response, Refusal> {
+async fn read_metrics(call: OperatorCall) -> Result<Response, Refusal> {
+    let operator = call.operator;
     let text =
         metrics::read(&operator).map_err(|_| Refusal::new(Code::Internal, "the metrics have no text"))?;
     Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
 }
 
-async fn status(operator: Arc<Operator>) -> Result<Response, Refusal> {
+async fn status(call: OperatorCall) -> Result<Response, Refusal> {
+    let operator = call.operator;
     let app = operator.app();
     let communities = app.stores().directory.list().await?.len();
     let reached = app.gate().journal().meter().reached();

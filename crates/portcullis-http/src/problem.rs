@@ -49,7 +49,7 @@ pub const fn status(code: Code) -> (StatusCode, &'static str) {
         Code::QuestionRefused => (StatusCode::FORBIDDEN, "The question was not asked"),
         Code::LastOwner => (StatusCode::CONFLICT, "The last owner stays"),
         Code::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "Too many requests"),
-        Code::BudgetExhausted => (StatusCode::TOO_MANY_REQUESTS, "The token budget is used up"),
+        Code::BudgetExhausted => (StatusCode::TOO_MANY_REQUESTS, "The budget is used up"),
         Code::InvalidRequest => (StatusCode::BAD_REQUEST, "The request is not valid"),
         Code::UnknownParameter => (StatusCode::BAD_REQUEST, "A parameter is not known"),
         Code::ModelNotFound => (StatusCode::NOT_FOUND, "The model is not offered"),

@@ -146,6 +146,14 @@ impl Writer {
                 self.put(16, &[community.as_bytes(), key.as_bytes()]);
             }
             Subject::ActorTokens(community, Actor::Operator) => self.put(17, &[community.as_bytes()]),
+            Subject::CommunityCost(community) => self.put(18, &[community.as_bytes()]),
+            Subject::ActorCost(community, Actor::Member(member)) => {
+                self.put(19, &[community.as_bytes(), member.as_bytes()]);
+            }
+            Subject::ActorCost(community, Actor::Key(key)) => {
+                self.put(20, &[community.as_bytes(), key.as_bytes()]);
+            }
+            Subject::ActorCost(community, Actor::Operator) => self.put(21, &[community.as_bytes()]),
             Subject::Shared(kind, share) => {
                 let kind = [kind.number()];
                 match share {
@@ -220,6 +228,10 @@ impl Reader<'_> {
             15 => Subject::ActorTokens(self.community()?, Actor::Member(MemberId::from_bytes(self.array()?))),
             16 => Subject::ActorTokens(self.community()?, Actor::Key(KeyId::from_bytes(self.array()?))),
             17 => Subject::ActorTokens(self.community()?, Actor::Operator),
+            18 => Subject::CommunityCost(self.community()?),
+            19 => Subject::ActorCost(self.community()?, Actor::Member(MemberId::from_bytes(self.array()?))),
+            20 => Subject::ActorCost(self.community()?, Actor::Key(KeyId::from_bytes(self.array()?))),
+            21 => Subject::ActorCost(self.community()?, Actor::Operator),
             _ => return Err(Unreadable),
         })
     }
@@ -255,6 +267,10 @@ mod tests {
             Subject::ActorTokens(community, Actor::Member(MemberId::from_bytes([2; 16]))),
             Subject::ActorTokens(community, Actor::Key(KeyId::from_bytes([3; 16]))),
             Subject::ActorTokens(community, Actor::Operator),
+            Subject::CommunityCost(community),
+            Subject::ActorCost(community, Actor::Member(MemberId::from_bytes([2; 16]))),
+            Subject::ActorCost(community, Actor::Key(KeyId::from_bytes([3; 16]))),
+            Subject::ActorCost(community, Actor::Operator),
             Subject::Shared(Kind::Actor, Share::Of(community)),
             Subject::Shared(Kind::Address, Share::In(network, 120)),
         ];

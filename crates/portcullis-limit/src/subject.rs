@@ -29,6 +29,10 @@ pub enum Subject {
     ActorTokens(CommunityId, Actor),
     /// Tokens that a model uses for all members and keys of a community.
     CommunityTokens(CommunityId),
+    /// What a model costs for a member of a community, or for a key that acts for none, in millionths of a currency's unit.
+    ActorCost(CommunityId, Actor),
+    /// What a model costs for all members and keys of a community, in the same.
+    CommunityCost(CommunityId),
     /// Everything of a kind that found no room for a counter of its own, and shares this one.
     Shared(Kind, Share),
 }
@@ -56,10 +60,14 @@ pub enum Kind {
     ActorTokens,
     /// [`Subject::CommunityTokens`].
     CommunityTokens,
+    /// [`Subject::ActorCost`].
+    ActorCost,
+    /// [`Subject::CommunityCost`].
+    CommunityCost,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Community,
         Self::Actor,
         Self::Credential,
@@ -70,6 +78,8 @@ impl Kind {
         Self::Mailed,
         Self::ActorTokens,
         Self::CommunityTokens,
+        Self::ActorCost,
+        Self::CommunityCost,
     ];
 
     /// How a snapshot names it.
@@ -85,6 +95,8 @@ impl Kind {
             Self::Mailed => 7,
             Self::ActorTokens => 8,
             Self::CommunityTokens => 9,
+            Self::ActorCost => 10,
+            Self::CommunityCost => 11,
         }
     }
 }
@@ -156,6 +168,8 @@ impl Subject {
             Self::Mailed(..) => Kind::Mailed,
             Self::ActorTokens(..) => Kind::ActorTokens,
             Self::CommunityTokens(_) => Kind::CommunityTokens,
+            Self::ActorCost(..) => Kind::ActorCost,
+            Self::CommunityCost(_) => Kind::CommunityCost,
             Self::Shared(kind, _) => *kind,
         }
     }
@@ -167,14 +181,16 @@ impl Subject {
             Self::Actor(community, _) | Self::Session(community, _) | Self::Key(community, _) => {
                 [Some(Share::Of(*community)), None]
             }
-            Self::Mailed(community, _) | Self::ActorTokens(community, _) => {
+            Self::Mailed(community, _) | Self::ActorTokens(community, _) | Self::ActorCost(community, _) => {
                 [Some(Share::Of(*community)), None]
             }
             Self::Address(network)
             | Self::Refused(network)
             | Self::Asking(network)
             | Self::AskingFor(_, _, network) => network.wider().map(Some),
-            Self::Community(_) | Self::CommunityTokens(_) | Self::Shared(..) => [None, None],
+            Self::Community(_) | Self::CommunityTokens(_) | Self::CommunityCost(_) | Self::Shared(..) => {
+                [None, None]
+            }
         };
         narrower.into_iter().flatten().chain([Share::All]).map(move |share| Self::Shared(kind, share))
     }

@@ -8,6 +8,7 @@ mod cmd;
 mod descriptors;
 mod instance;
 mod limits;
+mod log;
 mod mail;
 mod out;
 mod release;

@@ -9,6 +9,7 @@
     reason = "tests"
 )]
 
+mod costs;
 mod danger;
 mod documents;
 mod faults;

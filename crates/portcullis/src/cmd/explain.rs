@@ -88,7 +88,10 @@ pub(super) fn routes() -> String {
     for route in OPERATOR_ROUTES {
         text.push_str(&format!(
             "{:<6} {:<38} {:<24} {}\n",
-            "GET", route.path, "operator token", route.summary
+            route.method.as_str(),
+            route.path,
+            "operator token",
+            route.summary
         ));
     }
     text

@@ -5,7 +5,10 @@
 //! community of its own, and ends with the run. Nothing is asked of the model of the instance that is judged.
 
 use anyhow::{Context as _, Result};
-use portcullis_check::target::{Chat, Credential, Identity, Planted, PlantedKind, Rehearsal};
+use portcullis_audit::{Archive, Filter};
+use portcullis_check::target::{
+    Chat, Credential, Identity, Logged, Logs, Planted, PlantedKind, Rehearsal, Shown, Sink, SinkAt,
+};
 use portcullis_config::{Config, Environment, Flags, PersonalKind};
 use portcullis_core::secret::random_bytes;
 use portcullis_core::{AbilitySet, Role, Scope, SpaceId, Tier};
@@ -17,7 +20,8 @@ use serde_json::json;
 
 use super::super::serve::{self, Serving};
 use super::ground;
-use crate::instance::{Instance, Kept, Wanted};
+use crate::instance::{self, Instance, Kept, Wanted};
+use crate::log;
 
 /// How many members ask, so that none of them reaches a limit.
 const ASKERS: usize = 12;
@@ -42,7 +46,9 @@ pub(super) struct Stage {
 }
 
 /// Starts it with the guards as `config` sets them. Says what the checks need to know.
-pub(super) async fn start(config: &Config) -> Result<(Stage, Rehearsal)> {
+pub(super) async fn start(config: &Config) -> Result<(Stage, Rehearsal, Logs)> {
+    // Before anything of it runs.
+    let log = log::in_memory(config);
     let folder =
         tempfile::Builder::new().prefix("portcullis-check-").tempdir().context("no temporary folder")?;
     let upstream = Upstream::start_with_trace(Gullible::helpful()).await.context("no loopback port")?;
@@ -83,7 +89,34 @@ pub(super) async fn start(config: &Config) -> Result<(Stage, Rehearsal)> {
         mark_after: Some(MARK_AFTER.to_owned()),
         citation: Some(format!("[{}]", portcullis_check::target::NUMBER)),
     };
-    Ok((Stage { instance, serving, upstream, _folder: folder }, rehearsal))
+    let logs = logs(log, &own, &serving)?;
+    Ok((Stage { instance, serving, upstream, _folder: folder }, rehearsal, logs))
+}
+
+/// Everything that it writes down: its log, which is this process's, its journal and its metrics.
+fn logs(log: Option<log::Kept>, own: &Config, serving: &Serving) -> Result<Logs> {
+    let journal = Archive::new(&instance::journal_dir(own));
+    let log = Sink::here("log", Shown::RequestId, move || {
+        log.as_ref().map(log::Kept::text).ok_or_else(|| "this process logs elsewhere already".to_owned())
+    });
+    let journal = Sink::here("audit journal", Shown::RequestId, move || {
+        let entries = journal.read(Filter::default()).map_err(|error| error.to_string())?;
+        let payloads =
+            entries.map(|entry| entry.map(|entry| entry.payload).map_err(|error| error.to_string()));
+        Ok(payloads.collect::<Result<Vec<_>, _>>()?.join("\n"))
+    });
+    let mut sinks = vec![log, journal];
+    if let (Some(operator), Some(token)) = (&serving.operator, &own.secrets.operator_token) {
+        sinks.push(Sink {
+            name: "metrics".to_owned(),
+            at: SinkAt::Url(
+                format!("{}/metrics", operator.url).parse()?,
+                Some(Credential::bearer(token.expose().clone())),
+            ),
+            shown: Shown::Number("portcullis_requests_total".to_owned()),
+        });
+    }
+    Ok(Logs { of: Logged::Rehearsal, sinks })
 }
 
 impl Stage {
