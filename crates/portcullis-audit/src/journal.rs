@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -22,6 +22,11 @@ use crate::note::{Signer, Verifier};
 use crate::park;
 use crate::record::Record;
 use crate::writer::Writer;
+
+/// Records that were written together, from which on the next group is waited for: fewer and nobody is about to come.
+const COMPANY: usize = 4;
+/// How long it is waited for until as many records are there as the last time. A sync costs about as much as this.
+const GATHER: Duration = Duration::from_micros(200);
 
 /// What a process uses the journal for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,7 +165,8 @@ impl Journal {
         let (writer, recovery) = Writer::open(dir, options, signer, clock)?;
         let meter = Arc::clone(writer.meter());
         let ended = Arc::new(Mutex::new(None));
-        let desk = Desk { writer, jobs, ended: Arc::clone(&ended), batch: Vec::with_capacity(MAX_RECORDS) };
+        let batch = Vec::with_capacity(MAX_RECORDS);
+        let desk = Desk { writer, jobs, ended: Arc::clone(&ended), batch, last_group: 0 };
         let thread = std::thread::Builder::new()
             .name("audit-journal".into())
             .spawn(move || desk.run())
@@ -245,6 +251,8 @@ struct Desk {
     jobs: mpsc::Receiver<Job>,
     ended: Arc<Mutex<Option<Error>>>,
     batch: Vec<Job>,
+    /// How many records the last group had.
+    last_group: usize,
 }
 
 impl Desk {
@@ -254,6 +262,7 @@ impl Desk {
             match self.receive() {
                 Some(0) => break,
                 Some(_) => {
+                    self.gather();
                     let (records, answers) = self.sort(&mut closing);
                     self.write(&records, answers);
                 }
@@ -288,6 +297,22 @@ impl Desk {
             Some(wait) => park::wait_at_most(jobs, wait.max(shortest)),
             None => Some(park::wait(jobs)),
         }
+    }
+
+    /// While many write at once, waits a moment for those who are about to: a sync costs the same for all of them.
+    fn gather(&mut self) {
+        let began = Instant::now();
+        while self.last_group >= COMPANY && self.batch.len() < self.last_group {
+            let Some(left) = GATHER.checked_sub(began.elapsed()).filter(|left| !left.is_zero()) else {
+                break;
+            };
+            let room = MAX_RECORDS.saturating_sub(self.batch.len());
+            let more = park::wait_at_most(self.jobs.recv_many(&mut self.batch, room), left);
+            if more.is_none_or(|more| more == 0) {
+                break;
+            }
+        }
+        self.last_group = self.batch.len();
     }
 
     fn sort(

@@ -21,6 +21,10 @@ use clap::Parser;
 
 use crate::args::Cli;
 
+/// A turn makes hundreds of short-lived texts on several threads, which the system's allocator is slow at.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match cmd::run(cli) {

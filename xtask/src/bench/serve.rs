@@ -107,11 +107,11 @@ pub(super) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
 fn release(workspace: &Workspace) -> Result<PathBuf> {
     eprintln!("bench: building the release");
     let mut build = process::cargo(workspace.root());
-    let status = build.args(["build", "--release", "--package", "portcullis"]).status()?;
+    let status = build.args(["build", "--profile", "dist", "--package", "portcullis"]).status()?;
     if !status.success() {
         bail!("the release could not be built ({status})");
     }
-    Ok(workspace.metadata.target_directory.join("release").join("portcullis"))
+    Ok(workspace.metadata.target_directory.join("dist").join("portcullis"))
 }
 
 fn measure(binary: &Path, folder: &Path, options: &Options, began: Instant) -> Result<Findings> {

@@ -8,13 +8,14 @@ use axum::response::{IntoResponse, Response};
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::{Stream, StreamExt, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use portcullis_chat::Whole;
 use portcullis_chat::frames::Frame;
 use portcullis_chat::{Answer, Answered, Frames, asked};
+use portcullis_chat::{Citation, Whole};
 use portcullis_core::{ConversationId, RequestId};
 use portcullis_guard::{Asker, Code, Refusal, pipeline};
-use portcullis_model::ProblemCode;
+use portcullis_model::{Completion, ProblemCode};
 use portcullis_store::Kind;
+use serde::Serialize;
 use serde_json::json;
 
 use super::Call;
@@ -128,12 +129,15 @@ fn conversation(app: &App, headers: &HeaderMap) -> Result<Option<ConversationId>
 }
 
 fn json_answer(app: &App, whole: Whole, ticket: Option<Ticket>, kept: Kept) -> Response {
-    let Whole { completion, citations } = whole;
-    let mut body = serde_json::to_value(&completion).unwrap_or_default();
-    if let (Some(citations), Some(object)) = (citations, body.as_object_mut()) {
-        object.insert("citations".to_owned(), json!(citations));
+    #[derive(Serialize)]
+    struct Sent {
+        #[serde(flatten)]
+        completion: Completion,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        citations: Option<Vec<Citation>>,
     }
-    let body = body.to_string();
+    let Whole { completion, citations } = whole;
+    let body = serde_json::to_string(&Sent { completion, citations }).unwrap_or_default();
     if let Some(mut ticket) = ticket {
         ticket.record(body.as_bytes());
         ticket.keep(app.gate().clock().monotonic(), kept);
