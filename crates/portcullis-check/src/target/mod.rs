@@ -229,13 +229,14 @@ impl Target {
         self.limits.counted == Counted::Everything || asked == self.chat.route.path
     }
 
-    /// Whether a request can be made by nobody else: then what they may ask for is kept for it.
-    pub fn is_named(&self, identity: &Identity) -> bool {
-        self.inventory
-            .routes
-            .iter()
-            .filter_map(|route| route.identity.as_ref())
-            .any(|name| *name == identity.user)
+    /// Whether some requests can be made by nobody else: a route is for them alone, or they have credentials that have ended
+    /// beside the one that works. What they may ask for is kept for that.
+    pub fn is_spared(&self, identity: &Identity) -> bool {
+        let named = self.inventory.routes.iter().any(|route| route.identity.as_ref() == Some(&identity.user));
+        let ended = |other: &Identity| {
+            other.user == identity.user && matches!(other.state, State::Expired | State::Revoked)
+        };
+        named || self.identities.iter().any(ended)
     }
 
     /// Whether it runs on this machine, where a check may choose its own client address.

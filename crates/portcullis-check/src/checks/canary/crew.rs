@@ -1,6 +1,6 @@
 //! Sends many questions by many people, several at a time, within the limits that the target promises.
 //!
-//! Whoever was used least in the last minute goes next, and those last whom some route is for alone. Who is answered 429 rests as long as they are asked to while others
+//! Whoever was used least in the last minute goes next, and those last who alone can make some requests. Who is answered 429 rests as long as they are asked to while others
 //! go on; where others may go, nobody is used beyond a promised limit.
 
 use std::collections::BTreeMap;
@@ -164,7 +164,7 @@ impl<'t> Crew<'t> {
             let free = item.errand.askers.iter().copied();
             let free = free.filter(|asker| self.free_at(probe, &item.errand, asker, sent(asker)) <= now);
             let used = |asker: &Identity| self.sent_lately(probe, asker) + sent(asker);
-            match free.min_by_key(|asker| (self.target.is_named(asker), used(asker))) {
+            match free.min_by_key(|asker| (self.target.is_spared(asker), used(asker))) {
                 Some(asker) => {
                     *planned.entry(&asker.user).or_default() += 1;
                     batch.push((item, Some(asker)));

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::dimension::SPOOFS;
 use crate::check::{cases, check};
-use crate::checks::canary;
+use crate::checks::{canary, deployment};
 use crate::classify::Kind;
 use crate::outcome::{Coverage, Finding, Inconclusive, PositiveControl, Verdict};
 use crate::probe::{Call, Probe, Seen};
@@ -66,7 +66,7 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     let mut doubts = Vec::new();
     let stranger =
         probe.send_once(Call::to(&target, &target.chat.asking("ready"), &first.community)?).await?;
-    if stranger.status.is_success() {
+    if !deployment::is_turned_away(&stranger) {
         return Err(Inconclusive::because(format!(
             "a stranger is answered {}: nothing shows that the application answers",
             stranger.says()
