@@ -158,7 +158,7 @@ async fn exhaust(probe: &mut Probe, target: &Target, sessions: &[&Identity]) -> 
     while sent < limit.saturating_mul(TIMES) {
         let mut calls = Vec::new();
         for who in sessions.iter().copied().cycle().take(AT_ONCE.max(sessions.len())) {
-            if sent as usize % FROM_ONE_ADDRESS == 0 {
+            if (sent as usize).is_multiple_of(FROM_ONE_ADDRESS) {
                 source = probe.fresh_source().or(source);
             }
             calls.push(plain(target, who)?.from(source));

@@ -104,7 +104,7 @@ pub(super) async fn judge_under_load(
     let (mut calls, mut is_own) = (Vec::new(), Vec::new());
     let mut source = None;
     for number in 0..(own + background) as usize {
-        if number % FROM_ONE_ADDRESS == 0 {
+        if number.is_multiple_of(FROM_ONE_ADDRESS) {
             source = probe.fresh_source();
         }
         // Some load comes first, and goes on until the last of those that are counted.
@@ -221,7 +221,7 @@ impl Driver<'_> {
         let mut calls = Vec::new();
         let mut source = None;
         for number in 0..sent as usize {
-            if number % FROM_ONE_ADDRESS == 0 {
+            if number.is_multiple_of(FROM_ONE_ADDRESS) {
                 source = probe.fresh_source();
             }
             calls.push(self.call()?.from(source));
