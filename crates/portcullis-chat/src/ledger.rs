@@ -7,7 +7,7 @@ use portcullis_audit::{ActorRef, Event, Outcome, Record, Usage};
 use portcullis_core::{CommunityId, TurnId};
 use portcullis_guard::refusal::causes;
 use portcullis_guard::visit::Opened;
-use portcullis_guard::{Code, Gate, Phase, Refusal, Reservation, Turn};
+use portcullis_guard::{Code, Gate, Phase, Refusal, Reservation, Tokens, Turn};
 
 use crate::rounds::added;
 
@@ -92,8 +92,9 @@ impl Drop for Ledger {
     }
 }
 
-const fn tokens(usage: Usage) -> u64 {
-    usage.prompt_tokens.saturating_add(usage.completion_tokens)
+fn tokens(usage: Usage) -> Tokens {
+    let counted = |tokens| u32::try_from(tokens).unwrap_or(u32::MAX);
+    Tokens { question: counted(usage.prompt_tokens), answer: counted(usage.completion_tokens) }
 }
 
 fn together(one: Option<Usage>, other: Option<Usage>) -> Option<Usage> {

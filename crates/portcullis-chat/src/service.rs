@@ -326,7 +326,7 @@ impl Service {
         request.include_usage = true;
         let answers = request.n.unwrap_or(1).max(1);
         let answer = request.token_limit().unwrap_or(self.parts.settings.max_tokens).saturating_mul(answers);
-        Reservation::make(gate, turn.scope(), request.to_json().len(), answer).await
+        Reservation::make(gate, turn.scope(), &request.model, request.to_json().len(), answer).await
     }
 
     pub(crate) async fn put_to(

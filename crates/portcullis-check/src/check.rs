@@ -192,6 +192,14 @@ pub enum Need {
     AutoBlock,
     /// Consent to a flood, and how large it may be.
     Load,
+    /// Where it is written down what was asked.
+    Sinks,
+    /// Budgets that may be used up.
+    Caps,
+    /// Communities of each tier where the clock may be moved.
+    Tiers,
+    /// Where questions are screened.
+    Screen,
 }
 
 impl Need {
@@ -295,6 +303,22 @@ impl Need {
             Self::Handovers => (
                 target.handovers.is_some(),
                 "needs where questions go that a person should see: add [handovers] to target.toml",
+            ),
+            Self::Screen => (
+                target.screen.is_some(),
+                "needs where questions are screened: add [screen] and [[screened]] to target.toml",
+            ),
+            Self::Tiers => (
+                !target.tiers.is_empty(),
+                "needs a community of each tier in a deployment for tests, whose clock may be moved: add [[tier]] to \
+                 target.toml",
+            ),
+            Self::Caps => {
+                (!target.caps.is_empty(), "needs budgets that may be used up: add [[cap]] to target.toml")
+            }
+            Self::Sinks => (
+                !target.logs.sinks.is_empty(),
+                "needs every place where requests are written down: add [[sink]] to target.toml",
             ),
             Self::SignUp => (
                 !target.sign_ups.is_empty() && target.roles.own.is_some(),

@@ -207,6 +207,10 @@ codes! {
 
     /// `danger.danger_guards_off` names a guard that does not exist.
     UnknownGuard = 42, "unknown guard";
+
+    /// A budget of costs is set, and a model that may be asked has no price: what it costs would not be counted. Give it one in
+    /// `model.prices`, or state what is taken for every model without one.
+    NoPrice = 43, "a model has no price";
 }
 
 impl Code {

@@ -17,6 +17,7 @@ use crate::handover::{self, Handover};
 use crate::issuers::{self, Issuer};
 use crate::keys::{self, Key};
 use crate::mail::{self, Mail};
+use crate::money::{Currency, Prices};
 use crate::network::Cidr;
 use crate::rates::{self, Tiers, Windows};
 use crate::release::{self, Release};
@@ -133,6 +134,8 @@ pub struct Model {
     pub api_key: Option<Secret<String>>,
     /// The models that a caller may choose; always holds `name`.
     pub allow: Vec<Name>,
+    /// What each costs. With a budget of costs, each of `allow` has a price.
+    pub prices: Prices,
     /// How long to wait for a connection.
     pub connect_timeout: Duration,
     /// How long to wait for the first byte of an answer.
@@ -191,6 +194,13 @@ pub struct Limits {
     pub tokens_per_member_per_day: Option<NonZeroU32>,
     /// Tokens that the model may use for a whole community in a day.
     pub tokens_per_community_per_day: Option<NonZeroU32>,
+    /// The currency of prices and of budgets of costs.
+    pub currency: Currency,
+    /// What the model may cost for one member, or for one key that acts for none, in a day: in millionths of the
+    /// currency's unit.
+    pub cost_per_member_per_day: Option<NonZeroU32>,
+    /// The same for a whole community.
+    pub cost_per_community_per_day: Option<NonZeroU32>,
     /// The most memory that counters take, in bytes.
     pub memory_bytes: usize,
     /// How many instances serve the same communities.
@@ -487,6 +497,7 @@ fn model(r: &mut Reader<'_>) -> Option<Option<Model>> {
         name: name.flatten(),
         api_key: api_key,
         allow: r.required(&keys::MODEL_ALLOW),
+        prices: r.optional(&keys::MODEL_PRICES).map(Option::unwrap_or_default),
         connect_timeout: r.required(&keys::MODEL_CONNECT_TIMEOUT),
         first_byte_timeout: r.required(&keys::MODEL_FIRST_BYTE_TIMEOUT),
         idle_timeout: r.required(&keys::MODEL_IDLE_TIMEOUT),
@@ -538,6 +549,9 @@ fn limits(r: &mut Reader<'_>) -> Option<Limits> {
         unauthenticated_per_address_per_minute: r.required(&keys::LIMITS_UNAUTHENTICATED),
         tokens_per_member_per_day: r.optional(&keys::LIMITS_TOKENS_MEMBER),
         tokens_per_community_per_day: r.optional(&keys::LIMITS_TOKENS_COMMUNITY),
+        currency: r.required(&keys::LIMITS_CURRENCY),
+        cost_per_member_per_day: r.optional(&keys::LIMITS_COST_MEMBER),
+        cost_per_community_per_day: r.optional(&keys::LIMITS_COST_COMMUNITY),
         memory_bytes: r.required(&keys::LIMITS_MEMORY),
         instances: r.required(&keys::LIMITS_INSTANCES),
         body_bytes: r.required(&keys::LIMITS_BODY),

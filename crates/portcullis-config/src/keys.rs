@@ -12,6 +12,7 @@ use crate::diagnostic::Origin;
 use crate::handover::{HandoverMode, Phrases, Reasons};
 use crate::issuers::IssuerAlgorithm;
 use crate::mail::{MailKind, MailSecurity, OneHost, OneMailAddress};
+use crate::money::{Money, OneCurrency, PriceList};
 use crate::release::{Hosts, LeakAction, PersonalKinds, ReleaseMode};
 use crate::screen::ScreenMode;
 use crate::shape::{
@@ -384,6 +385,10 @@ keys! {
     /// The models that a caller may choose. Empty means `model.name` alone; otherwise `model.name` must be among them.
     MODEL_ALLOW: Names = "model.allow", Preset::Nothing, Names;
 
+    /// What a million tokens of each model cost, as `MODEL=INPUT/OUTPUT` in the currency of `limits.currency`. `*` stands for
+    /// every model that has no price of its own. With a budget of costs every model of `model.allow` must have a price.
+    MODEL_PRICES: PriceList = "model.prices", Preset::Unset("[\"*=0.5/1.5\"]"), PriceList;
+
     /// How long to wait for a connection.
     MODEL_CONNECT_TIMEOUT: Millis = "model.connect_timeout_ms", Preset::Number(5_000), Millis { max: 5 * MINUTE_MS };
 
@@ -651,6 +656,17 @@ keys! {
     /// The same for a whole community.
     LIMITS_TOKENS_COMMUNITY: Count = "limits.tokens_per_community_per_day", Preset::Unset("5000000"),
         Count { max: 4_000_000_000 };
+
+    /// The currency of `model.prices` and of the budgets of costs.
+    LIMITS_CURRENCY: OneCurrency = "limits.currency", Preset::Text("EUR"), OneCurrency;
+
+    /// What the model may cost for one member in any rolling day, whatever the member's role, by `model.prices`; and for one key
+    /// that acts for no member. It is reserved before the model is asked and settled as tokens are. Prices can be out of
+    /// date, so `limits.tokens_per_member_per_day` must be set too: both budgets count. Without this key there is none.
+    LIMITS_COST_MEMBER: Money = "limits.cost_per_member_per_day", Preset::Unset("\"2.50\""), Money;
+
+    /// The same for a whole community, beside `limits.tokens_per_community_per_day`.
+    LIMITS_COST_COMMUNITY: Money = "limits.cost_per_community_per_day", Preset::Unset("\"40\""), Money;
 
     /// The most memory that the counters of limits take, in bytes. Half of it is for members, keys, sessions and communities.
     /// When it is full, strangers share the counter of their network, and nobody who is counted is forgotten.

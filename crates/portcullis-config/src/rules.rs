@@ -150,8 +150,21 @@ pub(crate) fn sessions(r: &mut Reader<'_>, sign_in: &SignIn) {
     }
 }
 
-/// What ends a body that is held back comes before what ends every request.
+/// What ends a body that is held back comes before what ends every request, and money is never counted without tokens.
 pub(crate) fn limits(r: &mut Reader<'_>, limits: &Limits) {
+    let member = (limits.cost_per_member_per_day, limits.tokens_per_member_per_day);
+    let community = (limits.cost_per_community_per_day, limits.tokens_per_community_per_day);
+    for ((cost, tokens), key, beside) in [
+        (member, keys::LIMITS_COST_MEMBER.name, keys::LIMITS_TOKENS_MEMBER.name),
+        (community, keys::LIMITS_COST_COMMUNITY.name, keys::LIMITS_TOKENS_COMMUNITY.name),
+    ] {
+        if cost.is_some() && tokens.is_none() {
+            let fault =
+                Fault::new(Code::HalfPair, format!("needs `{beside}` beside it: prices can be out of date"))
+                    .help(format!("set `{beside}` to the most tokens that a day may hold"));
+            r.report(key, fault, Severity::Error);
+        }
+    }
     let (body, request) = (limits.body_timeout, limits.request_timeout);
     if body > request {
         let key = keys::LIMITS_REQUEST_TIMEOUT.name;
@@ -170,6 +183,20 @@ pub(crate) fn model(r: &mut Reader<'_>, model: &Model, limits: &Limits) {
         )
         .help("add it to the list, or remove `model.allow` to allow it alone");
         r.report(keys::MODEL_ALLOW.name, fault, Severity::Error);
+    }
+    let budgets = [
+        (limits.cost_per_member_per_day, keys::LIMITS_COST_MEMBER.name),
+        (limits.cost_per_community_per_day, keys::LIMITS_COST_COMMUNITY.name),
+    ];
+    if let Some((_, key)) = budgets.iter().find(|(cost, _)| cost.is_some()) {
+        for name in model.allow.iter().filter(|name| model.prices.of(name.as_str()).is_none()) {
+            let fault = Fault::new(
+                Code::NoPrice,
+                format!("has no price for {}, so `{key}` would not hold for it", shown(name.as_str())),
+            )
+            .help("add `MODEL=INPUT/OUTPUT`, or a price for every other model as `*=INPUT/OUTPUT`");
+            r.report(keys::MODEL_PRICES.name, fault, Severity::Error);
+        }
     }
     // Visible ASCII only: anything else could not be sent, or could add a header.
     if let Some(key) = &model.api_key

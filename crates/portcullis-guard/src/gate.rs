@@ -10,12 +10,13 @@ use portcullis_store::Stores;
 use portcullis_tools::Registry;
 
 use crate::blocks::{BlockSettings, Blocks, Offence};
+use crate::budget::Prices;
 use crate::guards::blocklist;
 use crate::guards::csrf::CsrfKey;
 use crate::guards::identify::{self, Known};
 use crate::handing::Handing;
 use crate::jwt::Issuers;
-use crate::limit::{Applied, Counters, Limits};
+use crate::limit::{Applied, Counters, Limits, Tiers};
 use crate::measures::{Measures, Phase, Timer};
 use crate::refusal::Refusal;
 use crate::screening::{Judged, Quarantined, Screening};
@@ -59,6 +60,8 @@ pub struct GateParts {
     pub tool_limits: ToolLimits,
     /// What is done about questions that a person should see.
     pub handing: Handing,
+    /// What models cost.
+    pub prices: Prices,
 }
 
 /// The gate: one an instance, shared by all requests.
@@ -107,7 +110,7 @@ impl Gate {
         limits.applied(scope, session, visit.arrival(), self.counters.counted()).collect()
     }
 
-    /// Where each of these limits, and each token budget, stands now, shortest window first. Asking costs nothing.
+    /// Where each of these limits, and each budget of tokens and costs, stands now, shortest window first. Asking costs nothing.
     pub async fn allowances(&self, visit: &Visit<Authorised>) -> Vec<(Applied, Vec<Allowance>)> {
         let mut told = Vec::new();
         let budgets = self.parts.limits.budgets(visit.scope());
@@ -117,6 +120,16 @@ impl Gate {
             told.push((applied, standing));
         }
         told
+    }
+
+    /// What each tier admits for a whole community.
+    pub const fn tiers(&self) -> &Tiers {
+        &self.parts.limits.tiers
+    }
+
+    /// What models cost.
+    pub fn prices(&self) -> &Prices {
+        &self.parts.prices
     }
 
     /// Whether what a model uses for whoever this is has a budget.

@@ -25,7 +25,7 @@ pub use blocks::{
     AutomaticBlock, BlockEntry, BlockSettings, Blocked, Blocks, CannotBlock, KeptBlocks, MalformedPrefix,
     Offence, Prefix, Removed, Thresholds, UnreadableBlocks,
 };
-pub use budget::{Comes, Reservation};
+pub use budget::{Comes, Price, Prices, Reservation, Tokens};
 pub use credential::{Credentials, Presented};
 pub use gate::{Gate, GateParts};
 pub use guard::{Guard, Ruling};

@@ -69,6 +69,10 @@ pub struct Limits {
     pub tokens_per_actor: Rates,
     /// Tokens that a model may use for each community.
     pub tokens_per_community: Rates,
+    /// What a model may cost for each member, and for each key that acts for none, in millionths of the currency's unit.
+    pub cost_per_actor: Rates,
+    /// What a model may cost for each community, in the same.
+    pub cost_per_community: Rates,
     /// The most memory that counters may take, in bytes.
     pub memory: usize,
     /// How many instances serve the same communities.
@@ -90,6 +94,7 @@ impl Applied {
         match self.subject {
             Subject::ActorTokens(..) | Subject::CommunityTokens(_) => "tokens",
             Subject::ActorTool(..) | Subject::CommunityTool(..) => "calls",
+            Subject::ActorCost(..) | Subject::CommunityCost(_) => "cost",
             _ => "requests",
         }
     }
@@ -103,10 +108,15 @@ impl Applied {
 /// What is counted, in one word.
 pub const fn name(subject: &Subject) -> &'static str {
     match subject {
-        Subject::Community(_) | Subject::CommunityTokens(_) => "community",
-        Subject::Actor(_, Actor::Member(_)) | Subject::ActorTokens(_, Actor::Member(_)) => "member",
-        Subject::Actor(_, Actor::Key(_)) | Subject::ActorTokens(_, Actor::Key(_)) | Subject::Key(..) => "key",
-        Subject::Actor(_, Actor::Operator) | Subject::ActorTokens(_, Actor::Operator) => "operator",
+        Subject::Community(_) | Subject::CommunityTokens(_) | Subject::CommunityCost(_) => "community",
+        Subject::Actor(_, actor) | Subject::ActorTokens(_, actor) | Subject::ActorCost(_, actor) => {
+            match actor {
+                Actor::Member(_) => "member",
+                Actor::Key(_) => "key",
+                Actor::Operator => "operator",
+            }
+        }
+        Subject::Key(..) => "key",
         Subject::Session(..) => "session",
         Subject::Address(_) => "address",
         Subject::Refused(_) => "refused",
@@ -156,12 +166,14 @@ impl Limits {
         .flatten()
     }
 
-    /// The token budgets that there are, narrowest first.
+    /// The budgets of tokens and of costs that there are, tokens first, and of each the narrowest first.
     pub(crate) fn budgets(&self, scope: &Scope) -> impl Iterator<Item = Applied> + use<> {
-        let community = scope.community();
+        let (community, actor) = (scope.community(), scope.actor());
         [
-            Applied { subject: Subject::ActorTokens(community, scope.actor()), rates: self.tokens_per_actor },
+            Applied { subject: Subject::ActorTokens(community, actor), rates: self.tokens_per_actor },
             Applied { subject: Subject::CommunityTokens(community), rates: self.tokens_per_community },
+            Applied { subject: Subject::ActorCost(community, actor), rates: self.cost_per_actor },
+            Applied { subject: Subject::CommunityCost(community), rates: self.cost_per_community },
         ]
         .into_iter()
         .filter(|budget| budget.rates != Rates::default())

@@ -31,7 +31,7 @@ pub enum Code {
     AddressBlocked,
     /// A limit was reached.
     RateLimited,
-    /// A token budget is used up.
+    /// A budget of tokens or of what they cost is used up.
     BudgetExhausted,
     /// The request is not one that this endpoint takes.
     InvalidRequest,

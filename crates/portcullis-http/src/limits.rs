@@ -46,7 +46,11 @@ pub(crate) fn left(bound: &Bound, response: &mut Response) {
     let wait = allowance.resets_in.as_secs() + u64::from(allowance.resets_in.subsec_nanos() > 0);
     let applied = Applied { subject: *subject, rates: Rates::default() };
     let (of, window) = (applied.of(), allowance.window.name());
-    let unit = if applied.what() == "tokens" { "-tokens" } else { "" };
+    let unit = match applied.what() {
+        "tokens" => "-tokens",
+        "cost" => "-cost",
+        _ => "",
+    };
     let text = format!("\"{of}-{window}{unit}\";r={};t={wait}", allowance.remaining);
     if let Ok(value) = HeaderValue::try_from(text) {
         response.headers_mut().insert(LEFT, value);

@@ -6,6 +6,7 @@
 //! whether the process runs.
 
 mod blocklist;
+mod communities;
 mod front;
 pub mod metrics;
 mod process;
@@ -156,6 +157,19 @@ pub const OPERATOR_ROUTES: &[OperatorRoute] = &[
         summary: "Serve a blocked address or network again",
         example: None,
         handler: |call| Box::pin(blocklist::remove(call)),
+    },
+    OperatorRoute::read("/communities", "The communities, with their tiers", |call| {
+        Box::pin(communities::list(call))
+    }),
+    OperatorRoute::read("/communities/{community}/tier", "A community's tier and what it admits", |call| {
+        Box::pin(communities::tier(call))
+    }),
+    OperatorRoute {
+        method: Method::PUT,
+        path: "/communities/{community}/tier",
+        summary: "Put a community into another tier, from the next request on",
+        example: Some(r#"{"tier":"enhanced"}"#),
+        handler: |call| Box::pin(communities::set_tier(call)),
     },
     OperatorRoute::read("/healthz", "Whether the process runs", |_| {
         Box::pin(async { Ok(json_response(StatusCode::OK, &json!({ "status": "live" }))) })

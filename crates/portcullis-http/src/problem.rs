@@ -51,7 +51,7 @@ pub const fn status(code: Code) -> (StatusCode, &'static str) {
         Code::LastOwner => (StatusCode::CONFLICT, "The last owner stays"),
         Code::AddressBlocked => (StatusCode::FORBIDDEN, "The address is blocked"),
         Code::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "Too many requests"),
-        Code::BudgetExhausted => (StatusCode::TOO_MANY_REQUESTS, "The token budget is used up"),
+        Code::BudgetExhausted => (StatusCode::TOO_MANY_REQUESTS, "The budget is used up"),
         Code::InvalidRequest => (StatusCode::BAD_REQUEST, "The request is not valid"),
         Code::UnknownParameter => (StatusCode::BAD_REQUEST, "A parameter is not known"),
         Code::ModelNotFound => (StatusCode::NOT_FOUND, "The model is not offered"),

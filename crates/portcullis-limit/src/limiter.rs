@@ -87,7 +87,9 @@ impl State {
             | Subject::ActorTokens(..)
             | Subject::CommunityTokens(_)
             | Subject::ActorTool(..)
-            | Subject::CommunityTool(..) => &mut self.known,
+            | Subject::CommunityTool(..)
+            | Subject::ActorCost(..)
+            | Subject::CommunityCost(_) => &mut self.known,
             Subject::Address(_)
             | Subject::Refused(_)
             | Subject::Asking(_)

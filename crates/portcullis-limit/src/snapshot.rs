@@ -152,6 +152,14 @@ impl Writer {
             Subject::CommunityTool(community, tool) => {
                 self.put(19, &[community.as_bytes(), &tool.to_be_bytes()]);
             }
+            Subject::CommunityCost(community) => self.put(20, &[community.as_bytes()]),
+            Subject::ActorCost(community, Actor::Member(member)) => {
+                self.put(21, &[community.as_bytes(), member.as_bytes()]);
+            }
+            Subject::ActorCost(community, Actor::Key(key)) => {
+                self.put(22, &[community.as_bytes(), key.as_bytes()]);
+            }
+            Subject::ActorCost(community, Actor::Operator) => self.put(23, &[community.as_bytes()]),
             Subject::Shared(kind, share) => {
                 let kind = [kind.number()];
                 match share {
@@ -228,6 +236,10 @@ impl Reader<'_> {
             17 => Subject::ActorTokens(self.community()?, Actor::Operator),
             18 => Subject::ActorTool(self.community()?, self.number()?),
             19 => Subject::CommunityTool(self.community()?, self.number()?),
+            20 => Subject::CommunityCost(self.community()?),
+            21 => Subject::ActorCost(self.community()?, Actor::Member(MemberId::from_bytes(self.array()?))),
+            22 => Subject::ActorCost(self.community()?, Actor::Key(KeyId::from_bytes(self.array()?))),
+            23 => Subject::ActorCost(self.community()?, Actor::Operator),
             _ => return Err(Unreadable),
         })
     }
@@ -265,6 +277,10 @@ mod tests {
             Subject::ActorTokens(community, Actor::Operator),
             Subject::ActorTool(community, 9),
             Subject::CommunityTool(community, 9),
+            Subject::CommunityCost(community),
+            Subject::ActorCost(community, Actor::Member(MemberId::from_bytes([2; 16]))),
+            Subject::ActorCost(community, Actor::Key(KeyId::from_bytes([3; 16]))),
+            Subject::ActorCost(community, Actor::Operator),
             Subject::Shared(Kind::Actor, Share::Of(community)),
             Subject::Shared(Kind::Address, Share::In(network, 120)),
         ];

@@ -33,6 +33,10 @@ pub enum Subject {
     ActorTool(CommunityId, u128),
     /// Calls of a tool for all members and keys of a community, by what stands for the tool.
     CommunityTool(CommunityId, u128),
+    /// What a model costs for a member of a community, or for a key that acts for none, in millionths of a currency's unit.
+    ActorCost(CommunityId, Actor),
+    /// What a model costs for all members and keys of a community, in the same.
+    CommunityCost(CommunityId),
     /// Everything of a kind that found no room for a counter of its own, and shares this one.
     Shared(Kind, Share),
 }
@@ -64,10 +68,14 @@ pub enum Kind {
     ActorTool,
     /// [`Subject::CommunityTool`].
     CommunityTool,
+    /// [`Subject::ActorCost`].
+    ActorCost,
+    /// [`Subject::CommunityCost`].
+    CommunityCost,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Community,
         Self::Actor,
         Self::Credential,
@@ -80,6 +88,8 @@ impl Kind {
         Self::CommunityTokens,
         Self::ActorTool,
         Self::CommunityTool,
+        Self::ActorCost,
+        Self::CommunityCost,
     ];
 
     /// How a snapshot names it.
@@ -97,6 +107,8 @@ impl Kind {
             Self::CommunityTokens => 9,
             Self::ActorTool => 10,
             Self::CommunityTool => 11,
+            Self::ActorCost => 12,
+            Self::CommunityCost => 13,
         }
     }
 }
@@ -170,6 +182,8 @@ impl Subject {
             Self::CommunityTokens(_) => Kind::CommunityTokens,
             Self::ActorTool(..) => Kind::ActorTool,
             Self::CommunityTool(..) => Kind::CommunityTool,
+            Self::ActorCost(..) => Kind::ActorCost,
+            Self::CommunityCost(_) => Kind::CommunityCost,
             Self::Shared(kind, _) => *kind,
         }
     }
@@ -183,13 +197,16 @@ impl Subject {
             }
             Self::Mailed(community, _)
             | Self::ActorTokens(community, _)
+            | Self::ActorCost(community, _)
             | Self::ActorTool(community, _)
             | Self::CommunityTool(community, _) => [Some(Share::Of(*community)), None],
             Self::Address(network)
             | Self::Refused(network)
             | Self::Asking(network)
             | Self::AskingFor(_, _, network) => network.wider().map(Some),
-            Self::Community(_) | Self::CommunityTokens(_) | Self::Shared(..) => [None, None],
+            Self::Community(_) | Self::CommunityTokens(_) | Self::CommunityCost(_) | Self::Shared(..) => {
+                [None, None]
+            }
         };
         narrower.into_iter().flatten().chain([Share::All]).map(move |share| Self::Shared(kind, share))
     }

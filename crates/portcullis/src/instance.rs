@@ -80,7 +80,11 @@ pub(crate) struct Wanted<'n> {
 impl Kept {
     /// Opens stores and journal.
     pub(crate) fn open(config: &Config, used_for: Use) -> Result<Self> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        Self::open_at(config, used_for, Arc::new(SystemClock::new()))
+    }
+
+    /// The same by another clock than the machine's.
+    fn open_at(config: &Config, used_for: Use, clock: Arc<dyn Clock>) -> Result<Self> {
         let dir = &config.data_dir;
         let engine = SqliteStores::open(portcullis_store_sqlite::Options::new(
             dir.clone(),
@@ -221,14 +225,26 @@ impl Instance {
         Self::with_mail(config, |way| way)
     }
 
+    /// The same by another clock than the machine's: for the instance on which tiers are tried out, and for no other.
+    pub(crate) fn at(config: &Config, clock: Arc<dyn Clock>) -> Result<Self> {
+        Self::with(config, Kept::open_at(config, Use::Serving, clock)?, |way| way)
+    }
+
     /// The same, with what `watched` makes of the way that mail goes.
     pub(crate) fn with_mail(
         config: &Config,
         watched: impl FnOnce(Arc<dyn Mail>) -> Arc<dyn Mail>,
     ) -> Result<Self> {
+        Self::with(config, Kept::open(config, Use::Serving)?, watched)
+    }
+
+    fn with(
+        config: &Config,
+        kept: Kept,
+        watched: impl FnOnce(Arc<dyn Mail>) -> Arc<dyn Mail>,
+    ) -> Result<Self> {
         let model = model(config)?;
         let tools = Arc::new(tools::registry(config)?);
-        let kept = Kept::open(config, Use::Serving)?;
         let tasks = Tasks::new();
         let sign_in = &config.sign_in;
         let mail = mail::way(config, Arc::clone(&kept.clock))?.map(|way| -> Arc<dyn Mail> {
@@ -255,6 +271,7 @@ impl Instance {
             tools: Arc::clone(&tools),
             tool_limits: tools::limits(config),
             handing: handover::settings(config)?,
+            prices: limits::prices(config),
         }));
         tasks.spawn(tools::watch(tools, tasks.closing()));
         let counts = Arc::new(KeptCounts::new(&config.data_dir, config.secrets.encryption_key.expose()));

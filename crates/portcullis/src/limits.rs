@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow};
 use portcullis_config::{Config, Windows};
 use portcullis_core::seal::SealKey;
-use portcullis_guard::{Gate, Limits, Rates, Snapshot, Tiers};
+use portcullis_guard::{Gate, Limits, Price, Prices, Rates, Snapshot, Tiers};
 
 /// How often it is written.
 const EVERY: Duration = Duration::from_secs(20);
@@ -46,8 +46,26 @@ pub(crate) fn of(config: &Config) -> Limits {
         links_per_client: Rates::per_hour(sign_in.links_per_client_per_hour),
         tokens_per_actor: Rates { day: limits.tokens_per_member_per_day, ..Rates::default() },
         tokens_per_community: Rates { day: limits.tokens_per_community_per_day, ..Rates::default() },
+        cost_per_actor: Rates { day: limits.cost_per_member_per_day, ..Rates::default() },
+        cost_per_community: Rates { day: limits.cost_per_community_per_day, ..Rates::default() },
         memory: limits.memory_bytes,
         instances: limits.instances,
+    }
+}
+
+/// What models cost, as the configuration says.
+pub(crate) fn prices(config: &Config) -> Prices {
+    let price =
+        |price: portcullis_config::Price| Price { input: price.input.get(), output: price.output.get() };
+    let prices = config.model.as_ref().map(|model| &model.prices);
+    Prices {
+        own: prices
+            .iter()
+            .flat_map(|prices| prices.own())
+            .map(|(model, own)| (model.to_owned(), price(own)))
+            .collect(),
+        any: prices.and_then(|prices| prices.any()).map(price),
+        currency: config.limits.currency.as_str().to_owned(),
     }
 }
 

@@ -10,6 +10,7 @@ mod descriptors;
 mod handover;
 mod instance;
 mod limits;
+mod log;
 mod mail;
 mod out;
 mod release;

@@ -65,7 +65,10 @@ pub(super) fn asker<'t>(probe: &Probe, target: &'t Target, route: &Route) -> Opt
     let valid = target.valid();
     match &route.identity {
         Some(name) => valid.into_iter().find(|identity| identity.name == *name),
-        None => target.peers(valid.first()?).into_iter().min_by_key(|peer| probe.sent_lately(peer)),
+        None => target
+            .peers(valid.first()?)
+            .into_iter()
+            .min_by_key(|peer| (target.is_spared(peer), probe.sent_lately(peer))),
     }
 }
 

@@ -15,7 +15,10 @@ mod traffic;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,10 +39,13 @@ pub use slow::Dawdlers;
 pub use tls::{Answered, Attempt, Peer, Taken};
 pub(crate) use traffic::Traffic;
 
-use crate::target::{Identity, Target};
+use crate::outcome::Inconclusive;
+use crate::target::{Identity, Sink, SinkAt, Target};
 
 /// The most of an answer that is read; a longer one is an error, because what was not read was not looked at.
 pub const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
+/// The most of a sink that is read, from its end.
+pub const MAX_SINK_BYTES: u64 = 64 << 20;
 /// How often one request is repeated when the target asks for patience.
 const PATIENCE: usize = 2;
 /// Requests from one address before another is taken, where the target is on loopback: under the 300 a minute that this
@@ -354,6 +360,27 @@ impl Probe {
         number
     }
 
+    /// The text of a sink as it is now, at most its last [`MAX_SINK_BYTES`].
+    ///
+    /// # Errors
+    /// When it cannot be read: what was not read was not looked at.
+    pub async fn sink(&mut self, sink: &Sink) -> Result<String, Inconclusive> {
+        let read = match &sink.at {
+            SinkAt::File(path) => tail(path).map_err(|error| error.to_string()),
+            SinkAt::Here(read) => read(),
+            SinkAt::Url(url, credential) => {
+                let mut call = Call::new(http::Method::GET, "").at(url);
+                if let Some(credential) = credential {
+                    self.redactor.learn(credential.secret().expose());
+                    call = call.with(credential, &sink.name);
+                }
+                let seen = self.send(call).await?;
+                if seen.status.is_success() { Ok(seen.body) } else { Err(seen.says()) }
+            }
+        };
+        read.map_err(|why| Inconclusive::because(format!("the sink `{}` cannot be read: {why}", sink.name)))
+    }
+
     /// Everything recorded so far.
     pub fn evidence(&self) -> Evidence {
         Evidence::new(self.log.clone())
@@ -427,7 +454,9 @@ impl Probe {
         *request.headers_mut() = headers;
         let there = call.there.clone();
         let client = self.client(Way { source, there })?;
-        self.traffic.note(&call.label, self.clock.monotonic());
+        if self.target.counts(&call.path) {
+            self.traffic.note(&call.label, self.clock.monotonic());
+        }
         Ok(Prepared { call, source, request, client, timeout: self.budget.answer_timeout })
     }
 
@@ -480,6 +509,16 @@ impl Probe {
 /// Whether it is an address of this machine's own, which any of its addresses reaches.
 fn is_this_machine(base: &http::Uri) -> bool {
     base.host().is_some_and(|host| host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback()))
+}
+
+/// The end of a file, as text.
+fn tail(path: &Path) -> std::io::Result<String> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(MAX_SINK_BYTES)))?;
+    let mut bytes = Vec::new();
+    file.take(MAX_SINK_BYTES).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// How requests get there: one client for each way.

@@ -14,22 +14,26 @@ use serde_json::Value;
 use toml::de::DeTable;
 
 use super::blocklist_file::{read_auto_block, read_blocklist};
+use super::caps_file::read_caps;
 use super::edge_file::read_edge;
 use super::handovers_file::read_handovers;
 use super::load_file::read_load;
 use super::read::{Reader, Section};
 use super::rehearsal_file::read_rehearsal;
+use super::screened_file::read_screen;
+use super::sinks_file::read_logs;
+use super::tiers_file::read_tiers;
 use super::{
-    Audience, Auth, Canary, Chat, Confirmation, Credential, Declaration, Effect, Held, HeldSecret, Identity,
-    Limits, OpenApi, Problem, Purpose, Route, RouteKind, SHORTEST_CANARY, State, Target, TargetError,
-    Tenancy,
+    Audience, Auth, Canary, Chat, Confirmation, Counted, Credential, Declaration, Effect, Held, HeldSecret,
+    Identity, Limits, OpenApi, Problem, Purpose, Route, RouteKind, SHORTEST_CANARY, State, Target,
+    TargetError, Tenancy,
 };
 use crate::catalogue;
 use crate::jwt::Jwt;
 
 /// Where secrets and files are looked up.
 pub(super) struct Sources<'s> {
-    dir: &'s Path,
+    pub(super) dir: &'s Path,
     env: &'s dyn Fn(&str) -> Option<String>,
 }
 
@@ -136,8 +140,16 @@ fn read_target(root: &Section<'_, '_>, sources: &Sources<'_>) -> Option<Target> 
     let blocklist = read_blocklist(root, sources).map(Box::new);
     let auto_block = read_auto_block(root, &identities).map(Box::new);
     let load = read_load(root, sources).map(Box::new);
+    let screen = read_screen(root, &chat, &identities);
+    let logs = read_logs(root, sources);
+    let tiers = read_tiers(root, &chat, &tenancy.question, &identities);
+    let caps = read_caps(root, &chat, &identities);
     let target = base?;
     Some(Target {
+        logs,
+        screen,
+        caps,
+        tiers,
         chat,
         inventory,
         identities,
@@ -541,6 +553,7 @@ fn read_inventory(section: &Section<'_, '_>, sources: &Sources<'_>, inventory: &
 fn read_limits(section: &Section<'_, '_>) -> Limits {
     let range = 1..=10_000;
     let limits = Limits {
+        counted: word(section, "counts", &Counted::ALL, Counted::default()),
         user_per_minute: section.number("user_per_minute", range.clone()),
         address_per_minute: section.number("address_per_minute", range.clone()),
         session_per_minute: section.number("session_per_minute", range.clone()),
@@ -557,6 +570,7 @@ fn read_tenancy(section: &Section<'_, '_>) -> Tenancy {
         ids: section.text_map("ids"),
         values: section.text_maps("values"),
         question: section.text("question").map_or(defaults.question, str::to_owned),
+        how_many: section.text("how_many").map(str::to_owned),
         id_names: section.texts("id_names"),
     };
     section.finish();

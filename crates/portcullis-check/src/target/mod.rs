@@ -6,6 +6,8 @@
 mod blocklist;
 mod blocklist_file;
 mod canary;
+mod caps;
+mod caps_file;
 mod edge;
 mod edge_file;
 mod file;
@@ -22,19 +24,25 @@ mod rehearsal;
 mod rehearsal_file;
 mod roles;
 mod route;
+mod screened;
+mod screened_file;
 mod sign_up;
+mod sinks;
+mod sinks_file;
 mod template;
+mod tiers;
+mod tiers_file;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-/// The method of a route: the `http` crate's.
-pub use http::Method;
-use http::Uri;
+/// The method of a route and the address of an instance: the `http` crate's.
+pub use http::{Method, Uri};
 use portcullis_core::Secret;
 
 pub use blocklist::{AutoBlock, Blocklist, ENTRY, NETWORK};
 pub use canary::{Audience, Canary, SHORTEST_CANARY};
+pub use caps::{Cap, Capped, TokenPrice};
 pub use edge::{CertificateFile, Edge, Listener, Place, Protocol};
 pub use handovers::{HandoverQueue, LONGEST_HANDOVER, Staffed};
 pub use identity::{Credential, Identity, Purpose, State};
@@ -50,8 +58,11 @@ pub use roles::{
 pub(crate) use route::encode;
 use route::substitute;
 pub use route::{Auth, Effect, Route, RouteKind};
+pub use screened::{Holds, Screened, ScreenedDocument};
 pub use sign_up::{Act, NewCredential, SignUp, SignUpBy, Step};
 pub(crate) use sign_up::{filled, placeholders};
+pub use sinks::{Logged, Logs, Shown, Sink, SinkAt};
+pub use tiers::{Here, Hooks, TierPlace};
 
 /// Stands for the asker's community's id in a route's parameters and body. Further names stand for what
 /// [`Tenancy::values`] says: `{{document}}` for a document of the asker's community.
@@ -109,6 +120,14 @@ pub struct Target {
     pub auto_block: Option<Box<AutoBlock>>,
     /// How much it may be tried with.
     pub load: Option<Box<Load>>,
+    /// Where questions are judged before the model is asked.
+    pub screen: Option<Screened>,
+    /// Where it is written down what was asked.
+    pub logs: Logs,
+    /// Budgets of a model's use that may be used up.
+    pub caps: Vec<Cap>,
+    /// Communities of each tier in deployments whose clock may be moved.
+    pub tiers: Vec<TierPlace>,
     /// What it says that it does not have.
     pub declarations: Vec<Declaration>,
 }
@@ -158,6 +177,10 @@ impl Target {
             blocklist: None,
             auto_block: None,
             load: None,
+            screen: None,
+            logs: Logs::default(),
+            caps: Vec::new(),
+            tiers: Vec::new(),
             declarations: Vec::new(),
         })
     }
@@ -219,6 +242,22 @@ impl Target {
     pub fn routes(&self) -> Vec<&Route> {
         let others = self.inventory.routes.iter().filter(|route| !route.is_same(&self.chat.route));
         others.chain([&self.chat.route]).collect()
+    }
+
+    /// Whether a request to this path is counted against the promised rates.
+    pub fn counts(&self, path: &str) -> bool {
+        let asked = path.split('?').next().unwrap_or_default();
+        self.limits.counted == Counted::Everything || asked == self.chat.route.path
+    }
+
+    /// Whether some requests can be made by nobody else: a route is for them alone, or they have credentials that have ended
+    /// beside the one that works. What they may ask for is kept for that.
+    pub fn is_spared(&self, identity: &Identity) -> bool {
+        let named = self.inventory.routes.iter().any(|route| route.identity.as_ref() == Some(&identity.user));
+        let ended = |other: &Identity| {
+            other.user == identity.user && matches!(other.state, State::Expired | State::Revoked)
+        };
+        named || self.identities.iter().any(ended)
     }
 
     /// Whether it runs on this machine, where a check may choose its own client address.
@@ -286,9 +325,26 @@ impl Chat {
     }
 }
 
+/// Which requests the promised rates count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Counted {
+    /// All that a user, an address or a session asks for.
+    #[default]
+    Everything,
+    /// Questions to the chat alone.
+    Chat,
+}
+
+impl Counted {
+    /// The words used in files.
+    pub const ALL: [(&'static str, Self); 2] = [("everything", Self::Everything), ("chat", Self::Chat)];
+}
+
 /// What the target promises about rates, per minute.
 #[derive(Debug, Clone, Default)]
 pub struct Limits {
+    /// What is counted.
+    pub counted: Counted,
     /// Chat requests of one user over all sessions.
     pub user_per_minute: Option<u32>,
     /// Chat requests from one client address.
@@ -354,6 +410,8 @@ pub struct Tenancy {
     pub question: String,
     /// By community, what placeholders in routes stand for: ids of its own objects.
     pub values: BTreeMap<String, BTreeMap<String, String>>,
+    /// The name of the parameter or member by which a search is told how many results to give.
+    pub how_many: Option<String>,
     /// Further names under which a request may carry a community's id.
     pub id_names: Vec<String>,
 }
@@ -363,6 +421,7 @@ impl Default for Tenancy {
         Self {
             ids: BTreeMap::new(),
             values: BTreeMap::new(),
+            how_many: None,
             question: "What is written in this community?".to_owned(),
             id_names: Vec::new(),
         }
@@ -400,6 +459,7 @@ impl Declaration {
         "conversations",
         "memories",
         "uploads",
+        "cost-budget",
         "service-keys",
         "self-sign-up",
         "staff-sign-up",

@@ -89,7 +89,43 @@ base_url = @URL@
 # address_per_minute = 120
 # session_per_minute = 60
 # community_per_minute = 1000
+# counts = "chat"                     # when these rates count questions to the chat alone; else they count everything
 # marker = "rate_limited"             # text by which its own 429 is told from a model provider's
+
+# Where questions are screened before the model is asked, with the share of known attacks that the threshold is said to recognise.
+# [screen]
+# as = ["alice", "ann"]
+# recall_percent = 50
+# threshold = "score 0.7"
+# marker = "question_refused"         # text in the body of its refusals
+# trace = "http://127.0.0.1:9002/trace" # the latest requests to the model, in JSON with `messages`
+# [[screened]]
+# topic = "the Yarrow letter"         # words that stand in no other document
+# text = "came by boat in june"       # a text of it that stands nowhere else
+# order = true                        # it holds an order to the model; one without must stand beside it
+
+# A community of each tier in a deployment for tests of the same build, whose clock may be moved. Below `hooks`, GET /limits
+# tells `minute`, `hour` and `day`, POST /advance takes {"seconds": 60}, POST /preload takes {"amount": 1950}.
+# [[tier]]
+# tier = "standard"
+# as = ["tester"]
+# base_url = "http://127.0.0.1:9000"  # when it is not the target itself
+# hooks = "http://127.0.0.1:9001/hooks/standard"
+
+# Budgets that may be used up, one of tokens and one of what they cost: best those of a copy, with small ones.
+# [[cap]]
+# what = "tokens"                     # or "cost", in millionths of the currency's unit, with price = "150000/600000"
+# limit = 4000                        # of one member for a day
+# as = "till"                         # whose budget is used up
+# other = "till-2"                    # somebody else
+# question_tokens = "/usage/prompt_tokens"
+# answer_tokens = "/usage/completion_tokens"
+
+# Every place where it is written down what was asked: the application's log, a proxy's, a tracer's, the audit, metrics.
+# [[sink]]
+# name = "application log"
+# file = "/var/log/bot/app.log"       # or url = "https://logs.internal/query?last=5m" with bearer = "env:LOG_TOKEN"
+# number = "http_requests_total"      # for metrics: a line that begins so and rises, since they hold no request ids
 
 # [secrets]
 # jwt_secret = "env:JWT_SECRET"
@@ -100,6 +136,7 @@ base_url = @URL@
 # used_elsewhere = ["<sha256 in hex>"]
 
 # [tenancy]
+# how_many = "k"                      # how a search is told how many results to give
 # question = "When is the next meeting?"   # answered differently in each community
 # id_names = ["workspace_id"]              # further names that may carry a community's id
 # ids = { harbour = "ws-1" }               # ids, where the API does not use the names above

@@ -1,6 +1,8 @@
 //! Targets that answer wrongly on purpose: no check may pass on any of them.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use base64::Engine;
@@ -15,11 +17,7 @@ use hyper_util::rt::TokioIo;
 use jiff::ToSpan as _;
 use portcullis_check::checks::CHECKS;
 use portcullis_check::target::{
-    AccountKind, AccountList, Accounts, Act, Audience, AutoBlock, Blocklist, Canary, Chat, Confirmation,
-    Credential, DOCUMENT, Declared, DeclaredTool, Drops, ENTRY, Edge, HandoverQueue, HeldSecret, ID,
-    Identity, Inventory, Limits, Listener, Load, MARKER, NETWORK, NUMBER, NewCredential, OwnStanding, Owned,
-    OwnedKind, Place, Plan, Planted, PlantedKind, Protocol, QUERY, Rehearsal, Roles, Route, RouteKind,
-    SignUp, SignUpBy, Spot, Staffed, State, Step, SystemMatrix, ToolInventory, WORD,
+    AccountKind, AccountList, Accounts, Act, Audience, AutoBlock, Blocklist, Canary, Cap, Capped, Chat, Confirmation, Counted, Credential, DOCUMENT, Declared, DeclaredTool, Drops, ENTRY, Edge, HandoverQueue, HeldSecret, Here, Holds, Hooks, ID, Identity, Inventory, Limits, Listener, Load, MARKER, NETWORK, NUMBER, NewCredential, OwnStanding, Owned, OwnedKind, Place, Plan, Planted, PlantedKind, Protocol, QUERY, Rehearsal, Roles, Route, RouteKind, Screened, ScreenedDocument, Shown, SignUp, SignUpBy, Sink, Spot, Staffed, State, Step, SystemMatrix, TierPlace, TokenPrice, ToolInventory, WORD,
 };
 use portcullis_check::{Quiet, Report, Target, run};
 use portcullis_core::secret::random_bytes;
@@ -115,6 +113,19 @@ fn token(name: &str, secret: &str, exp: i64) -> String {
     );
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()), signed.as_bytes());
     format!("{signed}.{}", URL_SAFE_NO_PAD.encode(tag.as_ref()))
+}
+
+/// Says that everything is as promised.
+struct NoHooks;
+
+impl Here for NoHooks {
+    fn limits(&self) -> [u64; 3] {
+        [60, 2_000, 20_000]
+    }
+
+    fn advance(&self, _: Duration) {}
+
+    fn preload(&self, _: u32) {}
 }
 
 /// A target that lacks nothing: strong secrets, every identity, every kind of route.
@@ -245,12 +256,58 @@ fn complete_target(address: SocketAddr) -> Target {
         ..Edge::default()
     });
     target.limits = Limits {
+        counted: Counted::Everything,
         user_per_minute: Some(12),
         address_per_minute: Some(24),
         session_per_minute: Some(10),
         community_per_minute: None,
         marker: Some("limited".to_owned()),
     };
+    target.tenancy.how_many = Some("k".to_owned());
+    // One that would take in whatever it is asked about, and one whose number rises with every look.
+    target.logs.sinks = vec![
+        Sink::here("log", Shown::RequestId, || Ok(String::new())),
+        Sink::here("metrics", Shown::Number("requests".to_owned()), {
+            let looks = AtomicU32::new(0);
+            move || Ok(format!("requests {}", looks.fetch_add(1, Ordering::Relaxed)))
+        }),
+    ];
+    let who = |name: &str| {
+        let found = target.identities.iter().find(|identity| identity.name == name);
+        found.expect("a known identity").clone()
+    };
+    let cap = |what| Cap {
+        what,
+        limit: 1_000,
+        price: Some(TokenPrice { input: 1_000_000, output: 1_000_000 }),
+        at: None,
+        chat: target.chat.clone(),
+        spender: who("alice"),
+        other: who("dave"),
+        question_tokens: "/usage/prompt_tokens".to_owned(),
+        answer_tokens: "/usage/completion_tokens".to_owned(),
+    };
+    let tier = |tier: &str| TierPlace {
+        tier: tier.to_owned(),
+        at: None,
+        route: target.chat.asking("ready"),
+        askers: vec![who("alice")],
+        hooks: Hooks::Here(Arc::new(NoHooks)),
+    };
+    target.tiers = ["standard", "enhanced", "dedicated"].map(tier).to_vec();
+    let document =
+        |topic: &str, holds| ScreenedDocument { topic: topic.to_owned(), text: "qzvkxwpj".to_owned(), holds };
+    target.screen = Some(Screened {
+        at: None,
+        chat: target.chat.clone(),
+        askers: vec![who("alice")],
+        recall_percent: 50,
+        threshold: "0.5".to_owned(),
+        marker: "refused".to_owned(),
+        documents: vec![document("the ledger", Holds::Order), document("the notes", Holds::Nothing)],
+        trace: Some(target.base_url.clone()),
+    });
+    target.caps = vec![cap(Capped::Tokens), cap(Capped::Cost)];
     target.secrets.jwt = Some(HeldSecret::served(&secret, "the test"));
     target.secrets.encryption = Some(HeldSecret::served(&STANDARD.encode(random_bytes::<32>()), "the test"));
     target.secrets.csrf = Some(HeldSecret::served(&STANDARD.encode(random_bytes::<32>()), "the test"));

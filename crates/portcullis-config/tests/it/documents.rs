@@ -63,6 +63,11 @@ fn the_example_with_every_comment_removed_still_means_the_defaults() {
     let mut limits = all.config.limits.clone();
     let budgets = [limits.tokens_per_member_per_day.take(), limits.tokens_per_community_per_day.take()];
     assert_eq!(budgets.map(|budget| budget.map(|tokens| tokens.get())), [Some(200_000), Some(5_000_000)]);
+    let costs = [limits.cost_per_member_per_day.take(), limits.cost_per_community_per_day.take()];
+    assert_eq!(
+        costs.map(|cost| cost.map(|millionths| millionths.get())),
+        [Some(2_500_000), Some(40_000_000)]
+    );
     assert_eq!(format!("{limits:?}"), format!("{:?}", defaults.limits));
     assert_eq!(all.config.audit, defaults.audit);
     assert_eq!(all.config.log, defaults.log);

@@ -67,6 +67,7 @@ fn every_value_is_shown_with_its_origin_and_no_secret() {
     model.name                                    = "a"                                # portcullis.toml:4:8
     model.api_key                                 = (none)                             # not set
     model.allow                                   = []                                 # default
+    model.prices                                  = (none)                             # not set
     model.connect_timeout_ms                      = 5000                               # default
     model.first_byte_timeout_ms                   = 30000                              # default
     model.idle_timeout_ms                         = 30000                              # default
@@ -145,6 +146,9 @@ fn every_value_is_shown_with_its_origin_and_no_secret() {
     limits.unauthenticated_per_address_per_minute = 60                                 # default
     limits.tokens_per_member_per_day              = (none)                             # not set
     limits.tokens_per_community_per_day           = (none)                             # not set
+    limits.currency                               = "EUR"                              # default
+    limits.cost_per_member_per_day                = (none)                             # not set
+    limits.cost_per_community_per_day             = (none)                             # not set
     limits.memory_bytes                           = 67108864                           # default
     limits.instances                              = 1                                  # default
     limits.body_bytes                             = 4096                               # flag --set

@@ -10,6 +10,7 @@
 )]
 
 mod blocklist;
+mod costs;
 mod danger;
 mod documents;
 mod faults;

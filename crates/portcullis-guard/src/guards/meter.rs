@@ -96,9 +96,10 @@ pub(crate) fn count_refused(gate: &Gate, visit: &Visit<Arrived>) {
 fn too_many(gate: &Gate, reached: &Bound) -> Ruling {
     let detail = match reached.subject {
         Subject::Community(_) => "too many requests in this community",
-        // Tokens are refused where they are reserved.
+        // Tokens and costs are refused where they are reserved.
         Subject::ActorTokens(..) | Subject::CommunityTokens(_) => "the token budget is used up",
         Subject::ActorTool(..) | Subject::CommunityTool(..) => "too many calls of this tool",
+        Subject::ActorCost(..) | Subject::CommunityCost(_) => "the budget of costs is used up",
         Subject::Actor(..) => "too many requests with this credential",
         Subject::Session(..) => "too many requests in this session",
         Subject::Key(..) => "too many requests with this key",

@@ -54,7 +54,7 @@ pub(super) async fn limits(call: Call) -> Result<Response, Refusal> {
     for (applied, standing) in gate.allowances(&call.visit).await {
         for allowance in standing {
             let resets = now.checked_add(allowance.resets_in).ok();
-            limits.push(json!({
+            let mut told = json!({
                 "what": applied.what(),
                 "of": applied.of(),
                 "window": allowance.window.name(),
@@ -62,7 +62,13 @@ pub(super) async fn limits(call: Call) -> Result<Response, Refusal> {
                 "limit": allowance.limit,
                 "remaining": allowance.remaining,
                 "resets_at": resets.map(|at| at.to_string()),
-            }));
+            });
+            if let Some(map) = told.as_object_mut().filter(|_| applied.what() == "cost") {
+                // Numbers of JSON are no money: they are millionths.
+                map.insert("currency".to_owned(), gate.prices().currency.as_str().into());
+                map.insert("unit".to_owned(), "0.000001".into());
+            }
+            limits.push(told);
         }
     }
     Ok(json(StatusCode::OK, &json!({ "tier": call.visit.scope().tier().name(), "limits": limits })))

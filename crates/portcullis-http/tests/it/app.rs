@@ -19,8 +19,7 @@ use portcullis_core::{
 use portcullis_egress::Client;
 use portcullis_guard::jwt::Issuers;
 use portcullis_guard::{
-    BlockSettings, CounterStore, CsrfKey, Gate, GateParts, Handing, HandoverMode, Limits, Mode, Offence,
-    Rates, Screening, Switches, Tiers, ToolLimits,
+    BlockSettings, CounterStore, CsrfKey, Gate, GateParts, Handing, HandoverMode, Limits, Mode, Offence, Prices, Rates, Screening, Switches, Tiers, ToolLimits,
 };
 use portcullis_http::{
     App, AppParts, BodyPace, Server, ServerLimits, Settings, SignInSettings, TrustedProxies,
@@ -48,6 +47,9 @@ pub(crate) struct Setup {
     pub(crate) tiers: Tiers,
     /// Tokens a day of a member and of a community.
     pub(crate) tokens: (Option<u32>, Option<u32>),
+    /// Budgets of costs for a member and for a community, in millionths.
+    pub(crate) costs: (Option<u32>, Option<u32>),
+    pub(crate) prices: Prices,
     pub(crate) instances: u32,
     pub(crate) shared: Option<Arc<dyn CounterStore>>,
     pub(crate) body_bytes: usize,
@@ -107,6 +109,8 @@ impl Default for Setup {
                 dedicated: Rates::default(),
             },
             tokens: (None, None),
+            costs: (None, None),
+            prices: Prices::default(),
             instances: 1,
             shared: None,
             body_bytes: 64 << 10,
@@ -253,6 +257,8 @@ impl TestApp {
                 links_per_client: links,
                 tokens_per_actor: setup.tokens.0.map(number).map(Rates::per_day).unwrap_or_default(),
                 tokens_per_community: setup.tokens.1.map(number).map(Rates::per_day).unwrap_or_default(),
+                cost_per_actor: setup.costs.0.map(number).map(Rates::per_day).unwrap_or_default(),
+                cost_per_community: setup.costs.1.map(number).map(Rates::per_day).unwrap_or_default(),
                 instances: number(setup.instances),
                 memory: 1 << 20,
             },
@@ -264,6 +270,7 @@ impl TestApp {
             tools: Arc::new(setup.tools),
             tool_limits: setup.tool_limits,
             handing: setup.handing,
+            prices: setup.prices,
         }));
         let mailbox = Arc::new(Mailbox::default());
         let (places, queue) = setup.places;

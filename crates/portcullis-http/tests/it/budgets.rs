@@ -1,5 +1,6 @@
-//! Token budgets: reserved before the model is asked, settled by what was used, also when the client leaves.
+//! Budgets of tokens and of costs: reserved before the model is asked, settled by what was used, also when the client leaves.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
 use http::{Method, StatusCode};
 use portcullis_core::Role;
+use portcullis_guard::{Price, Prices};
 use portcullis_model::upstream::{Scripted, Slow, Upstream};
 use portcullis_model::{OpenAi, OpenAiOptions};
 use serde_json::{Value, json};
@@ -22,11 +24,24 @@ struct Rig {
 
 impl Rig {
     async fn start(member: Option<u32>, community: Option<u32>) -> Self {
+        Self::with(Setup { tokens: (member, community), ..Setup::default() }).await
+    }
+
+    /// With budgets of costs, where a million tokens cost 0.4 of a question and 2 of an answer.
+    async fn costing(member: Option<u32>, community: Option<u32>) -> Self {
+        let any = Some(Price { input: 400_000, output: 2_000_000 });
+        let prices = Prices { own: BTreeMap::new(), any, currency: "EUR".to_owned() };
+        let plenty = Some(1_000_000_000);
+        Self::with(Setup { tokens: (plenty, plenty), costs: (member, community), prices, ..Setup::default() })
+            .await
+    }
+
+    async fn with(setup: Setup) -> Self {
         let script = Scripted::text(&"word ".repeat(40));
         let upstream =
             Upstream::start(Slow::new(script).between(Duration::from_millis(5))).await.expect("an upstream");
         let model = OpenAi::new(OpenAiOptions::new(upstream.url())).expect("a client");
-        let setup = Setup { model: Some(Arc::new(model)), tokens: (member, community), ..Setup::default() };
+        let setup = Setup { model: Some(Arc::new(model)), ..setup };
         let app = TestApp::start(setup.nothing_held_back()).await;
         let world = app.world("one").await;
         Self { app, upstream, world }
@@ -36,14 +51,24 @@ impl Rig {
         self.app.key_of(&self.world, self.app.member(&self.world, name, None).await).await.0
     }
 
-    /// What remains of a budget.
+    /// What remains of a budget of tokens.
     async fn remaining(&self, key: &str, of: &str) -> u64 {
+        self.remaining_of(key, "tokens", of).await
+    }
+
+    async fn remaining_of(&self, key: &str, what: &str, of: &str) -> u64 {
         let told = self.app.get("/v1/me/limits", key).await.json();
         let limits = told["limits"].as_array().expect("a list");
-        let budget = limits.iter().find(|limit| limit["what"] == "tokens" && limit["of"] == of);
+        let budget = limits.iter().find(|limit| limit["what"] == what && limit["of"] == of);
         let budget = budget.unwrap_or_else(|| panic!("no budget of the {of} in {limits:?}"));
         assert_eq!((&budget["window"], &budget["window_seconds"]), (&json!("day"), &json!(86_400)));
         assert!(budget["resets_at"].is_string());
+        let money = json!({ "currency": "EUR", "unit": "0.000001" });
+        assert_eq!(
+            json!({ "currency": budget["currency"], "unit": budget["unit"] }) == money,
+            what == "cost",
+            "{budget}"
+        );
         budget["remaining"].as_u64().expect("a number")
     }
 
@@ -200,5 +225,110 @@ async fn a_question_that_no_model_was_asked_costs_nothing() {
     let model = json!({ "model": "unknown", "messages": [{ "role": "user", "content": "kettle" }] });
     assert_ne!(rig.app.post("/v1/chat/completions", &key, &model).await.status, StatusCode::OK);
     assert_eq!(rig.remaining(&key, "member").await, 10_000);
+    rig.stop().await;
+}
+
+/// What the upstream's numbers cost at the prices of [`Rig::costing`], in millionths.
+fn cost(answer: &Answer) -> u64 {
+    let usage = &answer.json()["usage"];
+    let of = |name: &str| usage[name].as_u64().expect("the upstream tells it");
+    (of("prompt_tokens") * 400_000 + of("completion_tokens") * 2_000_000).div_ceil(1_000_000)
+}
+
+fn costs_too_much(answer: &Answer, whose: &str) {
+    assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS, "{}", answer.text());
+    let body = answer.json();
+    assert_eq!(body["error"]["code"], "budget_exhausted", "{body}");
+    let message = body["error"]["message"].as_str().expect("text");
+    assert!(
+        message.contains(whose) && message.contains("budget of costs") && message.contains("EUR"),
+        "{message}"
+    );
+    assert!(answer.headers["ratelimit"].to_str().expect("text").contains("-day-cost\";r="));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_costs_what_its_tokens_cost_and_nothing_is_passed_at_once() {
+    let rig = Rig::costing(None, Some(8_000)).await;
+    let keys = [rig.key("Ada").await, rig.key("Bo").await, rig.key("Cy").await];
+    let answers = stream::iter(0..192)
+        .map(|number| rig.app.ask(&keys[number % keys.len()], "kettle"))
+        .buffer_unordered(64)
+        .collect::<Vec<_>>()
+        .await;
+    let spent: u64 = answers.iter().filter(|answer| answer.status == StatusCode::OK).map(cost).sum();
+    assert!(spent > 0 && spent <= 8_000, "{spent}");
+    assert_eq!(
+        rig.remaining_of(&keys[0], "cost", "community").await,
+        8_000 - spent,
+        "nothing stays reserved"
+    );
+    let refused: Vec<_> = answers.iter().filter(|answer| answer.status != StatusCode::OK).collect();
+    assert!(!refused.is_empty());
+    refused.into_iter().for_each(|refused| costs_too_much(refused, "this community"));
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_pays_too_and_the_model_is_not_asked_beyond_the_budget() {
+    let rig = Rig::costing(Some(100), None).await;
+    let owner = rig.app.person(&rig.world, "Olga", Role::Owner).await;
+    let request = rig.app.request(Method::POST, "/v1/chat/completions", None);
+    let request =
+        owner.headers().into_iter().fold(request, |request, (name, value)| request.header(name, value));
+    let body = Bytes::from(question_body("kettle", false).to_string());
+    costs_too_much(&rig.app.send(request.body(body).expect("a request")).await, "this member");
+    assert_eq!(rig.upstream.served(), 0, "the model is not asked");
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_leaves_pays_the_cost_of_what_was_produced() {
+    let rig = Rig::costing(Some(1_000_000), None).await;
+    let key = rig.key("Ada").await;
+    let request = rig.app.request(Method::POST, "/v1/chat/completions", Some(&key));
+    let body = Bytes::from(question_body("kettle", true).to_string());
+    let mut stream = rig.app.open(request.body(body).expect("a request")).await.into_body();
+    stream.chunk().await.expect("a frame").expect("a frame");
+    let reserved = 1_000_000 - rig.remaining_of(&key, "cost", "member").await;
+    drop(stream);
+    let settled = async {
+        loop {
+            let spent = 1_000_000 - rig.remaining_of(&key, "cost", "member").await;
+            if spent < reserved {
+                break spent;
+            }
+        }
+    };
+    let spent = tokio::time::timeout(Duration::from_secs(20), settled).await.expect("it is settled");
+    assert!(spent > 0 && spent < reserved, "{spent} of {reserved}");
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_count_beside_money_and_a_model_without_a_price_is_not_asked() {
+    let any = Some(Price { input: 1, output: 1 });
+    let stale = Prices { any, currency: "EUR".to_owned(), ..Prices::default() };
+    let setup = Setup {
+        tokens: (Some(600), None),
+        costs: (Some(1_000_000), None),
+        prices: stale,
+        ..Setup::default()
+    };
+    let rig = Rig::with(setup).await;
+    let key = rig.key("Ada").await;
+    let refused = loop {
+        let answer = rig.app.ask(&key, "kettle").await;
+        if answer.status != StatusCode::OK {
+            break answer;
+        }
+    };
+    is_refused(&refused, "this member");
+    rig.stop().await;
+    let rig = Rig::with(Setup { costs: (Some(1_000_000), None), ..Setup::default() }).await;
+    let key = rig.key("Ada").await;
+    let refused = rig.app.ask(&key, "kettle").await;
+    assert_eq!(refused.json()["error"]["code"], "budget_exhausted", "{}", refused.text());
+    assert_eq!(rig.upstream.served(), 0);
     rig.stop().await;
 }

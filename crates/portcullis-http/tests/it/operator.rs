@@ -2,14 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use http::{Method, Request, StatusCode};
-use portcullis_core::Role;
+use portcullis_audit::{ActorRef, Event};
+use portcullis_core::{Role, Tier};
 use portcullis_guard::guards::operator::OperatorToken;
+use portcullis_guard::{Rates, Tiers};
 use portcullis_http::operator::metrics::METRICS;
 use portcullis_http::{
     BlockFile, OPERATOR_ROUTES, Operator, OperatorParts, ROUTES, Server, ServerLimits, operator_router,
@@ -101,7 +104,7 @@ async fn every_operator_route_wants_the_operators_token() {
     for route in OPERATOR_ROUTES {
         // One for each, since wrong tokens are slowed down.
         let plane = plane(&app).await;
-        let path = &route.path.replace("{block}", "01890a5d-ac96-774b-bcce-b302099a8057");
+        let path = &route.path.replace("{block}", "01890a5d-ac96-774b-bcce-b302099a8057").replace("{community}", "one");
         let body = route.example.unwrap_or_default();
         let request = |token: Option<&str>| {
             let request = get(plane, path, token).method(route.method.clone());
@@ -321,5 +324,70 @@ async fn ten_thousand_made_up_paths_models_and_ids_add_no_series() {
     let after = Scrape::of(&app, plane).await;
     assert_eq!(after.series(), before.series());
     assert!((after.sum("portcullis_requests_total") - 10_000.0).abs() < 0.5, "nothing is lost");
+    app.stop().await;
+}
+
+fn set(plane: SocketAddr, community: &str, body: &'static str) -> Request<Bytes> {
+    let request = get(plane, &format!("/communities/{community}/tier"), Some(TOKEN)).method(Method::PUT);
+    request.header("content-type", "application/json").body(Bytes::from(body)).expect("a request")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tier_that_is_set_holds_from_the_next_request_on_and_is_recorded() {
+    let rates = |minute| Rates::per_minute(NonZeroU32::new(minute).expect("not zero"));
+    let tiers = Tiers { standard: rates(3), enhanced: rates(7), dedicated: rates(1_000) };
+    let app = TestApp::start(Setup { tiers, ..Setup::default() }).await;
+    let plane = plane(&app).await;
+    let world = app.world("one").await;
+    app.stores.directory.set_tier(world.community.id, Tier::Standard).await.expect("it is set");
+    let (key, _) = app.key_of(&world, app.member(&world, "Ada", None).await).await;
+    let admitted = async || {
+        let mut admitted = 0;
+        while app.get("/v1/models", &key).await.status == StatusCode::OK {
+            admitted += 1;
+        }
+        admitted
+    };
+    assert_eq!(admitted().await, 3);
+    let answer = app.send(set(plane, "one", r#"{"tier":"enhanced"}"#)).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+    assert_eq!(answer.json()["limits"]["minute"], 7);
+    let told = send(&app, get(plane, "/communities/one/tier", Some(TOKEN))).await.json();
+    assert_eq!(told["tier"], "enhanced");
+    assert_eq!(app.get("/v1/me", &key).await.json()["tier"], "enhanced", "the next request");
+    assert_eq!(admitted().await, 3, "what was counted before still counts");
+    let changes: Vec<_> = app
+        .records()
+        .into_iter()
+        .filter_map(|entry| match entry.event {
+            Some(Event::Administered(change)) if change.action.as_str() == "community.tier" => {
+                Some((entry.actor, change))
+            }
+            _ => None,
+        })
+        .collect();
+    let [(actor, change)] = changes.as_slice() else { panic!("one change is recorded: {changes:?}") };
+    assert_eq!(*actor, ActorRef::Operator);
+    let words =
+        [&change.before, &change.detail].map(|word| word.as_ref().map(|word| word.as_str().to_owned()));
+    assert_eq!(words, [Some("standard".to_owned()), Some("enhanced".to_owned())]);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_tier_or_community_changes_nothing_and_is_told_what_is_known() {
+    let app = TestApp::start(Setup::default()).await;
+    let plane = plane(&app).await;
+    app.world("one").await;
+    let before = send(&app, get(plane, "/communities", Some(TOKEN))).await.text();
+    for body in ["", "{}", r#"{"tier":"gold"}"#, r#"{"tier":"enhanced","more":1}"#] {
+        let answer = app.send(set(plane, "one", body)).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{body}");
+        assert!(answer.text().contains("dedicated"), "{}", answer.text());
+    }
+    assert_eq!(app.send(set(plane, "none", r#"{"tier":"enhanced"}"#)).await.status, StatusCode::NOT_FOUND);
+    let large: &'static str = Box::leak(format!("{{\"tier\":\"{}\"}}", "x".repeat(5_000)).into_boxed_str());
+    assert_eq!(app.send(set(plane, "one", large)).await.status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(send(&app, get(plane, "/communities", Some(TOKEN))).await.text(), before);
     app.stop().await;
 }

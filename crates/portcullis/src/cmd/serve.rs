@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use portcullis_audit::{ActorRef, Event, Record};
-use portcullis_config::{Config, LogFormat};
+use portcullis_config::Config;
 use portcullis_guard::Offence;
 use portcullis_http::{Server, ServerLimits};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::args::Configured;
 use crate::instance::{self, Instance};
-use crate::{blocklist, descriptors, limits, out, tls};
+use crate::{blocklist, descriptors, limits, log, out, tls};
 
 /// Connections that are only sent elsewhere, each for one short answer.
 const REDIRECT_CONNECTIONS: usize = 1_000;
@@ -24,7 +24,7 @@ pub(super) async fn run(path: &Configured) -> Result<ExitCode> {
     let mut stopping = Stopping::listen()?;
     let hangup = signal(SignalKind::hangup()).context("signals cannot be received")?;
     let config = instance::configuration(path)?;
-    log(&config);
+    log::to_standard_error(&config);
     descriptors::raise(config.limits.max_connections.get());
     let instance = Instance::open(&config)?;
     for danger in config.dangers() {
@@ -178,14 +178,4 @@ impl Stopping {
             _ = self.interrupt.recv() => {}
         }
     }
-}
-
-fn log(config: &Config) {
-    let filter = tracing_subscriber::EnvFilter::new(config.log.level.as_str());
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // A second subscriber in one process only happens in tests, where the first one serves as well.
-    let _ = match config.log.format {
-        LogFormat::Json => log.json().flatten_event(true).try_init(),
-        LogFormat::Text => log.try_init(),
-    };
 }

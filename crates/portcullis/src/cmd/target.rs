@@ -1,17 +1,22 @@
 //! This instance as a target of its own checks.
 //!
 //! The checks get two communities of their own, with content and keys that are theirs alone: nothing of a real
-//! community is read or written. The keys are made for one run, expire by themselves after an hour, and are revoked when
-//! the run ends. The two communities stay, and the next run uses them again. A second instance that cannot do its work, and a
-//! third in which attacks on a model that obeys are tried, run beside it for as long as the checks do.
+//! community is read or written. In a third one limits are driven. The keys are made for one run, expire by themselves after
+//! an hour, and are revoked when the run ends. The communities stay, and the next run uses them again. A second instance that cannot do its work, and a
+//! third in which attacks on a model that obeys are tried, others with small budgets, with a clock that can be moved and
+//! with the screen on run beside it for as long as the
+//! checks do.
 
 mod belongings;
 mod blocking;
 mod ground;
 mod people;
 mod rehearsal;
+mod screened;
 mod shore;
 mod standing;
+mod tiers;
+mod till;
 mod twin;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -20,8 +25,8 @@ use anyhow::{Context as _, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use portcullis_check::target::{
-    DOCUMENT, Declaration, Edge, HeldSecret, Inventory, Limits, MESSAGE, OpenApi, QUERY, Reached, Route,
-    RouteKind, Target,
+    Counted, DOCUMENT, Declaration, Edge, HeldSecret, Inventory, Limits, MESSAGE, OpenApi, QUERY, Reached,
+    Route, RouteKind, Target,
 };
 use portcullis_config::Config;
 use portcullis_core::{ConversationId, KeyId};
@@ -31,9 +36,12 @@ use portcullis_store::Community;
 use serde_json::json;
 
 use self::belongings::Belongings;
-use self::ground::{Ground, PLOTS};
+use self::ground::{Ground, PLOTS, QUIET};
 use self::people::{ADMINS, People};
 use self::rehearsal::Stage;
+use self::screened::Screening;
+use self::tiers::Tiers;
+use self::till::Till;
 use self::twin::Twin;
 use crate::instance::Kept;
 
@@ -70,6 +78,9 @@ pub(super) struct Made {
     keys: Vec<(Community, KeyId)>,
     twin: Twin,
     stage: Stage,
+    till: Till,
+    tiers: Tiers,
+    screening: Screening,
 }
 
 impl SelfTarget {
@@ -81,18 +92,26 @@ impl SelfTarget {
         target.blocked = Some(format!("http://{}", twin.address()).parse()?);
         let model = config.model.as_ref().map_or("extracts", |model| model.name.as_str());
         // Boxed: opening an instance makes a large future.
-        let (stage, rehearsal, queue) = Box::pin(rehearsal::start(config)).await?;
+        let (stage, rehearsal, queue, logs) = Box::pin(rehearsal::start(config)).await?;
         target.blocklist = blocking::list(config, operator).map(Box::new);
         target.load = Some(Box::new(blocking::load(target.blocklist.as_deref())));
         target.auto_block = blocking::by_itself(config, &rehearsal).map(Box::new);
         target.rehearsal = Some(rehearsal);
         target.handovers = Some(Box::new(queue));
+        target.logs = logs;
+        let (till, caps) = Box::pin(till::start()).await?;
+        target.caps = caps;
+        let (tiers, places) = Box::pin(tiers::start(config)).await?;
+        target.tiers = places;
+        let (screening, screened) = Box::pin(screened::start(config)).await?;
+        target.screen = Some(screened);
         let message = json!([{ "role": "user", "content": MESSAGE }]);
         target.chat.route.body = Some(json!({ "model": model, "messages": message }));
         target.chat.stream = Some(json!({ "model": model, "messages": message, "stream": true }));
         promises(&mut target, config);
         target.edge = public_edge(config);
         target.tenancy.question = ground::QUESTION.to_owned();
+        target.tenancy.how_many = Some("limit".to_owned());
 
         let mut people = People::new(kept)?;
         let mut grounds = Vec::new();
@@ -108,18 +127,20 @@ impl SelfTarget {
             place(&mut target, &ground, &own, read);
             grounds.push(ground);
         }
+        let quiet = ground::prepare(kept, &QUIET).await?;
+        target.tenancy.ids.insert(QUIET.slug.to_owned(), quiet.community.id.to_string());
         if let Some(first) = grounds.first() {
             let routes = routes(first);
             target.inventory = Inventory::generated(routes, "the route table that the router is built from");
             target.inventory.openapi = Some(OpenApi::OnTarget("/openapi.json".to_owned()));
             target.inventory.permission_key = Some("x-action".to_owned());
-            people.for_limits(first, config).await?;
+            people.for_limits(&quiet, config).await?;
             people.with_ends(first).await?;
         }
-        standing::describe(&mut target, &grounds, config)?;
+        standing::describe(&mut target, &grounds, &quiet, config)?;
         let (identities, keys) = people.into_parts();
         target.identities = identities;
-        Ok(Self { target, made: Made { keys, twin, stage } })
+        Ok(Self { target, made: Made { keys, twin, stage, till, tiers, screening } })
     }
 
     /// Takes back what the run used. Returns what is left behind, in words.
@@ -129,8 +150,13 @@ impl SelfTarget {
         }
         made.twin.stop().await?;
         made.stage.stop().await?;
+        made.till.stop().await?;
+        made.tiers.stop().await?;
+        made.screening.stop().await?;
         let [one, two] = &PLOTS;
-        Ok(vec![format!("the communities `{}` and `{}`, for the next run", one.slug, two.slug)])
+        let left =
+            format!("the communities `{}`, `{}` and `{}`, for the next run", one.slug, two.slug, QUIET.slug);
+        Ok(vec![left])
     }
 
     /// The target, and what to take back after it was judged.
@@ -142,6 +168,7 @@ impl SelfTarget {
 /// What the configuration promises, and what this product does not have.
 fn promises(target: &mut Target, config: &Config) {
     target.limits = Limits {
+        counted: Counted::Everything,
         user_per_minute: Some(config.limits.per_key.minute.get()),
         address_per_minute: Some(config.limits.per_address.minute.get()),
         session_per_minute: None,

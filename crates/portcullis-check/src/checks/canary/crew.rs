@@ -1,6 +1,6 @@
 //! Sends many questions by many people, several at a time, within the limits that the target promises.
 //!
-//! Whoever was used least in the last minute goes next. Who is answered 429 rests as long as they are asked to while others
+//! Whoever was used least in the last minute goes next, and those last who alone can make some requests. Who is answered 429 rests as long as they are asked to while others
 //! go on; where others may go, nobody is used beyond a promised limit.
 
 use std::collections::BTreeMap;
@@ -163,7 +163,8 @@ impl<'t> Crew<'t> {
             let sent = |asker: &Identity| planned.get(asker.user.as_str()).copied().unwrap_or(0);
             let free = item.errand.askers.iter().copied();
             let free = free.filter(|asker| self.free_at(probe, &item.errand, asker, sent(asker)) <= now);
-            match free.min_by_key(|asker| self.sent_lately(probe, asker) + sent(asker)) {
+            let used = |asker: &Identity| self.sent_lately(probe, asker) + sent(asker);
+            match free.min_by_key(|asker| (self.target.is_spared(asker), used(asker))) {
                 Some(asker) => {
                     *planned.entry(&asker.user).or_default() += 1;
                     batch.push((item, Some(asker)));
@@ -184,7 +185,7 @@ impl<'t> Crew<'t> {
         planned: usize,
     ) -> Duration {
         let rests = self.resting.get(asker.user.as_str()).copied().unwrap_or_default();
-        if errand.askers.len() == 1 {
+        if errand.askers.len() == 1 || !self.target.counts(&errand.route.path) {
             return rests;
         }
         let limits = &self.target.limits;

@@ -1,4 +1,4 @@
-//! The two communities of the checks: spaces of every kind, and a canary in each.
+//! The two communities of the checks: spaces of every kind, and a canary in each. A third one for limits has none.
 
 use std::collections::BTreeMap;
 
@@ -28,12 +28,12 @@ struct Topic {
     says: &'static str,
 }
 
-/// A community of the checks, with a topic for each of its spaces.
+/// A community of the checks, with a topic for each of its spaces where it has content.
 pub(super) struct Plot {
     pub(super) slug: &'static str,
     /// What reports call its members after.
     pub(super) name: &'static str,
-    topics: [Topic; 3],
+    topics: &'static [Topic],
 }
 
 /// What is asked where any question will do: both communities answer it, each in its own way.
@@ -43,7 +43,7 @@ pub(super) const PLOTS: [Plot; 2] = [
     Plot {
         slug: "portcullis-check-a",
         name: "A",
-        topics: [
+        topics: &[
             Topic {
                 topic: "the Tarnwick ledger",
                 title: "Kept in the boathouse",
@@ -64,7 +64,7 @@ pub(super) const PLOTS: [Plot; 2] = [
     Plot {
         slug: "portcullis-check-b",
         name: "B",
-        topics: [
+        topics: &[
             Topic {
                 topic: "the Quince almanac",
                 title: "Kept in the press house",
@@ -84,7 +84,11 @@ pub(super) const PLOTS: [Plot; 2] = [
     },
 ];
 
-/// One of the two communities of the checks.
+/// Where limits are driven: its members do nothing else, and nobody else is there, so that no other check has used up what
+/// they may ask for.
+pub(super) const QUIET: Plot = Plot { slug: "portcullis-check-limits", name: "L", topics: &[] };
+
+/// One of the communities of the checks.
 pub(super) struct Ground {
     pub(super) plot: &'static Plot,
     pub(super) community: Community,
@@ -100,7 +104,7 @@ pub(super) async fn prepare(kept: &Kept, plot: &'static Plot) -> Result<Ground> 
     let spaces = spaces(kept, &scope).await?;
     let mut canaries = Vec::new();
     let mut documents = Vec::new();
-    for (slug, topic) in SPACES.iter().zip(&plot.topics) {
+    for (slug, topic) in SPACES.iter().zip(plot.topics) {
         let space =
             *spaces.get(*slug).with_context(|| format!("the space `{slug}` was made and is not there"))?;
         let text = canary();
@@ -115,7 +119,7 @@ pub(super) async fn prepare(kept: &Kept, plot: &'static Plot) -> Result<Ground> 
     kept.stores.content.put(&scope, documents).await?;
     let stored = kept.stores.content.source(&scope, SOURCE).await?;
     let mut placed = Vec::new();
-    for (canary, topic) in canaries.into_iter().zip(&plot.topics) {
+    for (canary, topic) in canaries.into_iter().zip(plot.topics) {
         let entry =
             stored.get(&canary.space).context("a document of the checks was stored and is not there")?;
         placed.push(canary.in_document(&entry.document.to_string(), topic.title));

@@ -102,6 +102,11 @@ impl<'k> People<'k> {
     /// Members whose limits are driven to the end: people of their own, so that no other check is counted against them.
     pub(super) async fn for_limits(&mut self, ground: &Ground, config: &Config) -> Result<()> {
         let of = ground.plot.name;
+        // Somebody must be able to say who is there.
+        let name = keeper(ground);
+        let keeper = self.member(ground, &name, Role::Owner).await?;
+        let identity = self.keeper_identity(ground, &name, keeper, self.hour).await?;
+        self.identities.push(identity.only_by_name());
         // Two keys of one member are that member's two sessions.
         let user = format!("busy member of {of}");
         let busy = self.member(ground, &user, Role::Member).await?;

@@ -7,8 +7,10 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use portcullis_audit::{Archive, Filter};
 use portcullis_check::target::{
-    Chat, Credential, HandoverQueue, Identity, Method, Planted, PlantedKind, Rehearsal, Route,
+    Chat, Credential, HandoverQueue, Identity, Logged, Logs, Method, Planted, PlantedKind, Rehearsal, Route,
+    Shown, Sink, SinkAt,
 };
 use portcullis_config::{Config, Environment, Flags, HandoverMode, PersonalKind};
 use portcullis_core::secret::random_bytes;
@@ -21,7 +23,8 @@ use serde_json::json;
 
 use super::super::serve::{self, Serving};
 use super::{blocking, ground, shore};
-use crate::instance::{Instance, Kept, Wanted};
+use crate::instance::{self, Instance, Kept, Wanted};
+use crate::log;
 
 /// How many members ask, so that none of them reaches a limit.
 const ASKERS: usize = 12;
@@ -54,7 +57,9 @@ pub(super) struct Stage {
 }
 
 /// Starts it with the guards as `config` sets them. Says what the checks need to know.
-pub(super) async fn start(config: &Config) -> Result<(Stage, Rehearsal, HandoverQueue)> {
+pub(super) async fn start(config: &Config) -> Result<(Stage, Rehearsal, HandoverQueue, Logs)> {
+    // Before anything of it runs.
+    let log = log::in_memory(config);
     let folder =
         tempfile::Builder::new().prefix("portcullis-check-").tempdir().context("no temporary folder")?;
     let upstream = Upstream::start_with_trace(Gullible::helpful()).await.context("no loopback port")?;
@@ -121,7 +126,34 @@ pub(super) async fn start(config: &Config) -> Result<(Stage, Rehearsal, Handover
         citation: Some(format!("[{}]", portcullis_check::target::NUMBER)),
         tools: shore.as_ref().map(|shore| shore.inventory(callers)).transpose()?,
     };
-    Ok((Stage { instance, serving, upstream, shore, _folder: folder }, rehearsal, queue))
+    let logs = logs(log, &own, &serving)?;
+    Ok((Stage { instance, serving, upstream, shore, _folder: folder }, rehearsal, queue, logs))
+}
+
+/// Everything that it writes down: its log, which is this process's, its journal and its metrics.
+fn logs(log: Option<log::Kept>, own: &Config, serving: &Serving) -> Result<Logs> {
+    let journal = Archive::new(&instance::journal_dir(own));
+    let log = Sink::here("log", Shown::RequestId, move || {
+        log.as_ref().map(log::Kept::text).ok_or_else(|| "this process logs elsewhere already".to_owned())
+    });
+    let journal = Sink::here("audit journal", Shown::RequestId, move || {
+        let entries = journal.read(Filter::default()).map_err(|error| error.to_string())?;
+        let payloads =
+            entries.map(|entry| entry.map(|entry| entry.payload).map_err(|error| error.to_string()));
+        Ok(payloads.collect::<Result<Vec<_>, _>>()?.join("\n"))
+    });
+    let mut sinks = vec![log, journal];
+    if let (Some(operator), Some(token)) = (&serving.operator, &own.secrets.operator_token) {
+        sinks.push(Sink {
+            name: "metrics".to_owned(),
+            at: SinkAt::Url(
+                format!("{}/metrics", operator.url).parse()?,
+                Some(Credential::bearer(token.expose().clone())),
+            ),
+            shown: Shown::Number("portcullis_requests_total".to_owned()),
+        });
+    }
+    Ok(Logs { of: Logged::Rehearsal, sinks })
 }
 
 impl Stage {

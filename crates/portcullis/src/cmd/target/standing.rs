@@ -22,10 +22,15 @@ const SIGNED_SHA256: &str = "50b94d9be50e0d55d4ee0e6ff82abc71a120e9a71f7b9af6598
 
 /// Everything that the checks of roles, accounts and owners need to know. The first community's people are the ones that
 /// requests name.
-pub(super) fn describe(target: &mut Target, grounds: &[Ground], config: &Config) -> Result<()> {
+pub(super) fn describe(
+    target: &mut Target,
+    grounds: &[Ground],
+    quiet: &Ground,
+    config: &Config,
+) -> Result<()> {
     let first = grounds.first().context("the checks have no community")?;
     target.roles = roles(first)?;
-    target.accounts = accounts(grounds);
+    target.accounts = accounts(grounds.iter().chain([quiet]));
     target.owned = vec![conversation(target.chat.route.body.as_ref()), memory()];
     target.sign_ups = by_staff(first, config).into_iter().chain(by_mail(first, config)).collect();
     if config.sign_in.open.is_empty() {
@@ -80,11 +85,12 @@ fn roles(ground: &Ground) -> Result<Roles> {
     })
 }
 
-fn accounts(grounds: &[Ground]) -> Accounts {
+fn accounts<'g>(grounds: impl Iterator<Item = &'g Ground>) -> Accounts {
+    let askers: Vec<String> = grounds.map(people::keeper).collect();
     let list = |kind, path: &str, items: &str| AccountList {
         kind,
         route: Route::new(Method::GET, path),
-        askers: grounds.iter().map(people::keeper).collect(),
+        askers: askers.clone(),
         items: items.to_owned(),
         id: "/id".to_owned(),
         name: None,

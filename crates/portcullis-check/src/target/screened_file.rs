@@ -1,0 +1,56 @@
+//! `[screen]` and `[[screened]]` of a target file.
+
+use super::read::Section;
+use super::{Chat, Holds, Identity, Screened, ScreenedDocument, State, base_of};
+
+pub(super) fn read_screen(root: &Section<'_, '_>, chat: &Chat, identities: &[Identity]) -> Option<Screened> {
+    let documents: Vec<ScreenedDocument> =
+        root.sections("screened").iter().filter_map(read_document).collect();
+    let section = root.section("screen")?;
+    let url = |key: &'static str| {
+        let text = section.text(key)?;
+        let base = base_of(text);
+        if base.is_none() {
+            section.wrong(key, format!("`{text}`"), "an absolute URL such as `http://10.0.0.7:8080`");
+        }
+        base
+    };
+    let (at, trace) = (url("base_url"), url("trace"));
+    let names = section.texts("as");
+    let usable = |identity: &&Identity| identity.state == State::Valid && names.contains(&identity.name);
+    let askers: Vec<Identity> = identities.iter().filter(usable).cloned().collect();
+    if askers.is_empty() || askers.len() != names.len() {
+        section.wrong(
+            "as",
+            format!("{} working identities of {}", askers.len(), names.len()),
+            "working identities",
+        );
+    }
+    let recall_percent = section.number("recall_percent", 1..=100);
+    if recall_percent.is_none() {
+        section.wrong(
+            "recall_percent",
+            "nothing",
+            "the share of known attacks that the threshold is said to recognise",
+        );
+    }
+    let (threshold, marker) = (section.required("threshold"), section.required("marker"));
+    section.finish();
+    Some(Screened {
+        at,
+        chat: chat.clone(),
+        askers,
+        recall_percent: recall_percent?,
+        threshold: threshold?.to_owned(),
+        marker: marker?.to_owned(),
+        documents,
+        trace,
+    })
+}
+
+fn read_document(section: &Section<'_, '_>) -> Option<ScreenedDocument> {
+    let (topic, text) = (section.required("topic"), section.required("text"));
+    let holds = if section.flag("order") { Holds::Order } else { Holds::Nothing };
+    section.finish();
+    Some(ScreenedDocument { topic: topic?.to_owned(), text: text?.to_owned(), holds })
+}
