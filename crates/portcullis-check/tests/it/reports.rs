@@ -39,7 +39,7 @@ async fn the_report_is_the_same_bytes_every_time() {
     }
     let mut texts = Vec::new();
     for _ in 0..2 {
-        let (report, port) = report_of("no-auth-on-history", ONLY).await;
+        let (report, port) = Box::pin(report_of("no-auth-on-history", ONLY)).await;
         let fixed = |text: String| text.replace(&port.to_string(), "PORT");
         texts.push((fixed(report::json(&report)), fixed(report::human(&report, 100))));
     }
