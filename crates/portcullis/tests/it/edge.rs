@@ -110,7 +110,7 @@ async fn judged(change: Change) -> (Vec<(&'static str, String)>, String) {
     });
     let mut options = Options::new(Arc::new(SystemClock::new()));
     options.only = IDS.iter().map(|id| Selector::parse(id).expect("an id")).collect();
-    let report = run(target, &options, &Quiet).await;
+    let report = Box::pin(run(target, &options, &Quiet)).await;
     let told = format!("{report:?}");
     let outcomes = report.outcomes.iter().map(|one| (one.outcome.word(), one.outcome.reason())).collect();
     for running in [Some(serving), plain].into_iter().flatten() {
