@@ -38,6 +38,6 @@ pub use error::{Error, Fault, Violation};
 pub use journal::{Journal, Meter, Options, Reached, Receipt, Recovery, Use};
 pub use merkle::{TreeHash, verify_consistency, verify_inclusion};
 pub use note::{Signer, Verifier};
-pub use record::{ActorRef, Entry, Event, Label, Outcome, Record, Target, Usage};
+pub use record::{ActorRef, CallOutcome, Entry, Event, Label, Outcome, Record, Target, Usage};
 pub use state::OpenTurn;
 pub use verify::{Problem, Problems, Verified, VerifyOptions};

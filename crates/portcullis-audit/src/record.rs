@@ -1,7 +1,7 @@
 //! What the journal holds: who did what, by reference.
 //!
-//! Every field is an id, a number or a [`Label`] that stands in the code or is the short name of a plan, by which the API
-//! knows it. There is no field that could take a person's name, an address, a prompt, an answer or a token, and none is to
+//! Every field is an id, a number or a [`Label`] that stands in the code, is the short name of a plan, by which the API
+//! knows it, or the name that an operator gave a tool. There is no field that could take a person's name, an address, a prompt, an answer or a token, and none is to
 //! be added.
 
 use std::borrow::Cow;
@@ -11,8 +11,8 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 use portcullis_core::{
-    Actor, BlockId, CommunityId, ConversationId, DocumentId, HandoverId, InvitationId, KeyId, MemberId,
-    MemoryId, MessageId, RequestId, SessionId, SpaceId, TurnId,
+    Actor, BlockId, CallId, CommunityId, ConversationId, DocumentId, HandoverId, InvitationId, KeyId,
+    MemberId, MemoryId, MessageId, RequestId, SessionId, SpaceId, TurnId,
 };
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -179,7 +179,7 @@ as_text!(Target);
 /// letter or digit.
 ///
 /// It is made from text that stands in the code, so that nothing a request says can get into the journal; the only others
-/// are short names of plans that exist ([`Label::short_name`]).
+/// are short names of plans that exist and of tools that are configured ([`Label::short_name`]).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Label(Cow<'static, str>);
@@ -188,7 +188,7 @@ impl Label {
     /// What text that is no label becomes.
     pub const UNNAMED: Self = Self(Cow::Borrowed("unnamed"));
 
-    /// The short name of a plan that is stored. Text that could be none is [`Label::UNNAMED`].
+    /// The short name of a plan that is stored, or of a tool that is configured. Text that could be none is [`Label::UNNAMED`].
     pub fn short_name(plan: &str) -> Self {
         if Self::valid(plan) { Self(Cow::Owned(plan.to_owned())) } else { Self::UNNAMED }
     }
@@ -250,6 +250,24 @@ pub enum Outcome {
     Cancelled,
     /// The process ended while it was open; recorded by the next start.
     Interrupted,
+}
+
+/// How a call of a tool ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "result", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum CallOutcome {
+    /// What it returned was given to the model.
+    Returned,
+    /// What it returned was withheld from the model.
+    Withheld,
+    /// It came to nothing.
+    Failed {
+        /// Why.
+        code: Label,
+    },
+    /// The turn ended while it was under way.
+    Cancelled,
 }
 
 /// What a turn consumed, in the model's tokens.
@@ -369,6 +387,45 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         targets: Vec<Target>,
     },
+    /// A tool is called: the guards on tools allowed it. Arguments are never recorded, not even hashed: they are short enough
+    /// to be guessed.
+    #[serde(rename = "tool.called")]
+    ToolCalled {
+        /// The turn.
+        turn: TurnId,
+        /// The call.
+        call: CallId,
+        /// The tool.
+        tool: Label,
+        /// How long its arguments are, in bytes of JSON.
+        argument_bytes: u64,
+    },
+    /// A call of a tool ended. A call whose turn was interrupted was interrupted with it.
+    #[serde(rename = "tool.returned")]
+    ToolReturned {
+        /// The turn.
+        turn: TurnId,
+        /// The call.
+        call: CallId,
+        /// How it ended.
+        outcome: CallOutcome,
+        /// How much it returned, in bytes.
+        result_bytes: u64,
+    },
+    /// The model asked for calls of tools that a guard refused.
+    #[serde(rename = "tool.refused")]
+    ToolRefused {
+        /// The turn.
+        turn: TurnId,
+        /// The tool, where there is one of that name.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tool: Option<Label>,
+        /// The guard that refused.
+        guard: Label,
+        /// How many, where one record stands for several; never 0.
+        #[serde(default = "once", skip_serializing_if = "is_once")]
+        times: NonZeroU64,
+    },
 }
 
 const fn once() -> NonZeroU64 {
@@ -382,7 +439,7 @@ fn is_once(times: &NonZeroU64) -> bool {
 
 impl Event {
     /// Every kind this version writes and reads.
-    pub const KINDS: [&'static str; 11] = [
+    pub const KINDS: [&'static str; 14] = [
         "turn.opened",
         "turn.closed",
         "request.refused",
@@ -394,6 +451,9 @@ impl Event {
         "session.opened",
         "session.closed",
         "security.noticed",
+        "tool.called",
+        "tool.returned",
+        "tool.refused",
     ];
 
     /// The kind as it is stored and filtered by.
@@ -410,6 +470,9 @@ impl Event {
             Self::SignedIn { .. } => "session.opened",
             Self::SignedOut { .. } => "session.closed",
             Self::SecurityNoticed { .. } => "security.noticed",
+            Self::ToolCalled { .. } => "tool.called",
+            Self::ToolReturned { .. } => "tool.returned",
+            Self::ToolRefused { .. } => "tool.refused",
         }
     }
 
@@ -589,6 +652,24 @@ mod tests {
                 times: NonZeroU64::new(12).unwrap(),
                 request: Some(request),
                 targets: vec![KeyId::new(&clock).into()],
+            },
+            Event::ToolCalled {
+                turn,
+                call: CallId::new(&clock),
+                tool: Label::short_name("tide_table"),
+                argument_bytes: 17,
+            },
+            Event::ToolReturned {
+                turn,
+                call: CallId::new(&clock),
+                outcome: CallOutcome::Failed { code: "timed_out".into() },
+                result_bytes: 0,
+            },
+            Event::ToolRefused {
+                turn,
+                tool: None,
+                guard: "tool-allow-list".into(),
+                times: NonZeroU64::new(9_000).unwrap(),
             },
         ]
     }

@@ -63,6 +63,11 @@ impl Exit {
         Self { vault, shape, choices: BTreeMap::new(), stopped: None }
     }
 
+    /// What the detectors of the answer know.
+    pub(crate) const fn vault(&self) -> &Arc<Vault> {
+        &self.vault
+    }
+
     /// What ended the answer before its end.
     pub(crate) const fn stopped(&self) -> Option<Class> {
         self.stopped

@@ -9,6 +9,8 @@ use portcullis_guard::refusal::causes;
 use portcullis_guard::visit::Opened;
 use portcullis_guard::{Code, Gate, Phase, Refusal, Reservation, Turn};
 
+use crate::rounds::added;
+
 /// The duty to close one opened turn. Dropped before [`Ledger::close`], as when the client leaves, it records the turn
 /// as cancelled in the background.
 #[derive(Debug)]
@@ -20,13 +22,15 @@ pub(crate) struct Ledger {
     closed: bool,
     /// What of a budget the turn holds. It settles itself when it is dropped.
     reservation: Option<Reservation>,
+    /// What rounds before this one used, which are settled.
+    earlier: Option<Usage>,
 }
 
 impl Ledger {
     pub(crate) fn of(gate: Arc<Gate>, turn: &Turn<Opened>) -> Self {
         let scope = turn.scope();
         let (community, actor) = (scope.community(), scope.actor().into());
-        Self { gate, community, actor, turn: turn.id(), closed: false, reservation: None }
+        Self { gate, community, actor, turn: turn.id(), closed: false, reservation: None, earlier: None }
     }
 
     /// Takes over what was reserved for the turn.
@@ -39,14 +43,22 @@ impl Ledger {
         self.reservation.as_mut()
     }
 
+    /// Settles a round after which the model is asked again.
+    pub(crate) fn settle_round(&mut self, usage: Option<Usage>) {
+        if let Some(reservation) = self.reservation.take() {
+            reservation.settle(usage.map(tokens));
+        }
+        self.earlier = together(self.earlier, usage);
+    }
+
     /// Records how the turn ended. Until this has returned, the last frame must not leave.
     pub(crate) async fn close(mut self, outcome: Outcome, usage: Option<Usage>) -> Result<(), Refusal> {
         // A caller who leaves during the write changes nothing: the record is on its way with the true outcome.
         self.closed = true;
         if let Some(reservation) = self.reservation.take() {
-            let told = usage.map(|usage| usage.prompt_tokens.saturating_add(usage.completion_tokens));
-            reservation.settle(told);
+            reservation.settle(usage.map(tokens));
         }
+        let usage = together(self.earlier, usage);
         let own = Arc::clone(&self.gate);
         let _timer = own.time(Phase::Close);
         let (gate, record) = (Arc::clone(&self.gate), self.record(outcome, usage));
@@ -73,10 +85,21 @@ impl Ledger {
 impl Drop for Ledger {
     fn drop(&mut self) {
         if !self.closed {
-            let (gate, record) = (Arc::clone(&self.gate), self.record(Outcome::Cancelled, None));
+            let (gate, record) = (Arc::clone(&self.gate), self.record(Outcome::Cancelled, self.earlier));
             // The journal logs its own failure, and then refuses every later turn.
             self.gate.tasks().spawn(async move { gate.journal().append(record).await.is_ok() });
         }
+    }
+}
+
+const fn tokens(usage: Usage) -> u64 {
+    usage.prompt_tokens.saturating_add(usage.completion_tokens)
+}
+
+fn together(one: Option<Usage>, other: Option<Usage>) -> Option<Usage> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(added(one, other)),
+        (one, other) => one.or(other),
     }
 }
 

@@ -15,6 +15,7 @@ mod places;
 mod prompt;
 pub mod release;
 mod remember;
+mod rounds;
 pub mod service;
 mod watch;
 

@@ -31,6 +31,17 @@ impl Marks {
         }
     }
 
+    /// The word.
+    pub(crate) fn word(&self) -> &str {
+        &self.word
+    }
+
+    /// The message that holds what a tool returned.
+    pub(crate) fn tool_result(&self, text: &str, cut: bool) -> String {
+        let what = if cut { "TOOL RESULT, CUT" } else { "TOOL RESULT" };
+        self.enclose(what, std::iter::once(serde_json::json!(text)))
+    }
+
     /// The system text: the configured words, what the marks mean, and the canary.
     pub(crate) fn system(&self, words: &str, canary: &str) -> String {
         compose(words, &self.word, canary)

@@ -8,6 +8,7 @@ use portcullis_core::{Action, ConversationId, DocumentId, Scope};
 use portcullis_guard::{
     Code, Comes, Gate, Grounded, Opened, Phase, Refusal, Reservation, Screened, Suspicion, Turn, pipeline,
 };
+use portcullis_leak::Vault;
 use portcullis_model::{
     AnswerMessage, AnswerRole, ChatRequest, Choice, ChunkStream, Completion, FinishReason, Message, Model,
 };
@@ -21,7 +22,7 @@ use crate::places::{Place, Places};
 use crate::prompt::Marks;
 use crate::release::{ContextOf, Released, STOPPED, Whole, refused, release, report, text_of};
 use crate::watch::Watch;
-use crate::{extracts, prompt};
+use crate::{extracts, prompt, rounds};
 
 /// What a [`Service`] is made of.
 #[derive(Debug)]
@@ -183,29 +184,24 @@ impl Service {
         let outcome = match &parts.model {
             None => {
                 let created = u64::try_from(parts.gate.clock().now().as_second()).unwrap_or(0);
-                Ok(Asked::Whole(extract(&turn, &request, created), None))
+                Ok(Put::Whole(extract(&turn, &request, created), None))
             }
             Some(model) => {
-                if let Some(canary) = &canary {
-                    self.put_in_context(&turn, &mut request, known, canary.word());
-                }
+                let marks =
+                    canary.map(|canary| self.put_in_context(&turn, &mut request, known, canary.word()));
                 request.cap_tokens(parts.settings.max_tokens);
-                match self.reserve(&turn, &mut request).await {
-                    Err(refusal) => Err(refusal),
-                    Ok(reservation) => {
-                        ledger.hold(reservation);
-                        tokio::select! {
-                            // Who waits for a place, or for a model that thinks, may lose access meanwhile.
-                            biased;
-                            refusal = watch().ends(&parts.gate, &turn) => Err(refusal),
-                            asked = self.put_to(&**model, &request, pace, turn.scope(), &mut ledger) => asked,
-                        }
-                    }
+                let asking =
+                    self.put(&**model, &mut request, &turn, (marks, exit.vault(), pace), &mut ledger);
+                tokio::select! {
+                    // Who waits for a place, for a model that thinks or for a tool, may lose access meanwhile.
+                    biased;
+                    refusal = watch().ends(&parts.gate, &turn) => Err(refusal),
+                    asked = Box::pin(asking) => asked,
                 }
             }
         };
         match outcome {
-            Ok(Asked::Whole(completion, usage)) => {
+            Ok(Put::Whole(completion, usage)) => {
                 let released = {
                     let _timer = parts.gate.time(Phase::Release);
                     release(&turn, completion, &mut exit)
@@ -237,7 +233,7 @@ impl Service {
                     Answer::Whole(whole)
                 }))
             }
-            Ok(Asked::Stream { chunks, place, asked }) => {
+            Ok(Put::Stream { chunks, place, asked }) => {
                 let live = Live {
                     gate: Arc::clone(&parts.gate),
                     exit,
@@ -267,7 +263,39 @@ impl Service {
         self.recall(turn.scope(), &Query { text, limit: self.parts.settings.passages }).await
     }
 
-    fn put_in_context(&self, turn: &Turn<Opened>, request: &mut ChatRequest, known: Known, canary: &str) {
+    /// Puts the request to the model: once, or in rounds where there are tools for it. `ours` are the marks of a context
+    /// that is ours; a caller's own context has none, and no tools of ours.
+    async fn put(
+        &self,
+        model: &dyn Model,
+        request: &mut ChatRequest,
+        turn: &Turn<Opened>,
+        (ours, vault, pace): (Option<Marks>, &Arc<Vault>, Pace),
+        ledger: &mut Ledger,
+    ) -> Result<Put, Refusal> {
+        if let Some(marks) = ours {
+            let mut kit = pipeline::offer(&self.parts.gate, turn, vault, marks.word()).await?;
+            if !kit.is_empty() {
+                rounds::offer(request, &kit);
+                return self.in_rounds(model, request, turn, &mut kit, &marks, ledger).await;
+            }
+        }
+        let reservation = self.reserve(turn, request).await?;
+        ledger.hold(reservation);
+        self.put_to(model, request, pace, turn.scope(), ledger).await
+    }
+
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.parts.gate
+    }
+
+    fn put_in_context(
+        &self,
+        turn: &Turn<Opened>,
+        request: &mut ChatRequest,
+        known: Known,
+        canary: &str,
+    ) -> Marks {
         let words = self.parts.settings.system.as_deref().unwrap_or(prompt::SYSTEM);
         let texts =
             turn.passages().iter().flat_map(|passage| [&passage.title, &passage.heading, &passage.text]);
@@ -282,10 +310,11 @@ impl Service {
             request.messages.push(Message::user(marks.passages(turn.passages())));
         }
         request.messages.extend(asked);
+        marks
     }
 
     /// Reserves what the answer may cost. Where there is a budget the upstream is asked to tell what it used.
-    async fn reserve(
+    pub(crate) async fn reserve(
         &self,
         turn: &Turn<Opened>,
         request: &mut ChatRequest,
@@ -300,14 +329,14 @@ impl Service {
         Reservation::make(gate, turn.scope(), request.to_json().len(), answer).await
     }
 
-    async fn put_to(
+    pub(crate) async fn put_to(
         &self,
         model: &dyn Model,
         request: &ChatRequest,
         pace: Pace,
         scope: &Scope,
         ledger: &mut Ledger,
-    ) -> Result<Asked, Refusal> {
+    ) -> Result<Put, Refusal> {
         let gate = &self.parts.gate;
         let place = {
             let _timer = gate.time(Phase::Queue);
@@ -320,7 +349,7 @@ impl Service {
         if comes == Comes::InPieces {
             let asked = gate.clock().monotonic();
             let chunks = model.stream(request).await.map_err(|error| refused(&error))?;
-            Ok(Asked::Stream { chunks, place, asked })
+            Ok(Put::Stream { chunks, place, asked })
         } else {
             let _timer = gate.time(Phase::Ask);
             let completion = model.complete(request).await.map_err(|error| refused(&error))?;
@@ -329,14 +358,24 @@ impl Service {
                 reservation
                     .produced(completion.choices.iter().map(|choice| choice.message.text_bytes()).sum());
             }
-            Ok(Asked::Whole(completion, usage))
+            Ok(Put::Whole(completion, usage))
         }
     }
 }
 
-enum Asked {
+/// What the model answers with.
+pub(crate) enum Put {
+    /// All of it.
     Whole(Completion, Option<Usage>),
-    Stream { chunks: ChunkStream, place: Place, asked: Duration },
+    /// Piece by piece.
+    Stream {
+        /// The pieces.
+        chunks: ChunkStream,
+        /// The place that the model's work takes.
+        place: Place,
+        /// When it was asked.
+        asked: Duration,
+    },
 }
 
 /// Opens the turn in a task of its own: a caller who leaves while the record is written cannot leave it open, since

@@ -184,6 +184,8 @@ pub enum Need {
     Handovers,
     /// Ways to a new account, and where somebody is told what they are.
     SignUp,
+    /// The tools of the bot, and what tells who called them.
+    Tools,
     /// Where addresses are blocked by hand.
     Blocklist,
     /// When addresses are blocked for what they do.
@@ -281,6 +283,14 @@ impl Need {
                 target.rehearsal.as_ref().is_some_and(|rehearsal| !rehearsal.askers.is_empty()),
                 "needs where attacks on the model may be tried: plant texts there and add [rehearsal] and [[planted]] to \
                  target.toml",
+            ),
+            Self::Tools => (
+                target.rehearsal.as_ref().is_some_and(|rehearsal| {
+                    let tools = rehearsal.tools.as_ref();
+                    tools.is_some_and(|tools| tools.allowed().is_some() && tools.forbidden().next().is_some())
+                }),
+                "needs the tools of the bot, one that members may use and one that they may not, and where calls are told: \
+                 add [rehearsal.tools] to target.toml",
             ),
             Self::Handovers => (
                 target.handovers.is_some(),

@@ -26,6 +26,7 @@ use crate::screen::{self, Screen};
 use crate::secrets::{NamedSecret, NamedSecrets, SecretRef, Secrets, Use};
 use crate::shape::{Fault, Shape};
 use crate::text::{Name, SystemText};
+use crate::tools::{self, Tools};
 use crate::url::{BaseUrl, PublicUrl};
 use crate::value::Given;
 
@@ -55,6 +56,8 @@ pub struct Config {
     pub handover: Handover,
     /// The host applications whose tokens are accepted, in the order of the file.
     pub issuers: Vec<Issuer>,
+    /// The tools that the model may ask for.
+    pub tools: Tools,
     /// How mail is sent; without it nobody can sign in by mail.
     pub mail: Option<Mail>,
     /// Signing in by mail.
@@ -361,6 +364,7 @@ pub(crate) fn build(
     let (named, secrets) = secrets(r, weak);
     let model_key = model.iter().flatten().find_map(|model| model.api_key.as_ref());
     let issuers = issuers::read(r, weak, &named, model_key);
+    let tools = tools::read(r);
     let mail = mail::read(r, &named);
 
     if let (Some(listen), Some(public_url), Some(tls), Some(proxies)) = (&listen, &public_url, &tls, &proxies)
@@ -385,6 +389,7 @@ pub(crate) fn build(
         screen: screen?,
         handover: handover?,
         issuers: issuers?,
+        tools: tools?,
         mail: mail?,
         sign_in: sign_in?,
         limits: limits?,

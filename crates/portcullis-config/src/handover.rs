@@ -127,7 +127,7 @@ impl Phrases {
         (1..=Self::MOST_WORDS).contains(&parts.len())
             && !parts.first().is_some_and(gap)
             && !parts.last().is_some_and(gap)
-            && parts.iter().all(|part| gap(&part) || word(part))
+            && parts.iter().all(|part| gap(part) || word(part))
     }
 }
 

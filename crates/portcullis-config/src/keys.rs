@@ -18,6 +18,7 @@ use crate::shape::{
     Address, Choice, Count, Days, FilePath, Least, MemberUrl, Millis, Minutes, Names, Networks, OneName,
     Prose, Reference, Seconds, Shape, Size, Slugs, Switch, Url,
 };
+use crate::tools::{Description, HostsAndPorts, Roles, ToolKind};
 use crate::value::{Given, Value, quote};
 
 /// What a key is when nobody sets it.
@@ -235,6 +236,11 @@ pub(crate) static SECTIONS: &[Section] = &[
         doc: "Signing in by a link that is sent by mail, and the sessions that begin so.",
         in_example: InExample::Header,
     },
+    Section {
+        name: "tools",
+        doc: "How much one question may make of the tools that `[[tool]]` names; docs/tools.md says how they are guarded.",
+        in_example: InExample::Header,
+    },
     Section { name: "limits", doc: "How much one caller may use.", in_example: InExample::Header },
     Section {
         name: "blocklist",
@@ -267,17 +273,30 @@ pub(crate) static SECTIONS: &[Section] = &[
 ];
 
 /// The tables that may stand several times.
-pub(crate) static LISTS: &[List] = &[List {
-    section: Section {
-        name: "issuer",
-        doc: "A host application that signs tokens (JWT) for its members, one table for each. A token is accepted if it is signed \
+pub(crate) static LISTS: &[List] = &[
+    List {
+        section: Section {
+            name: "issuer",
+            doc: "A host application that signs tokens (JWT) for its members, one table for each. A token is accepted if it is signed \
               with the issuer's key and algorithm, its `iss` is `name`, its `aud` holds `audience`, it has not expired, and \
               its claim `community`, which it must have where there is a choice, is one of `communities`. Its claims `plans`, \
               `role` and `spaces` narrow what is stored about the member.",
-        in_example: InExample::Commented,
+            in_example: InExample::Commented,
+        },
+        keys: ISSUER,
     },
-    keys: ISSUER,
-}];
+    List {
+        section: Section {
+            name: "tool",
+            doc: "A tool that the model may ask for, one table for each: an HTTP address, pages of listed hosts, or a tool of an MCP \
+                  server. The model is told of it, and it is called, only in these communities and for these roles, with \
+                  arguments that fit its schema, and only while its name, description and schema are those whose hash is \
+                  `pin`. `portcullis tool list` says how each stands and prints its hash.",
+            in_example: InExample::Commented,
+        },
+        keys: TOOL,
+    },
+];
 
 /// Every key, those of tables that may stand several times after the others.
 pub(crate) fn every() -> impl Iterator<Item = &'static dyn AnyKey> {
@@ -585,6 +604,12 @@ keys! {
     /// How many links one client address may ask for within an hour.
     SIGN_IN_PER_CLIENT: Count = "sign_in.links_per_client_per_hour", Preset::Number(20), Count { max: 100_000 };
 
+    /// How often the model may answer one question with calls of tools. After that it has to answer with words.
+    TOOLS_ROUNDS: Count = "tools.rounds", Preset::Number(4), Count { max: 20 };
+
+    /// The most calls that the model may ask for in one question, those that are refused among them.
+    TOOLS_CALLS: Count = "tools.calls", Preset::Number(8), Count { max: 100 };
+
     /// Requests of one member in any rolling minute, with all their sessions and keys; and of one key that acts for no member.
     LIMITS_KEY: Count = "limits.per_key_per_minute", Preset::Number(60), Count { max: 1_000_000 };
 
@@ -810,6 +835,66 @@ keys! {
     /// How long its tokens may be valid from their `iat`, or from now if they have none. A token cannot be called back, so this is
     /// how long it outlives a membership that ends at the host.
     ISSUER_LONGEST_LIFE: Seconds = "issuer.longest_life_seconds", Preset::Number(3_600), Seconds { min: 1, max: 86_400 };
+}
+
+keys! {
+    /// The keys of `[[tool]]`.
+    TOOL;
+
+    /// What the model calls it: `a-z`, `0-9`, `_` and `-`. Required, and different in each table.
+    TOOL_NAME: OneName = "tool.name", Preset::Unset("\"tide_table\""), OneName;
+
+    /// How it is called: `http-post` sends the arguments as a JSON object, `http-get` in the query, `fetch` reads a page that the
+    /// model names, `mcp` calls a tool of a server that speaks the Model Context Protocol over streamable HTTP. Required.
+    TOOL_KIND: Choice<ToolKind> = "tool.kind", Preset::Unset("\"http-get\""), Choice { words: ToolKind::WORDS };
+
+    /// Where it is, or its MCP server.
+    TOOL_URL: Url = "tool.url", Preset::Unset("\"https://tides.example.org/table\""), Url;
+
+    /// A key that goes with every request as a bearer token, as a reference.
+    TOOL_KEY: Reference = "tool.key", Preset::Unset("\"file:secrets/tides_key\""), Reference;
+
+    /// What the model is told that it does. An MCP server says so itself.
+    TOOL_DESCRIPTION: Description = "tool.description", Preset::Unset("\"Tells when the tide is high.\""), Description;
+
+    /// File with the JSON Schema of its arguments, which no other account can write, relative to the folder of this file.
+    /// docs/tools.md lists the keywords that there may be. For `mcp` it takes the place of what the server says.
+    TOOL_SCHEMA: FilePath = "tool.schema", Preset::Unset("\"tools/tide_table.json\""), FilePath;
+
+    /// Hosts whose pages `fetch` reads, each with its port where that is not the scheme's own.
+    TOOL_HOSTS: HostsAndPorts = "tool.hosts", Preset::Instead("[\"docs.example.org\"]"), HostsAndPorts;
+
+    /// What the MCP server calls it, where that is not `name`.
+    TOOL_REMOTE: OneName = "tool.remote_name", Preset::Instead("\"tides/lookup\""), OneName;
+
+    /// The communities that may use it, by short name. Required.
+    TOOL_COMMUNITIES: Slugs = "tool.communities", Preset::Unset("[\"sailors\"]"), Slugs { least: Least::One };
+
+    /// The roles that may use it. Required: no role stands for another.
+    TOOL_ROLES: Roles = "tool.roles", Preset::Unset("[\"member\", \"moderator\", \"admin\", \"owner\"]"), Roles;
+
+    /// The hash of its name, description and schema as somebody read and approved them. While it is missing or different the
+    /// tool is stopped.
+    TOOL_PIN: OneName = "tool.pin", Preset::Unset("\"sha256:…\""), OneName;
+
+    /// Networks that the tool may be in beside public ones, such as your own. Everything else inside is refused, after a
+    /// redirect too, whatever DNS says.
+    TOOL_NETWORKS: Networks = "tool.networks", Preset::Nothing, Networks;
+
+    /// The most calls of it for one question.
+    TOOL_PER_TURN: Count = "tool.per_turn", Preset::Number(3), Count { max: 100 };
+
+    /// The most calls of it by one member in any hour.
+    TOOL_PER_HOUR: Count = "tool.per_hour", Preset::Number(60), Count { max: 1_000_000 };
+
+    /// The most calls of it by a whole community in any day.
+    TOOL_PER_DAY: Count = "tool.per_day", Preset::Number(2_000), Count { max: 100_000_000 };
+
+    /// The longest time of one call.
+    TOOL_TIMEOUT: Seconds = "tool.timeout_seconds", Preset::Number(10), Seconds { min: 1, max: 120 };
+
+    /// The most bytes that are read of what it returns.
+    TOOL_RESULT_BYTES: Size = "tool.result_bytes", Preset::Number(16_384), Size { min: 256, max: 1_048_576 };
 }
 
 #[cfg(test)]

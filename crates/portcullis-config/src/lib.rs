@@ -29,6 +29,7 @@ mod screen;
 mod secrets;
 mod shape;
 mod text;
+mod tools;
 mod url;
 mod value;
 
@@ -57,6 +58,7 @@ pub use resolve::Resolved;
 pub use screen::{Screen, ScreenMode, ScreenThresholds};
 pub use secrets::{SecretReport, Secrets};
 pub use text::{Name, SystemText};
+pub use tools::{Tool, ToolWay, Tools};
 pub use url::{BaseUrl, Host, PublicUrl, Scheme, UrlFault};
 
 /// No configuration is larger; a larger file is something else.

@@ -89,6 +89,8 @@ ids! {
     HandoverId = "handover";
     /// One question and its answer.
     TurnId = "turn";
+    /// One call of a tool.
+    CallId = "call";
     /// One HTTP request, for logs and for the `x-request-id` header.
     RequestId = "request";
     /// An address or network that is blocked.

@@ -5,6 +5,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use ipnet::IpNet;
+
 use crate::error::{Error, Kind};
 
 /// Which addresses a client may connect to. There is no default: each user of the client states it.
@@ -38,9 +40,16 @@ impl AddressPolicy {
         }
     }
 
-    /// Judges every address that a look-up gave.
-    pub(crate) fn vet(self, target: &str, addresses: Vec<SocketAddr>) -> Result<Vec<Vetted>, Error> {
-        match addresses.iter().find(|address| !self.allows(address.ip())) {
+    /// Judges every address that a look-up gave. `also` are networks that may be connected to beside what the policy
+    /// allows; an IPv4 address in IPv6 is judged as the IPv4 address that it is.
+    pub(crate) fn vet(
+        self,
+        also: &[IpNet],
+        target: &str,
+        addresses: Vec<SocketAddr>,
+    ) -> Result<Vec<Vetted>, Error> {
+        let listed = |address: IpAddr| also.iter().any(|network| network.contains(&address.to_canonical()));
+        match addresses.iter().find(|address| !self.allows(address.ip()) && !listed(address.ip())) {
             Some(refused) => Err(Error::new(Kind::AddressRefused, target)
                 .detail(format!("{} is not a public address", refused.ip()))),
             None => Ok(addresses.into_iter().map(Vetted).collect()),
@@ -132,9 +141,26 @@ mod tests {
     fn one_private_address_among_public_ones_refuses_the_name() {
         let addresses: Vec<SocketAddr> =
             vec!["8.8.8.8:443".parse().unwrap(), "10.0.0.7:443".parse().unwrap()];
-        let refused = AddressPolicy::Public.vet("mixed.example:443", addresses.clone()).unwrap_err();
+        let refused = AddressPolicy::Public.vet(&[], "mixed.example:443", addresses.clone()).unwrap_err();
         assert_eq!(refused.kind(), Kind::AddressRefused);
-        assert_eq!(AddressPolicy::Any.vet("mixed.example:443", addresses).unwrap().len(), 2);
+        assert_eq!(AddressPolicy::Any.vet(&[], "mixed.example:443", addresses).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_listed_network_opens_itself_and_nothing_beside_it() {
+        let listed = ["10.1.2.0/24".parse().unwrap()];
+        let vet = |address: &str| {
+            let address = SocketAddr::new(address.parse().unwrap(), 443);
+            AddressPolicy::Public.vet(&listed, "tool.example:443", vec![address]).is_ok()
+        };
+        for allowed in ["10.1.2.3", "::ffff:10.1.2.3", "8.8.8.8"] {
+            assert!(vet(allowed), "{allowed}");
+        }
+        for refused in
+            ["10.1.3.3", "127.0.0.1", "::ffff:127.0.0.1", "::ffff:10.1.3.3", "64:ff9b::10.1.2.3", "::1"]
+        {
+            assert!(!vet(refused), "{refused}");
+        }
     }
 
     proptest! {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,10 +10,11 @@ use http::header::{HeaderValue, USER_AGENT};
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use ipnet::IpNet;
 
 use crate::address::AddressPolicy;
 use crate::body::Body;
-use crate::connect::{Connector, Peer, Target};
+use crate::connect::{Connector, Peer, Resolver, Target};
 use crate::error::{Error, Kind, Phase};
 use crate::tls;
 
@@ -24,6 +26,10 @@ const HEAD_BYTES: usize = 128 * 1024;
 pub struct Options {
     /// Which addresses may be connected to.
     pub address_policy: AddressPolicy,
+    /// Networks that may be connected to beside what the policy allows, as an operator lists them.
+    pub also_networks: Vec<IpNet>,
+    /// Who looks names up in the place of the system. The address policy judges what it gives like everything else.
+    pub resolver: Option<Arc<dyn Resolver>>,
     /// Longest time for look-up, TCP connection and TLS handshake together.
     pub connect_timeout: Duration,
     /// Longest time from the call until the answer's headers are there, connecting included.
@@ -50,6 +56,8 @@ impl Options {
     pub const fn new(address_policy: AddressPolicy) -> Self {
         Self {
             address_policy,
+            also_networks: Vec::new(),
+            resolver: None,
             connect_timeout: Duration::from_secs(10),
             head_timeout: Duration::from_secs(60),
             source: None,

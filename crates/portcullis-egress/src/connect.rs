@@ -15,6 +15,7 @@ use std::time::Duration;
 use http::Uri;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
+use ipnet::IpNet;
 use rustls_pki_types::ServerName;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout_at};
@@ -24,6 +25,15 @@ use tokio_rustls::client::TlsStream;
 use crate::address::{AddressPolicy, Vetted};
 use crate::client::Options;
 use crate::error::{Error, Kind, Phase};
+
+/// Addresses of a name, some time soon.
+pub type Found<'a> = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send + 'a>>;
+
+/// Looks names up, once for each connection.
+pub trait Resolver: Send + Sync + fmt::Debug {
+    /// The addresses of a host, which is no address itself.
+    fn look_up<'a>(&'a self, host: &'a str) -> Found<'a>;
+}
 
 /// Where a request goes, read from its address.
 #[derive(Debug, Clone)]
@@ -92,6 +102,8 @@ pub(crate) struct Connector {
 
 struct Inner {
     policy: AddressPolicy,
+    also: Vec<IpNet>,
+    resolver: Option<Arc<dyn Resolver>>,
     source: Option<IpAddr>,
     timeout: Duration,
     pins: HashMap<String, Vec<IpAddr>>,
@@ -107,6 +119,8 @@ impl Connector {
             .collect::<HashMap<_, _>>();
         let inner = Inner {
             policy: options.address_policy,
+            also: options.also_networks.clone(),
+            resolver: options.resolver.clone(),
             source: options.source,
             timeout: options.connect_timeout,
             pins,
@@ -144,7 +158,7 @@ impl Inner {
         if found.is_empty() {
             return Err(Error::new(Kind::Dns, name).detail("it has no address"));
         }
-        let vetted = self.policy.vet(&name, found)?;
+        let vetted = self.policy.vet(&self.also, &name, found)?;
         let stream = self.dial_any(&name, &vetted, deadline).await?;
         let peer = stream.peer_addr().map_err(|error| Error::new(Kind::Refused, &name).cause(error))?;
         let transport = match target.scheme {
@@ -172,6 +186,9 @@ impl Inner {
         }
         if let Ok(literal) = target.host.parse::<IpAddr>() {
             return Ok(vec![at_port(literal)]);
+        }
+        if let Some(resolver) = &self.resolver {
+            return Ok(resolver.look_up(&target.host).await?.into_iter().map(at_port).collect());
         }
         Ok(tokio::net::lookup_host((target.host.as_str(), target.port)).await?.collect())
     }

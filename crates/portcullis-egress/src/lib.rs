@@ -1,4 +1,4 @@
-//! The one outgoing HTTP client: HTTP/1.1 over TCP or TLS, for the model client and for the checker's probe.
+//! The one outgoing HTTP client: HTTP/1.1 over TCP or TLS, for the model client, for tools and for the checker's probe.
 //!
 //! It sends the address exactly as given (`%2e`, `//` and `..` stay as they are), and it never follows a redirect,
 //! keeps a cookie, reads a proxy from the environment, asks for compression, or repeats a request that the server
@@ -19,4 +19,5 @@ pub mod handshake;
 pub use address::AddressPolicy;
 pub use body::{Body, Prefix};
 pub use client::{Client, Options, Pin};
+pub use connect::{Found, Resolver};
 pub use error::{Error, Kind, Phase};

@@ -7,6 +7,7 @@ use portcullis_audit::Journal;
 use portcullis_core::{Clock, RequestId, Scope, SessionId, Tasks};
 use portcullis_limit::{Allowance, CounterStore};
 use portcullis_store::Stores;
+use portcullis_tools::Registry;
 
 use crate::blocks::{BlockSettings, Blocks, Offence};
 use crate::guards::blocklist;
@@ -20,6 +21,7 @@ use crate::refusal::Refusal;
 use crate::screening::{Judged, Quarantined, Screening};
 use crate::security::{Noticed, SecurityEvent, SecurityEvents};
 use crate::switches::Switches;
+use crate::tooling::ToolLimits;
 use crate::visit::{Authorised, Visit};
 
 /// What a [`Gate`] is made of.
@@ -51,6 +53,10 @@ pub struct GateParts {
     pub switches: Switches,
     /// What is done about attempts to instruct the model.
     pub screening: Screening,
+    /// The tools that there are.
+    pub tools: Arc<Registry>,
+    /// How much one turn may make of them.
+    pub tool_limits: ToolLimits,
     /// What is done about questions that a person should see.
     pub handing: Handing,
 }

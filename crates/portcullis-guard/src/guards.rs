@@ -14,3 +14,5 @@ pub(crate) mod quarantine;
 pub mod role_action;
 pub mod screen;
 pub mod sign_in;
+pub(crate) mod tool_results;
+pub mod tools;

@@ -18,6 +18,7 @@ pub mod refusal;
 pub mod screening;
 pub mod security;
 pub mod switches;
+pub mod tooling;
 pub mod visit;
 
 pub use blocks::{
@@ -41,6 +42,7 @@ pub use refusal::{Code, Refusal};
 pub use screening::{Custom, Mode, Screening, Withheld};
 pub use security::{Asker, Noticed, SecurityEvent, SecurityEvents};
 pub use switches::{Switches, UnknownGuard};
+pub use tooling::ToolLimits;
 pub use visit::{
     Arrival, Authorised, Grounded, HandedOver, Opened, Question, Screened, Suspicion, Turn, Visit,
 };

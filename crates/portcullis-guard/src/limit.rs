@@ -89,6 +89,7 @@ impl Applied {
     pub const fn what(&self) -> &'static str {
         match self.subject {
             Subject::ActorTokens(..) | Subject::CommunityTokens(_) => "tokens",
+            Subject::ActorTool(..) | Subject::CommunityTool(..) => "calls",
             _ => "requests",
         }
     }
@@ -110,6 +111,7 @@ pub const fn name(subject: &Subject) -> &'static str {
         Subject::Address(_) => "address",
         Subject::Refused(_) => "refused",
         Subject::Asking(_) | Subject::AskingFor(..) | Subject::Mailed(..) => "links",
+        Subject::ActorTool(..) | Subject::CommunityTool(..) => "tool",
         Subject::Shared(..) => "shared",
     }
 }

@@ -29,6 +29,8 @@ pub enum Phase {
     Queue,
     /// From the question to the first piece of the answer, or to all of one that is not streamed.
     Ask,
+    /// The guards on a call of a tool, or the call itself.
+    Tool,
     /// The guards on the answer.
     Release,
     /// The closing record.
@@ -37,7 +39,7 @@ pub enum Phase {
 
 impl Phase {
     /// Every phase, in the order of a turn.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Admit,
         Self::Screen,
         Self::Recall,
@@ -45,6 +47,7 @@ impl Phase {
         Self::Open,
         Self::Queue,
         Self::Ask,
+        Self::Tool,
         Self::Release,
         Self::Close,
     ];
@@ -59,6 +62,7 @@ impl Phase {
             Self::Open => "open",
             Self::Queue => "queue",
             Self::Ask => "ask",
+            Self::Tool => "tool",
             Self::Release => "release",
             Self::Close => "close",
         }

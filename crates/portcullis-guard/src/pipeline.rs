@@ -3,6 +3,8 @@
 //! `portcullis explain pipeline` prints [`order`], and a snapshot pins it. The functions below are the only way from
 //! one state of a request to the next.
 
+mod tools;
+
 use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -21,14 +23,18 @@ use crate::guards::identify::Known;
 use crate::guards::meter::{PreMeter, RateLimit, count_refused};
 use crate::guards::role_action::RoleAction;
 use crate::guards::screen::{AttackPatterns, Injection, ModelAllowed, RequestOwner};
-use crate::guards::{citation_fence, identify, meter, quarantine};
+use crate::guards::tools::{ToolAllowList, ToolArguments, ToolLeaks, ToolLimit, ToolPin};
+use crate::guards::{citation_fence, identify, meter, quarantine, tool_results};
 use crate::measures::Phase;
 use crate::refusal::{Code, Refusal, causes};
 use crate::security::{Asker, Noticed, SecurityEvent};
+use crate::tooling::{Call, Named};
 use crate::visit::{
     Arrival, Arrived, Asked, Authorised, Grounded, HandedOver, Identified, Opened, Question, Screened,
     Suspicion, Turn, Visit,
 };
+
+pub use tools::{call, offer, permit, too_many_calls};
 
 /// Before anything is looked up: cheap, and the only cost that a stranger can cause.
 pub const ARRIVE: &[&dyn Guard<Visit<Arrived>>] = &[&Blocklist, &PreMeter];
@@ -41,6 +47,16 @@ pub const AUTHORISE: &[&dyn Guard<Visit<Identified>>] = &[&RoleAction];
 /// May this be asked? Cheap before dear.
 pub const SCREEN: &[&dyn Guard<Turn<Asked>>] =
     &[&RequestOwner, &ModelAllowed, &AttackPatterns, &HandOver, &Injection];
+
+/// May the model call this? Cheap before dear.
+pub const TOOLS: &[&dyn Guard<Call<Named>>] =
+    &[&ToolAllowList, &ToolLimit, &ToolPin, &ToolArguments, &ToolLeaks];
+
+/// What the one outgoing client does for every call.
+const ADDRESSES: (&str, &str) = (
+    "tool-addresses",
+    "a call goes to the tool's own hosts alone, redirects too, and to no address inside networks that are not listed",
+);
 
 /// What happens once a body is there: its name and what it stops.
 const CONFIRM: (&str, &str) = (
@@ -96,6 +112,9 @@ pub fn order(http: &[(&'static str, &'static str)]) -> Vec<Step> {
             "model-places",
             "places at the model are limited, the queue is bounded, waiting ends",
         ))
+        .chain(steps("tool", TOOLS))
+        .chain(one("tool", ADDRESSES.0, ADDRESSES.1))
+        .chain(one("tool", tool_results::NAME, tool_results::ABOUT))
         .chain(one(
             "release",
             "frame-rebuild",
@@ -304,10 +323,12 @@ async fn phase<T: Send>(gate: &Gate, guards: &[&dyn Guard<T>], subject: &mut T) 
 
 async fn append<S>(gate: &Gate, turn: &Turn<S>, event: Event) -> Result<(), Refusal> {
     let record = Record { community: Some(turn.scope.community()), actor: turn.scope.actor().into(), event };
-    gate.journal().append(record).await.map(|_| ()).map_err(|error| {
-        tracing::error!(error = %causes(&error), "the audit journal cannot be written");
-        Refusal::new(Code::AuditUnavailable, "the audit journal cannot be written, so nothing is answered")
-            .retry_after(Duration::from_secs(30))
-            .by("audit-open")
-    })
+    gate.journal().append(record).await.map(|_| ()).map_err(|error| unwritable(&error))
+}
+
+fn unwritable(error: &dyn std::error::Error) -> Refusal {
+    tracing::error!(error = %causes(error), "the audit journal cannot be written");
+    Refusal::new(Code::AuditUnavailable, "the audit journal cannot be written, so nothing is answered")
+        .retry_after(Duration::from_secs(30))
+        .by("audit-open")
 }

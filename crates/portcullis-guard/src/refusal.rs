@@ -41,6 +41,8 @@ pub enum Code {
     OwnRequestOnly,
     /// The question looks like an attempt to instruct the model against its instructions.
     QuestionRefused,
+    /// A call of a tool is not allowed. The model is told, no caller is.
+    ToolRefused,
     /// The model asked for is not on the list.
     ModelNotFound,
     /// The thing does not exist, or the scope does not reach it.
@@ -75,7 +77,7 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::CredentialMissing,
         Self::CredentialInvalid,
         Self::CredentialAmbiguous,
@@ -89,6 +91,7 @@ impl Code {
         Self::UnknownParameter,
         Self::OwnRequestOnly,
         Self::QuestionRefused,
+        Self::ToolRefused,
         Self::ModelNotFound,
         Self::NotFound,
         Self::BodyTooLarge,
@@ -122,6 +125,7 @@ impl Code {
             Self::UnknownParameter => "unknown_parameter",
             Self::OwnRequestOnly => "own_request_only",
             Self::QuestionRefused => "question_refused",
+            Self::ToolRefused => "tool_refused",
             Self::ModelNotFound => "model_not_found",
             Self::NotFound => "not_found",
             Self::BodyTooLarge => "body_too_large",

@@ -84,6 +84,12 @@ events! {
     LeakStopped = "leak_stopped",
     /// A call of a tool was refused.
     ToolRefused = "tool_refused",
+    /// A tool is not what was approved, or cannot be asked what it is, and is stopped.
+    ToolStopped = "tool_stopped",
+    /// What a tool returned was withheld from the model.
+    ToolResultWithheld = "tool_result_withheld",
+    /// What a tool returned looks like it instructs the model, and was given to it all the same.
+    ToolResultSuspicious = "tool_result_suspicious",
     /// Code in a sandbox reached one of its limits.
     SandboxLimit = "sandbox_limit",
     /// A store could not be read or written.
@@ -106,6 +112,8 @@ impl SecurityEvent {
             },
             Code::OwnRequestOnly => Self::RoleRefused,
             Code::QuestionRefused => Self::Injection,
+            // Noted where it is refused: no caller sees it.
+            Code::ToolRefused => return None,
             Code::AddressBlocked => Self::AddressBlocked,
             Code::RateLimited | Code::BudgetExhausted => Self::LimitReached,
             Code::AccessEnded => Self::AccessEnded,

@@ -56,6 +56,19 @@ impl Vault {
         self
     }
 
+    /// The same for a text that no browser shows, such as an argument of a call: links and markup are not looked for in it.
+    #[must_use]
+    pub fn without_links(&self) -> Self {
+        Self {
+            policy: Arc::new(Policy { links: Action::Off, ..Policy::clone(&self.policy) }),
+            kinds: self.kinds,
+            canary: self.canary.clone(),
+            system: self.system.clone(),
+            hosts: self.hosts.clone(),
+            own: self.own.clone(),
+        }
+    }
+
     /// Personal data that is no secret to the asker, such as their own mail address.
     pub fn own(&mut self, value: &str) {
         self.own.insert(normal(value));

@@ -85,7 +85,9 @@ impl State {
             | Subject::Session(..)
             | Subject::Key(..)
             | Subject::ActorTokens(..)
-            | Subject::CommunityTokens(_) => &mut self.known,
+            | Subject::CommunityTokens(_)
+            | Subject::ActorTool(..)
+            | Subject::CommunityTool(..) => &mut self.known,
             Subject::Address(_)
             | Subject::Refused(_)
             | Subject::Asking(_)

@@ -146,6 +146,12 @@ impl Writer {
                 self.put(16, &[community.as_bytes(), key.as_bytes()]);
             }
             Subject::ActorTokens(community, Actor::Operator) => self.put(17, &[community.as_bytes()]),
+            Subject::ActorTool(community, both) => {
+                self.put(18, &[community.as_bytes(), &both.to_be_bytes()]);
+            }
+            Subject::CommunityTool(community, tool) => {
+                self.put(19, &[community.as_bytes(), &tool.to_be_bytes()]);
+            }
             Subject::Shared(kind, share) => {
                 let kind = [kind.number()];
                 match share {
@@ -220,6 +226,8 @@ impl Reader<'_> {
             15 => Subject::ActorTokens(self.community()?, Actor::Member(MemberId::from_bytes(self.array()?))),
             16 => Subject::ActorTokens(self.community()?, Actor::Key(KeyId::from_bytes(self.array()?))),
             17 => Subject::ActorTokens(self.community()?, Actor::Operator),
+            18 => Subject::ActorTool(self.community()?, self.number()?),
+            19 => Subject::CommunityTool(self.community()?, self.number()?),
             _ => return Err(Unreadable),
         })
     }
@@ -255,6 +263,8 @@ mod tests {
             Subject::ActorTokens(community, Actor::Member(MemberId::from_bytes([2; 16]))),
             Subject::ActorTokens(community, Actor::Key(KeyId::from_bytes([3; 16]))),
             Subject::ActorTokens(community, Actor::Operator),
+            Subject::ActorTool(community, 9),
+            Subject::CommunityTool(community, 9),
             Subject::Shared(Kind::Actor, Share::Of(community)),
             Subject::Shared(Kind::Address, Share::In(network, 120)),
         ];

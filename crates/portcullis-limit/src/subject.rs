@@ -29,6 +29,10 @@ pub enum Subject {
     ActorTokens(CommunityId, Actor),
     /// Tokens that a model uses for all members and keys of a community.
     CommunityTokens(CommunityId),
+    /// Calls of a tool for a member of a community, or for a key that acts for none, by what stands for both.
+    ActorTool(CommunityId, u128),
+    /// Calls of a tool for all members and keys of a community, by what stands for the tool.
+    CommunityTool(CommunityId, u128),
     /// Everything of a kind that found no room for a counter of its own, and shares this one.
     Shared(Kind, Share),
 }
@@ -56,10 +60,14 @@ pub enum Kind {
     ActorTokens,
     /// [`Subject::CommunityTokens`].
     CommunityTokens,
+    /// [`Subject::ActorTool`].
+    ActorTool,
+    /// [`Subject::CommunityTool`].
+    CommunityTool,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Community,
         Self::Actor,
         Self::Credential,
@@ -70,6 +78,8 @@ impl Kind {
         Self::Mailed,
         Self::ActorTokens,
         Self::CommunityTokens,
+        Self::ActorTool,
+        Self::CommunityTool,
     ];
 
     /// How a snapshot names it.
@@ -85,6 +95,8 @@ impl Kind {
             Self::Mailed => 7,
             Self::ActorTokens => 8,
             Self::CommunityTokens => 9,
+            Self::ActorTool => 10,
+            Self::CommunityTool => 11,
         }
     }
 }
@@ -156,6 +168,8 @@ impl Subject {
             Self::Mailed(..) => Kind::Mailed,
             Self::ActorTokens(..) => Kind::ActorTokens,
             Self::CommunityTokens(_) => Kind::CommunityTokens,
+            Self::ActorTool(..) => Kind::ActorTool,
+            Self::CommunityTool(..) => Kind::CommunityTool,
             Self::Shared(kind, _) => *kind,
         }
     }
@@ -167,9 +181,10 @@ impl Subject {
             Self::Actor(community, _) | Self::Session(community, _) | Self::Key(community, _) => {
                 [Some(Share::Of(*community)), None]
             }
-            Self::Mailed(community, _) | Self::ActorTokens(community, _) => {
-                [Some(Share::Of(*community)), None]
-            }
+            Self::Mailed(community, _)
+            | Self::ActorTokens(community, _)
+            | Self::ActorTool(community, _)
+            | Self::CommunityTool(community, _) => [Some(Share::Of(*community)), None],
             Self::Address(network)
             | Self::Refused(network)
             | Self::Asking(network)

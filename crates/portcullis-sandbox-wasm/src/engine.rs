@@ -84,7 +84,7 @@ impl Wasm {
     pub fn new() -> Result<Self, Unusable> {
         let unusable = |error: wasmtime::Error| Unusable(error.to_string());
         let mut config = Config::new();
-        config.epoch_interruption(true).max_wasm_stack(STACK).wasm_backtrace(false);
+        config.epoch_interruption(true).max_wasm_stack(STACK).wasm_backtrace_max_frames(None);
         let engine = Engine::new(&config).map_err(unusable)?;
         let mut linker = Linker::new(&engine);
         wasi::link(&mut linker).map_err(unusable)?;

@@ -182,10 +182,9 @@ fn fd_fdstat_get(caller: &mut Call<'_>, fd: u32, at: u32) -> Answer {
         _ => return Err(Errno::BadFile),
     };
     let mut stat = [0_u8; 24];
-    if let [first, _, _, _, _, _, _, _, rights @ ..] = &mut stat {
-        *first = kind;
-        rights.fill(0xff);
-    }
+    let [first, _, _, _, _, _, _, _, rights @ ..] = &mut stat;
+    *first = kind;
+    rights.fill(0xff);
     write(caller, at, &stat)
 }
 

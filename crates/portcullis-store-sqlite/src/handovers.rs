@@ -131,12 +131,13 @@ impl Engine {
         let mut openers = HashMap::new();
         let mut opened = Vec::with_capacity(found.len());
         for sealed in found {
-            if !openers.contains_key(&sealed.asker) {
-                openers.insert(sealed.asker, self.opener(&community, sealed.asker).await?);
-            }
-            if let Some(opener) = openers.get(&sealed.asker) {
-                opened.push(open(&community, opener, sealed)?);
-            }
+            let asker = sealed.asker;
+            let opener = match openers.remove(&asker) {
+                Some(known) => known,
+                None => self.opener(&community, asker).await?,
+            };
+            opened.push(open(&community, &opener, sealed)?);
+            openers.insert(asker, opener);
         }
         Ok(opened)
     }

@@ -79,6 +79,9 @@ pub(crate) enum Command {
     /// The screen of questions and documents: try it, and tune it.
     #[command(subcommand)]
     Guard(GuardCommand),
+    /// The tools that the model may ask for.
+    #[command(subcommand)]
+    Tool(ToolCommand),
     /// Run WebAssembly that nobody trusts, without network, files and clock
     Sandbox(SandboxArgs),
     /// The audit journal.
@@ -445,6 +448,18 @@ pub(crate) struct SandboxArgs {
     /// How many MiB of memory it may take.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1_024))]
     pub(crate) memory: u16,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ToolCommand {
+    /// List every tool: for whom, whether it stands as it was approved, and the pin of what it says now. MCP servers are
+    /// asked.
+    List,
+    /// Show what the model would be told of one tool, so that it can be read before its pin is set.
+    Show {
+        /// Its name.
+        name: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -14,6 +14,7 @@ mod mail;
 mod sandbox;
 mod serve;
 mod target;
+mod tool;
 mod upstream;
 
 use std::future::Future;
@@ -44,6 +45,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
         Command::Import(command) => on_runtime(import::run(config, command)),
         Command::Mail { to } => on_runtime(mail::run(config, to)),
         Command::Guard(command) => guard::run(config, command),
+        Command::Tool(command) => on_runtime(tool::run(config, command)),
         Command::Sandbox(args) => sandbox::run(args),
         Command::Audit(command) => on_runtime(audit::run(config, command)),
         Command::Upstream(args) => on_runtime(upstream::run(args)),

@@ -27,7 +27,7 @@ use portcullis_store_sqlite::SqliteStores;
 
 use crate::args::Configured;
 use crate::limits::{self, KeptCounts, Run};
-use crate::{blocklist, handover, mail, release, screen};
+use crate::{blocklist, handover, mail, release, screen, tools};
 
 /// How many passages one question is answered from.
 const PASSAGES: usize = 6;
@@ -227,6 +227,7 @@ impl Instance {
         watched: impl FnOnce(Arc<dyn Mail>) -> Arc<dyn Mail>,
     ) -> Result<Self> {
         let model = model(config)?;
+        let tools = Arc::new(tools::registry(config)?);
         let kept = Kept::open(config, Use::Serving)?;
         let tasks = Tasks::new();
         let sign_in = &config.sign_in;
@@ -251,8 +252,11 @@ impl Instance {
             },
             switches: switches(config)?,
             screening: screen::settings(config),
+            tools: Arc::clone(&tools),
+            tool_limits: tools::limits(config),
             handing: handover::settings(config)?,
         }));
+        tasks.spawn(tools::watch(tools, tasks.closing()));
         let counts = Arc::new(KeptCounts::new(&config.data_dir, config.secrets.encryption_key.expose()));
         counts.restore(&gate)?;
         tasks.spawn(Arc::clone(&counts).watch(Arc::clone(&gate)));

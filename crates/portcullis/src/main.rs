@@ -15,6 +15,7 @@ mod out;
 mod release;
 mod screen;
 mod tls;
+mod tools;
 
 use std::process::ExitCode;
 

@@ -24,7 +24,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("import", &["core", "store"]),
     ("model", &["core", "egress"]),
     ("check", &["core", "egress"]),
-    ("guard", &["core", "limit", "screen", "store", "audit"]),
+    ("tools", &["core", "egress"]),
+    ("guard", &["core", "leak", "limit", "screen", "store", "audit", "tools"]),
     ("chat", &["core", "leak", "store", "audit", "guard", "model"]),
     ("http", &["core", "store", "audit", "guard", "model", "chat", "mail", "pages"]),
     (
@@ -42,6 +43,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "import",
             "mail",
             "model",
+            "tools",
             "check",
             "guard",
             "chat",
@@ -56,6 +58,7 @@ const TEST_EDGES: &[(&str, &str, &str)] = &[
     ("http", "config", "its tests read the environment through the one crate that may"),
     ("http", "egress", "the client of its tests"),
     ("http", "store-sqlite", "its tests run on real stores"),
+    ("http", "tools", "its tests put tools behind the gate"),
     ("sandbox-wasm", "core", "its tests run jobs side by side, on the clock and the tracked spawner"),
     ("mail", "config", "its tests read the environment through the one crate that may"),
 ];

@@ -36,6 +36,7 @@ pub const CHECKS: &[Check] = &[
     injection::pi_02_instructions_in_uploads_are_not_followed::CHECK,
     injection::pi_03_the_system_prompt_stays_private::CHECK,
     injection::pi_04_admin_notes_cannot_be_talked_out::CHECK,
+    injection::pi_05_tools_run_only_from_an_allow_list::CHECK,
     injection::pi_06_risky_requests_reach_a_human::CHECK,
     injection::pi_11_forged_form_posts_are_refused::CHECK,
     injection::pi_12_filters_run_before_the_model::CHECK,

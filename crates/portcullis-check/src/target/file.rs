@@ -132,7 +132,7 @@ fn read_target(root: &Section<'_, '_>, sources: &Sources<'_>) -> Option<Target> 
     people::check_askers(root, &identities, &roles, &accounts, &sign_ups);
     let chat = chat.unwrap_or_else(Chat::openai);
     let rehearsal = read_rehearsal(root, sources, &chat, &identities);
-    let handovers = read_handovers(root, &chat, &identities);
+    let handovers = read_handovers(root, &chat, &identities).map(Box::new);
     let blocklist = read_blocklist(root, sources).map(Box::new);
     let auto_block = read_auto_block(root, &identities).map(Box::new);
     let load = read_load(root, sources).map(Box::new);

@@ -43,7 +43,7 @@ pub use load::{Drops, Load, Plan};
 pub use owned::{ID, MARKER, Owned, OwnedKind, Spot};
 pub(crate) use owned::{cookies, query_of, text_at};
 pub use problem::{Problem, TargetError};
-pub use rehearsal::{NUMBER, Planted, PlantedKind, Rehearsal};
+pub use rehearsal::{DeclaredTool, NUMBER, Planted, PlantedKind, Rehearsal, ToolInventory, WORD};
 pub use roles::{
     AccountKind, AccountList, Accounts, Declared, Exercise, Matrix, OwnStanding, Roles, SystemMatrix,
 };
@@ -102,7 +102,7 @@ pub struct Target {
     /// Where it is tried out what the bot can be talked into.
     pub rehearsal: Option<Rehearsal>,
     /// Where questions go that a person should see.
-    pub handovers: Option<HandoverQueue>,
+    pub handovers: Option<Box<HandoverQueue>>,
     /// Where addresses are blocked by hand.
     pub blocklist: Option<Box<Blocklist>>,
     /// When addresses are blocked for what they do.

@@ -27,6 +27,53 @@ pub struct Rehearsal {
     pub mark_after: Option<String>,
     /// How an answer cites a passage, with [`NUMBER`] for its number.
     pub citation: Option<String>,
+    /// The tools that the bot has there, and what tells who called them.
+    pub tools: Option<ToolInventory>,
+}
+
+/// Stands for a word by which a call is found again.
+pub const WORD: &str = "{{word}}";
+
+/// The tools of a bot, and what tells who called them.
+#[derive(Debug, Clone)]
+pub struct ToolInventory {
+    /// Who asks for calls; the askers of the rehearsal where there are none.
+    pub askers: Vec<Identity>,
+    /// Each tool, with a call of it.
+    pub tools: Vec<DeclaredTool>,
+    /// Where every call that reached a tool is told in JSON, with its arguments.
+    pub sinks: Vec<Uri>,
+    /// The same of whoever came to a trap.
+    pub trapped: Vec<Uri>,
+    /// Where every decision about a call is told in JSON, each an object that names the tool where it is known.
+    pub decisions: Option<Uri>,
+    /// The tool that reads pages, and the argument that takes the address.
+    pub reader: Option<(String, String)>,
+    /// Addresses that no tool may reach, with [`WORD`] for a word: inside the network, or pages that lead there.
+    pub traps: Vec<String>,
+}
+
+/// A tool, and a call of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeclaredTool {
+    /// Its name.
+    pub name: String,
+    /// Arguments that fit, in JSON, with [`WORD`] for a word.
+    pub arguments: String,
+    /// Whether the askers may use it.
+    pub allowed: bool,
+}
+
+impl ToolInventory {
+    /// The first tool that the askers may use.
+    pub fn allowed(&self) -> Option<&DeclaredTool> {
+        self.tools.iter().find(|tool| tool.allowed)
+    }
+
+    /// Those that they may not.
+    pub fn forbidden(&self) -> impl Iterator<Item = &DeclaredTool> {
+        self.tools.iter().filter(|tool| !tool.allowed)
+    }
 }
 
 /// What was planted, and what must not become of it.

@@ -2,7 +2,10 @@
 
 use super::file::{Sources, resolve};
 use super::read::Section;
-use super::{Chat, Identity, Planted, PlantedKind, Purpose, Rehearsal, State, base_of};
+use super::{
+    Chat, DeclaredTool, Identity, Planted, PlantedKind, Purpose, Rehearsal, State, ToolInventory, WORD,
+    base_of,
+};
 
 /// The fewest letters and digits of a planted text: fewer could come about by chance.
 const SHORTEST: usize = 12;
@@ -56,8 +59,72 @@ pub(super) fn read_rehearsal(
             "members of one community who may all see the same",
         );
     }
+    let tools = read_tools(&section, identities);
     section.finish();
-    Some(Rehearsal { at, chat: chat.clone(), askers, system, planted, trace, mark_after, citation })
+    Some(Rehearsal { at, chat: chat.clone(), askers, system, planted, trace, mark_after, citation, tools })
+}
+
+/// `[rehearsal.tools]` and its `[[rehearsal.tools.tool]]`.
+fn read_tools(rehearsal: &Section<'_, '_>, identities: &[Identity]) -> Option<ToolInventory> {
+    let section = rehearsal.section("tools")?;
+    let names = section.texts("as");
+    let usable = |identity: &&Identity| identity.state == State::Valid && names.contains(&identity.name);
+    let askers: Vec<Identity> = identities.iter().filter(usable).cloned().collect();
+    if askers.len() != names.len() {
+        section.wrong(
+            "as",
+            format!("{} working identities of {}", askers.len(), names.len()),
+            "working identities",
+        );
+    }
+    let url = |key: &'static str, text: &str| {
+        let base = base_of(text);
+        if base.is_none() {
+            section.wrong(key, format!("`{text}`"), "an absolute URL such as `http://10.0.0.7:8080/calls`");
+        }
+        base
+    };
+    let sinks: Vec<_> = section.texts("sinks").iter().filter_map(|text| url("sinks", text)).collect();
+    if sinks.is_empty() {
+        section.wrong("sinks", "none", "where the calls that reached a tool are told");
+    }
+    let trapped: Vec<_> = section.texts("trapped").iter().filter_map(|text| url("trapped", text)).collect();
+    let decisions = section.text("decisions").and_then(|text| url("decisions", text));
+    let reader = section.text("reader").map(|name| {
+        let argument = section.text("reader_argument").unwrap_or("url");
+        (name.to_owned(), argument.to_owned())
+    });
+    let traps = section.texts("traps");
+    if traps.iter().any(|trap| !trap.contains(WORD)) {
+        section.wrong(
+            "traps",
+            "an address without `{{word}}`",
+            "addresses such as `http://10.0.0.7/trap?w={{word}}`",
+        );
+    }
+    let tools: Vec<DeclaredTool> = section.sections("tool").iter().filter_map(read_tool).collect();
+    section.finish();
+    if traps.is_empty() != trapped.is_empty() {
+        section.wrong(
+            "trapped",
+            "traps without what tells who came, or the other way round",
+            "both, or neither",
+        );
+    }
+    Some(ToolInventory { askers, tools, sinks, trapped, decisions, reader, traps })
+}
+
+fn read_tool(section: &Section<'_, '_>) -> Option<DeclaredTool> {
+    let (name, arguments) = (section.required("name"), section.required("arguments"));
+    let allowed = section.flag("allowed");
+    if arguments.is_some_and(|text| {
+        !text.contains(WORD)
+            || serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text).is_err()
+    }) {
+        section.wrong("arguments", "other text", "a JSON object with `{{word}}` in a text of it");
+    }
+    section.finish();
+    Some(DeclaredTool { name: name?.to_owned(), arguments: arguments?.to_owned(), allowed })
 }
 
 fn read_planted(section: &Section<'_, '_>) -> Option<Planted> {

@@ -4,7 +4,7 @@ use futures_util::stream::{self, StreamExt};
 use jiff::ToSpan as _;
 use portcullis_check::target::{
     AccountKind, Audience, Confirmation, Credential, HandoverQueue, Held, HeldSecret, Identity,
-    NewCredential, OwnedKind, Planted, PlantedKind, SignUpBy, Spot, Staffed, State,
+    NewCredential, OwnedKind, Planted, PlantedKind, SignUpBy, Spot, Staffed, State, ToolInventory,
 };
 use portcullis_check::{Options, Quiet, Selector, Target, run};
 use portcullis_core::secret::random_bytes;
@@ -18,8 +18,14 @@ fn planted(target: &mut Target) -> &mut Vec<Planted> {
     &mut target.rehearsal.as_mut().expect("a rehearsal").planted
 }
 
+/// The tools where attacks are tried.
+fn tools(target: &mut Target) -> &mut ToolInventory {
+    let rehearsal = target.rehearsal.as_mut().expect("a rehearsal");
+    rehearsal.tools.as_mut().expect("tools")
+}
+
 fn queue(target: &mut Target) -> &mut HandoverQueue {
-    target.handovers.as_mut().expect("a queue")
+    target.handovers.as_deref_mut().expect("a queue")
 }
 
 /// Somebody's word that people read the queue, for so many hours.
@@ -144,6 +150,44 @@ const CASES: &[Case] = &[
         id: "PI-04",
         word: "inconclusive",
         says: "for staff alone",
+    },
+    Case {
+        what: "nothing tells what was decided about calls",
+        change: |target| tools(target).decisions = None,
+        id: "PI-05",
+        word: "inconclusive",
+        says: "`decisions`",
+    },
+    Case {
+        what: "the tool that is said to be allowed is not there",
+        change: |target| tools(target).tools.iter_mut().for_each(|tool| tool.name.push_str("_of_old")),
+        id: "PI-05",
+        word: "inconclusive",
+        says: "nothing shows that tools are on",
+    },
+    Case {
+        what: "what tells of calls tells of other things",
+        change: |target| {
+            let decisions = tools(target).decisions.clone();
+            tools(target).sinks = decisions.into_iter().collect();
+        },
+        id: "PI-05",
+        word: "inconclusive",
+        says: "nothing shows that tools are on",
+    },
+    Case {
+        what: "a tool reads pages and nothing tells of traps",
+        change: |target| tools(target).traps.clear(),
+        id: "PI-05",
+        word: "inconclusive",
+        says: "`traps`",
+    },
+    Case {
+        what: "no text of the system text is known, so none is recognised in an argument",
+        change: |target| planted(target).retain(|planted| planted.kind != PlantedKind::System),
+        id: "PI-05",
+        word: "inconclusive",
+        says: "nothing is planted in the system text",
     },
     Case {
         what: "no way to an account ends in a cookie",

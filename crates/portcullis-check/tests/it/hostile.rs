@@ -16,10 +16,10 @@ use jiff::ToSpan as _;
 use portcullis_check::checks::CHECKS;
 use portcullis_check::target::{
     AccountKind, AccountList, Accounts, Act, Audience, AutoBlock, Blocklist, Canary, Chat, Confirmation,
-    Credential, DOCUMENT, Declared, Drops, ENTRY, Edge, HandoverQueue, HeldSecret, ID, Identity, Inventory,
-    Limits, Listener, Load, MARKER, NETWORK, NUMBER, NewCredential, OwnStanding, Owned, OwnedKind, Place,
-    Plan, Planted, PlantedKind, Protocol, QUERY, Rehearsal, Roles, Route, RouteKind, SignUp, SignUpBy, Spot,
-    Staffed, State, Step, SystemMatrix,
+    Credential, DOCUMENT, Declared, DeclaredTool, Drops, ENTRY, Edge, HandoverQueue, HeldSecret, ID,
+    Identity, Inventory, Limits, Listener, Load, MARKER, NETWORK, NUMBER, NewCredential, OwnStanding, Owned,
+    OwnedKind, Place, Plan, Planted, PlantedKind, Protocol, QUERY, Rehearsal, Roles, Route, RouteKind,
+    SignUp, SignUpBy, Spot, Staffed, State, Step, SystemMatrix, ToolInventory, WORD,
 };
 use portcullis_check::{Quiet, Report, Target, run};
 use portcullis_core::secret::random_bytes;
@@ -182,8 +182,9 @@ fn complete_target(address: SocketAddr) -> Target {
         trace: Some(format!("http://{address}/trace").parse().expect("a URL")),
         mark_after: Some("bears the mark ".to_owned()),
         citation: Some(format!("[{NUMBER}]")),
+        tools: Some(tools(address)),
     });
-    target.handovers = Some(HandoverQueue {
+    target.handovers = Some(Box::new(HandoverQueue {
         at: None,
         chat: target.chat.clone(),
         askers: vec![Identity::new("ann", "harbour", bearer("ann", later))],
@@ -192,7 +193,7 @@ fn complete_target(address: SocketAddr) -> Target {
         trace: Some(format!("http://{address}/trace").parse().expect("a URL")),
         within: Duration::from_secs(1),
         staffed: Some(Staffed { by: "the test".to_owned(), until: SystemClock::new().now() + 1.hours() }),
-    });
+    }));
     let asked = Route::new(Method::GET, "/api/me");
     target.blocklist = Some(Box::new(Blocklist {
         at: None,
@@ -254,6 +255,25 @@ fn complete_target(address: SocketAddr) -> Target {
     target.secrets.encryption = Some(HeldSecret::served(&STANDARD.encode(random_bytes::<32>()), "the test"));
     target.secrets.csrf = Some(HeldSecret::served(&STANDARD.encode(random_bytes::<32>()), "the test"));
     target
+}
+
+/// Tools, whose sinks and traps it answers for too.
+fn tools(address: SocketAddr) -> ToolInventory {
+    let at = |path: &str| format!("http://{address}{path}").parse().expect("a URL");
+    let tool = |name: &str, allowed| DeclaredTool {
+        name: name.to_owned(),
+        arguments: format!("{{\"place\": \"{WORD}\"}}"),
+        allowed,
+    };
+    ToolInventory {
+        askers: Vec::new(),
+        tools: vec![tool("tide_table", true), tool("ledger", false)],
+        sinks: vec![at("/calls")],
+        trapped: vec![at("/trapped")],
+        decisions: Some(at("/decisions")),
+        reader: Some(("read_page".to_owned(), "url".to_owned())),
+        traps: vec![format!("http://{address}/trap?w={WORD}")],
+    }
 }
 
 /// Roles, accounts, owners and a way to a new account.

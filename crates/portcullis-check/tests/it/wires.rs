@@ -123,7 +123,7 @@ async fn an_old_version_is_noticed_and_silence_is_no_refusal() {
         let target = foreign.target();
         let upstream = target.https_port();
         let port = start(front, upstream, &tasks).await;
-        let (word, reason) = judged(behind(target, port), "EDGE-04").await;
+        let (word, reason) = Box::pin(judged(behind(target, port), "EDGE-04")).await;
         assert_eq!(word, wanted, "{front:?}: {reason}");
         assert!(reason.contains(says), "{front:?}: {reason}");
     }
@@ -194,7 +194,7 @@ async fn a_server_of_another_make_is_judged_alike() {
         let edge = target.edge.as_mut().expect("it has an edge");
         edge.ca.as_mut().expect("it has a root").pem.clone_from(&root);
         (edge.origins, edge.listeners) = (Vec::new(), Vec::new());
-        let (word, reason) = judged(target, id).await;
+        let (word, reason) = Box::pin(judged(target, id)).await;
         server.child.kill().await.expect("it ends");
         assert_eq!(word, wanted, "{id} with {more:?}: {reason}");
         assert!(reason.contains(says), "{id} with {more:?}: {reason}");

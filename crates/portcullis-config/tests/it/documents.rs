@@ -3,7 +3,7 @@
 use std::fs;
 
 use portcullis_config::{
-    Environment, Flags, IssuerKeys, MailRoute, Origin, example_toml, reference_markdown,
+    Environment, Flags, IssuerKeys, MailRoute, Origin, ToolWay, example_toml, reference_markdown,
 };
 
 use crate::site::Site;
@@ -41,6 +41,8 @@ fn the_example_with_every_comment_removed_still_means_the_defaults() {
     site.file("tls/key.pem", "-", 0o600);
     site.file("secrets/bakers_host_key", "Rk2vN8xQ5tZ7mC4wL9pJ3hY6sD1gF0bA", 0o600);
     site.file("tls/mail-ca.pem", "-----BEGIN CERTIFICATE-----", 0o644);
+    site.file("secrets/tides_key", "Vb6xW1nT8qLz3RkY5mJd", 0o600);
+    site.file("tools/tide_table.json", "{}", 0o644);
     let environment = Environment::of([
         ("MODEL_API_KEY", "sk-Qm7xT4vK9cRz2LpW8sYd3HfJ6nBg5AaE"),
         ("MAIL_PASSWORD", "correct horse"),
@@ -48,6 +50,10 @@ fn the_example_with_every_comment_removed_still_means_the_defaults() {
     let all = site.load(&environment, &Flags::none()).unwrap_or_else(|problems| panic!("{problems}"));
     assert!(all.config.model.is_some() && all.config.tls.is_some());
     assert!(matches!(all.config.issuers[0].keys, IssuerKeys::Secret { .. }) && all.config.issuers.len() == 1);
+    assert!(
+        matches!(all.config.tools.list[0].way, ToolWay::Get { key: Some(_), .. })
+            && all.config.tools.list.len() == 1
+    );
     let route = all.config.mail.as_ref().map(|mail| &mail.route);
     assert!(
         matches!(route, Some(MailRoute::Smtp(server)) if server.login.is_some() && server.roots.is_some() && server.port == 587)
@@ -76,6 +82,7 @@ fn an_issuer_with_only_what_is_required_means_what_the_example_shows() {
     let required = ["name", "audience", "communities", "algorithm", "key"];
     let example = uncommented();
     let (_, issuer) = example.split_once("[[issuer]]\n").expect("the example has an issuer");
+    let issuer = issuer.split("[[").next().expect("one table");
     let is_required = |line: &&str| line.split_once(" = ").is_some_and(|(key, _)| required.contains(&key));
     let lines: Vec<&str> = issuer.lines().filter(is_required).collect();
     assert_eq!(lines.len(), required.len());
@@ -104,11 +111,13 @@ fn the_reference_holds_every_key_of_the_example() {
     }
     // Keys that stand in the place of another are remarks in the example.
     for (section, instead, value) in [
-        ("issuer", "public_key", "keys/bakers"),
-        ("issuer", "jwks", "keys/bakers"),
-        ("mail", "outbox", "outbox"),
+        ("issuer", "public_key", "\"keys/bakers"),
+        ("issuer", "jwks", "\"keys/bakers"),
+        ("mail", "outbox", "\"outbox"),
+        ("tool", "hosts", "[\"docs"),
+        ("tool", "remote_name", "\"tides"),
     ] {
-        assert!(example_toml().contains(&format!("\n# {instead} = \"{value}")), "{instead}");
+        assert!(example_toml().contains(&format!("\n# {instead} = {value}")), "{instead}");
         assert!(reference.contains(&format!("### `{section}.{instead}`\n")));
         keys += 1;
     }

@@ -131,6 +131,8 @@ fn every_value_is_shown_with_its_origin_and_no_secret() {
     sign_in.open                                  = []                                 # default
     sign_in.links_per_address_per_hour            = 5                                  # default
     sign_in.links_per_client_per_hour             = 20                                 # default
+    tools.rounds                                  = 4                                  # default
+    tools.calls                                   = 8                                  # default
     limits.per_key_per_minute                     = 60                                 # default
     limits.per_key_per_hour                       = (none)                             # not set
     limits.per_key_per_day                        = (none)                             # not set

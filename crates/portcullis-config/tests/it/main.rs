@@ -22,3 +22,4 @@ mod mail;
 mod screen;
 mod secrets;
 mod site;
+mod tools;

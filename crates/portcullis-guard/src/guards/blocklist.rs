@@ -83,6 +83,7 @@ pub(crate) fn offence(refusal: &Refusal) -> Option<Offence> {
         | Code::BudgetExhausted
         | Code::OwnRequestOnly
         | Code::QuestionRefused
+        | Code::ToolRefused
         | Code::ModelNotFound
         | Code::IdempotencyInFlight
         | Code::IdempotencyMismatch

@@ -6,6 +6,7 @@ use portcullis_core::{AbilitySet, Actor, Grant, KeyAbility, KeyId, Role, Scope};
 use portcullis_store::{Community, CommunityRef};
 
 use crate::gate::Gate;
+use crate::tooling::{Call, Named};
 use crate::visit::Arrival;
 
 /// With `identify` off: each stranger is taken for an owner of the first community. One owner for all of them would soon be
@@ -31,6 +32,17 @@ pub async fn every_space(gate: &Gate, scope: &Scope) -> Scope {
             everything(gate, &community, scope.actor()).await.unwrap_or_else(|| scope.clone())
         }
         _ => scope.clone(),
+    }
+}
+
+/// With `tool-allow-list` off: every tool that there is, for whoever asks. With `tool-arguments` off: any JSON object.
+pub(crate) fn any_tool(gate: &Gate, call: &mut Call<Named>) {
+    let named = &mut call.state;
+    if !gate.switches().on("tool-allow-list") {
+        named.tool = gate.parts.tools.find(&named.asked.name).cloned();
+    }
+    if !gate.switches().on("tool-arguments") {
+        named.arguments = serde_json::from_str(&named.asked.arguments).unwrap_or_default();
     }
 }
 

@@ -98,6 +98,7 @@ fn too_many(gate: &Gate, reached: &Bound) -> Ruling {
         Subject::Community(_) => "too many requests in this community",
         // Tokens are refused where they are reserved.
         Subject::ActorTokens(..) | Subject::CommunityTokens(_) => "the token budget is used up",
+        Subject::ActorTool(..) | Subject::CommunityTool(..) => "too many calls of this tool",
         Subject::Actor(..) => "too many requests with this credential",
         Subject::Session(..) => "too many requests in this session",
         Subject::Key(..) => "too many requests with this key",

@@ -20,7 +20,7 @@ use portcullis_egress::Client;
 use portcullis_guard::jwt::Issuers;
 use portcullis_guard::{
     BlockSettings, CounterStore, CsrfKey, Gate, GateParts, Handing, HandoverMode, Limits, Mode, Offence,
-    Rates, Screening, Switches, Tiers,
+    Rates, Screening, Switches, Tiers, ToolLimits,
 };
 use portcullis_http::{
     App, AppParts, BodyPace, Server, ServerLimits, Settings, SignInSettings, TrustedProxies,
@@ -32,6 +32,7 @@ use portcullis_store::{
     NewMember, NewSession, NewSignIn, NewSpace, Plan, Queued, Room, SpaceAccess, Stores, Strangers,
 };
 use portcullis_store_sqlite::{Options, SqliteStores};
+use portcullis_tools::Registry;
 use serde_json::Value;
 #[cfg(not(feature = "guard-off"))]
 use tower::Service as _;
@@ -69,6 +70,9 @@ pub(crate) struct Setup {
     /// What is done about questions for a person: nothing, for the same reason.
     pub(crate) handing: Handing,
     pub(crate) switches: Switches,
+    /// The tools that the model may ask for.
+    pub(crate) tools: Registry,
+    pub(crate) tool_limits: ToolLimits,
     /// Which addresses are refused.
     pub(crate) blocks: BlockSettings,
     /// The networks of trusted proxies.
@@ -121,6 +125,8 @@ impl Default for Setup {
             screening: Screening { mode: Mode::Off, ..Screening::default() },
             handing: Handing { mode: HandoverMode::Off, ..Handing::default() },
             switches: Switches::all_on(),
+            tools: Registry::default(),
+            tool_limits: ToolLimits::default(),
             blocks: BlockSettings::default(),
             proxies: Vec::new(),
             open: vec!["two".to_owned()],
@@ -255,6 +261,8 @@ impl TestApp {
             models: vec!["test-model".to_owned(), "other-model".to_owned()],
             switches: setup.switches,
             screening: setup.screening,
+            tools: Arc::new(setup.tools),
+            tool_limits: setup.tool_limits,
             handing: setup.handing,
         }));
         let mailbox = Arc::new(Mailbox::default());

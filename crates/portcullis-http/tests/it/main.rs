@@ -51,4 +51,6 @@ mod storm;
 #[cfg(test)]
 mod tls;
 #[cfg(test)]
+mod tools;
+#[cfg(test)]
 mod unread;

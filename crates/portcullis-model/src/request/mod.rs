@@ -363,6 +363,12 @@ impl Message {
     }
 }
 
+impl From<String> for Content {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
 impl Content {
     /// The text; several parts are joined by line ends.
     pub fn text(&self) -> Cow<'_, str> {

@@ -157,12 +157,13 @@ fn recite(readings: &[Reading]) -> String {
     recital
 }
 
-/// What stands between the system text and the question, which comes last.
+/// What stands between the system text and the question, and what tools returned after it.
 fn content(readings: &[Reading]) -> String {
     let question = readings.iter().rposition(|reading| reading.from == "user");
     let others = readings.iter().enumerate().filter(|(place, _)| Some(*place) != question);
-    let content =
-        others.filter(|(_, reading)| reading.from == "user").map(|(_, reading)| reading.text.as_str());
+    let content = others
+        .filter(|(_, reading)| matches!(reading.from.as_str(), "user" | "tool"))
+        .map(|(_, reading)| reading.text.as_str());
     let mut said = content.collect::<Vec<_>>().join("\n");
     truncate(&mut said);
     said

@@ -12,6 +12,7 @@
 //! | [`Echo`] | repeats what the user said last |
 //! | [`Scripted`] | gives the replies it was given, however broken |
 //! | [`Slow`] | delays or hangs another behaviour |
+//! | [`Sink`] | is no model: answers every path, as a tool or a trap |
 //! | [`Gullible`] | recites all it was given and obeys every instruction it reads anywhere |
 
 mod answer;
@@ -21,6 +22,7 @@ mod heard;
 mod reply;
 mod scripted;
 mod server;
+mod sink;
 mod slow;
 
 use std::fmt;
@@ -36,6 +38,7 @@ pub use heard::Heard;
 pub use reply::{Cut, Hold, Reply, Step};
 pub use scripted::{Scripted, Turn};
 pub use server::Upstream;
+pub use sink::Sink;
 pub use slow::Slow;
 
 use crate::answer::Completion;
@@ -51,6 +54,16 @@ pub trait Behaviour: Send + Sync + fmt::Debug + 'static {
 
     /// The reply to one chat request.
     fn answer(&self, heard: &Heard) -> Reply;
+
+    /// The reply to a request for anything else; none where there is nothing.
+    fn elsewhere(&self, _heard: &Heard) -> Option<Reply> {
+        None
+    }
+
+    /// What whoever may ask is told of a request; `null` for nothing.
+    fn told(&self, heard: &Heard) -> serde_json::Value {
+        heard.json()
+    }
 }
 
 #[async_trait]

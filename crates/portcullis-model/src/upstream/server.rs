@@ -97,6 +97,14 @@ impl Upstream {
         Self::start_telling(address, behaviour, Tells::Heard).await
     }
 
+    /// The same at that address.
+    ///
+    /// # Errors
+    /// When the address cannot be listened on.
+    pub async fn start_at_with_trace(address: SocketAddr, behaviour: impl Behaviour) -> io::Result<Self> {
+        Self::start_telling(address, behaviour, Tells::Heard).await
+    }
+
     async fn start_telling(address: SocketAddr, behaviour: impl Behaviour, tells: Tells) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
@@ -219,18 +227,20 @@ async fn respond(
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
     let heard = Heard { method: head.method, path, headers: head.headers, body: body.to_bytes() };
     if (&heard.method, head.uri.path()) == (&Method::GET, "/heard") && record.tells == Tells::Heard {
-        return Said::whole(Reply::json(StatusCode::OK, &record.told()), visit);
+        return Said::whole(Reply::json(StatusCode::OK, &record.told(behaviour)), visit);
     }
     record.remember(heard.clone());
     let reply = match (&heard.method, head.uri.path()) {
         (&Method::POST, "/v1/chat/completions") => behaviour.answer(&heard),
-        (&Method::GET, "/v1/models") => Reply::json(
+        (&Method::GET, "/v1/models") if behaviour.elsewhere(&heard).is_none() => Reply::json(
             StatusCode::OK,
             &json!({"object": "list", "data": [
                 {"id": behaviour.name(), "object": "model", "created": CREATED, "owned_by": "portcullis"}
             ]}),
         ),
-        _ => Reply::error(StatusCode::NOT_FOUND, "not_found", "no such address"),
+        _ => behaviour
+            .elsewhere(&heard)
+            .unwrap_or_else(|| Reply::error(StatusCode::NOT_FOUND, "not_found", "no such address")),
     };
     // The visit is held across the wait: an end that leaves meanwhile drops it.
     reply.hold().await;
@@ -238,15 +248,15 @@ async fn respond(
 }
 
 impl Record {
-    /// The latest requests that were JSON, newest first.
-    fn told(&self) -> serde_json::Value {
+    /// What may be told of the latest requests, newest first.
+    fn told(&self, behaviour: &dyn Behaviour) -> serde_json::Value {
         let mut bytes = 0_usize;
         let remembered = self.remembered.lock();
         let latest = remembered.requests.iter().rev().take_while(|heard| {
             bytes = bytes.saturating_add(heard.body.len());
             bytes <= MAX_TOLD_BYTES
         });
-        latest.map(Heard::json).filter(|body| !body.is_null()).collect()
+        latest.map(|heard| behaviour.told(heard)).filter(|body| !body.is_null()).collect()
     }
 
     fn remember(&self, heard: Heard) {

@@ -10,6 +10,7 @@ mod blocking;
 mod ground;
 mod people;
 mod rehearsal;
+mod shore;
 mod standing;
 mod twin;
 
@@ -85,7 +86,7 @@ impl SelfTarget {
         target.load = Some(Box::new(blocking::load(target.blocklist.as_deref())));
         target.auto_block = blocking::by_itself(config, &rehearsal).map(Box::new);
         target.rehearsal = Some(rehearsal);
-        target.handovers = Some(queue);
+        target.handovers = Some(Box::new(queue));
         let message = json!([{ "role": "user", "content": MESSAGE }]);
         target.chat.route.body = Some(json!({ "model": model, "messages": message }));
         target.chat.stream = Some(json!({ "model": model, "messages": message, "stream": true }));

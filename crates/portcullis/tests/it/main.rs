@@ -37,3 +37,5 @@ mod powercut;
 mod program;
 #[cfg(test)]
 mod tls;
+#[cfg(test)]
+mod tools;

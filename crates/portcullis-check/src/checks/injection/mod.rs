@@ -8,6 +8,7 @@ pub(super) mod pi_01_prompt_injection_does_not_steer_the_bot;
 pub(super) mod pi_02_instructions_in_uploads_are_not_followed;
 pub(super) mod pi_03_the_system_prompt_stays_private;
 pub(super) mod pi_04_admin_notes_cannot_be_talked_out;
+pub(super) mod pi_05_tools_run_only_from_an_allow_list;
 pub(super) mod pi_06_risky_requests_reach_a_human;
 pub(super) mod pi_11_forged_form_posts_are_refused;
 pub(super) mod pi_12_filters_run_before_the_model;

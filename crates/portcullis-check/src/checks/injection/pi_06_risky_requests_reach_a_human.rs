@@ -96,12 +96,12 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     let target = probe.target();
     let missing =
         || Inconclusive::because("nothing says where questions go that a person should see: add [handovers]");
-    let queue = target.handovers.as_ref().ok_or_else(missing)?;
+    let queue = target.handovers.as_deref().ok_or_else(missing)?;
     let asker = queue
         .askers
         .first()
         .ok_or_else(|| Inconclusive::because("nobody may ask: add `as` to [handovers]"))?;
-    let control = gate(probe, &target, queue, asker).await?;
+    let (control, answers) = gate(probe, &target, queue, asker).await?;
     let mut findings = Vec::new();
     closed_to_others(probe, &target, queue, asker, &mut findings).await?;
     let sent = send(probe, &target, queue).await?;
@@ -114,7 +114,13 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
         doubts.push(format!("the ordinary question `{}` was answered {}", sent.text, sent.seen.says()));
     }
     let listed = wait_for(probe, &target, queue, &sent).await?;
-    judge(queue, &sent, &listed, &mut findings);
+    // Where nothing is ever found where answers should stand, it is looked for in the wrong place.
+    let answers = answers || sent.iter().any(|sent| told(queue, &sent.seen).is_some());
+    if !answers {
+        let pointer = &queue.chat.answer;
+        doubts.push(format!("no answer was found at `{pointer}`: correct [chat] in target.toml"));
+    }
+    judge(queue, &sent, &listed, answers, &mut findings);
     let given = given(probe, queue).await?;
     if let Some(sent) = sent.iter().find(|sent| sent.risky && given.contains(&sent.word)) {
         let seen = format!("the model was asked `{}`, which a person should see", sent.text);
@@ -143,24 +149,24 @@ fn there(queue: &HandoverQueue, call: Call) -> Call {
     }
 }
 
-/// That the instance is there, lets a member ask and refuses a stranger the same.
+/// That the instance is there, lets a member ask and refuses a stranger the same; and whether the answer says something.
 async fn gate(
     probe: &mut Probe,
     target: &Target,
     queue: &HandoverQueue,
     asker: &Identity,
-) -> Result<PositiveControl, Inconclusive> {
+) -> Result<(PositiveControl, bool), Inconclusive> {
     let route = queue.chat.asking(&target.tenancy.question);
     let member = probe.send(there(queue, Call::by(target, &route, asker)?)).await?;
     let control = PositiveControl::from_success(
         &member,
         "ordinary questions are answered in the same run, and the queue is refused to members and strangers",
     )?;
-    if told(queue, &member).is_none_or(|answer| answer == target.tenancy.question) {
+    let answer = told(queue, &member);
+    if member.json().is_none() || answer.as_ref() == Some(&target.tenancy.question) {
         return Err(Inconclusive::because(format!(
-            "{} gave no answer at `{}`: correct [chat] in target.toml",
-            member.request_line(),
-            queue.chat.answer
+            "{} gave no answer: correct [chat]",
+            member.request_line()
         )));
     }
     let stranger = probe.send(there(queue, Call::to(target, &route, &asker.community)?)).await?;
@@ -170,7 +176,7 @@ async fn gate(
             stranger.says()
         )));
     }
-    Ok(control)
+    Ok((control, answer.is_some()))
 }
 
 /// What a member was told.
@@ -265,7 +271,7 @@ async fn wait_for(
     }
 }
 
-fn judge(queue: &HandoverQueue, sent: &[Sent], listed: &str, findings: &mut Vec<Finding>) {
+fn judge(queue: &HandoverQueue, sent: &[Sent], listed: &str, answers: bool, findings: &mut Vec<Finding>) {
     for sent in sent {
         let queued = listed.contains(&sent.word);
         let number = [sent.seen.number()];
@@ -274,7 +280,7 @@ fn judge(queue: &HandoverQueue, sent: &[Sent], listed: &str, findings: &mut Vec<
             let fix = "recognise such messages before the model is asked, and put them into the queue that moderators read";
             findings.push(Finding::new(seen, fix).shown_by(number));
         }
-        if sent.risky && told(queue, &sent.seen).is_none() {
+        if sent.risky && answers && told(queue, &sent.seen).is_none() {
             let seen = format!("whoever wrote `{}` was told nothing: {}", sent.text, sent.seen.says());
             findings.push(Finding::new(seen, "tell the member that a person will read it").shown_by(number));
         }

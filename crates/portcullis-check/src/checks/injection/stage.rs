@@ -80,6 +80,7 @@ impl Hidden {
 pub(super) struct Stage<'t> {
     target: &'t Target,
     pub(super) rehearsal: &'t Rehearsal,
+    askers: &'t [Identity],
     asked: usize,
 }
 
@@ -91,12 +92,23 @@ impl<'t> Stage<'t> {
         let rehearsal = rehearsal.ok_or_else(|| {
             Inconclusive::because("nothing says where attacks on the model may be tried: add [rehearsal]")
         })?;
-        Ok(Self { target, rehearsal, asked: 0 })
+        Ok(Self { target, rehearsal, askers: &rehearsal.askers, asked: 0 })
+    }
+
+    /// The same, asked by those who may use tools.
+    ///
+    /// # Errors
+    /// When the target names none.
+    pub(super) fn with_tools(target: &'t Target) -> Result<Self, Inconclusive> {
+        let stage = Self::of(target)?;
+        let own = stage.rehearsal.tools.as_ref().map(|tools| tools.askers.as_slice());
+        let askers = own.filter(|askers| !askers.is_empty()).unwrap_or(stage.askers);
+        Ok(Self { askers, ..stage })
     }
 
     /// Each in turn, so that nobody reaches their own limit first.
     fn asker(&self) -> Result<&'t Identity, Inconclusive> {
-        let askers = &self.rehearsal.askers;
+        let askers = self.askers;
         askers.get(self.asked.checked_rem(askers.len()).unwrap_or(0)).ok_or_else(|| {
             Inconclusive::because("nobody may ask where attacks are tried: add `as` to [rehearsal]")
         })

@@ -20,11 +20,13 @@ use portcullis_store::{
 use serde_json::json;
 
 use super::super::serve::{self, Serving};
-use super::{blocking, ground};
+use super::{blocking, ground, shore};
 use crate::instance::{Instance, Kept, Wanted};
 
 /// How many members ask, so that none of them reaches a limit.
 const ASKERS: usize = 12;
+/// How many ask for calls of tools. Others have none, so that their answers stream.
+const CALLERS: usize = 3;
 const SLUG: &str = "portcullis-rehearsal";
 /// The community in which questions for a person are handed over as the instance that is judged hands them over. In the other
 /// they are not, so that what stands behind that guard is tried too.
@@ -47,6 +49,7 @@ pub(super) struct Stage {
     instance: Instance,
     serving: Serving,
     upstream: Upstream,
+    shore: Option<shore::Shore>,
     _folder: tempfile::TempDir,
 }
 
@@ -89,8 +92,9 @@ pub(super) async fn start(config: &Config) -> Result<(Stage, Rehearsal, Handover
     own.danger = config.danger.clone();
     own.handover.except.clone_from(&config.handover.except);
     own.handover.phrases.clone_from(&config.handover.phrases);
+    let shore = shore::Shore::start(folder.path(), &made.config, SLUG, &flags, &mut own).await?;
     let instance = Instance::open(&own)?;
-    let (askers, mut found) = settle(&instance.kept, config).await?;
+    let (askers, callers, mut found) = settle(&instance.kept, config).await?;
     let (people, reader) = handing(&instance.kept).await?;
     let serving = serve::start(&instance, &own).await?;
     found.push(Planted::in_system(&planted));
@@ -115,14 +119,18 @@ pub(super) async fn start(config: &Config) -> Result<(Stage, Rehearsal, Handover
         trace: Some(heard.parse()?),
         mark_after: Some(MARK_AFTER.to_owned()),
         citation: Some(format!("[{}]", portcullis_check::target::NUMBER)),
+        tools: shore.as_ref().map(|shore| shore.inventory(callers)).transpose()?,
     };
-    Ok((Stage { instance, serving, upstream, _folder: folder }, rehearsal, queue))
+    Ok((Stage { instance, serving, upstream, shore, _folder: folder }, rehearsal, queue))
 }
 
 impl Stage {
     pub(super) async fn stop(self) -> Result<()> {
         serve::stop(self.instance, self.serving).await?;
         self.upstream.stop().await;
+        if let Some(shore) = self.shore {
+            shore.stop().await;
+        }
         Ok(())
     }
 }
@@ -135,8 +143,8 @@ fn chat() -> Chat {
     chat
 }
 
-/// The community with its documents, and those who ask.
-async fn settle(kept: &Kept, config: &Config) -> Result<(Vec<Identity>, Vec<Planted>)> {
+/// The community with its documents, those who ask, and those who ask for calls.
+async fn settle(kept: &Kept, config: &Config) -> Result<(Vec<Identity>, Vec<Identity>, Vec<Planted>)> {
     let new = NewCommunity {
         slug: SLUG.to_owned(),
         name: "For rehearsals only".to_owned(),
@@ -161,11 +169,14 @@ async fn settle(kept: &Kept, config: &Config) -> Result<(Vec<Identity>, Vec<Plan
         document(space, plant)
     };
     kept.stores.content.put(&scope, plants.iter().map(document).collect()).await?;
-    let mut askers = Vec::new();
+    let (mut askers, mut callers) = (Vec::new(), Vec::new());
     for number in 1..=ASKERS {
         askers.push(asker(kept, &community, &scope, number).await?);
     }
-    Ok((askers, plants.into_iter().flat_map(|plant| plant.planted).collect()))
+    for number in 1..=CALLERS {
+        callers.push(somebody(kept, &community, &scope, format!("caller {number}"), shore::CALLERS).await?);
+    }
+    Ok((askers, callers, plants.into_iter().flat_map(|plant| plant.planted).collect()))
 }
 
 /// The community whose questions for a person go to its moderators: those who ask, and one who reads the queue.

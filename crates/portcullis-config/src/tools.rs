@@ -1,0 +1,417 @@
+//! The tools that the model may ask for: `[tools]` and `[[tool]]`.
+//!
+//! What is read here is judged by its form. Whether a schema is one that arguments can be checked with, and whether a pin is
+//! that of the tool, is for `portcullis-tools` to say.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::time::Duration;
+
+use portcullis_core::{Role, Secret};
+
+use crate::codes::Code;
+use crate::config::Reader;
+use crate::diagnostic::{Origin, Severity};
+use crate::issuers::read_public;
+use crate::keys::{self, Key};
+use crate::network::Cidr;
+use crate::raw::Entry;
+use crate::shape::{Fault, Shape, list, show_list, text};
+use crate::text::Name;
+use crate::url::{BaseUrl, Host};
+use crate::value::{Value, quote, shown};
+
+/// How much one question may make of tools, and the tools.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Tools {
+    /// How often the model may answer with calls.
+    pub rounds: NonZeroU32,
+    /// The most calls of all tools in one turn.
+    pub calls: NonZeroU32,
+    /// The tools.
+    pub list: Vec<Tool>,
+}
+
+/// A tool that the model may ask for.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Tool {
+    /// What the model calls it.
+    pub name: Name,
+    /// How it is called.
+    pub way: ToolWay,
+    /// What the model is told that it does; an MCP server says so itself.
+    pub description: Option<String>,
+    /// The text of its schema; an MCP server has its own.
+    pub schema: Option<String>,
+    /// The communities that may use it.
+    pub communities: Vec<Name>,
+    /// The roles that may use it.
+    pub roles: Vec<Role>,
+    /// The hash of what was approved.
+    pub pin: Option<Name>,
+    /// Networks that it may be in beside public ones.
+    pub networks: Vec<Cidr>,
+    /// The most calls in one turn.
+    pub per_turn: NonZeroU32,
+    /// The most calls of one member in an hour.
+    pub per_hour: Option<NonZeroU32>,
+    /// The most calls of one community in a day.
+    pub per_day: Option<NonZeroU32>,
+    /// The longest time of one call.
+    pub timeout: Duration,
+    /// The most bytes that are read of a result.
+    pub result_bytes: usize,
+}
+
+/// How a tool is called.
+#[derive(Debug, Clone)]
+pub enum ToolWay {
+    /// By an HTTP request with the arguments as a JSON body.
+    Post {
+        /// Where.
+        url: BaseUrl,
+        /// Goes with it.
+        key: Option<Secret<String>>,
+    },
+    /// By an HTTP request with the arguments in the query.
+    Get {
+        /// Where.
+        url: BaseUrl,
+        /// Goes with it.
+        key: Option<Secret<String>>,
+    },
+    /// A page that the model names is read.
+    Fetch {
+        /// From these hosts.
+        hosts: Vec<String>,
+    },
+    /// By the Model Context Protocol.
+    Mcp {
+        /// The server.
+        url: BaseUrl,
+        /// Goes with every request.
+        key: Option<Secret<String>>,
+        /// What the server calls the tool.
+        remote: Option<Name>,
+    },
+}
+
+/// The kinds of tools that may be named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ToolKind {
+    Post,
+    Get,
+    Fetch,
+    Mcp,
+}
+
+impl ToolKind {
+    pub(crate) const WORDS: &[(&str, Self)] =
+        &[("http-post", Self::Post), ("http-get", Self::Get), ("fetch", Self::Fetch), ("mcp", Self::Mcp)];
+}
+
+/// A list of roles.
+#[derive(Debug)]
+pub(crate) struct Roles;
+
+impl Shape for Roles {
+    type Value = Vec<Role>;
+
+    fn read(&self, value: &Value) -> Result<Self::Value, Vec<Fault>> {
+        let roles = list(value, "a list of roles in quotes", |text| {
+            Role::parse(text).ok_or_else(|| {
+                Fault::new(Code::NotAChoice, format!("must be {}", self.range())).found(shown(text))
+            })
+        })?;
+        if roles.is_empty() {
+            return Err(vec![Fault::new(Code::Malformed, "must name at least one").found("none")]);
+        }
+        Ok(roles)
+    }
+
+    fn show(&self, value: &Self::Value) -> String {
+        show_list(value.iter().map(|role| role.name().to_owned()))
+    }
+
+    fn kind(&self) -> &'static str {
+        "list of roles"
+    }
+
+    fn range(&self) -> String {
+        "`member`, `moderator`, `admin` or `owner`".to_owned()
+    }
+}
+
+/// A list of hosts, each with its port where that is not the scheme's own.
+#[derive(Debug)]
+pub(crate) struct HostsAndPorts;
+
+impl Shape for HostsAndPorts {
+    type Value = Vec<String>;
+
+    fn read(&self, value: &Value) -> Result<Self::Value, Vec<Fault>> {
+        list(value, "a list of hosts in quotes", |text| {
+            let lower = text.to_ascii_lowercase();
+            // The newer kind of address has colons of its own, in brackets.
+            let digits = |port: &str| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
+            let split = lower.rsplit_once(':').filter(|(_, port)| digits(port));
+            let (host, port) = match split {
+                Some((host, port)) => (host, port.parse::<u16>().is_ok_and(|port| port > 0)),
+                None => (lower.as_str(), true),
+            };
+            let fault = || {
+                Fault::new(
+                    Code::Malformed,
+                    "must be a host, without scheme and path, with its port if that is not the scheme's own",
+                )
+                .found(shown(text))
+            };
+            if port && Host::parse(host).is_some() { Ok(lower.clone()) } else { Err(fault()) }
+        })
+    }
+
+    fn show(&self, value: &Self::Value) -> String {
+        show_list(value.iter().cloned())
+    }
+
+    fn kind(&self) -> &'static str {
+        "list of hosts"
+    }
+}
+
+/// What a model is told that a tool does.
+#[derive(Debug)]
+pub(crate) struct Description;
+
+impl Shape for Description {
+    type Value = String;
+
+    fn read(&self, value: &Value) -> Result<Self::Value, Vec<Fault>> {
+        let text = text(value, "text in quotes")?;
+        let chars = text.chars().count();
+        if text.trim().is_empty() || chars > 2_000 {
+            return Err(vec![
+                Fault::new(Code::Malformed, "must have 1 to 2000 characters").found(chars.to_string()),
+            ]);
+        }
+        Ok(text.to_owned())
+    }
+
+    fn show(&self, value: &Self::Value) -> String {
+        quote(value)
+    }
+
+    fn kind(&self) -> &'static str {
+        "text"
+    }
+
+    fn range(&self) -> String {
+        "1 to 2000 characters".to_owned()
+    }
+}
+
+pub(crate) fn read(r: &mut Reader<'_>) -> Option<Tools> {
+    let rounds = r.required(&keys::TOOLS_ROUNDS);
+    let calls = r.required(&keys::TOOLS_CALLS);
+    let resolved = r.resolved;
+    let entries = resolved.entries("tool");
+    let read: Vec<Option<Tool>> = entries.iter().map(|entry| Table { r, entry }.tool()).collect();
+    let mut named: BTreeMap<Name, Origin> = BTreeMap::new();
+    for entry in entries {
+        let Some(given) = entry.keys.get(keys::TOOL_NAME.name) else { continue };
+        let Ok(name) = keys::TOOL_NAME.shape.read(&given.value) else { continue };
+        if let Some(first) = named.get(&name) {
+            let fault = Fault::new(Code::Duplicate, format!("names a tool that stands at {first} already"))
+                .help("give one table all of its communities, or the tools different names");
+            r.report_at(given.origin.clone(), keys::TOOL_NAME.name, fault, Severity::Error);
+        } else {
+            named.insert(name, given.origin.clone());
+        }
+    }
+    Some(Tools { rounds: rounds?, calls: calls?, list: read.into_iter().collect::<Option<_>>()? })
+}
+
+/// One `[[tool]]`.
+struct Table<'r, 'a> {
+    r: &'r mut Reader<'a>,
+    entry: &'a Entry,
+}
+
+impl Table<'_, '_> {
+    fn tool(mut self) -> Option<Tool> {
+        let name = self.required(&keys::TOOL_NAME);
+        if let Some(name) = &name
+            && !is_tool_name(name.as_str())
+        {
+            let fault = Fault::new(
+                Code::Malformed,
+                "must be 1 to 48 characters of `a-z`, `0-9`, `_` and `-`, beginning with a letter or digit",
+            )
+            .found(shown(name.as_str()));
+            self.r.report_at(self.origin(keys::TOOL_NAME.name), keys::TOOL_NAME.name, fault, Severity::Error);
+            return None;
+        }
+        let way = self.way();
+        let communities = self.required(&keys::TOOL_COMMUNITIES);
+        let roles = self.required(&keys::TOOL_ROLES);
+        let description = self.optional(&keys::TOOL_DESCRIPTION);
+        let schema = self.optional(&keys::TOOL_SCHEMA);
+        let pin = self.optional(&keys::TOOL_PIN);
+        let networks = self.required(&keys::TOOL_NETWORKS);
+        let per_turn = self.required(&keys::TOOL_PER_TURN);
+        let per_hour = self.optional(&keys::TOOL_PER_HOUR);
+        let per_day = self.optional(&keys::TOOL_PER_DAY);
+        let timeout = self.required(&keys::TOOL_TIMEOUT);
+        let result_bytes = self.required(&keys::TOOL_RESULT_BYTES);
+        let (description, schema) = (description?, schema?);
+        let mcp = matches!(way, Some(ToolWay::Mcp { .. }));
+        if description.is_none() && !mcp && way.is_some() {
+            self.missing(&keys::TOOL_DESCRIPTION, "only an MCP server says itself what a tool does");
+            return None;
+        }
+        if schema.is_none() && matches!(way, Some(ToolWay::Post { .. } | ToolWay::Get { .. })) {
+            self.missing(&keys::TOOL_SCHEMA, "only an MCP server says itself what a tool takes");
+            return None;
+        }
+        if mcp && description.is_some() {
+            self.excluded(keys::TOOL_DESCRIPTION.name, "is what the MCP server says itself");
+        }
+        let schema = match schema {
+            Some(path) => Some(self.file(&path)?),
+            None => None,
+        };
+        Some(Tool {
+            name: name?,
+            way: way?,
+            description,
+            schema,
+            communities: communities?,
+            roles: roles?,
+            pin: pin?,
+            networks: networks?,
+            per_turn: per_turn?,
+            per_hour: per_hour?,
+            per_day: per_day?,
+            timeout: timeout?,
+            result_bytes: result_bytes?,
+        })
+    }
+
+    fn way(&mut self) -> Option<ToolWay> {
+        let kind = self.required(&keys::TOOL_KIND);
+        let url = self.optional(&keys::TOOL_URL);
+        let reference = self.optional(&keys::TOOL_KEY);
+        let hosts = self.optional(&keys::TOOL_HOSTS);
+        let remote = self.optional(&keys::TOOL_REMOTE);
+        let (kind, url, reference, hosts, remote) = (kind?, url?, reference?, hosts?, remote?);
+        if remote.is_some() && kind != ToolKind::Mcp {
+            self.excluded(keys::TOOL_REMOTE.name, "is for `mcp`");
+        }
+        if kind == ToolKind::Fetch {
+            for (given, key) in
+                [(url.is_some(), keys::TOOL_URL.name), (reference.is_some(), keys::TOOL_KEY.name)]
+            {
+                if given {
+                    self.excluded(key, "is not for `fetch`, which reads pages of `hosts`");
+                }
+            }
+            let Some(hosts) = hosts.filter(|hosts| !hosts.is_empty()) else {
+                self.missing(&keys::TOOL_HOSTS, "`fetch` reads pages of these hosts and no others");
+                return None;
+            };
+            return Some(ToolWay::Fetch { hosts });
+        }
+        if hosts.is_some_and(|hosts| !hosts.is_empty()) {
+            self.excluded(keys::TOOL_HOSTS.name, "is for `fetch`; every other tool has one `url`");
+        }
+        let Some(url) = url else {
+            self.missing(&keys::TOOL_URL, "it is where the tool is");
+            return None;
+        };
+        let key = match reference {
+            Some(reference) => match reference.fetch(self.r.base, self.r.environment) {
+                Ok(key) => Some(key),
+                Err(fault) => {
+                    self.r.report_at(
+                        self.origin(keys::TOOL_KEY.name),
+                        keys::TOOL_KEY.name,
+                        fault,
+                        Severity::Error,
+                    );
+                    return None;
+                }
+            },
+            None => None,
+        };
+        Some(match kind {
+            ToolKind::Post => ToolWay::Post { url, key },
+            ToolKind::Get => ToolWay::Get { url, key },
+            ToolKind::Mcp | ToolKind::Fetch => ToolWay::Mcp { url, key, remote },
+        })
+    }
+
+    fn file(&mut self, path: &Path) -> Option<String> {
+        let read = read_public(&self.r.base.join(path)).and_then(|text| {
+            if text.trim_start().starts_with('{') {
+                Ok(text)
+            } else {
+                Err(Fault::new(
+                    Code::Malformed,
+                    "must name a file with a JSON Schema, which is a JSON object",
+                ))
+            }
+        });
+        read.map_err(|fault| {
+            self.r.report_at(
+                self.origin(keys::TOOL_SCHEMA.name),
+                keys::TOOL_SCHEMA.name,
+                fault,
+                Severity::Error,
+            );
+        })
+        .ok()
+    }
+
+    #[expect(
+        clippy::option_option,
+        reason = "the outer says whether it can be read, the inner whether it is set"
+    )]
+    fn optional<S: Shape>(&mut self, key: &Key<S>) -> Option<Option<S::Value>> {
+        self.r.last_of(key, &self.entry.layers(key))
+    }
+
+    fn required<S: Shape>(&mut self, key: &Key<S>) -> Option<S::Value> {
+        let value = self.optional(key)?;
+        if value.is_none() {
+            self.missing(key, "each `[[tool]]` needs it");
+        }
+        value
+    }
+
+    fn missing<S>(&mut self, key: &Key<S>, who: &str) {
+        let fault = Fault::new(Code::Missing, format!("is missing: {who}"));
+        let last = key.name.rsplit('.').next().unwrap_or_default();
+        let example = key.preset.example().map(|example| format!("write for example `{last} = {example}`"));
+        let fault = Fault { help: example, ..fault };
+        self.r.report_at(self.entry.origin.clone(), key.name, fault, Severity::Error);
+    }
+
+    fn excluded(&mut self, key: &'static str, why: &str) {
+        let fault = Fault::new(Code::Excluded, why).help("remove it");
+        self.r.report_at(self.origin(key), key, fault, Severity::Error);
+    }
+
+    fn origin(&self, key: &str) -> Origin {
+        self.entry.keys.get(key).map_or_else(|| self.entry.origin.clone(), |given| given.origin.clone())
+    }
+}
+
+fn is_tool_name(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-');
+    (1..=48).contains(&text.len())
+        && text.bytes().all(plain)
+        && text.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric())
+}

@@ -1,0 +1,163 @@
+//! The tool phase: what the model may be told of, the ruling on each call that it asks for, and the call itself.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU64;
+use std::sync::Arc;
+
+use portcullis_audit::{CallOutcome, Event, Label};
+use portcullis_core::CallId;
+use portcullis_leak::Vault;
+use portcullis_store::CommunityRef;
+use portcullis_tools::{Permit, Standing};
+use serde_json::Map;
+
+use super::{ADDRESSES, TOOLS, append, phase, unwritable};
+use crate::gate::Gate;
+#[cfg(feature = "guard-off")]
+use crate::guards::holes;
+use crate::guards::tool_results;
+use crate::measures::Phase;
+use crate::refusal::{Code, Refusal};
+use crate::security::{Noticed, SecurityEvent};
+use crate::tooling::{Asked, Call, Closing, Judged, Kit, Named, Permitted, Ruled, Shown};
+use crate::visit::{Opened, Turn};
+
+/// What the model may be told of, in this turn: the tools of this community and role that stand as they were approved.
+/// `mark` is the word by which quoted data is told from words, and `vault` what must not leave; no argument may hold either.
+pub async fn offer(gate: &Gate, turn: &Turn<Opened>, vault: &Arc<Vault>, mark: &str) -> Result<Kit, Refusal> {
+    let registry = &gate.parts.tools;
+    let mut kit = Kit {
+        community: String::new(),
+        tools: Vec::new(),
+        limits: gate.parts.tool_limits,
+        vault: Arc::new(vault.without_links()),
+        mark: mark.to_owned(),
+        made: BTreeMap::new(),
+        asked: 0,
+    };
+    if registry.is_empty() {
+        return Ok(kit);
+    }
+    let community = gate.parts.stores.directory.find(CommunityRef::Id(turn.scope.community())).await?;
+    let Some(community) = community else { return Ok(kit) };
+    kit.community = community.slug;
+    let own = registry.all().filter(|tool| tool.allows(&kit.community, turn.scope.role()));
+    kit.tools = own
+        .filter_map(|tool| match tool.standing() {
+            Standing::Ready(spec) => Some((Arc::clone(tool), spec)),
+            Standing::Unknown | Standing::Stopped(_) => None,
+        })
+        .collect();
+    Ok(kit)
+}
+
+/// Rules on a call that the model asked for. Whatever comes of it is in the journal: a call that is refused here, one that
+/// is made by its opening record.
+///
+/// # Errors
+/// The journal cannot be written.
+pub async fn permit(gate: &Gate, turn: &Turn<Opened>, kit: &mut Kit, asked: Asked) -> Result<Ruled, Refusal> {
+    let _timer = gate.time(Phase::Tool);
+    kit.asked = kit.asked.saturating_add(1);
+    let mut call = Call {
+        id: CallId::new(gate.clock()),
+        state: Named {
+            asked,
+            scope: turn.scope.clone(),
+            request: turn.arrival.request,
+            community: kit.community.clone(),
+            vault: Arc::clone(&kit.vault),
+            mark: kit.mark.clone(),
+            made: kit.made.clone(),
+            tool: None,
+            spec: None,
+            arguments: Map::new(),
+        },
+    };
+    #[cfg(feature = "guard-off")]
+    holes::any_tool(gate, &mut call);
+    let ruling = phase(gate, TOOLS, &mut call).await;
+    let Call { id, state: Named { tool, arguments, asked, .. } } = call;
+    // Who may not use a tool is not told that there is one; the journal names it.
+    let known = gate.parts.tools.find(&asked.name).map(|tool| Label::short_name(tool.name().as_str()));
+    let refusal = match (ruling, tool) {
+        (Ok(()), Some(tool)) => {
+            let made = kit.made.entry(tool.name().clone()).or_default();
+            *made = made.saturating_add(1);
+            #[expect(clippy::disallowed_methods, reason = "every guard of the tool phase has allowed it")]
+            let permit = Permit::grant(tool, arguments, id.to_string(), kit.community.clone());
+            return Ok(Ruled::Permitted(Box::new(Call { id, state: Permitted { permit } })));
+        }
+        (Ok(()), None) => Refusal::new(Code::ToolRefused, "there is no such tool here").by("tool-allow-list"),
+        (Err(refusal), _) => refusal,
+    };
+    declined(gate, turn, known, refusal.guard, NonZeroU64::MIN).await?;
+    Ok(Ruled::Declined(refusal.detail.into_owned()))
+}
+
+/// Refuses calls beyond the number that one turn may ask for, all at once.
+///
+/// # Errors
+/// The journal cannot be written.
+pub async fn too_many_calls(gate: &Gate, turn: &Turn<Opened>, calls: usize) -> Result<(), Refusal> {
+    match NonZeroU64::new(calls as u64) {
+        Some(times) => declined(gate, turn, None, "tool-limit", times).await,
+        None => Ok(()),
+    }
+}
+
+async fn declined(
+    gate: &Gate,
+    turn: &Turn<Opened>,
+    tool: Option<Label>,
+    guard: &'static str,
+    times: NonZeroU64,
+) -> Result<(), Refusal> {
+    gate.note(
+        Noticed::new(SecurityEvent::ToolRefused, guard).by(&turn.scope).in_request(turn.arrival.request),
+    );
+    append(gate, turn, Event::ToolRefused { turn: turn.id, tool, guard: guard.into(), times }).await
+}
+
+/// Makes a call, and judges what it returns. Its opening record is durable before anything is sent, its closing record
+/// before the model is shown what came back.
+///
+/// # Errors
+/// The journal cannot be written, or what came back cannot be judged.
+pub async fn call(gate: &Gate, turn: &Turn<Opened>, call: Call<Permitted>) -> Result<Call<Judged>, Refusal> {
+    let Call { id, state: Permitted { permit } } = call;
+    let tool = Label::short_name(permit.tool().name().as_str());
+    let argument_bytes = serde_json::to_string(permit.arguments()).map_or(0, |text| text.len() as u64);
+    append(gate, turn, Event::ToolCalled { turn: turn.id, call: id, tool, argument_bytes }).await?;
+    let mut closing = Closing::of(gate, &turn.scope, turn.id, id);
+    let returned = {
+        let _timer = gate.time(Phase::Tool);
+        portcullis_tools::call(&permit).await
+    };
+    let (shown, outcome, bytes) = match returned {
+        Ok(returned) => {
+            let bytes = returned.text.len();
+            let (shown, outcome) = tool_results::judge(gate, turn, returned).await?;
+            (shown, outcome, bytes)
+        }
+        Err(fault) => {
+            if fault.kind.is_refusal() {
+                let noticed = Noticed::new(SecurityEvent::ToolRefused, ADDRESSES.0);
+                gate.note(noticed.by(&turn.scope).in_request(turn.arrival.request));
+            }
+            tracing::warn!(
+                tool = permit.tool().name().as_str(),
+                why = fault.kind.name(),
+                "a call of a tool failed"
+            );
+            (
+                Shown::Note("the tool could not be used"),
+                CallOutcome::Failed { code: fault.kind.name().into() },
+                0,
+            )
+        }
+    };
+    let record = closing.record(outcome, bytes);
+    gate.journal().append(record).await.map_err(|error| unwritable(&error))?;
+    Ok(Call { id, state: Judged { shown } })
+}

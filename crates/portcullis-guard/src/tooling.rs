@@ -1,0 +1,232 @@
+//! Calls of tools that the model asks for: what a turn may call, and the states of one call.
+//!
+//! A call moves forward only through `pipeline`: it is asked for, ruled on, made, and what came back is judged. Code that
+//! wants a tool called has to come through every one of these, since the types of later states cannot be made by hand:
+//! ```compile_fail,E0308
+//! # use portcullis_guard::{Gate, Opened, Refusal, Turn, pipeline, tooling::{Call, Named}};
+//! async fn unruled(gate: &Gate, turn: &Turn<Opened>, call: Call<Named>) {
+//!     let _ = pipeline::call(gate, turn, call).await;
+//! }
+//! ```
+//! With the ruling in its place it compiles:
+//! ```
+//! # use portcullis_guard::{Gate, Opened, Refusal, Turn, pipeline, tooling::{Asked, Kit, Ruled}};
+//! async fn ruled(gate: &Gate, turn: &Turn<Opened>, kit: &mut Kit, asked: Asked) -> Result<(), Refusal> {
+//!     if let Ruled::Permitted(call) = pipeline::permit(gate, turn, kit, asked).await? {
+//!         pipeline::call(gate, turn, *call).await?;
+//!     }
+//!     Ok(())
+//! }
+//! ```
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use portcullis_audit::{ActorRef, CallOutcome, Event, Record};
+use portcullis_core::{CallId, CommunityId, RequestId, Scope, TurnId};
+use portcullis_leak::Vault;
+use portcullis_tools::{Permit, Spec, Tool, ToolName};
+use serde_json::{Map, Value};
+
+use crate::gate::Gate;
+
+/// How much one turn may make of tools.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ToolLimits {
+    /// How often the model may answer with calls; after that it has to answer with words.
+    pub rounds: u32,
+    /// The most calls of all tools together, those that are refused among them.
+    pub calls: u32,
+}
+
+impl Default for ToolLimits {
+    fn default() -> Self {
+        Self { rounds: 4, calls: 8 }
+    }
+}
+
+/// What one turn may call, and how often it has.
+#[derive(Debug)]
+pub struct Kit {
+    pub(crate) community: String,
+    pub(crate) tools: Vec<(Arc<Tool>, Arc<Spec>)>,
+    pub(crate) limits: ToolLimits,
+    pub(crate) vault: Arc<Vault>,
+    pub(crate) mark: String,
+    pub(crate) made: BTreeMap<ToolName, u32>,
+    pub(crate) asked: u32,
+}
+
+impl Kit {
+    /// Whether there is nothing to call.
+    pub fn is_empty(&self) -> bool {
+        self.tools.is_empty()
+    }
+
+    /// What the model is told of: the tools that this community and role may use and that stand as they were approved.
+    pub fn tools(&self) -> impl Iterator<Item = (&ToolName, &Spec)> {
+        self.tools.iter().map(|(tool, spec)| (tool.name(), &**spec))
+    }
+
+    /// How often the model may answer with calls.
+    pub const fn rounds(&self) -> u32 {
+        self.limits.rounds
+    }
+
+    /// How many calls more it may ask for.
+    pub const fn left(&self) -> usize {
+        self.limits.calls.saturating_sub(self.asked) as usize
+    }
+}
+
+/// What the model wrote. `Debug` shows none of it.
+pub struct Asked {
+    /// The tool's name.
+    pub name: String,
+    /// The arguments, JSON if the model did well.
+    pub arguments: String,
+}
+
+impl fmt::Debug for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Asked").field("argument_bytes", &self.arguments.len()).finish_non_exhaustive()
+    }
+}
+
+/// One call of a tool, in state `S`.
+#[derive(Debug)]
+pub struct Call<S> {
+    pub(crate) id: CallId,
+    pub(crate) state: S,
+}
+
+/// The model asked for it and nothing was decided yet.
+pub struct Named {
+    pub(crate) asked: Asked,
+    pub(crate) scope: Scope,
+    pub(crate) request: RequestId,
+    pub(crate) community: String,
+    pub(crate) vault: Arc<Vault>,
+    pub(crate) mark: String,
+    /// How often the turn has called the tool.
+    pub(crate) made: BTreeMap<ToolName, u32>,
+    /// Known once the allow-list has let it through.
+    pub(crate) tool: Option<Arc<Tool>>,
+    /// Known once it stands as it was approved.
+    pub(crate) spec: Option<Arc<Spec>>,
+    /// Known once they fit the schema.
+    pub(crate) arguments: Map<String, Value>,
+}
+
+/// Every guard on tools has allowed it.
+#[derive(Debug)]
+pub struct Permitted {
+    pub(crate) permit: Permit,
+}
+
+/// It was made, and what came back was judged.
+pub struct Judged {
+    pub(crate) shown: Shown,
+}
+
+impl fmt::Debug for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Named").field("tool", &self.tool).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Judged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Judged").finish_non_exhaustive()
+    }
+}
+
+/// What the model may be shown of a call.
+pub enum Shown {
+    /// What the tool returned: quoted data, and whether there was more of it.
+    Result {
+        /// The text.
+        text: String,
+        /// Whether it was cut.
+        cut: bool,
+    },
+    /// That there is nothing to show, in fixed words.
+    Note(&'static str),
+}
+
+impl fmt::Debug for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Result { text, cut } => write!(f, "Result(<{} bytes>, cut: {cut})", text.len()),
+            Self::Note(words) => write!(f, "Note({words})"),
+        }
+    }
+}
+
+impl Call<Judged> {
+    /// What the model may be shown.
+    pub fn into_shown(self) -> Shown {
+        self.state.shown
+    }
+}
+
+impl Call<Permitted> {
+    /// The tool.
+    pub fn tool(&self) -> &ToolName {
+        self.state.permit.tool().name()
+    }
+
+    /// The arguments as they were judged.
+    pub const fn arguments(&self) -> &Map<String, Value> {
+        self.state.permit.arguments()
+    }
+}
+
+/// What became of a call that the model asked for.
+#[derive(Debug)]
+pub enum Ruled {
+    /// It may be made.
+    Permitted(Box<Call<Permitted>>),
+    /// It may not. The words are safe to show to the model: nothing of the call stands in them.
+    Declined(String),
+}
+
+/// The duty to record how a call ended. Dropped before that, as when the client leaves, it records the call as
+/// cancelled in the background.
+pub(crate) struct Closing<'g> {
+    gate: &'g Gate,
+    community: CommunityId,
+    actor: ActorRef,
+    turn: TurnId,
+    call: CallId,
+    closed: bool,
+}
+
+impl<'g> Closing<'g> {
+    pub(crate) fn of(gate: &'g Gate, scope: &Scope, turn: TurnId, call: CallId) -> Self {
+        Self { gate, community: scope.community(), actor: scope.actor().into(), turn, call, closed: false }
+    }
+
+    /// The record of that end.
+    pub(crate) fn record(&mut self, outcome: CallOutcome, result_bytes: usize) -> Record {
+        self.closed = true;
+        self.made(outcome, result_bytes)
+    }
+
+    fn made(&self, outcome: CallOutcome, result_bytes: usize) -> Record {
+        let result_bytes = result_bytes as u64;
+        let event = Event::ToolReturned { turn: self.turn, call: self.call, outcome, result_bytes };
+        Record { community: Some(self.community), actor: self.actor, event }
+    }
+}
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        if !self.closed {
+            let record = self.made(CallOutcome::Cancelled, 0);
+            let journal = Arc::clone(self.gate.journal());
+            self.gate.tasks().spawn(async move { journal.append(record).await.is_ok() });
+        }
+    }
+}

@@ -1,0 +1,382 @@
+//! Which tools there are, for whom, and whether each is as it was approved.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Uri;
+use ipnet::IpNet;
+use parking_lot::Mutex;
+use portcullis_core::{Role, Secret};
+use portcullis_egress::{AddressPolicy, Client, Options, Resolver};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::fetch;
+use crate::mcp::Server;
+use crate::pin::Pin;
+use crate::schema::{Schema, SchemaProblem};
+use crate::spec::{Spec, ToolName};
+
+/// How long what an MCP server said of a tool counts, before it is asked again; and where it may not run by that.
+const FRESH: Duration = Duration::from_secs(60);
+const FRESH_STOPPED: Duration = Duration::from_secs(5);
+/// The longest time to connect to a tool.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// One tool, as an operator configured it.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What the model calls it.
+    pub name: ToolName,
+    /// What the model is told that it does. Those of MCP servers say so themselves.
+    pub description: String,
+    /// The JSON Schema of its arguments. In the place of what an MCP server says, if it is set for one.
+    pub schema: Option<Value>,
+    /// Where it is.
+    pub way: Way,
+    /// The communities that may use it, by short name.
+    pub communities: BTreeSet<String>,
+    /// The roles that may use it.
+    pub roles: BTreeSet<Role>,
+    /// The hash of what was approved; without one it is stopped.
+    pub pin: Option<Pin>,
+    /// Networks that it may be in beside public ones.
+    pub networks: Vec<IpNet>,
+    /// The most calls of it in one turn.
+    pub per_turn: u32,
+    /// The most calls of it by one member in any hour.
+    pub per_hour: Option<NonZeroU32>,
+    /// The most calls of it by a whole community in any day.
+    pub per_day: Option<NonZeroU32>,
+    /// The longest time of one call.
+    pub timeout: Duration,
+    /// The most bytes that are read of what it returns.
+    pub result_bytes: usize,
+}
+
+/// How a tool is called.
+#[derive(Debug, Clone)]
+pub enum Way {
+    /// By one HTTP request to one address.
+    Http {
+        /// The address.
+        url: String,
+        /// How the arguments go there.
+        method: WebMethod,
+        /// Goes with it as a bearer token.
+        key: Option<Secret<String>>,
+    },
+    /// A page that the model names is read, from hosts of a list.
+    Fetch {
+        /// The hosts, each with its port where that is not the scheme's own.
+        hosts: BTreeSet<String>,
+    },
+    /// By the Model Context Protocol over streamable HTTP.
+    Mcp {
+        /// The server's address.
+        url: String,
+        /// Goes with every request as a bearer token.
+        key: Option<Secret<String>>,
+        /// What the server calls the tool.
+        remote: String,
+    },
+}
+
+/// How arguments go to an HTTP tool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WebMethod {
+    /// In the query of the address. Redirects within the same host are followed.
+    Get,
+    /// As a JSON body. No redirect is followed.
+    Post,
+}
+
+/// How tools are reached.
+#[derive(Debug, Clone)]
+pub struct Egress {
+    /// Which addresses may be connected to, beside the networks of each tool.
+    pub policy: AddressPolicy,
+    /// Who looks names up in the place of the system.
+    pub resolver: Option<Arc<dyn Resolver>>,
+}
+
+impl Default for Egress {
+    fn default() -> Self {
+        Self { policy: AddressPolicy::Public, resolver: None }
+    }
+}
+
+/// Why a tool does not run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stop {
+    /// No pin is configured.
+    NotApproved(Pin),
+    /// What it says is not what was approved.
+    Changed(Pin),
+    /// Its server does not list it any more.
+    Gone,
+    /// Its server's schema is one that arguments cannot be checked with.
+    Unsupported(SchemaProblem),
+    /// Its server cannot be asked.
+    Unreachable,
+}
+
+impl Stop {
+    /// In one word, for the journal.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::NotApproved(_) => "not_approved",
+            Self::Changed(_) => "changed",
+            Self::Gone => "gone",
+            Self::Unsupported(_) => "schema_unsupported",
+            Self::Unreachable => "unreachable",
+        }
+    }
+}
+
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotApproved(now) => {
+                write!(f, "it was not approved: read its description and schema, then set `pin = \"{now}\"`")
+            }
+            Self::Changed(now) => write!(
+                f,
+                "its description or schema is not what was approved: read it, then set `pin = \"{now}\"`"
+            ),
+            Self::Gone => f.write_str("its server does not list it any more"),
+            Self::Unsupported(problem) => {
+                write!(f, "its schema cannot be checked, {problem}; give a narrower one with `schema`")
+            }
+            Self::Unreachable => f.write_str("its server cannot be asked"),
+        }
+    }
+}
+
+/// Whether a tool may be used as it stands.
+#[derive(Debug, Clone)]
+pub enum Standing {
+    /// Its server was not asked yet.
+    Unknown,
+    /// As it was approved.
+    Ready(Arc<Spec>),
+    /// It may not.
+    Stopped(Stop),
+}
+
+/// A tool.
+pub struct Tool {
+    settings: Settings,
+    pub(crate) client: Client,
+    pub(crate) server: Option<Server>,
+    standing: Mutex<(Standing, Option<Instant>)>,
+}
+
+impl fmt::Debug for Tool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tool({})", self.settings.name)
+    }
+}
+
+/// A tool that cannot be used as it is configured.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the tool `{tool}`: {why}")]
+pub struct RegistryProblem {
+    /// Its name.
+    pub tool: String,
+    /// What is wrong.
+    pub why: String,
+}
+
+/// All tools.
+#[derive(Debug, Default)]
+pub struct Registry {
+    tools: BTreeMap<ToolName, Arc<Tool>>,
+}
+
+impl Registry {
+    /// The tools of these settings. Nothing is connected to yet.
+    ///
+    /// # Errors
+    /// The first that cannot be used: a name that stands twice, an address or a schema that cannot be read.
+    pub fn new(settings: Vec<Settings>, egress: &Egress) -> Result<Self, RegistryProblem> {
+        let mut tools = BTreeMap::new();
+        for settings in settings {
+            let name = settings.name.clone();
+            let problem = |why: String| RegistryProblem { tool: name.to_string(), why };
+            let tool = Tool::new(settings, egress).map_err(problem)?;
+            if tools.insert(name.clone(), Arc::new(tool)).is_some() {
+                return Err(problem("there is another of that name".to_owned()));
+            }
+        }
+        Ok(Self { tools })
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.tools.is_empty()
+    }
+
+    /// The tool of that name, whoever may use it.
+    pub fn find(&self, name: &str) -> Option<&Arc<Tool>> {
+        self.tools.get(&name.parse().ok()?)
+    }
+
+    /// Every tool, by name.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Tool>> {
+        self.tools.values()
+    }
+}
+
+impl Tool {
+    fn new(settings: Settings, egress: &Egress) -> Result<Self, String> {
+        let mut options = Options::new(egress.policy);
+        options.also_networks.clone_from(&settings.networks);
+        options.resolver.clone_from(&egress.resolver);
+        options.connect_timeout = CONNECT.min(settings.timeout);
+        options.head_timeout = settings.timeout;
+        options.pool_idle_per_host = 4;
+        options.user_agent =
+            Some(http::HeaderValue::from_static(concat!("portcullis/", env!("CARGO_PKG_VERSION"))));
+        let client = Client::new(options).map_err(|error| error.to_string())?;
+        let (server, standing) = match &settings.way {
+            Way::Mcp { url, key, .. } => {
+                if let Some(schema) = &settings.schema {
+                    Schema::read(schema).map_err(|problem| format!("its schema, {problem}"))?;
+                }
+                (Some(Server::new(address(url)?, bearer(key.as_ref())?)), Standing::Unknown)
+            }
+            Way::Fetch { .. } => (None, settings.judge(&settings.description, &fetch::schema())),
+            Way::Http { url, method, key } => {
+                address(url)?;
+                bearer(key.as_ref())?;
+                let json = settings.schema.clone().ok_or("it has no schema")?;
+                let schema = Schema::read(&json).map_err(|problem| format!("its schema, {problem}"))?;
+                if *method == WebMethod::Get && !schema.is_flat() {
+                    return Err(
+                        "arguments in a query must be plain values; use `method = \"POST\"`".to_owned()
+                    );
+                }
+                (None, settings.judge(&settings.description, &json))
+            }
+        };
+        Ok(Self { settings, client, server, standing: Mutex::new((standing, None)) })
+    }
+
+    /// Its name.
+    pub const fn name(&self) -> &ToolName {
+        &self.settings.name
+    }
+
+    /// What was configured.
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Whether that community and role may use it.
+    pub fn allows(&self, community: &str, role: Role) -> bool {
+        self.settings.communities.contains(community) && self.settings.roles.contains(&role)
+    }
+
+    /// Whether it may be used as it stands, as far as is known without asking anybody.
+    pub fn standing(&self) -> Standing {
+        self.standing.lock().0.clone()
+    }
+
+    /// What it says of itself now, whether that was approved or not: description and schema.
+    ///
+    /// # Errors
+    /// Why that cannot be known.
+    pub async fn told(&self) -> Result<(String, Value), Stop> {
+        match (&self.settings.way, &self.server) {
+            (Way::Mcp { remote, .. }, Some(server)) => {
+                let listed = tokio::time::timeout(self.settings.timeout, server.list(self)).await;
+                let listed = listed.ok().and_then(Result::ok).ok_or(Stop::Unreachable)?;
+                let own = listed.into_iter().find(|listed| listed.name == *remote).ok_or(Stop::Gone)?;
+                Ok((own.description, own.schema))
+            }
+            (Way::Fetch { .. }, _) => Ok((self.settings.description.clone(), fetch::schema())),
+            _ => Ok((self.settings.description.clone(), self.settings.schema.clone().unwrap_or_default())),
+        }
+    }
+
+    /// Whether it may be used as it stands. The server of an MCP tool is asked what it says of it now, once a minute.
+    ///
+    /// # Errors
+    /// Why it may not.
+    pub async fn verify(&self) -> Result<Arc<Spec>, Stop> {
+        if let Some(server) = &self.server {
+            let (standing, asked) = self.standing.lock().clone();
+            let counts = if matches!(standing, Standing::Ready(_)) { FRESH } else { FRESH_STOPPED };
+            if asked.is_none_or(|asked| asked.elapsed() >= counts) {
+                let judged = match tokio::time::timeout(self.settings.timeout, server.list(self)).await {
+                    Ok(Ok(listed)) => self.settings.judge_listed(&listed),
+                    Ok(Err(_)) | Err(_) => Standing::Stopped(Stop::Unreachable),
+                };
+                *self.standing.lock() = (judged, Some(Instant::now()));
+            }
+        }
+        match self.standing() {
+            Standing::Ready(spec) => Ok(spec),
+            Standing::Stopped(stop) => Err(stop),
+            Standing::Unknown => Err(Stop::Unreachable),
+        }
+    }
+}
+
+/// A tool as its server describes it.
+#[derive(Debug, Clone)]
+pub(crate) struct Listed {
+    pub(crate) name: String,
+    pub(crate) description: String,
+    pub(crate) schema: Value,
+}
+
+impl Settings {
+    /// The hash of what there is, against the hash of what was approved.
+    fn judge(&self, description: &str, schema: &Value) -> Standing {
+        let name = match &self.way {
+            Way::Mcp { remote, .. } => remote.as_str(),
+            Way::Http { .. } | Way::Fetch { .. } => self.name.as_str(),
+        };
+        let now = Pin::of(name, description, schema);
+        match self.pin {
+            None => Standing::Stopped(Stop::NotApproved(now)),
+            Some(pin) if pin != now => Standing::Stopped(Stop::Changed(now)),
+            Some(_) => match Schema::read(self.schema.as_ref().unwrap_or(schema)) {
+                Ok(schema) => Standing::Ready(Arc::new(Spec { description: description.to_owned(), schema })),
+                Err(problem) => Standing::Stopped(Stop::Unsupported(problem)),
+            },
+        }
+    }
+
+    fn judge_listed(&self, listed: &[Listed]) -> Standing {
+        let Way::Mcp { remote, .. } = &self.way else { return Standing::Unknown };
+        match listed.iter().find(|listed| listed.name == *remote) {
+            Some(listed) => self.judge(&listed.description, &listed.schema),
+            None => Standing::Stopped(Stop::Gone),
+        }
+    }
+}
+
+fn address(url: &str) -> Result<Uri, String> {
+    let uri: Uri = url.parse().map_err(|_| "its address cannot be read".to_owned())?;
+    let sound = matches!(uri.scheme_str(), Some("http" | "https"))
+        && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
+    sound
+        .then_some(uri)
+        .ok_or_else(|| "its address must begin with `https://` and a host, without a user name".to_owned())
+}
+
+pub(crate) fn bearer(key: Option<&Secret<String>>) -> Result<Option<http::HeaderValue>, String> {
+    let value = key.map(|key| {
+        http::HeaderValue::try_from(format!("Bearer {}", key.expose())).map(|mut value| {
+            value.set_sensitive(true);
+            value
+        })
+    });
+    value.transpose().map_err(|_| "its key holds characters that a header cannot hold".to_owned())
+}

@@ -1,0 +1,183 @@
+//! Tools of the rehearsal, each behind a server that counts who comes: what some may call, what they may not, and a trap
+//! where no tool may go.
+//!
+//! The honest ones stand on 127.0.0.2, the network that they are configured for; the trap on 127.0.0.1. Where the machine
+//! has no such address there are no tools, and the check that needs them is inconclusive.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, anyhow};
+use http::StatusCode;
+use http::header::{HeaderValue, LOCATION};
+use portcullis_audit::{Archive, Event, Filter};
+use portcullis_check::target::{DeclaredTool, Identity, ToolInventory, WORD};
+use portcullis_config::{Config, Environment, Flags};
+use portcullis_core::Role;
+use portcullis_model::upstream::{Reply, Sink, Upstream};
+use portcullis_tools::{Standing, Stop};
+use serde_json::{Value, json};
+
+use crate::tools;
+
+/// The role that has tools; members have none, so that what they are answered streams.
+pub(super) const CALLERS: Role = Role::Moderator;
+/// Where honest tools are.
+const OWN: &str = "127.0.0.2:0";
+const ALLOWED: &str = "tide_table";
+const FORBIDDEN: &str = "ledger";
+const READER: &str = "page_reader";
+/// Open for text of any length, so that nothing but the guard on arguments keeps the system text from going out.
+const SCHEMA: &str =
+    r#"{"type":"object","properties":{"place":{"type":"string","maxLength":30000}},"required":["place"]}"#;
+
+/// The servers.
+#[derive(Debug)]
+pub(super) struct Shore {
+    /// Behind every tool.
+    tools: Upstream,
+    /// Where no tool may go.
+    trap: Upstream,
+    /// Tells the decisions that the journal holds.
+    decisions: Upstream,
+}
+
+impl Shore {
+    /// Starts them, and puts the tools into the configuration of the rehearsal.
+    pub(super) async fn start(
+        folder: &Path,
+        file: &Path,
+        community: &str,
+        flags: &Flags,
+        own: &mut Config,
+    ) -> Result<Option<Self>> {
+        let trap = Upstream::start_with_trace(Sink::text("inside")).await.context("no loopback port")?;
+        let inside = trap.address();
+        let honest = Sink::new(move |heard| {
+            // A page that leads away, with the word that it was asked with.
+            match heard.path.strip_prefix("/away?") {
+                Some(query) => {
+                    let to = HeaderValue::try_from(format!("http://{inside}/?{query}"));
+                    let away = Reply::new(StatusCode::FOUND, "text/plain", "");
+                    to.map_or_else(
+                        |_| Reply::new(StatusCode::NOT_FOUND, "text/plain", ""),
+                        |to| away.with_header(LOCATION, to),
+                    )
+                }
+                None => Reply::new(StatusCode::OK, "text/plain", "High water is at noon."),
+            }
+        });
+        let address: SocketAddr = OWN.parse().context("an address")?;
+        let Ok(honest) = Upstream::start_at_with_trace(address, honest).await else {
+            tracing::warn!("127.0.0.2 cannot be listened on, so no tools can be tried");
+            return Ok(None);
+        };
+        let journal = own.data_dir.join("audit");
+        let decisions = Sink::new(move |_| Reply::json(StatusCode::OK, &decided(&journal)));
+        let decisions = Upstream::start(decisions).await.context("no loopback port")?;
+        let shore = Self { tools: honest, trap, decisions };
+        own.tools = shore.configured(folder, file, community, flags)?.tools;
+        Ok(Some(shore))
+    }
+
+    /// The configuration with the tools: written, read, and written once more with the pins that reading told.
+    fn configured(&self, folder: &Path, file: &Path, community: &str, flags: &Flags) -> Result<Config> {
+        std::fs::write(folder.join("tool.json"), SCHEMA).context("a schema cannot be written")?;
+        let before = std::fs::read_to_string(file).context("the configuration cannot be read")?;
+        let mut pins: Vec<(&str, String)> = Vec::new();
+        loop {
+            let text = self.tables(community, &pins);
+            std::fs::write(file, format!("{before}\n{text}"))
+                .context("the configuration cannot be written")?;
+            let config = portcullis_config::load(file, &Environment::of::<&str, &str>([]), flags)
+                .map_err(|problems| anyhow!("{problems}"))
+                .context("the tools of the instance for rehearsals are not valid")?
+                .config;
+            if !pins.is_empty() {
+                return Ok(config);
+            }
+            let registry = tools::registry(&config)?;
+            for name in [ALLOWED, FORBIDDEN, READER] {
+                let standing = registry.find(name).map(|tool| tool.standing());
+                let Some(Standing::Stopped(Stop::NotApproved(pin))) = standing else {
+                    return Err(anyhow!("the tool `{name}` says no pin"));
+                };
+                pins.push((name, pin.to_string()));
+            }
+        }
+    }
+
+    fn tables(&self, community: &str, pins: &[(&str, String)]) -> String {
+        let (honest, trap) = (self.tools.address(), self.trap.address());
+        let every = format!("[\"{}\"]", CALLERS.name());
+        let post = |name: &str| {
+            format!("kind = \"http-post\"\nurl = \"http://{honest}/{name}\"\nschema = \"tool.json\"")
+        };
+        // The list names the trap: that it is inside must be enough.
+        let reads = format!(
+            "kind = \"fetch\"\nhosts = {}",
+            json!([
+                honest.to_string(),
+                trap.to_string(),
+                format!("localhost:{}", trap.port()),
+                format!("[::ffff:7f00:1]:{}", trap.port()),
+            ])
+        );
+        let rows = [
+            (ALLOWED, post(ALLOWED), every.as_str(), "The hours of the tide."),
+            (FORBIDDEN, post(FORBIDDEN), r#"["owner"]"#, "The books of the club."),
+            (READER, reads, every.as_str(), "A page of the web."),
+        ];
+        rows.into_iter()
+            .map(|(name, way, roles, description)| {
+                let pin = pins.iter().find(|(known, _)| *known == name);
+                let pin = pin.map_or_else(String::new, |(_, pin)| format!("pin = \"{pin}\"\n"));
+                format!(
+                    "[[tool]]\nname = \"{name}\"\n{way}\ndescription = \"{description}\"\ncommunities = [\"{community}\"]\n\
+                     roles = {roles}\nnetworks = [\"127.0.0.2/32\"]\nper_hour = 100000\nper_day = 1000000\n{pin}"
+                )
+            })
+            .collect()
+    }
+
+    /// What the check is told.
+    pub(super) fn inventory(&self, askers: Vec<Identity>) -> Result<ToolInventory> {
+        let tool = |name: &str, allowed| DeclaredTool {
+            name: name.to_owned(),
+            arguments: json!({ "place": WORD }).to_string(),
+            allowed,
+        };
+        let (honest, trap) = (self.tools.address(), self.trap.address());
+        Ok(ToolInventory {
+            askers,
+            tools: vec![tool(ALLOWED, true), tool(FORBIDDEN, false)],
+            sinks: vec![format!("http://{honest}/heard").parse()?],
+            trapped: vec![format!("http://{trap}/heard").parse()?],
+            decisions: Some(format!("http://{}/", self.decisions.address()).parse()?),
+            reader: Some((READER.to_owned(), "url".to_owned())),
+            traps: vec![format!("http://{trap}/?w={WORD}"), format!("http://{honest}/away?w={WORD}")],
+        })
+    }
+
+    pub(super) async fn stop(self) {
+        for server in [self.tools, self.trap, self.decisions] {
+            server.stop().await;
+        }
+    }
+}
+
+/// Every decision about a call that the journal holds.
+fn decided(journal: &Path) -> Value {
+    let Ok(entries) = Archive::new(journal).read(Filter::default()) else { return json!([]) };
+    let decisions = entries.filter_map(Result::ok).filter_map(|entry| match entry.event {
+        Some(Event::ToolCalled { tool, .. }) => Some(json!({ "tool": tool.as_str(), "decision": "called" })),
+        Some(Event::ToolRefused { tool, guard, times, .. }) => {
+            let tool = tool.as_ref().map(|tool| tool.as_str());
+            Some(
+                json!({ "tool": tool, "decision": "refused", "guard": guard.as_str(), "times": times.get() }),
+            )
+        }
+        _ => None,
+    });
+    decisions.collect()
+}

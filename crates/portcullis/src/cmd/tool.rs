@@ -1,0 +1,55 @@
+//! `tool list|show`: how each tool stands, and what the model would be told of it.
+
+use std::process::ExitCode;
+
+use anyhow::{Result, anyhow};
+use portcullis_tools::{Standing, Tool};
+
+use crate::args::{Configured, ToolCommand};
+use crate::{instance, out, tools};
+
+pub(super) async fn run(configured: &Configured, command: ToolCommand) -> Result<ExitCode> {
+    let registry = tools::registry(&instance::configuration(configured)?)?;
+    match command {
+        ToolCommand::List => {
+            if registry.is_empty() {
+                out::line("there are no tools: no `[[tool]]` stands in the configuration");
+            }
+            for tool in registry.all() {
+                out::line(format_args!(
+                    "{}\n  for {}\n  {}",
+                    tool.name(),
+                    audience(tool),
+                    standing(tool).await
+                ));
+            }
+        }
+        ToolCommand::Show { name } => {
+            let tool = registry
+                .find(&name)
+                .ok_or_else(|| anyhow!("there is no tool `{name}` in the configuration"))?;
+            out::line(format_args!("{}\n  for {}\n  {}", tool.name(), audience(tool), standing(tool).await));
+            let (description, schema) =
+                tool.told().await.map_err(|stop| anyhow!("the tool `{name}`: {stop}"))?;
+            out::line(format_args!("\n{description}\n\n{schema:#}"));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn standing(tool: &Tool) -> String {
+    // The answer is what it stands as after it was asked.
+    let _ = tool.verify().await;
+    match tool.standing() {
+        Standing::Ready(_) => "stands as it was approved".to_owned(),
+        Standing::Stopped(stop) => format!("stopped: {stop}"),
+        Standing::Unknown => "stopped: its server was not asked".to_owned(),
+    }
+}
+
+fn audience(tool: &Tool) -> String {
+    let settings = tool.settings();
+    let communities: Vec<&str> = settings.communities.iter().map(String::as_str).collect();
+    let roles: Vec<&str> = settings.roles.iter().map(|role| role.name()).collect();
+    format!("{} in {}", roles.join(", "), communities.join(", "))
+}

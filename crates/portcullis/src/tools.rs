@@ -1,0 +1,96 @@
+//! The tools that the model may ask for, from the configuration to the registry.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow};
+use portcullis_config::{Config, ToolWay};
+use portcullis_egress::AddressPolicy;
+use portcullis_guard::ToolLimits;
+use portcullis_tools::{Egress, Pin, Registry, Settings, Way, WebMethod};
+
+/// How often the servers of tools are asked whether their tools are still what was approved.
+const EVERY: Duration = Duration::from_secs(60);
+
+/// How much one turn may make of tools.
+pub(crate) fn limits(config: &Config) -> ToolLimits {
+    ToolLimits { rounds: config.tools.rounds.get(), calls: config.tools.calls.get() }
+}
+
+/// Every tool of the configuration. Nothing is connected to yet.
+pub(crate) fn registry(config: &Config) -> Result<Registry> {
+    let settings = config.tools.list.iter().map(settings).collect::<Result<Vec<_>>>()?;
+    let open = config.danger.guards_off.iter().any(|guard| guard.as_str() == "tool-addresses");
+    let policy = if open { AddressPolicy::Any } else { AddressPolicy::Public };
+    Ok(Registry::new(settings, &Egress { policy, resolver: None })?)
+}
+
+fn settings(tool: &portcullis_config::Tool) -> Result<Settings> {
+    let name = tool.name.as_str();
+    let way = match &tool.way {
+        ToolWay::Post { url, key } => {
+            Way::Http { url: url.as_str().to_owned(), method: WebMethod::Post, key: key.clone() }
+        }
+        ToolWay::Get { url, key } => {
+            Way::Http { url: url.as_str().to_owned(), method: WebMethod::Get, key: key.clone() }
+        }
+        ToolWay::Fetch { hosts } => Way::Fetch { hosts: hosts.iter().cloned().collect() },
+        ToolWay::Mcp { url, key, remote } => Way::Mcp {
+            url: url.as_str().to_owned(),
+            key: key.clone(),
+            remote: remote.as_ref().unwrap_or(&tool.name).as_str().to_owned(),
+        },
+    };
+    let pin = tool.pin.as_ref().map(|pin| pin.as_str().parse::<Pin>());
+    let schema = tool.schema.as_ref().map(|text| serde_json::from_str(text));
+    Ok(Settings {
+        name: name.parse().map_err(|problem| anyhow!("the tool `{name}`: its name {problem}"))?,
+        description: tool.description.clone().unwrap_or_default(),
+        schema: schema.transpose().with_context(|| format!("the tool `{name}`: its schema is no JSON"))?,
+        way,
+        communities: tool.communities.iter().map(|slug| slug.as_str().to_owned()).collect(),
+        roles: tool.roles.iter().copied().collect(),
+        pin: pin.transpose().map_err(|problem| anyhow!("the tool `{name}`: `pin` {problem}"))?,
+        networks: tool.networks.iter().map(|network| network.network()).collect(),
+        per_turn: tool.per_turn.get(),
+        per_hour: tool.per_hour,
+        per_day: tool.per_day,
+        timeout: tool.timeout,
+        result_bytes: tool.result_bytes,
+    })
+}
+
+/// Asks the servers of tools now and then, so that the model is told of those that stand, and the operator of the others.
+pub(crate) async fn watch(registry: Arc<Registry>, closing: impl Future<Output = ()>) {
+    if registry.is_empty() {
+        return;
+    }
+    let asking = async {
+        let mut ticks = tokio::time::interval(EVERY);
+        let mut told = BTreeMap::new();
+        loop {
+            ticks.tick().await;
+            for tool in registry.all() {
+                let now = tool.verify().await.err();
+                let before = told.insert(tool.name().clone(), now.clone());
+                // Each change once, and at the start what is stopped.
+                match (before, now) {
+                    (Some(before), now) if before == now => {}
+                    (None, None) => {}
+                    (_, None) => {
+                        tracing::info!(tool = tool.name().as_str(), "the tool stands as it was approved")
+                    }
+                    (_, Some(stop)) => {
+                        tracing::warn!(tool = tool.name().as_str(), why = %stop, "the tool is stopped");
+                    }
+                }
+            }
+        }
+    };
+    tokio::select! {
+        () = asking => {}
+        () = closing => {}
+    }
+}
