@@ -17,7 +17,12 @@ use hyper_util::rt::TokioIo;
 use jiff::ToSpan as _;
 use portcullis_check::checks::CHECKS;
 use portcullis_check::target::{
-    AccountKind, AccountList, Accounts, Act, Audience, AutoBlock, Blocklist, Canary, Cap, Capped, Chat, Confirmation, Counted, Credential, DOCUMENT, Declared, DeclaredTool, Drops, ENTRY, Edge, HandoverQueue, HeldSecret, Here, Holds, Hooks, ID, Identity, Inventory, Limits, Listener, Load, MARKER, NETWORK, NUMBER, NewCredential, OwnStanding, Owned, OwnedKind, Place, Plan, Planted, PlantedKind, Protocol, QUERY, Rehearsal, Roles, Route, RouteKind, Screened, ScreenedDocument, Shown, SignUp, SignUpBy, Sink, Spot, Staffed, State, Step, SystemMatrix, TierPlace, TokenPrice, ToolInventory, WORD,
+    AccountKind, AccountList, Accounts, Act, Audience, AutoBlock, Blocklist, Canary, Cap, Capped, Chat,
+    Confirmation, Counted, Credential, DOCUMENT, Declared, DeclaredTool, Drops, ENTRY, Edge, HandoverQueue,
+    HeldSecret, Here, Holds, Hooks, ID, Identity, Inventory, Limits, Listener, Load, MARKER, NETWORK, NUMBER,
+    NewCredential, OwnStanding, Owned, OwnedKind, Place, Plan, Planted, PlantedKind, Protocol, QUERY,
+    Rehearsal, Roles, Route, RouteKind, Screened, ScreenedDocument, Shown, SignUp, SignUpBy, Sink, Spot,
+    Staffed, State, Step, SystemMatrix, TierPlace, TokenPrice, ToolInventory, WORD,
 };
 use portcullis_check::{Quiet, Report, Target, run};
 use portcullis_core::secret::random_bytes;

@@ -19,7 +19,8 @@ use portcullis_core::{
 use portcullis_egress::Client;
 use portcullis_guard::jwt::Issuers;
 use portcullis_guard::{
-    BlockSettings, CounterStore, CsrfKey, Gate, GateParts, Handing, HandoverMode, Limits, Mode, Offence, Prices, Rates, Screening, Switches, Tiers, ToolLimits,
+    BlockSettings, CounterStore, CsrfKey, Gate, GateParts, Handing, HandoverMode, Limits, Mode, Offence,
+    Prices, Rates, Screening, Switches, Tiers, ToolLimits,
 };
 use portcullis_http::{
     App, AppParts, BodyPace, Server, ServerLimits, Settings, SignInSettings, TrustedProxies,

@@ -104,7 +104,10 @@ async fn every_operator_route_wants_the_operators_token() {
     for route in OPERATOR_ROUTES {
         // One for each, since wrong tokens are slowed down.
         let plane = plane(&app).await;
-        let path = &route.path.replace("{block}", "01890a5d-ac96-774b-bcce-b302099a8057").replace("{community}", "one");
+        let path = &route
+            .path
+            .replace("{block}", "01890a5d-ac96-774b-bcce-b302099a8057")
+            .replace("{community}", "one");
         let body = route.example.unwrap_or_default();
         let request = |token: Option<&str>| {
             let request = get(plane, path, token).method(route.method.clone());
