@@ -42,7 +42,7 @@ async fn the_unbroken_chatbot_passes_every_check() {
         return;
     }
     let mut wrong = Vec::new();
-    for (id, (word, reason)) in words(None, &[]).await {
+    for (id, (word, reason)) in Box::pin(words(None, &[])).await {
         let check = CHECKS.iter().find(|check| check.id == id).expect("known");
         let wanted = if is_drill(check) { "inconclusive" } else { "pass" };
         if check.cases.passes_on.contains(&"foreign") && word != wanted {
@@ -69,12 +69,15 @@ async fn each_fault_turns_exactly_the_checks_red_that_name_it() {
             // The first ones apart from each other, since each begins with credentials that end within seconds.
             let behind = APART * u32::try_from(nth % AT_ONCE).expect("a few");
             tokio::time::sleep(if nth < AT_ONCE { behind } else { Duration::ZERO }).await;
-            let mut seen = words(Some(fault), &[]).await;
+            let mut seen = Box::pin(words(Some(fault), &[])).await;
             if STARVING.contains(&fault.as_str()) {
                 let named = CHECKS.iter().filter(|check| check.cases.fails_on.contains(&fault.as_str()));
                 let named: Vec<_> = named.map(|check| check.id).collect();
                 seen.extend(
-                    words(Some(fault), &named).await.into_iter().filter(|(id, _)| named.contains(id)),
+                    Box::pin(words(Some(fault), &named))
+                        .await
+                        .into_iter()
+                        .filter(|(id, _)| named.contains(id)),
                 );
             }
             let mut wrong = Vec::new();
@@ -111,7 +114,7 @@ async fn each_drill_passes_in_order_and_fails_on_each_of_its_faults() {
     for check in CHECKS.iter().filter(|check| is_drill(check)) {
         let faults = check.cases.fails_on.iter().map(|fault| (Some(*fault), "fail"));
         for (fault, wanted) in std::iter::once((None, "pass")).chain(faults) {
-            let (word, reason) = words(fault, &[check.id]).await.remove(check.id).expect("it ran");
+            let (word, reason) = Box::pin(words(fault, &[check.id])).await.remove(check.id).expect("it ran");
             if word != wanted {
                 wrong.push(format!("{fault:?}: {} is {word}, not {wanted}: {reason}", check.id));
             }
