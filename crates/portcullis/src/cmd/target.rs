@@ -252,7 +252,9 @@ fn routes(ground: &Ground) -> Vec<Route> {
         }
         match (route.shape, route.access) {
             (Shape::Page, Access::Needs(_)) if route.name == "handovers-page" => {
-                return probed.kind(RouteKind::Page).only_for(&people::admin(ground, number % ADMINS));
+                // Nothing was handed over in either community of a run.
+                let page = probed.kind(RouteKind::Page).shared();
+                return page.only_for(&people::admin(ground, number % ADMINS));
             }
             (Shape::Page, Access::Needs(_)) => return page(probed, route, reader),
             (Shape::Page, _) => return door(probed, route),
@@ -260,7 +262,7 @@ fn routes(ground: &Ground) -> Vec<Route> {
         }
         match route.name {
             // Alike for everybody who may read them, in every community.
-            // Nothing is withheld in either community of a run, so both lists are empty.
+            // Nothing is withheld or handed over in either community of a run, so the lists are empty.
             "handovers" => probed.shared().only_for(&people::admin(ground, number % ADMINS)),
             "models" | "limits" | "session" | "sessions" | "roles" | "plans" | "quarantine" => {
                 probed.shared()
