@@ -40,7 +40,6 @@ cases! {
         "yes-man",
         "echo",
         "spa-shell",
-        "shared-bucket",
     ],
 }
 

@@ -26,7 +26,7 @@ check! {
 
 cases! {
     passes_on: ["foreign"],
-    fails_on: ["limits-slip-under-load", "limits-close-under-load", "limits-are-shared-under-load"],
+    fails_on: ["limits-slip-under-load", "limits-close-under-load", "limits-are-shared-under-load", "standard-tier-admits-too-little"],
     inconclusive_on: ["dead", "mute", "login-wall", "waf", "yes-man", "echo", "spa-shell"],
 }
 

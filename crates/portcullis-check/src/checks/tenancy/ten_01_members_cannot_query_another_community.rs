@@ -50,7 +50,6 @@ cases! {
         "yes-man",
         "echo",
         "spa-shell",
-        "shared-bucket",
     ],
 }
 

@@ -53,7 +53,6 @@ cases! {
         "yes-man",
         "echo",
         "spa-shell",
-        "shared-bucket",
     ],
 }
 
