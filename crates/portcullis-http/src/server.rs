@@ -116,7 +116,9 @@ impl Server {
                 (Ok((stream, peer)), Ok(place)) => {
                     if let Some(seat) = seat(peer) {
                         let held = Held { _place: place, seat };
-                        door.open(stream, peer, held, Some(graceful.watcher()), over.clone());
+                        // One that was accepted just as the drain began would be closed without a word.
+                        let watcher = (!tasks.is_closing()).then(|| graceful.watcher());
+                        door.open(stream, peer, held, watcher, over.clone());
                     }
                 }
                 (Err(error), _) => exhausted(&error).await,
