@@ -289,7 +289,18 @@ mod tests {
     use crate::pool::Pool;
     use crate::schema::KEYS;
 
-    fn open() -> (TempDir, Arc<Db>) {
+    /// Ends the file's threads before the test does: what they hold is not to be freed while the process exits.
+    struct Held(Arc<Db>, #[expect(dead_code, reason = "the folder lives as long")] TempDir);
+
+    impl Drop for Held {
+        fn drop(&mut self) {
+            self.0.close();
+            self.0.pools.writers.close();
+            self.0.pools.readers.close();
+        }
+    }
+
+    fn open() -> (Held, Arc<Db>) {
         let folder = TempDir::new().expect("a temporary folder");
         let place = Place { path: folder.path().join("test.db"), key: SealKey::random(), schema: &KEYS };
         place.create().expect("the file is created");
@@ -297,7 +308,8 @@ mod tests {
             readers: Pool::start("test-read", 2).expect("threads start"),
             writers: Pool::start("test-write", 1).expect("threads start"),
         };
-        (folder, Db::new(place, Arc::new(pools)))
+        let db = Db::new(place, Arc::new(pools));
+        (Held(Arc::clone(&db), folder), db)
     }
 
     async fn insert(db: &Arc<Db>, number: u8, bytes: i64) -> Result<(), Fault> {
