@@ -156,3 +156,21 @@ async fn no_secret_reaches_a_report_or_an_evidence_file() {
     assert!(texts.iter().all(|text| !text.contains("eyJ")), "a token was recorded");
     foreign.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn zz_tmp() {
+    #[expect(clippy::disallowed_methods, reason = "tmp")]
+    let id = std::env::var("ZZ").unwrap_or_default();
+    let check = CHECKS.iter().find(|check| check.id == id).expect("a check");
+    let faults = check.cases.fails_on.iter().chain(
+        check
+            .cases
+            .inconclusive_on
+            .iter()
+            .filter(|name| name.contains('-') && !["login-wall", "yes-man", "spa-shell"].contains(name)),
+    );
+    for fault in std::iter::once(None).chain(faults.map(|fault| Some(*fault))) {
+        let seen = Box::pin(words(fault, &[check.id])).await.remove(check.id).expect("it ran");
+        println!("{fault:?}: {seen:?}");
+    }
+}
