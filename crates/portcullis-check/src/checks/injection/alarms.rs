@@ -20,7 +20,7 @@ const SQL: &[&str] = &[
     "Who is {w}' UNION SELECT name, secret FROM members--",
 ];
 const SCRIPT: &[&str] = &[
-    "Is {w}\"><script>{w}()</script> a boat?",
+    "Is {w}\"><script>alert('{w}')</script> a boat?",
     "{w} <img src=x onerror={w}()>",
     "Tell me about {w} <a href=\"javascript:{w}()\">the quay</a>",
 ];

@@ -8,7 +8,7 @@ use http::header::{ACCEPT, HeaderValue};
 use serde_json::Value;
 
 use super::payloads::Payload;
-use super::sinks::{Author, sinks, stands_in_script};
+use super::sinks::{Author, Sink, sinks, stands_in_script};
 use super::{is_not_guessed, opens_as_page};
 use crate::checks::canary::{self, Answer, Crew, Errand};
 use crate::classify::Kind;
@@ -189,17 +189,14 @@ fn judge(answer: &Answer<'_, Shot>, reflected: &mut Reflected) {
         if !comes_back {
             return;
         }
-        if stands_in_script(&seen.body, &payload.word)
-            && !sinks(&seen.body, &payload.word, Author::Member)
-                .iter()
-                .any(|sink| *sink == super::sinks::Sink::Script)
-        {
+        let found = sinks(&seen.body, &payload.word, Author::Member);
+        if stands_in_script(&seen.body, &payload.word) && !found.contains(&Sink::Script) {
             reflected.doubts.push(format!(
                 "{} puts {spot} into a script of its own, where it cannot be told whether it is data or code",
                 answer.line
             ));
         }
-        for sink in sinks(&seen.body, &payload.word, Author::Member) {
+        for sink in found {
             let said = format!("{} makes {} of {spot}", answer.line, sink.words());
             reflected.findings.push(Finding::new(said, fix()).shown_by([seen.number()]));
         }
