@@ -178,6 +178,8 @@ pub enum Need {
     Accounts,
     /// What belongs to one member, and two of one community beside one of another.
     Owned,
+    /// Where pages show what somebody wrote, or made the model write.
+    Displays,
     /// Where attacks on the model are tried, with texts planted.
     Rehearsal,
     /// Where questions go that a person should see.
@@ -287,6 +289,11 @@ impl Need {
             Self::Owned => {
                 (!target.owned.is_empty(), "needs what belongs to one member: add [[owned]] to target.toml")
             }
+            Self::Displays => (
+                !target.displays.is_empty(),
+                "needs where pages show what somebody wrote or made the model write: add [[display]] to target.toml, or declare \
+                 the control lacking where nothing is shown by pages",
+            ),
             Self::Rehearsal => (
                 target.rehearsal.as_ref().is_some_and(|rehearsal| !rehearsal.askers.is_empty()),
                 "needs where attacks on the model may be tried: plant texts there and add [rehearsal] and [[planted]] to \

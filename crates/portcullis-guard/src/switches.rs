@@ -11,6 +11,7 @@ pub const SWITCHABLE: &[&str] = &[
     "rate-limit",
     "authorise",
     "request-owner",
+    "attack-patterns",
     "hand-over",
     "injection",
     "quarantine",

@@ -7,6 +7,7 @@ mod deployment;
 mod edge;
 mod injection;
 mod limits;
+mod markup;
 mod operations;
 mod roles;
 mod secrets;
@@ -42,6 +43,7 @@ pub const CHECKS: &[Check] = &[
     injection::pi_07_known_injection_patterns_are_recognised::CHECK,
     injection::pi_08_harmless_questions_are_not_refused::CHECK,
     injection::pi_09_sql_injection_is_prevented::CHECK,
+    injection::pi_10_model_output_cannot_run_as_script::CHECK,
     injection::pi_11_forged_form_posts_are_refused::CHECK,
     injection::pi_12_filters_run_before_the_model::CHECK,
     roles::rbac_01_roles_and_permissions_are_declared::CHECK,

@@ -28,7 +28,7 @@ use futures_util::stream;
 use http::header::{CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER};
 use http::{Request, StatusCode};
 use portcullis_core::Clock;
-use portcullis_egress::{AddressPolicy, Client, Options as ClientOptions, Pin};
+use portcullis_egress::{AddressPolicy, Client, HttpVersion, Options as ClientOptions, Pin};
 
 pub use call::Call;
 pub use call::Certificates;
@@ -401,6 +401,7 @@ impl Probe {
         options.connect_timeout = self.budget.connect_timeout;
         options.head_timeout = self.budget.answer_timeout;
         options.source = way.source.map(IpAddr::V4);
+        options.version = way.version;
         if let Some((host, address, certificates)) = &way.there {
             options.pins = vec![Pin { host: host.clone(), addresses: vec![*address] }];
             options.pool_idle_per_host = 0;
@@ -453,7 +454,7 @@ impl Probe {
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
         let there = call.there.clone();
-        let client = self.client(Way { source, there })?;
+        let client = self.client(Way { source, there, version: call.version })?;
         if self.target.counts(&call.path) {
             self.traffic.note(&call.label, self.clock.monotonic());
         }
@@ -526,6 +527,7 @@ fn tail(path: &Path) -> std::io::Result<String> {
 struct Way {
     source: Option<Ipv4Addr>,
     there: Option<(String, IpAddr, Certificates)>,
+    version: HttpVersion,
 }
 
 /// A request that is ready to go.

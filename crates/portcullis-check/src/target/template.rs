@@ -92,6 +92,15 @@ base_url = @URL@
 # counts = "chat"                     # when these rates count questions to the chat alone; else they count everything
 # marker = "rate_limited"             # text by which its own 429 is told from a model provider's
 
+# Where it is counted that a question held injected SQL, markup or script: lines of text that end with a number.
+# [alarms]
+# as = "alice"                        # who asks such questions, at `base_url` where that is another instance
+# told_at = "http://127.0.0.1:9090"   # when it is not the target itself
+# operator = "env:OPERATOR_TOKEN"
+# route = { method = "GET", path = "/metrics" }
+# sql = 'security_events_total{event="sql_pattern"}'
+# script = 'security_events_total{event="script_pattern"}'
+
 # Where questions are screened before the model is asked, with the share of known attacks that the threshold is said to recognise.
 # [screen]
 # as = ["alice", "ann"]
@@ -226,6 +235,21 @@ base_url = @URL@
 # list = { method = "GET", path = "/api/conversations" }
 # batch = { method = "GET", path = "/api/conversations", query = { ids = "{{own}},{{id}}" } }
 # lacks = ["update"]                  # which of update, delete, list there is none of
+
+# Where pages show what a member wrote, and where they show what the model said: best on a copy whose model obeys.
+# [[display]]
+# what = "an answer of the model"
+# by = "model"                        # or "member"
+# base_url = "http://127.0.0.1:9000"  # when it is not the target itself
+# as = "alice"
+# reader = "stan"                     # who opens the pages, when it is not who writes
+# create = { method = "POST", path = "/api/conversations", body = '{"text": "{{marker}}"}' }
+# id = "/id"                          # as in [[owned]]; `change`, by "{{id}}", puts the text in where `create` does not
+# remove = { method = "DELETE", path = "/api/conversations/{id}", params = { id = "{{id}}" } }
+# [[display.page]]
+# method = "GET"
+# path = "/talk/{id}"
+# params = { id = "{{id}}" }
 
 # A way to a new account, step by step; one that the new member begins and one that staff begin. "{{name}}" and
 # "{{address}}" stand for the new member's, other names for what earlier steps captured. Cookies are kept.

@@ -3,8 +3,8 @@
 use futures_util::stream::{self, StreamExt};
 use jiff::ToSpan as _;
 use portcullis_check::target::{
-    AccountKind, Audience, Confirmation, Credential, HandoverQueue, Held, HeldSecret, Identity,
-    NewCredential, OwnedKind, Planted, PlantedKind, SignUpBy, Spot, Staffed, State, ToolInventory,
+    AccountKind, Audience, Confirmation, Credential, HandoverQueue, Held, HeldSecret, Identity, MARKER,
+    NewCredential, OwnedKind, Planted, PlantedKind, SignUpBy, Spot, Staffed, State, ToolInventory, Wording,
 };
 use portcullis_check::{Options, Quiet, Selector, Target, run};
 use portcullis_core::secret::random_bytes;
@@ -188,6 +188,56 @@ const CASES: &[Case] = &[
         id: "PI-05",
         word: "inconclusive",
         says: "nothing is planted in the system text",
+    },
+    Case {
+        what: "no page is known that shows what the model says",
+        change: |target| target.displays.retain(|display| display.wording != Wording::Model),
+        id: "PI-10",
+        word: "inconclusive",
+        says: "`by = \"model\"`",
+    },
+    Case {
+        what: "no page is known that shows what anybody says",
+        change: |target| target.displays.clear(),
+        id: "PI-10",
+        word: "inconclusive",
+        says: "[[display]]",
+    },
+    Case {
+        what: "the page is another one than the one that shows the answer",
+        change: |target| {
+            for display in target.displays.iter_mut().filter(|display| display.wording == Wording::Model) {
+                display.at = None;
+                display.create.path = "/api/conversations".to_owned();
+                display.create.body = Some(serde_json::json!({ "text": MARKER }));
+                display.pages.iter_mut().for_each(|page| page.path = "/talk/{id}".to_owned());
+            }
+        },
+        id: "PI-10",
+        word: "inconclusive",
+        says: "does not show an answer of the model",
+    },
+    Case {
+        what: "nobody puts the text in",
+        change: |target| {
+            for display in &mut target.displays {
+                display.create.body = Some(serde_json::json!({ "text": "" }));
+            }
+        },
+        id: "PI-10",
+        word: "inconclusive",
+        says: "could not be put in",
+    },
+    Case {
+        what: "the id of what was put in stands elsewhere",
+        change: |target| {
+            for display in &mut target.displays {
+                display.id = Some(Spot::Pointer("/number".to_owned()));
+            }
+        },
+        id: "PI-10",
+        word: "inconclusive",
+        says: "correct `id` of its [[display]]",
     },
     Case {
         what: "no way to an account ends in a cookie",

@@ -18,11 +18,11 @@ use jiff::ToSpan as _;
 use portcullis_check::checks::CHECKS;
 use portcullis_check::target::{
     AccountKind, AccountList, Accounts, Act, Audience, AutoBlock, Blocklist, Canary, Cap, Capped, Chat,
-    Confirmation, Counted, Credential, DOCUMENT, Declared, DeclaredTool, Drops, ENTRY, Edge, HandoverQueue,
-    HeldSecret, Here, Holds, Hooks, ID, Identity, Inventory, Limits, Listener, Load, MARKER, NETWORK, NUMBER,
-    NewCredential, OwnStanding, Owned, OwnedKind, Place, Plan, Planted, PlantedKind, Protocol, QUERY,
-    Rehearsal, Roles, Route, RouteKind, Screened, ScreenedDocument, Shown, SignUp, SignUpBy, Sink, Spot,
-    Staffed, State, Step, SystemMatrix, TierPlace, TokenPrice, ToolInventory, WORD,
+    Confirmation, Counted, Credential, DOCUMENT, Declared, DeclaredTool, Display, Drops, ENTRY, Edge,
+    HandoverQueue, HeldSecret, Here, Holds, Hooks, ID, Identity, Inventory, Limits, Listener, Load, MARKER,
+    NETWORK, NUMBER, NewCredential, OwnStanding, Owned, OwnedKind, Place, Plan, Planted, PlantedKind,
+    Protocol, QUERY, Rehearsal, Roles, Route, RouteKind, Screened, ScreenedDocument, Shown, SignUp, SignUpBy,
+    Sink, Spot, Staffed, State, Step, SystemMatrix, TierPlace, TokenPrice, ToolInventory, WORD, Wording,
 };
 use portcullis_check::{Quiet, Report, Target, run};
 use portcullis_core::secret::random_bytes;
@@ -423,6 +423,21 @@ fn people(target: &mut Target, bearer: impl Fn(&str, i64) -> Credential) {
         let route = Route::new(Method::POST, path).body(json!({ "name": "{{name}}" }));
         Step { act: Act::Ask { route, form: [].into() }, captures: [].into() }
     };
+    let stan = target.identities.iter().find(|identity| identity.name == "stan").expect("somebody").clone();
+    target.displays = Wording::ALL
+        .map(|(word, wording)| Display {
+            what: format!("what the {word} says"),
+            wording,
+            at: None,
+            writer: stan.clone(),
+            create: Route::new(Method::POST, "/api/things").body(json!({ "text": MARKER })),
+            id: Some(Spot::Pointer("/path".to_owned())),
+            change: None,
+            remove: None,
+            pages: vec![Route::new(Method::GET, "/things/{id}").param("id", ID).kind(RouteKind::Page)],
+            reader: stan.clone(),
+        })
+        .to_vec();
     target.sign_ups = SignUpBy::ALL
         .map(|by| SignUp {
             name: by.word().to_owned(),

@@ -14,6 +14,7 @@ mod people;
 mod rehearsal;
 mod screened;
 mod shore;
+mod shown;
 mod standing;
 mod tiers;
 mod till;
@@ -92,13 +93,16 @@ impl SelfTarget {
         target.blocked = Some(format!("http://{}", twin.address()).parse()?);
         let model = config.model.as_ref().map_or("extracts", |model| model.name.as_str());
         // Boxed: opening an instance makes a large future.
-        let (stage, rehearsal, queue, logs) = Box::pin(rehearsal::start(config)).await?;
+        let rehearsal::Started { stage, rehearsal, queue, logs, displays, alarms } =
+            Box::pin(rehearsal::start(config)).await?;
         target.blocklist = blocking::list(config, operator).map(Box::new);
         target.load = Some(Box::new(blocking::load(target.blocklist.as_deref())));
         target.auto_block = blocking::by_itself(config, &rehearsal).map(Box::new);
         target.rehearsal = Some(rehearsal);
         target.handovers = Some(Box::new(queue));
         target.logs = logs;
+        target.displays = displays;
+        target.alarms = alarms.map(Box::new);
         let (till, caps) = Box::pin(till::start()).await?;
         target.caps = caps;
         let (tiers, places) = Box::pin(tiers::start(config)).await?;
@@ -119,6 +123,7 @@ impl SelfTarget {
             let ground = ground::prepare(kept, plot).await?;
             let keeper = people.settle(&ground).await?;
             let own = belongings::prepare(kept, &ground, keeper).await?;
+            belongings::hand_over(kept, &ground, keeper).await?;
             // In the other community the first owner is asked for everything.
             let read = match grounds.is_empty() {
                 true => belongings::prepare(kept, &ground, people.reader(&ground).await?).await?.conversation,
@@ -252,8 +257,7 @@ fn routes(ground: &Ground) -> Vec<Route> {
         }
         match (route.shape, route.access) {
             (Shape::Page, Access::Needs(_)) if route.name == "handovers-page" => {
-                // Nothing was handed over in either community of a run.
-                let page = probed.kind(RouteKind::Page).shared();
+                let page = probed.kind(RouteKind::Page);
                 return page.only_for(&people::admin(ground, number % ADMINS));
             }
             (Shape::Page, Access::Needs(_)) => return page(probed, route, reader),
@@ -261,9 +265,8 @@ fn routes(ground: &Ground) -> Vec<Route> {
             _ => {}
         }
         match route.name {
-            // Alike for everybody who may read them, in every community.
-            // Nothing is withheld or handed over in either community of a run, so the lists are empty.
-            "handovers" => probed.shared().only_for(&people::admin(ground, number % ADMINS)),
+            "handovers" => probed.only_for(&people::admin(ground, number % ADMINS)),
+            // Alike for everybody who may read them, in every community. Nothing is withheld in either community of a run.
             "models" | "limits" | "session" | "sessions" | "roles" | "plans" | "quarantine" => {
                 probed.shared()
             }

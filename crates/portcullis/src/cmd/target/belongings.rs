@@ -1,13 +1,15 @@
 //! What one member of each community has of their own: a conversation and a memory, made once and used by every
-//! run.
+//! run, and a question of theirs in the moderators' queue.
 
 use std::sync::Arc;
 
 use anyhow::Result;
+use jiff::ToSpan as _;
 use portcullis_core::{
-    AbilitySet, Actor, ConversationId, Grant, KeyAbility, MemberId, MemoryId, MessageId, Role, Scope, TurnId,
+    AbilitySet, Actor, ConversationId, Grant, HandoverId, KeyAbility, MemberId, MemoryId, MessageId, Role,
+    Scope, TurnId,
 };
-use portcullis_store::{Author, NewMessage};
+use portcullis_store::{Author, NewHandover, NewMessage, Room};
 
 use super::ground::Ground;
 use crate::instance::Kept;
@@ -57,6 +59,19 @@ pub(super) async fn prepare(kept: &Kept, ground: &Ground, member: MemberId) -> R
         }
     };
     Ok(Belongings { conversation, memory, member })
+}
+
+/// A question of the member's in the queue of their community, so that its list and its page are told from those of another
+/// community. What an earlier run left there is removed.
+pub(super) async fn hand_over(kept: &Kept, ground: &Ground, member: MemberId) -> Result<()> {
+    let new = NewHandover {
+        id: HandoverId::new(&*kept.clock),
+        reason: "private-data",
+        text: format!("Where does a member of {} live? (Asked by a check.)", ground.plot.name),
+    };
+    let room = Room { open: 500, of_one: 500, since: kept.clock.now().checked_sub(1.hour())? };
+    kept.stores.handovers.queue(&scope(ground, member), new, room).await?;
+    Ok(())
 }
 
 /// The member's own reach: what is theirs is kept under it.
