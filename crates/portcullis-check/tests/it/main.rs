@@ -15,6 +15,8 @@ mod matrix;
 #[cfg(test)]
 mod reports;
 #[cfg(test)]
+mod sandbox;
+#[cfg(test)]
 mod settings;
 #[cfg(test)]
 mod target_file;
