@@ -164,3 +164,11 @@ fn references_are_resolved_and_hidden() {
     assert_eq!(target.identities[0].credential.secret().expose(), "token-of-alice");
     assert!(!format!("{target:?}").contains("token-of-alice"));
 }
+
+#[test]
+fn a_sandbox_that_cannot_be_tried_is_reported() {
+    let text = "name = \"bot\"\nbase_url = \"https://bot.example.org\"\n\n[sandbox]\nbase_url = \"here\"\n\
+                runtime = \"perl\"\nmax_parallel = 0\ntenants = [\"a\", \"a\"]\nreach = [\"me\"]\n\n\
+                [[sandbox.planted]]\npath = \"canary\"\ntext = \"the text itself\"\n";
+    insta::assert_snapshot!(parse(text).unwrap_err(), @r#""#);
+}

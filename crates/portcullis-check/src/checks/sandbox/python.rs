@@ -1,15 +1,15 @@
-//! What Python code tries in order to get out. Each body is put into `python/frame.py`, which says that it was begun and what came
+//! What Python code tries in order to get out. Each body is put into `frame.py`, which says that it was begun and what came
 //! of it; what it is given comes by its input, so that no proof stands in a program.
 
 use super::trials::{Kind, Proof};
 
 /// Says hello with its word turned.
-pub(super) const HELLO: &str = include_str!("python/hello.py");
+pub(super) const HELLO: &str = include_str!("hello.py");
 /// Plants a marker.
-pub(super) const PLANTS: &str = include_str!("python/plants.py");
+pub(super) const PLANTS: &str = include_str!("plants.py");
 /// Stays for a while, with a marker.
-pub(super) const STAYS: &str = include_str!("python/stays.py");
-const FRAME: &str = include_str!("python/frame.py");
+pub(super) const STAYS: &str = include_str!("stays.py");
+const FRAME: &str = include_str!("frame.py");
 
 /// Where a job may leave something that another finds.
 pub(super) const PLACES: [&str; 7] = [".", "$HOME", "/tmp", "/var/tmp", "/dev/shm", "/run", "/mnt"];
