@@ -89,6 +89,8 @@ impl Programs {
     pub const ESCAPED: &'static str = "ESCAPED";
     /// What a program says that was refused.
     pub const HELD: &'static str = "held";
+    /// The memory within which the attempts have to stay, in bytes.
+    pub const MEMORY: usize = 4 << 20;
 }
 
 /// Something that is tried in order to get out.

@@ -4,7 +4,8 @@ use futures_util::stream::{self, StreamExt};
 use jiff::ToSpan as _;
 use portcullis_check::target::{
     AccountKind, Audience, Confirmation, Credential, HandoverQueue, Held, HeldSecret, Identity,
-    NewCredential, OwnedKind, Planted, PlantedKind, Runtime, SandboxApi, SignUpBy, Spot, Staffed, State, ToolInventory,
+    NewCredential, OwnedKind, Planted, PlantedKind, Runtime, SandboxApi, SignUpBy, Spot, Staffed, State,
+    ToolInventory,
 };
 use portcullis_check::{Options, Quiet, Selector, Target, run};
 use portcullis_core::secret::random_bytes;

@@ -15,8 +15,6 @@ mod matrix;
 #[cfg(test)]
 mod reports;
 #[cfg(test)]
-mod sandbox;
-#[cfg(test)]
 mod settings;
 #[cfg(test)]
 mod target_file;

@@ -1,4 +1,5 @@
-//! What checks run in a sandbox for WebAssembly: the programs of the suite that our own backends pass, assembled.
+//! What checks run in a sandbox for WebAssembly: the programs of the suite that our own backends pass, assembled. They are
+//! written for the memory of [`Programs::MEMORY`], as the suite's limits have it.
 
 use std::sync::Arc;
 

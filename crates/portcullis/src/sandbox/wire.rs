@@ -33,6 +33,7 @@ struct AskedLimits {
     time_ms: Option<u64>,
     memory_bytes: Option<usize>,
     output_bytes: Option<usize>,
+    files_bytes: Option<usize>,
 }
 
 /// Reads a job.
@@ -55,7 +56,7 @@ pub(super) fn read(body: &[u8]) -> Result<Job, &'static str> {
         time: asked.limits.time_ms.map_or(usual.time, Duration::from_millis).min(MOST.time),
         memory: asked.limits.memory_bytes.unwrap_or(usual.memory).min(MOST.memory),
         output: asked.limits.output_bytes.unwrap_or(usual.output).min(MOST.output),
-        files: usual.files,
+        files: asked.limits.files_bytes.unwrap_or(usual.files).min(MOST.files),
     };
     let arguments = vec!["program".to_owned()];
     Ok(Job { arguments, input: input.into(), ..Job::new(program).within(limits) })
@@ -95,8 +96,9 @@ mod tests {
     #[test]
     fn no_caller_gets_more_than_there_is() {
         let body = r#"{"tenant":"a","runtime":"wasm","program":"AGFzbQ==","limits":{"time_ms":99999999,
-                       "memory_bytes":99999999999,"output_bytes":99999999999}}"#;
+                       "memory_bytes":99999999999,"output_bytes":99999999999,"files_bytes":99999999999}}"#;
         let job = read(body.as_bytes()).expect("a job");
+        assert_eq!(job.limits.files, MOST.files);
         assert_eq!(
             (job.limits.time, job.limits.memory, job.limits.output),
             (MOST.time, MOST.memory, MOST.output)

@@ -69,7 +69,8 @@ async fn each_guard_switched_off_turns_exactly_its_checks_red() {
     let whole = judged(&[]).await;
     let is_drill = |id: &str| CHECKS.iter().any(|check| check.id == id && check.touches == Touches::Drills);
     let no_sandbox = |id: &str| !cfg!(feature = "sandbox") && NEED_SANDBOX.contains(&id);
-    let unsure = |id: &str| NEED_TLS.contains(&id) || ATTESTED.contains(&id) || is_drill(id) || no_sandbox(id);
+    let unsure =
+        |id: &str| NEED_TLS.contains(&id) || ATTESTED.contains(&id) || is_drill(id) || no_sandbox(id);
     let right = |id: &str, outcome: &str| outcome == if unsure(id) { "inconclusive" } else { "pass" };
     assert!(whole.iter().all(|(id, outcome)| right(id, outcome)), "with every guard on: {whole:?}");
 

@@ -20,6 +20,9 @@ pub(super) const MEMORY: usize = 64 << 20;
 /// How much a job may say.
 pub(super) const OUTPUT: usize = 64 << 10;
 
+/// How much its files may hold.
+const FILES: usize = 256 << 10;
+
 /// Something to run.
 #[derive(Debug, Clone)]
 pub(super) struct Job {
@@ -27,15 +30,21 @@ pub(super) struct Job {
     pub(super) program: Vec<u8>,
     pub(super) input: Vec<u8>,
     pub(super) time: Duration,
+    pub(super) memory: usize,
 }
 
 impl Job {
     pub(super) fn new(tenant: usize, program: impl Into<Vec<u8>>, input: impl Into<Vec<u8>>) -> Self {
-        Self { tenant, program: program.into(), input: input.into(), time: TIME }
+        Self { tenant, program: program.into(), input: input.into(), time: TIME, memory: MEMORY }
     }
 
     pub(super) const fn within(mut self, time: Duration) -> Self {
         self.time = time;
+        self
+    }
+
+    pub(super) const fn with_memory(mut self, memory: usize) -> Self {
+        self.memory = memory;
         self
     }
 
@@ -46,8 +55,9 @@ impl Job {
             "runtime": api.runtime.word(),
             "limits": {
                 "time_ms": u64::try_from(self.time.as_millis()).unwrap_or(u64::MAX),
-                "memory_bytes": MEMORY,
+                "memory_bytes": self.memory,
                 "output_bytes": OUTPUT,
+                "files_bytes": FILES,
             },
             "input": STANDARD.encode(&self.input),
             "program": STANDARD.encode(&self.program),

@@ -88,7 +88,14 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     let kinds: BTreeSet<Kind> = trials.iter().map(|trial| trial.kind).collect();
     let mut not_made = Vec::new();
     for trial in &trials {
-        let ran = jobs::run(probe, api, &trial.job).await?;
+        let ran = match jobs::run(probe, api, &trial.job).await {
+            Ok(ran) => ran,
+            // What got out before stays found.
+            Err(why) => {
+                doubts.push(format!("{}: {}", trial.name, why.reason()));
+                break;
+            }
+        };
         match effects.judge(trial, &ran).await {
             Became::Held => *made.entry(trial.kind).or_default() += 1,
             Became::Escaped(shown) => {
@@ -99,7 +106,14 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
                 );
             }
             Became::Doubtful(why) => doubts.push(format!("{}: {why}", trial.name)),
-            Became::NotMade(why) => not_made.push(format!("{}: {why}", trial.name)),
+            Became::NotMade(why) => {
+                let told = format!("{}: {why}", trial.name);
+                // These programs need nothing that a sandbox may lack.
+                if matches!(api.runtime, Runtime::Wasm(_)) {
+                    doubts.push(format!("an attempt was neither held nor successful: {told}"));
+                }
+                not_made.push(told);
+            }
         }
     }
     let total: usize = made.values().sum();
@@ -113,7 +127,9 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
         let first = not_made.first().map_or("", String::as_str);
         doubts.push(format!("only {total} attempts could be made, {ENOUGH} are wanted ({first})"));
     }
-    hello(probe, api, "after all that was tried", &mut findings).await?;
+    if let Err(why) = hello(probe, api, "after all that was tried", &mut findings).await {
+        doubts.push(why.reason().to_owned());
+    }
     Verdict::settle(probe.evidence(), findings, &doubts, || {
         Ok((
             Coverage::complete(

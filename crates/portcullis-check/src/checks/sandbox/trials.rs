@@ -186,7 +186,7 @@ fn of_wasm(programs: &Programs) -> Vec<Trial> {
         name: name.to_owned(),
         kind,
         judged: Judged::Wasm(expect.clone()),
-        job: Job::new(THIEF, bytes, "").within(SHORT),
+        job: Job::new(THIEF, bytes, "").within(SHORT).with_memory(Programs::MEMORY),
         token: String::new(),
     };
     let other = trial("another community's file", Kind::Tenant, &programs.reads, &Expected::Held);
