@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod app;
+mod approvals;
 #[cfg(test)]
 mod blocks;
 #[cfg(test)]
