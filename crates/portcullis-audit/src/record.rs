@@ -11,8 +11,8 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 use portcullis_core::{
-    Actor, BlockId, CallId, CommunityId, ConversationId, DocumentId, HandoverId, InvitationId, KeyId,
-    MemberId, MemoryId, MessageId, RequestId, SessionId, SpaceId, TurnId,
+    Actor, ApprovalId, BlockId, CallId, CommunityId, ConversationId, DocumentId, HandoverId, InvitationId,
+    KeyId, MemberId, MemoryId, MessageId, RequestId, SessionId, SpaceId, TurnId,
 };
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -169,6 +169,8 @@ targets! {
     Memory(MemoryId) = "memory";
     /// A question that was handed to a person.
     Handover(HandoverId) = "handover";
+    /// A call of a tool that waits for a person.
+    Approval(ApprovalId) = "approval";
     /// An entry of the blocklist.
     Block(BlockId) = "block";
 }
@@ -399,6 +401,9 @@ pub enum Event {
         tool: Label,
         /// How long its arguments are, in bytes of JSON.
         argument_bytes: u64,
+        /// The approval that it is made by, where a person had to approve it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        approval: Option<ApprovalId>,
     },
     /// A call of a tool ended. A call whose turn was interrupted was interrupted with it.
     #[serde(rename = "tool.returned")]
@@ -426,6 +431,24 @@ pub enum Event {
         #[serde(default = "once", skip_serializing_if = "is_once")]
         times: NonZeroU64,
     },
+    /// The model asked for a call that a person has to approve: it is not made.
+    #[serde(rename = "approval.requested")]
+    ApprovalRequested {
+        /// The approval.
+        approval: ApprovalId,
+        /// The turn.
+        turn: TurnId,
+        /// The tool.
+        tool: Label,
+        /// Whether it waits, or why not.
+        queue: Label,
+    },
+    /// A call that waited for a person was not decided or not begun in time. Recorded when somebody next looks.
+    #[serde(rename = "approval.expired")]
+    ApprovalExpired {
+        /// The approval.
+        approval: ApprovalId,
+    },
 }
 
 const fn once() -> NonZeroU64 {
@@ -439,7 +462,7 @@ fn is_once(times: &NonZeroU64) -> bool {
 
 impl Event {
     /// Every kind this version writes and reads.
-    pub const KINDS: [&'static str; 14] = [
+    pub const KINDS: [&'static str; 16] = [
         "turn.opened",
         "turn.closed",
         "request.refused",
@@ -454,6 +477,8 @@ impl Event {
         "tool.called",
         "tool.returned",
         "tool.refused",
+        "approval.requested",
+        "approval.expired",
     ];
 
     /// The kind as it is stored and filtered by.
@@ -473,6 +498,8 @@ impl Event {
             Self::ToolCalled { .. } => "tool.called",
             Self::ToolReturned { .. } => "tool.returned",
             Self::ToolRefused { .. } => "tool.refused",
+            Self::ApprovalRequested { .. } => "approval.requested",
+            Self::ApprovalExpired { .. } => "approval.expired",
         }
     }
 
@@ -658,6 +685,7 @@ mod tests {
                 call: CallId::new(&clock),
                 tool: Label::short_name("tide_table"),
                 argument_bytes: 17,
+                approval: Some(ApprovalId::new(&clock)),
             },
             Event::ToolReturned {
                 turn,
@@ -671,6 +699,13 @@ mod tests {
                 guard: "tool-allow-list".into(),
                 times: NonZeroU64::new(9_000).unwrap(),
             },
+            Event::ApprovalRequested {
+                approval: ApprovalId::new(&clock),
+                turn,
+                tool: Label::short_name("tide_table"),
+                queue: "queued".into(),
+            },
+            Event::ApprovalExpired { approval: ApprovalId::new(&clock) },
         ]
     }
 

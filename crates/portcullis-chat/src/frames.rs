@@ -21,7 +21,7 @@ use crate::exit::Exit;
 use crate::keeping;
 use crate::ledger::{Ledger, outcome_of, recorded};
 use crate::places::Place;
-use crate::release::{Citation, Handover, STOPPED, WITHHELD, Whole, citations, refused, report};
+use crate::release::{Approval, Citation, Handover, STOPPED, WITHHELD, Whole, citations, refused, report};
 use crate::watch::Watch;
 
 /// How many chunks may leave in one piece.
@@ -54,6 +54,17 @@ pub enum Frame {
         /// Why.
         handover: Handover,
     },
+    /// How a call stands that a person has to approve.
+    Approval {
+        /// The answer's id, as every chunk has it.
+        id: String,
+        /// The model's name, as every chunk has it.
+        model: String,
+        /// When the answer was made, in seconds since 1970.
+        created: u64,
+        /// How it stands.
+        approval: Approval,
+    },
     /// The end. It comes only after the closing record is durable.
     Done,
 }
@@ -64,11 +75,14 @@ pub struct Frames(BoxStream<'static, Result<Vec<Frame>, Refusal>>);
 impl Frames {
     /// The frames of an answer that is complete already.
     pub(crate) fn of_whole(whole: Whole) -> Self {
-        let Whole { completion, citations, handover } = whole;
+        let Whole { completion, citations, handover, approval } = whole;
         let (id, model, created) = (completion.id.clone(), completion.model.clone(), completion.created);
         let mut frames: Vec<Frame> = completion.into_chunks().into_iter().map(Frame::Chunk).collect();
         if let Some(handover) = handover {
             frames.push(Frame::HandedOver { id: id.clone(), model: model.clone(), created, handover });
+        }
+        if let Some(approval) = approval {
+            frames.push(Frame::Approval { id: id.clone(), model: model.clone(), created, approval });
         }
         if let Some(citations) = citations {
             frames.push(Frame::Citations { id, model, created, citations });

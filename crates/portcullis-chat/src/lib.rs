@@ -23,5 +23,5 @@ pub use frames::Frames;
 pub use leaving::{JudgedWhole, Release};
 pub use places::{PlaceLimits, Places};
 pub use portcullis_leak::{Action, Kind, Policy};
-pub use release::{Citation, Handover, Whole};
+pub use release::{Approval, Citation, Handover, Whole};
 pub use service::{Answer, Answered, Service, ServiceParts, Settings};

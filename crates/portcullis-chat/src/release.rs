@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use portcullis_core::DocumentId;
+use portcullis_core::{ApprovalId, DocumentId};
 use portcullis_guard::refusal::causes;
 use portcullis_guard::{Code, Gate, Opened, Refusal, Turn, pipeline};
 use portcullis_leak::Class;
@@ -38,6 +38,19 @@ pub struct Whole {
     pub citations: Option<Vec<Citation>>,
     /// That a person answers in the model's place, and why.
     pub handover: Option<Handover>,
+    /// That a call waits for a person, or was gone on with.
+    pub approval: Option<Approval>,
+}
+
+/// How a call stands that a person has to approve.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Approval {
+    /// The approval, to be read at `/v1/me/approvals/{approval}`.
+    pub id: ApprovalId,
+    /// The tool.
+    pub tool: String,
+    /// `pending` while a person can decide, `done` once it was gone on with, else why it does not wait.
+    pub status: &'static str,
 }
 
 /// That a question was handed to a person.
@@ -87,7 +100,8 @@ pub(crate) fn release(
         Some(_) => Vec::new(),
         None => citations(turn.passages(), &exit.cited()),
     };
-    let whole = Whole { completion, citations: exit.cites().then_some(cited), handover: None };
+    let whole =
+        Whole { completion, citations: exit.cites().then_some(cited), handover: None, approval: None };
     Ok(Released { whole, stopped })
 }
 

@@ -7,15 +7,16 @@
 
 use portcullis_audit::Usage;
 use portcullis_guard::tooling::{Asked, Kit, Ruled, Shown};
-use portcullis_guard::{Code, Opened, Refusal, Turn, pipeline};
+use portcullis_guard::{Code, Fate, Opened, Refusal, Turn, Waiting, pipeline};
 use portcullis_model::{
-    ChatRequest, Completion, FinishReason, FunctionCall, FunctionSpec, Json, Message, MessageRole, Model,
-    Tool, ToolCall, ToolChoice,
+    AnswerMessage, ChatRequest, Choice, Completion, FinishReason, FunctionCall, FunctionSpec, Json, Message,
+    MessageRole, Model, Tool, ToolCall, ToolChoice,
 };
 
 use crate::leaving::Pace;
 use crate::ledger::Ledger;
 use crate::prompt::Marks;
+use crate::release::Approval;
 use crate::service::{Put, Service};
 
 /// The longest arguments that go back to the model as it wrote them.
@@ -52,6 +53,12 @@ impl Service {
         marks: &Marks,
         ledger: &mut Ledger,
     ) -> Result<Put, Refusal> {
+        let mut approval = None;
+        if let Some(approved) = kit.approved() {
+            let (id, tool) = (approved.id(), approved.tool().to_owned());
+            self.make_approved(turn, kit, marks, request).await?;
+            approval = Some(Approval { id, tool, status: "done" });
+        }
         let mut round = 0;
         loop {
             let last = round >= kit.rounds() || kit.left() == 0;
@@ -60,7 +67,7 @@ impl Service {
             }
             let reservation = self.reserve(turn, request).await?;
             ledger.hold(reservation);
-            let Put::Whole(completion, usage) =
+            let Put::Whole(completion, usage, _) =
                 self.put_to(model, request, Pace::Whole, turn.scope(), ledger).await?
             else {
                 return Err(Refusal::new(Code::Internal, "an answer that is judged whole came in pieces"));
@@ -69,15 +76,64 @@ impl Service {
             if last || calls.is_empty() {
                 self.give_up_the_rest(turn, calls.len()).await?;
                 end_in_words(&mut completion, calls.len());
-                return Ok(Put::Whole(completion, usage));
+                return Ok(Put::Whole(completion, usage, approval));
             }
             ledger.settle_round(usage);
-            self.make(turn, kit, marks, request, completion, calls, round).await?;
+            let answer = Completion {
+                id: completion.id.clone(),
+                created: completion.created,
+                model: completion.model.clone(),
+                choices: Vec::new(),
+                usage: None,
+            };
+            if let Some(waiting) = self.make(turn, kit, marks, request, completion, calls, round).await? {
+                // The model is not asked again: what its asker is told of this is no matter of its words.
+                let (completion, approval) = told(answer, waiting);
+                return Ok(Put::Whole(completion, None, Some(approval)));
+            }
             round += 1;
         }
     }
 
-    /// Rules on the calls of one round and makes those that may be made, one after the other, in their order.
+    /// Goes on with a call that a person approved: it is ruled on and made, once, or what came of it before is taken. The model is
+    /// shown it as if it had just asked for it.
+    async fn make_approved(
+        &self,
+        turn: &Turn<Opened>,
+        kit: &mut Kit,
+        marks: &Marks,
+        request: &mut ChatRequest,
+    ) -> Result<(), Refusal> {
+        const ID: &str = "call_approved";
+        let gate = self.gate();
+        let Some((name, arguments, made)) = kit.asked_before() else { return Ok(()) };
+        let shown = match made {
+            Some(shown) => shown,
+            None => {
+                let asked = Asked { name: name.clone(), arguments: arguments.clone() };
+                match pipeline::permit(gate, turn, kit, asked).await? {
+                    Ruled::Permitted(call) => pipeline::call(gate, turn, *call).await?.into_shown(),
+                    Ruled::Declined(words) => {
+                        let words = format!("the call that was approved cannot be made now: {words}");
+                        return Err(Refusal::new(Code::ApprovalNotOpen, words).by("tool-approval"));
+                    }
+                    Ruled::Waits(_) => {
+                        return Err(Refusal::new(Code::Internal, "an approved call was held again"));
+                    }
+                }
+            }
+        };
+        let mut said = Message::new(MessageRole::Assistant, "");
+        said.content = None;
+        said.tool_calls.push(written_anew(ID, &name, &arguments));
+        let mut answer = Message::new(MessageRole::Tool, quoted(marks, shown));
+        answer.tool_call_id = Some(ID.to_owned());
+        request.messages.extend([said, answer]);
+        Ok(())
+    }
+
+    /// Rules on the calls of one round and makes those that may be made, one after the other, in their order. The first that waits
+    /// for a person ends it: those after it are given up.
     #[expect(clippy::too_many_arguments, reason = "all of one round")]
     async fn make(
         &self,
@@ -88,7 +144,7 @@ impl Service {
         completion: Completion,
         calls: Vec<ToolCall>,
         round: u32,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Option<Waiting>, Refusal> {
         let gate = self.gate();
         let (asked, left) = (calls.len(), kit.left());
         let mut said = Message::new(MessageRole::Assistant, "");
@@ -101,15 +157,14 @@ impl Service {
             let FunctionCall { name, arguments } = call.function;
             said.tool_calls.push(written_anew(&id, &name, &arguments));
             let words = match pipeline::permit(gate, turn, kit, Asked { name, arguments }).await? {
-                Ruled::Permitted(call) => match pipeline::call(gate, turn, *call).await?.into_shown() {
-                    // A result that holds the word of the marks could close them.
-                    Shown::Result { text, .. } if text.contains(marks.word()) => {
-                        "the result was withheld".to_owned()
-                    }
-                    Shown::Result { text, cut } => marks.tool_result(&text, cut),
-                    Shown::Note(words) => words.to_owned(),
-                },
+                Ruled::Permitted(call) => {
+                    quoted(marks, pipeline::call(gate, turn, *call).await?.into_shown())
+                }
                 Ruled::Declined(words) => words,
+                Ruled::Waits(waiting) => {
+                    self.give_up_the_rest(turn, asked.saturating_sub(place + 1)).await?;
+                    return Ok(Some(waiting));
+                }
             };
             let mut answer = Message::new(MessageRole::Tool, words);
             answer.tool_call_id = Some(id);
@@ -117,7 +172,8 @@ impl Service {
         }
         request.messages.push(said);
         request.messages.extend(answers);
-        self.give_up_the_rest(turn, asked.saturating_sub(left)).await
+        self.give_up_the_rest(turn, asked.saturating_sub(left)).await?;
+        Ok(None)
     }
 
     async fn give_up_the_rest(&self, turn: &Turn<Opened>, calls: usize) -> Result<(), Refusal> {
@@ -131,6 +187,24 @@ fn taken_apart(mut completion: Completion) -> (Completion, Vec<ToolCall>) {
     completion.choices.truncate(1);
     let calls = completion.choices.first_mut().map(|choice| std::mem::take(&mut choice.message.tool_calls));
     (completion, calls.unwrap_or_default())
+}
+
+/// What a tool returned, as the model is shown it.
+fn quoted(marks: &Marks, shown: Shown) -> String {
+    match shown {
+        // A result that holds the word of the marks could close them.
+        Shown::Result { text, .. } if text.contains(marks.word()) => "the result was withheld".to_owned(),
+        Shown::Result { text, cut } => marks.tool_result(&text, cut),
+        Shown::Note(words) => words.into_owned(),
+    }
+}
+
+/// The answer to whoever has a call waiting.
+fn told(answer: Completion, waiting: Waiting) -> (Completion, Approval) {
+    let message = AnswerMessage { content: Some(waiting.words()), ..AnswerMessage::default() };
+    let choices = vec![Choice { index: 0, message, finish_reason: Some(FinishReason::Stop) }];
+    let status = if waiting.fate == Fate::Queued { "pending" } else { waiting.fate.name() };
+    (Completion { choices, ..answer }, Approval { id: waiting.id, tool: waiting.tool, status })
 }
 
 /// Makes an answer of words of the last one, whatever the model wanted.

@@ -6,7 +6,8 @@ use std::time::Duration;
 use portcullis_audit::{Outcome, Usage};
 use portcullis_core::{Action, ConversationId, DocumentId, Scope};
 use portcullis_guard::{
-    Code, Comes, Gate, Grounded, Opened, Phase, Refusal, Reservation, Screened, Suspicion, Turn, pipeline,
+    Approved, Code, Comes, Gate, Grounded, Opened, Phase, Refusal, Reservation, Screened, Suspicion, Turn,
+    pipeline,
 };
 use portcullis_leak::Vault;
 use portcullis_model::{
@@ -20,7 +21,7 @@ use crate::leaving::{Leaving, Pace, Prepared, Release};
 use crate::ledger::{Ledger, outcome_of, recorded};
 use crate::places::{Place, Places};
 use crate::prompt::Marks;
-use crate::release::{ContextOf, Released, STOPPED, Whole, refused, release, report, text_of};
+use crate::release::{Approval, ContextOf, Released, STOPPED, Whole, refused, release, report, text_of};
 use crate::watch::Watch;
 use crate::{extracts, prompt, rounds};
 
@@ -134,8 +135,36 @@ impl Service {
     pub async fn ask(
         &self,
         turn: Turn<Screened>,
+        request: ChatRequest,
+        conversation: Option<ConversationId>,
+    ) -> Result<Answered, Refusal> {
+        self.answer(turn, request, conversation, None).await
+    }
+
+    /// Goes on with a question whose call a person approved: the call is made, once, and the model is asked again with what came
+    /// of it. Where it was made before, its result is shown again.
+    pub async fn go_on(
+        &self,
+        turn: Turn<Screened>,
+        request: ChatRequest,
+        approved: Approved,
+    ) -> Result<Answered, Refusal> {
+        if turn.scope().may(Action::OwnRequest) || self.parts.model.is_none() {
+            return Err(Refusal::new(
+                Code::ApprovalNotOpen,
+                "tools are for questions whose context is the community's, and for a model",
+            ));
+        }
+        let conversation = approved.conversation();
+        self.answer(turn, request, conversation, Some(approved)).await
+    }
+
+    async fn answer(
+        &self,
+        turn: Turn<Screened>,
         mut request: ChatRequest,
         conversation: Option<ConversationId>,
+        approved: Option<Approved>,
     ) -> Result<Answered, Refusal> {
         let parts = &self.parts;
         let tells_usage = request.include_usage;
@@ -184,14 +213,14 @@ impl Service {
         let outcome = match &parts.model {
             None => {
                 let created = u64::try_from(parts.gate.clock().now().as_second()).unwrap_or(0);
-                Ok(Put::Whole(extract(&turn, &request, created), None))
+                Ok(Put::Whole(extract(&turn, &request, created), None, None))
             }
             Some(model) => {
                 let marks =
                     canary.map(|canary| self.put_in_context(&turn, &mut request, known, canary.word()));
                 request.cap_tokens(parts.settings.max_tokens);
-                let asking =
-                    self.put(&**model, &mut request, &turn, (marks, exit.vault(), pace), &mut ledger);
+                let context = Context { marks, vault: exit.vault(), pace, conversation, approved };
+                let asking = self.put(&**model, &mut request, &turn, context, &mut ledger);
                 tokio::select! {
                     // Who waits for a place, for a model that thinks or for a tool, may lose access meanwhile.
                     biased;
@@ -201,19 +230,20 @@ impl Service {
             }
         };
         match outcome {
-            Ok(Put::Whole(completion, usage)) => {
+            Ok(Put::Whole(completion, usage, approval)) => {
                 let released = {
                     let _timer = parts.gate.time(Phase::Release);
                     release(&turn, completion, &mut exit)
                 };
                 report(&parts.gate, &turn, &exit);
-                let Released { whole, stopped } = match released {
+                let Released { mut whole, stopped } = match released {
                     Ok(released) => released,
                     Err(refusal) => {
                         ledger.close(Outcome::Failed { code: refusal.code.name().into() }, usage).await?;
                         return Err(refusal);
                     }
                 };
+                whole.approval = approval;
                 if let Some(id) = conversation {
                     let kept =
                         keeping::keep(&parts.stores, parts.gate.clock(), &turn, id, text_of(&whole)).await;
@@ -263,22 +293,27 @@ impl Service {
         self.recall(turn.scope(), &Query { text, limit: self.parts.settings.passages }).await
     }
 
-    /// Puts the request to the model: once, or in rounds where there are tools for it. `ours` are the marks of a context
-    /// that is ours; a caller's own context has none, and no tools of ours.
+    /// Puts the request to the model: once, or in rounds where there are tools for it.
     async fn put(
         &self,
         model: &dyn Model,
         request: &mut ChatRequest,
         turn: &Turn<Opened>,
-        (ours, vault, pace): (Option<Marks>, &Arc<Vault>, Pace),
+        context: Context<'_>,
         ledger: &mut Ledger,
     ) -> Result<Put, Refusal> {
-        if let Some(marks) = ours {
+        let Context { marks, vault, pace, conversation, approved } = context;
+        let goes_on = approved.is_some();
+        if let Some(marks) = marks {
             let mut kit = pipeline::offer(&self.parts.gate, turn, vault, marks.word()).await?;
+            kit.go_on(conversation, approved);
             if !kit.is_empty() {
                 rounds::offer(request, &kit);
                 return self.in_rounds(model, request, turn, &mut kit, &marks, ledger).await;
             }
+        }
+        if goes_on {
+            return Err(Refusal::new(Code::ApprovalNotOpen, "the tool of this call is not available now"));
         }
         let reservation = self.reserve(turn, request).await?;
         ledger.hold(reservation);
@@ -358,15 +393,26 @@ impl Service {
                 reservation
                     .produced(completion.choices.iter().map(|choice| choice.message.text_bytes()).sum());
             }
-            Ok(Put::Whole(completion, usage))
+            Ok(Put::Whole(completion, usage, None))
         }
     }
 }
 
+/// What an answer is made in.
+struct Context<'a> {
+    /// The marks of a context that is ours; a caller's own context has none, and no tools of ours.
+    marks: Option<Marks>,
+    vault: &'a Arc<Vault>,
+    pace: Pace,
+    conversation: Option<ConversationId>,
+    /// What the turn goes on with.
+    approved: Option<Approved>,
+}
+
 /// What the model answers with.
 pub(crate) enum Put {
-    /// All of it.
-    Whole(Completion, Option<Usage>),
+    /// All of it, and how the call stands that it was about, where a person has to approve one.
+    Whole(Completion, Option<Usage>, Option<Approval>),
     /// Piece by piece.
     Stream {
         /// The pieces.

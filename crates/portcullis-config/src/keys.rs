@@ -19,7 +19,7 @@ use crate::shape::{
     Address, Choice, Count, Days, FilePath, Least, MemberUrl, Millis, Minutes, Names, Networks, OneName,
     Prose, Reference, Seconds, Shape, Size, Slugs, Switch, Url,
 };
-use crate::tools::{Description, HostsAndPorts, Roles, ToolKind};
+use crate::tools::{Description, HostsAndPorts, Roles, ToolApproval, ToolKind};
 use crate::value::{Given, Value, quote};
 
 /// What a key is when nobody sets it.
@@ -615,6 +615,20 @@ keys! {
     /// The most calls that the model may ask for in one question, those that are refused among them.
     TOOLS_CALLS: Count = "tools.calls", Preset::Number(8), Count { max: 100 };
 
+    /// How long somebody may decide on a call that a person has to approve (`tool.approval`), and once it is approved how long its
+    /// asker may go on with it. After that it is not made.
+    TOOLS_APPROVAL: Minutes = "tools.approval_minutes", Preset::Number(1_440), Minutes { min: 1, max: 43_200 };
+
+    /// How long it is kept what was asked for, decided and made, beside the journal.
+    TOOLS_APPROVALS_KEEP: Days = "tools.approvals_keep_days", Preset::Number(30), Days { min: 1, max: 3_660 };
+
+    /// How many calls of a community may wait to be decided or gone on with. One beyond them is kept nowhere; its asker is told so,
+    /// and the operator.
+    TOOLS_APPROVALS_OPEN: Count = "tools.approvals_most_open", Preset::Number(200), Count { max: 500 };
+
+    /// How many of them may be of one member or key.
+    TOOLS_APPROVALS_OF_ONE: Count = "tools.approvals_most_of_one", Preset::Number(10), Count { max: 500 };
+
     /// Requests of one member in any rolling minute, with all their sessions and keys; and of one key that acts for no member.
     LIMITS_KEY: Count = "limits.per_key_per_minute", Preset::Number(60), Count { max: 1_000_000 };
 
@@ -892,6 +906,10 @@ keys! {
     /// The hash of its name, description and schema as somebody read and approved them. While it is missing or different the
     /// tool is stopped.
     TOOL_PIN: OneName = "tool.pin", Preset::Unset("\"sha256:…\""), OneName;
+
+    /// Who approves each call of it, beside the guards. With `human` no call is made before a moderator, an admin or an owner has
+    /// approved it who did not ask for it; see docs/tools.md.
+    TOOL_APPROVAL: Choice<ToolApproval> = "tool.approval", Preset::Text("none"), Choice { words: ToolApproval::WORDS };
 
     /// Networks that the tool may be in beside public ones, such as your own. Everything else inside is refused, after a
     /// redirect too, whatever DNS says.

@@ -30,6 +30,14 @@ pub struct Tools {
     pub rounds: NonZeroU32,
     /// The most calls of all tools in one turn.
     pub calls: NonZeroU32,
+    /// How long a call waits for a person, and then for its asker.
+    pub approval: Duration,
+    /// How long it is kept what became of it.
+    pub approvals_keep: Duration,
+    /// How many calls of a community may wait.
+    pub approvals_most_open: NonZeroU32,
+    /// How many of them may be of one asker.
+    pub approvals_most_of_one: NonZeroU32,
     /// The tools.
     pub list: Vec<Tool>,
 }
@@ -52,6 +60,8 @@ pub struct Tool {
     pub roles: Vec<Role>,
     /// The hash of what was approved.
     pub pin: Option<Name>,
+    /// Who approves each call.
+    pub approval: ToolApproval,
     /// Networks that it may be in beside public ones.
     pub networks: Vec<Cidr>,
     /// The most calls in one turn.
@@ -64,6 +74,19 @@ pub struct Tool {
     pub timeout: Duration,
     /// The most bytes that are read of a result.
     pub result_bytes: usize,
+}
+
+/// Who approves each call of a tool, beside the guards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ToolApproval {
+    /// Nobody.
+    None,
+    /// A person.
+    Human,
+}
+
+impl ToolApproval {
+    pub(crate) const WORDS: &[(&str, Self)] = &[("none", Self::None), ("human", Self::Human)];
 }
 
 /// How a tool is called.
@@ -216,6 +239,9 @@ impl Shape for Description {
 pub(crate) fn read(r: &mut Reader<'_>) -> Option<Tools> {
     let rounds = r.required(&keys::TOOLS_ROUNDS);
     let calls = r.required(&keys::TOOLS_CALLS);
+    let (approval, keep) = (r.required(&keys::TOOLS_APPROVAL), r.required(&keys::TOOLS_APPROVALS_KEEP));
+    let open = r.required(&keys::TOOLS_APPROVALS_OPEN);
+    let of_one = r.required(&keys::TOOLS_APPROVALS_OF_ONE);
     let resolved = r.resolved;
     let entries = resolved.entries("tool");
     let read: Vec<Option<Tool>> = entries.iter().map(|entry| Table { r, entry }.tool()).collect();
@@ -231,7 +257,15 @@ pub(crate) fn read(r: &mut Reader<'_>) -> Option<Tools> {
             named.insert(name, given.origin.clone());
         }
     }
-    Some(Tools { rounds: rounds?, calls: calls?, list: read.into_iter().collect::<Option<_>>()? })
+    Some(Tools {
+        rounds: rounds?,
+        calls: calls?,
+        approval: approval?,
+        approvals_keep: keep?,
+        approvals_most_open: open?,
+        approvals_most_of_one: of_one?,
+        list: read.into_iter().collect::<Option<_>>()?,
+    })
 }
 
 /// One `[[tool]]`.
@@ -260,6 +294,7 @@ impl Table<'_, '_> {
         let description = self.optional(&keys::TOOL_DESCRIPTION);
         let schema = self.optional(&keys::TOOL_SCHEMA);
         let pin = self.optional(&keys::TOOL_PIN);
+        let approval = self.required(&keys::TOOL_APPROVAL);
         let networks = self.required(&keys::TOOL_NETWORKS);
         let per_turn = self.required(&keys::TOOL_PER_TURN);
         let per_hour = self.optional(&keys::TOOL_PER_HOUR);
@@ -291,6 +326,7 @@ impl Table<'_, '_> {
             communities: communities?,
             roles: roles?,
             pin: pin?,
+            approval: approval?,
             networks: networks?,
             per_turn: per_turn?,
             per_hour: per_hour?,

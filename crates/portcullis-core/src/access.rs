@@ -58,7 +58,9 @@ impl Role {
             | Action::ReadSelf
             | Action::WriteSelf
             | Action::OwnRequest => Self::Member,
-            Action::ReadMembers | Action::ReadSpaces | Action::HandleHandovers => Self::Moderator,
+            Action::ReadMembers | Action::ReadSpaces | Action::HandleHandovers | Action::DecideApprovals => {
+                Self::Moderator
+            }
             Action::WriteMembers | Action::WriteSpaces | Action::WriteContent | Action::WriteKeys => {
                 Self::Admin
             }
@@ -102,6 +104,8 @@ pub enum Action {
     WriteStaff,
     /// Read the questions that were handed to a person, and acknowledge them.
     HandleHandovers,
+    /// Read the calls of tools that wait for a person, and approve or deny those of others.
+    DecideApprovals,
     /// List spaces and what opens them.
     ReadSpaces,
     /// Create spaces and change what opens them.
@@ -119,7 +123,7 @@ impl Action {
     }
 
     /// Every action, in the order of the printed table.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Ask,
         Self::OwnRequest,
         Self::ListModels,
@@ -135,6 +139,7 @@ impl Action {
         Self::WriteMembers,
         Self::WriteStaff,
         Self::HandleHandovers,
+        Self::DecideApprovals,
         Self::ReadSpaces,
         Self::WriteSpaces,
         Self::WriteContent,
@@ -159,6 +164,7 @@ impl Action {
             Self::WriteMembers => "write-members",
             Self::WriteStaff => "write-staff",
             Self::HandleHandovers => "handle-handovers",
+            Self::DecideApprovals => "decide-approvals",
             Self::ReadSpaces => "read-spaces",
             Self::WriteSpaces => "write-spaces",
             Self::WriteContent => "write-content",
@@ -218,6 +224,7 @@ impl KeyAbility {
             | Action::WriteMembers
             | Action::WriteStaff
             | Action::HandleHandovers
+            | Action::DecideApprovals
             | Action::ReadSpaces
             | Action::WriteSpaces
             | Action::WriteContent

@@ -87,6 +87,8 @@ ids! {
     MemoryId = "memory";
     /// A question that was handed to a person.
     HandoverId = "handover";
+    /// A call of a tool that waits for a person.
+    ApprovalId = "approval";
     /// One question and its answer.
     TurnId = "turn";
     /// One call of a tool.

@@ -18,8 +18,8 @@ pub mod token;
 pub use access::{AbilitySet, Action, KeyAbility, Role};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use ids::{
-    BlockId, CallId, CommunityId, ConversationId, DocumentId, HandoverId, InvitationId, KeyId, MemberId,
-    MemoryId, MessageId, RequestId, SessionId, SpaceId, TurnId,
+    ApprovalId, BlockId, CallId, CommunityId, ConversationId, DocumentId, HandoverId, InvitationId, KeyId,
+    MemberId, MemoryId, MessageId, RequestId, SessionId, SpaceId, TurnId,
 };
 pub use scope::{Actor, Grant, KeyBounds, Scope, Tier};
 pub use secret::Secret;

@@ -3,6 +3,7 @@
 //! It speaks no HTTP and asks no model. Start with [`pipeline`]: the phases from top to bottom, in the order in which
 //! they run. [`visit`] holds the states that make skipping a phase a compile error.
 
+pub mod approving;
 pub mod blocks;
 pub mod budget;
 pub mod credential;
@@ -21,6 +22,7 @@ pub mod switches;
 pub mod tooling;
 pub mod visit;
 
+pub use approving::{Approved, Approving, Waiting};
 pub use blocks::{
     AutomaticBlock, BlockEntry, BlockSettings, Blocked, Blocks, CannotBlock, KeptBlocks, MalformedPrefix,
     Offence, Prefix, Removed, Thresholds, UnreadableBlocks,

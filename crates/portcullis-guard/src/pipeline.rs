@@ -23,7 +23,7 @@ use crate::guards::identify::Known;
 use crate::guards::meter::{PreMeter, RateLimit, count_refused};
 use crate::guards::role_action::RoleAction;
 use crate::guards::screen::{AttackPatterns, Injection, ModelAllowed, RequestOwner};
-use crate::guards::tools::{ToolAllowList, ToolArguments, ToolLeaks, ToolLimit, ToolPin};
+use crate::guards::tools::{ToolAllowList, ToolApproval, ToolArguments, ToolLeaks, ToolLimit, ToolPin};
 use crate::guards::{citation_fence, identify, meter, quarantine, tool_results};
 use crate::measures::Phase;
 use crate::refusal::{Code, Refusal, causes};
@@ -50,7 +50,7 @@ pub const SCREEN: &[&dyn Guard<Turn<Asked>>] =
 
 /// May the model call this? Cheap before dear.
 pub const TOOLS: &[&dyn Guard<Call<Named>>] =
-    &[&ToolAllowList, &ToolLimit, &ToolPin, &ToolArguments, &ToolLeaks];
+    &[&ToolAllowList, &ToolLimit, &ToolPin, &ToolArguments, &ToolLeaks, &ToolApproval];
 
 /// What the one outgoing client does for every call.
 const ADDRESSES: (&str, &str) = (
@@ -321,12 +321,12 @@ async fn phase<T: Send>(gate: &Gate, guards: &[&dyn Guard<T>], subject: &mut T) 
     Ok(())
 }
 
-async fn append<S>(gate: &Gate, turn: &Turn<S>, event: Event) -> Result<(), Refusal> {
+pub(crate) async fn append<S>(gate: &Gate, turn: &Turn<S>, event: Event) -> Result<(), Refusal> {
     let record = Record { community: Some(turn.scope.community()), actor: turn.scope.actor().into(), event };
     gate.journal().append(record).await.map(|_| ()).map_err(|error| unwritable(&error))
 }
 
-fn unwritable(error: &dyn std::error::Error) -> Refusal {
+pub(crate) fn unwritable(error: &dyn std::error::Error) -> Refusal {
     tracing::error!(error = %causes(error), "the audit journal cannot be written");
     Refusal::new(Code::AuditUnavailable, "the audit journal cannot be written, so nothing is answered")
         .retry_after(Duration::from_secs(30))

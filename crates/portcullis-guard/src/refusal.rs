@@ -43,6 +43,8 @@ pub enum Code {
     QuestionRefused,
     /// A call of a tool is not allowed. The model is told, no caller is.
     ToolRefused,
+    /// A call that waits for a person does not stand so that this could be done.
+    ApprovalNotOpen,
     /// The model asked for is not on the list.
     ModelNotFound,
     /// The thing does not exist, or the scope does not reach it.
@@ -77,7 +79,7 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::CredentialMissing,
         Self::CredentialInvalid,
         Self::CredentialAmbiguous,
@@ -92,6 +94,7 @@ impl Code {
         Self::OwnRequestOnly,
         Self::QuestionRefused,
         Self::ToolRefused,
+        Self::ApprovalNotOpen,
         Self::ModelNotFound,
         Self::NotFound,
         Self::BodyTooLarge,
@@ -126,6 +129,7 @@ impl Code {
             Self::OwnRequestOnly => "own_request_only",
             Self::QuestionRefused => "question_refused",
             Self::ToolRefused => "tool_refused",
+            Self::ApprovalNotOpen => "approval_not_open",
             Self::ModelNotFound => "model_not_found",
             Self::NotFound => "not_found",
             Self::BodyTooLarge => "body_too_large",

@@ -84,6 +84,10 @@ events! {
     LeakStopped = "leak_stopped",
     /// A call of a tool was refused.
     ToolRefused = "tool_refused",
+    /// A call waits for a person to approve it.
+    ApprovalRequested = "approval_requested",
+    /// A call that a person has to approve could not be put before one.
+    ApprovalLost = "approval_lost",
     /// A tool is not what was approved, or cannot be asked what it is, and is stopped.
     ToolStopped = "tool_stopped",
     /// What a tool returned was withheld from the model.
@@ -123,6 +127,7 @@ impl SecurityEvent {
             | Code::InvalidRequest
             | Code::UnknownParameter
             | Code::LastOwner
+            | Code::ApprovalNotOpen
             | Code::ModelNotFound
             | Code::NotFound
             | Code::BodyTooLarge

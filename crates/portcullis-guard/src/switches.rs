@@ -19,6 +19,7 @@ pub const SWITCHABLE: &[&str] = &[
     "tool-allow-list",
     "tool-arguments",
     "tool-leaks",
+    "tool-approval",
     "tool-addresses",
     "citation-fence",
     "canary",

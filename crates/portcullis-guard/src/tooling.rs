@@ -19,16 +19,18 @@
 //! }
 //! ```
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use portcullis_audit::{ActorRef, CallOutcome, Event, Record};
-use portcullis_core::{CallId, CommunityId, RequestId, Scope, TurnId};
+use portcullis_core::{ApprovalId, CallId, CommunityId, ConversationId, RequestId, Scope, TurnId};
 use portcullis_leak::Vault;
 use portcullis_tools::{Permit, Spec, Tool, ToolName};
 use serde_json::{Map, Value};
 
+use crate::approving::{Approved, Approving, Waiting};
 use crate::gate::Gate;
 
 /// How much one turn may make of tools.
@@ -38,11 +40,13 @@ pub struct ToolLimits {
     pub rounds: u32,
     /// The most calls of all tools together, those that are refused among them.
     pub calls: u32,
+    /// How calls wait that a person has to approve.
+    pub approving: Approving,
 }
 
 impl Default for ToolLimits {
     fn default() -> Self {
-        Self { rounds: 4, calls: 8 }
+        Self { rounds: 4, calls: 8, approving: Approving::default() }
     }
 }
 
@@ -56,9 +60,36 @@ pub struct Kit {
     pub(crate) mark: String,
     pub(crate) made: BTreeMap<ToolName, u32>,
     pub(crate) asked: u32,
+    /// Where the question belongs to.
+    pub(crate) conversation: Option<ConversationId>,
+    /// What the turn goes on with.
+    pub(crate) approved: Option<Approved>,
 }
 
 impl Kit {
+    /// Says in which conversation the question is asked, and what was approved that the turn goes on with.
+    pub fn go_on(&mut self, conversation: Option<ConversationId>, approved: Option<Approved>) {
+        self.conversation = conversation;
+        self.approved = approved;
+    }
+
+    /// What the turn goes on with, if it does.
+    pub fn approved(&self) -> Option<&Approved> {
+        self.approved.as_ref()
+    }
+
+    /// Name and arguments of what the turn goes on with, and what came of it if it was made before.
+    pub fn asked_before(&mut self) -> Option<(String, String, Option<Shown>)> {
+        let approved = self.approved.as_mut()?;
+        let arguments = Value::Object(approved.arguments().clone()).to_string();
+        let (tool, made) = (approved.tool().to_owned(), approved.take_made());
+        if made.is_some() {
+            // Nothing is left of it: the same call once more is another call.
+            self.approved = None;
+        }
+        Some((tool, arguments, made))
+    }
+
     /// Whether there is nothing to call.
     pub fn is_empty(&self) -> bool {
         self.tools.is_empty()
@@ -117,12 +148,17 @@ pub struct Named {
     pub(crate) spec: Option<Arc<Spec>>,
     /// Known once they fit the schema.
     pub(crate) arguments: Map<String, Value>,
+    /// What a person approved, where the turn goes on with that.
+    pub(crate) approved: Option<Approved>,
+    /// Whether a person has to approve it first.
+    pub(crate) waits: bool,
 }
 
 /// Every guard on tools has allowed it.
 #[derive(Debug)]
 pub struct Permitted {
     pub(crate) permit: Permit,
+    pub(crate) approval: Option<ApprovalId>,
 }
 
 /// It was made, and what came back was judged.
@@ -152,7 +188,7 @@ pub enum Shown {
         cut: bool,
     },
     /// That there is nothing to show, in fixed words.
-    Note(&'static str),
+    Note(Cow<'static, str>),
 }
 
 impl fmt::Debug for Shown {
@@ -190,6 +226,8 @@ pub enum Ruled {
     Permitted(Box<Call<Permitted>>),
     /// It may not. The words are safe to show to the model: nothing of the call stands in them.
     Declined(String),
+    /// A person has to approve it first.
+    Waits(Waiting),
 }
 
 /// The duty to record how a call ended. Dropped before that, as when the client leaves, it records the call as

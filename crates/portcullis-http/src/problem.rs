@@ -48,6 +48,7 @@ pub const fn status(code: Code) -> (StatusCode, &'static str) {
         Code::OwnRequestOnly => (StatusCode::FORBIDDEN, "Not allowed with this credential"),
         Code::QuestionRefused => (StatusCode::FORBIDDEN, "The question was not asked"),
         Code::ToolRefused => (StatusCode::FORBIDDEN, "The tool may not be called"),
+        Code::ApprovalNotOpen => (StatusCode::CONFLICT, "The call does not stand so"),
         Code::LastOwner => (StatusCode::CONFLICT, "The last owner stays"),
         Code::AddressBlocked => (StatusCode::FORBIDDEN, "The address is blocked"),
         Code::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "Too many requests"),

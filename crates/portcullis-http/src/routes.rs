@@ -4,6 +4,7 @@
 //! credential are all made from [`ROUTES`]. A route is closed unless the table says `Public` or `Open`.
 
 mod admin;
+mod approvals;
 mod chat;
 mod conversations;
 mod documents;
@@ -264,6 +265,21 @@ pub const ROUTES: &[Route] = &[
     closed!("acknowledge-handover": POST "/v1/handovers/{handover}/acknowledge" needs HandleHandovers,
         handovers::acknowledge, "Take note of a question that was handed to a person"),
 
+    closed!("approvals": GET "/v1/approvals" needs DecideApprovals, approvals::list,
+        "Calls of tools that wait for a person, those first that nobody has decided on"),
+    closed!("approval": GET "/v1/approvals/{approval}" needs DecideApprovals, approvals::read,
+        "One call that waits for a person"),
+    closed!("approve": POST "/v1/approvals/{approval}/approve" needs DecideApprovals, approvals::approve,
+        "Approve a call that somebody else asked for"),
+    closed!("deny": POST "/v1/approvals/{approval}/deny" needs DecideApprovals, approvals::deny,
+        "Deny a call that somebody else asked for"),
+    closed!("own-approvals": GET "/v1/me/approvals" needs Ask, approvals::own,
+        "One's own calls that wait for a person, the last first"),
+    closed!("own-approval": GET "/v1/me/approvals/{approval}" needs Ask, approvals::read_own,
+        "One of one's own calls that wait for a person"),
+    closed!("resume": POST "/v1/me/approvals/{approval}/resume" needs Ask, approvals::resume,
+        "Go on with one's own question: the approved call is made once, and answered with").openai(),
+
     closed!("members": GET "/admin/members" needs ReadMembers, admin::members::list,
         "Members, those who joined first first"),
     closed!("add-member": POST "/admin/members" needs WriteMembers, admin::members::add, "Add a member")
@@ -326,6 +342,10 @@ pub const ROUTES: &[Route] = &[
         "The member's plans and sessions").page(),
     closed!("handovers-page": GET "/handovers" needs HandleHandovers, handovers::page,
         "The questions that were handed to a person").page(),
+    closed!("approvals-page": GET "/approvals" needs DecideApprovals, approvals::page,
+        "The calls of tools that wait for a person").page(),
+    closed!("waiting-page": GET "/waiting" needs Ask, approvals::own_page,
+        "One's own calls that wait for a person").page(),
     closed!("document-page": GET "/documents/{document}" needs ReadDocument, pages::document,
         "One document that an answer relies on").page(),
     open!("style": GET "/assets/portcullis.css", pages::style, "How the pages look"),

@@ -40,8 +40,10 @@ async function problem(response) {
   if (status === 401) return new Problem("You are signed out.", true);
   if (status === 429) return new Problem(`You asked a lot. Please try again ${soon(wait)}.`);
   if (status === 503) return new Problem(`There is too much to do just now. Please try again ${soon(wait)}.`);
-  if (SENTENCES[status]) return new Problem(SENTENCES[status]);
   const body = await response.json().catch(() => ({}));
+  // A call that waits for a person and does not stand so: the server says how it stands.
+  const stands = (body?.error?.code ?? body?.code) === "approval_not_open";
+  if (SENTENCES[status] && !stands) return new Problem(SENTENCES[status]);
   const detail = body?.error?.message ?? body?.detail;
   if (status < 500 && typeof detail === "string" && detail) {
     return new Problem(`${detail[0].toUpperCase()}${detail.slice(1, 300)}.`);
@@ -261,6 +263,23 @@ const DO = {
       button.disabled = false;
     }
   },
+  "approve": ({ id }, button) => decide(id, "approve", button),
+  "deny": ({ id }, button) => decide(id, "deny", button),
+  "resume": async ({ id }, button) => {
+    button.disabled = true;
+    try {
+      const response = await send("POST", `/v1/me/approvals/${encodeURIComponent(id)}/resume`);
+      const conversation = response.headers.get("x-conversation-id");
+      if (conversation) {
+        location.assign(`${base}/chat/${encodeURIComponent(conversation)}`);
+      } else {
+        location.reload();
+      }
+    } catch (error) {
+      show(by("problem"), error);
+      button.disabled = false;
+    }
+  },
   "sign-out": async (_, button) => {
     button.disabled = true;
     try {
@@ -273,6 +292,19 @@ const DO = {
     }
   },
 };
+
+// What was read is what is decided on: the page is not loaded again before that.
+async function decide(id, decision, button) {
+  const buttons = button.parentElement.querySelectorAll("button");
+  for (const each of buttons) each.disabled = true;
+  try {
+    await send("POST", `${one("approvals", id)}/${decision}`);
+    location.reload();
+  } catch (error) {
+    show(by("problem"), error);
+    for (const each of buttons) each.disabled = false;
+  }
+}
 
 document.addEventListener("click", (event) => {
   const button = event.target.closest("button[data-do]");

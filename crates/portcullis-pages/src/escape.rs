@@ -63,6 +63,24 @@ pub(crate) fn seen(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// The text with what a reader cannot see written out, for whoever decides on exactly this text: joiners and the like too.
+pub(crate) fn visible(text: &str) -> String {
+    let hides = |c: char| {
+        is_unseen(c)
+            || matches!(c, '\t' | '\u{a0}' | '\u{200c}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}')
+            || matches!(c, '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{2800}' | '\u{3000}')
+    };
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if hides(c) {
+            out.push_str(&format!("\\u{{{:x}}}", u32::from(c)));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
 /// One line of text: a name or a title, never empty.
 pub(crate) fn line<'a>(text: &'a str, otherwise: &'a str) -> Cow<'a, str> {
     let text = match seen(text) {
@@ -83,7 +101,7 @@ pub(crate) fn line<'a>(text: &'a str, otherwise: &'a str) -> Cow<'a, str> {
 mod tests {
     use askama::filters::Escaper;
 
-    use super::{Shown, line, seen};
+    use super::{Shown, line, seen, visible};
 
     fn shown(text: &str) -> String {
         let mut out = String::new();
@@ -94,6 +112,22 @@ mod tests {
     #[test]
     fn what_acts_in_markup_is_escaped() {
         assert_eq!(shown(r#"<a b="c" d='e'>&"#), "&lt;a b=&quot;c&quot; d=&#39;e&#39;&gt;&amp;");
+    }
+
+    #[test]
+    fn who_decides_on_a_text_sees_every_character_of_it() {
+        assert_eq!(visible("{\n  \"to\": \"Müller & Co\"\n}"), "{\n  \"to\": \"Müller & Co\"\n}");
+        for (hidden, wanted) in [
+            ("a\u{202e}b", "a\\u{202e}b"),
+            ("a\u{200b}b", "a\\u{200b}b"),
+            ("a\u{200d}b", "a\\u{200d}b"),
+            ("a\u{e0041}b", "a\\u{e0041}b"),
+            ("a\u{a0}b\u{3000}", "a\\u{a0}b\\u{3000}"),
+            ("a\rb\0", "a\\u{d}b\\u{0}"),
+        ] {
+            assert_eq!(visible(hidden), wanted);
+            assert_eq!(shown(&visible(hidden)), wanted, "the escaper takes nothing out");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@
 //! The script asks for `POST /v1/chat/completions` (streaming, with `Idempotency-Key` and with `X-Conversation-Id`, which
 //! is `new` for the first question), `BASE/chat/ID/last` for the [`answer_fragment`] of the last stored answer, and the
 //! changing methods of `/v1/conversations/ID`, `/v1/memories`, `/v1/memories/ID`, `/v1/sessions`, `/v1/sessions/ID` and
-//! `/v1/session`, and `POST /v1/handovers/ID/acknowledge`. Each changing request carries `X-CSRF-Token`. The forms of the sign-in pages are posted without a
+//! `/v1/session`, `POST /v1/handovers/ID/acknowledge`, `/v1/approvals/ID/approve` and `deny`, and `/v1/me/approvals/ID/resume`. Each changing request carries `X-CSRF-Token`. The forms of the sign-in pages are posted without a
 //! script and so without that header; pages set the referrer policy `same-origin`, because browsers send `Origin: null`
 //! with a form under `no-referrer`.
 //!
@@ -27,13 +27,13 @@ mod when;
 pub use answer::answer_fragment;
 pub use assets::{Asset, assets, cache_control};
 pub use page::{
-    account, chat, choose, confirm, document, handovers, history, link_refused, link_sent, memories, refused,
-    sign_in,
+    account, approvals, chat, choose, confirm, document, handovers, history, link_refused, link_sent,
+    memories, refused, sign_in,
 };
 pub use view::{
-    Account, Allowance, Author, Chat, Choose, ChooseProblem, Confirm, Conversation, Document, Frame,
-    Handover, Handovers, History, LinkRefused, LinkSent, Listed, Memories, Memory, Message, Notice, Part,
-    Plan, Refused, Session, SignIn, SignInProblem, Source, Way,
+    Account, Allowance, Approval, ApprovalReader, Approvals, Author, Chat, Choose, ChooseProblem, Confirm,
+    Conversation, Document, Frame, Handover, Handovers, History, LinkRefused, LinkSent, Listed, Memories,
+    Memory, Message, Notice, Part, Plan, Refused, Session, SignIn, SignInProblem, Source, Way,
 };
 
 /// The `Content-Security-Policy` of every page.

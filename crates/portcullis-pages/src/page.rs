@@ -4,11 +4,11 @@ use askama::Template;
 
 use crate::answer::Answer;
 use crate::assets::{MARK, SCRIPT, STYLE};
-use crate::escape::line;
+use crate::escape::{line, visible};
 use crate::link;
 use crate::view::{
-    Account, Allowance, Author, Chat, Choose, ChooseProblem, Confirm, Document, Frame, Handovers, History,
-    LinkRefused, LinkSent, Memories, Notice, Refused, SignIn, SignInProblem, Way,
+    Account, Allowance, ApprovalReader, Approvals, Author, Chat, Choose, ChooseProblem, Confirm, Document,
+    Frame, Handovers, History, LinkRefused, LinkSent, Memories, Notice, Refused, SignIn, SignInProblem, Way,
 };
 use crate::when::When;
 
@@ -337,6 +337,67 @@ pub fn handovers(view: &Handovers<'_>) -> String {
         site: Site::new(&view.frame).at(Place::Other).changing(view.csrf),
         open: view.handovers.iter().filter(|handover| handover.acknowledged.is_none()).count(),
         handovers: handed.collect(),
+    })
+}
+
+struct Waits<'a> {
+    id: &'a str,
+    tool: &'a str,
+    arguments: Option<String>,
+    asker: Option<&'a str>,
+    state: &'static str,
+    todo: bool,
+    created: When,
+    until: Option<When>,
+    decided: Option<When>,
+}
+
+#[derive(Template)]
+#[template(path = "approvals.html")]
+struct ApprovalsPage<'a> {
+    site: Site,
+    title: &'static str,
+    todo: &'static str,
+    own: bool,
+    open: usize,
+    approvals: Vec<Waits<'a>>,
+}
+
+/// How a call stands, in words.
+fn standing(name: &str) -> &'static str {
+    match name {
+        "pending" => "waits for a person",
+        "approved" => "approved",
+        "denied" => "denied",
+        "expired" => "expired",
+        "running" => "being done",
+        "done" => "done",
+        "failed" => "came to nothing",
+        _ => "cut off",
+    }
+}
+
+/// The page of calls that a person has to approve. Who decides sees every character of what would be sent.
+pub fn approvals(view: &Approvals<'_>) -> String {
+    let waits = view.approvals.iter().map(|approval| Waits {
+        id: approval.id,
+        tool: approval.tool,
+        arguments: approval.arguments.map(visible),
+        asker: approval.asker,
+        state: standing(approval.state),
+        todo: approval.todo,
+        created: When::new(&approval.created),
+        until: approval.todo.then(|| When::new(&approval.expires)),
+        decided: approval.decided.as_ref().map(When::new),
+    });
+    let own = view.reader == ApprovalReader::Asker;
+    rendered(&ApprovalsPage {
+        site: Site::new(&view.frame).at(Place::Other).changing(view.csrf),
+        title: if own { "Your waiting calls" } else { "Calls to approve" },
+        todo: if own { "go on with" } else { "decide" },
+        own,
+        open: view.approvals.iter().filter(|approval| approval.todo).count(),
+        approvals: waits.collect(),
     })
 }
 

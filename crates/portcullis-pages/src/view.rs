@@ -252,6 +252,51 @@ pub struct Handover<'a> {
     pub acknowledged: Option<Timestamp>,
 }
 
+/// The page of calls of tools that a person has to approve: those of others, to decide on, or one's own.
+#[derive(Debug, Clone, Copy)]
+pub struct Approvals<'a> {
+    /// The frame.
+    pub frame: Frame<'a>,
+    /// The token that goes with every changing request.
+    pub csrf: &'a str,
+    /// For whom the page is.
+    pub reader: ApprovalReader,
+    /// The calls, in the order in which they are shown.
+    pub approvals: &'a [Approval<'a>],
+}
+
+/// For whom a page of calls is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ApprovalReader {
+    /// Those who decide.
+    Decider,
+    /// Who asked.
+    Asker,
+}
+
+/// A call that a person has to approve.
+#[derive(Debug, Clone, Copy)]
+pub struct Approval<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// The tool.
+    pub tool: &'a str,
+    /// What it is called with, as JSON; none where it is erased.
+    pub arguments: Option<&'a str>,
+    /// The id of the member who asked; none where it was a key.
+    pub asker: Option<&'a str>,
+    /// How it stands, as the API names it.
+    pub state: &'a str,
+    /// Whether the reader can do something about it.
+    pub todo: bool,
+    /// When it was asked for.
+    pub created: Timestamp,
+    /// Until when something can be done.
+    pub expires: Timestamp,
+    /// When somebody decided.
+    pub decided: Option<Timestamp>,
+}
+
 /// The page of the member's own account.
 #[derive(Debug, Clone, Copy)]
 pub struct Account<'a> {

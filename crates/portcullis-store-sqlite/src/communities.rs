@@ -31,6 +31,8 @@ pub(crate) struct Community {
     pub(crate) sign_in_key: SealKey,
     /// Seals what a key asks that acts for no member, who have no key of their own.
     pub(crate) handover_key: SealKey,
+    /// The same for calls of tools that such a key has waiting.
+    pub(crate) approval_key: SealKey,
     email_index: hmac::Key,
     subject_index: hmac::Key,
     // The last field, so that the files are closed before their place is given to another community.
@@ -186,12 +188,14 @@ impl Communities {
                 (index("portcullis/email-index"), index("portcullis/subject-index"));
             let sign_in_key = SealKey::derive(place.key.expose(), "portcullis/sign-in");
             let handover_key = SealKey::derive(place.key.expose(), "portcullis/handovers");
+            let approval_key = SealKey::derive(place.key.expose(), "portcullis/approvals");
             Ok(Arc::new(Community {
                 id,
                 db: Db::new(place, pools),
                 identities: Mutex::new(IdentityCache::new(watch)?),
                 sign_in_key,
                 handover_key,
+                approval_key,
                 email_index,
                 subject_index,
                 _place: room,

@@ -47,7 +47,7 @@ struct Sealed {
 }
 
 /// What opens the texts of one asker; none once it is destroyed.
-enum Opener {
+pub(crate) enum Opener {
     Member(Option<OwnKey>),
     Community,
 }
@@ -158,7 +158,8 @@ impl Engine {
         open(&community, &opener, sealed)
     }
 
-    async fn opener(&self, community: &Arc<Community>, asker: Actor) -> Result<Opener, Fault> {
+    /// What opens what that asker sealed.
+    pub(crate) async fn opener(&self, community: &Arc<Community>, asker: Actor) -> Result<Opener, Fault> {
         match asker {
             Actor::Member(member) => self.member_opener(community, member).await,
             Actor::Key(_) | Actor::Operator => Ok(Opener::Community),

@@ -8,6 +8,7 @@
 //! Start with `stores.rs`; `db.rs` has the threads and the group commit, `identity_cache.rs` the hot path of every
 //! request, `search/` how passages are found and ranked.
 
+mod approvals;
 mod communities;
 mod content;
 mod conversations;

@@ -28,6 +28,7 @@ pub(crate) static COMMUNITY: Schema = Schema {
         include_str!("../migrations/community/0004_end_links_with_a_suspension.sql"),
         include_str!("../migrations/community/0005_add_invitation_makers.sql"),
         include_str!("../migrations/community/0006_add_handovers.sql"),
+        include_str!("../migrations/community/0007_add_approvals.sql"),
     ],
 };
 

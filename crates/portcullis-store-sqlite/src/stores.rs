@@ -163,6 +163,7 @@ impl SqliteStores {
             conversations: Arc::clone(&self.engine) as _,
             memories: Arc::clone(&self.engine) as _,
             handovers: Arc::clone(&self.engine) as _,
+            approvals: Arc::clone(&self.engine) as _,
         }
     }
 

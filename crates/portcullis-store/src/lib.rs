@@ -6,6 +6,7 @@
 //! that the identify phase and sign-in make in order to find the scope ([`Identity`], [`Sessions`],
 //! [`Members::provision`]) and those of the instance itself ([`Directory`]).
 
+pub mod approvals;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 pub mod content;
@@ -22,6 +23,7 @@ pub mod spaces;
 
 use std::sync::Arc;
 
+pub use approvals::{Approval, ApprovalState, Approvals, Decided, Decision, Ended, NewApproval, Step};
 pub use content::{
     Chunk, Content, Document, DocumentText, NewDocument, Passage, PutOutcome, Query, SourceEntry,
 };
@@ -61,4 +63,6 @@ pub struct Stores {
     pub memories: Arc<dyn Memories>,
     /// Questions that were handed to a person.
     pub handovers: Arc<dyn Handovers>,
+    /// Calls of tools that wait for a person.
+    pub approvals: Arc<dyn Approvals>,
 }

@@ -19,6 +19,8 @@ mod web;
 
 pub use call::{Fault, FaultKind, Permit, Returned, call};
 pub use pin::{MalformedPin, Pin};
-pub use registry::{Egress, Registry, RegistryProblem, Settings, Standing, Stop, Tool, Way, WebMethod};
+pub use registry::{
+    ApprovalRule, Egress, Registry, RegistryProblem, Settings, Standing, Stop, Tool, Way, WebMethod,
+};
 pub use schema::{Mismatch, Schema, SchemaProblem};
 pub use spec::{MalformedName, Spec, ToolName};

@@ -43,6 +43,8 @@ pub struct Settings {
     pub roles: BTreeSet<Role>,
     /// The hash of what was approved; without one it is stopped.
     pub pin: Option<Pin>,
+    /// Who approves each call of it, beside the guards.
+    pub approval: ApprovalRule,
     /// Networks that it may be in beside public ones.
     pub networks: Vec<IpNet>,
     /// The most calls of it in one turn.
@@ -55,6 +57,16 @@ pub struct Settings {
     pub timeout: Duration,
     /// The most bytes that are read of what it returns.
     pub result_bytes: usize,
+}
+
+/// Who approves a call before it is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ApprovalRule {
+    /// Nobody: what the guards allow is made.
+    #[default]
+    None,
+    /// A person, for each call.
+    Human,
 }
 
 /// How a tool is called.

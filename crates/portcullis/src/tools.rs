@@ -2,21 +2,33 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
-use portcullis_config::{Config, ToolWay};
+use portcullis_config::{Config, ToolApproval, ToolWay};
 use portcullis_egress::AddressPolicy;
-use portcullis_guard::ToolLimits;
-use portcullis_tools::{Egress, Pin, Registry, Settings, Way, WebMethod};
+use portcullis_guard::{Approving, ToolLimits};
+use portcullis_tools::{ApprovalRule, Egress, Pin, Registry, Settings, Way, WebMethod};
 
 /// How often the servers of tools are asked whether their tools are still what was approved.
 const EVERY: Duration = Duration::from_secs(60);
 
 /// How much one turn may make of tools.
 pub(crate) fn limits(config: &Config) -> ToolLimits {
-    ToolLimits { rounds: config.tools.rounds.get(), calls: config.tools.calls.get() }
+    let tools = &config.tools;
+    let count = |number: NonZeroU32| usize::try_from(number.get()).unwrap_or(usize::MAX);
+    ToolLimits {
+        rounds: tools.rounds.get(),
+        calls: tools.calls.get(),
+        approving: Approving {
+            wait: tools.approval,
+            keep: tools.approvals_keep,
+            open: count(tools.approvals_most_open),
+            of_one: count(tools.approvals_most_of_one),
+        },
+    }
 }
 
 /// Every tool of the configuration. Nothing is connected to yet.
@@ -53,6 +65,10 @@ fn settings(tool: &portcullis_config::Tool) -> Result<Settings> {
         communities: tool.communities.iter().map(|slug| slug.as_str().to_owned()).collect(),
         roles: tool.roles.iter().copied().collect(),
         pin: pin.transpose().map_err(|problem| anyhow!("the tool `{name}`: `pin` {problem}"))?,
+        approval: match tool.approval {
+            ToolApproval::None => ApprovalRule::None,
+            ToolApproval::Human => ApprovalRule::Human,
+        },
         networks: tool.networks.iter().map(|network| network.network()).collect(),
         per_turn: tool.per_turn.get(),
         per_hour: tool.per_hour,

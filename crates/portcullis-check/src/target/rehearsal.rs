@@ -62,12 +62,19 @@ pub struct DeclaredTool {
     pub arguments: String,
     /// Whether the askers may use it.
     pub allowed: bool,
+    /// Whether a person has to approve each call of theirs.
+    pub approval: bool,
 }
 
 impl ToolInventory {
-    /// The first tool that the askers may use.
+    /// The first tool that the askers may use, and that nobody has to approve.
     pub fn allowed(&self) -> Option<&DeclaredTool> {
-        self.tools.iter().find(|tool| tool.allowed)
+        self.tools.iter().find(|tool| tool.allowed && !tool.approval)
+    }
+
+    /// Those that they may use once a person has approved the call.
+    pub fn approved(&self) -> impl Iterator<Item = &DeclaredTool> {
+        self.tools.iter().filter(|tool| tool.allowed && tool.approval)
     }
 
     /// Those that they may not.

@@ -116,7 +116,10 @@ fn read_tools(rehearsal: &Section<'_, '_>, identities: &[Identity]) -> Option<To
 
 fn read_tool(section: &Section<'_, '_>) -> Option<DeclaredTool> {
     let (name, arguments) = (section.required("name"), section.required("arguments"));
-    let allowed = section.flag("allowed");
+    let (allowed, approval) = (section.flag("allowed"), section.flag("approval"));
+    if approval && !allowed {
+        section.wrong("approval", "a tool that nobody may use", "`allowed = true` beside it");
+    }
     if arguments.is_some_and(|text| {
         !text.contains(WORD)
             || serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text).is_err()
@@ -124,7 +127,7 @@ fn read_tool(section: &Section<'_, '_>) -> Option<DeclaredTool> {
         section.wrong("arguments", "other text", "a JSON object with `{{word}}` in a text of it");
     }
     section.finish();
-    Some(DeclaredTool { name: name?.to_owned(), arguments: arguments?.to_owned(), allowed })
+    Some(DeclaredTool { name: name?.to_owned(), arguments: arguments?.to_owned(), allowed, approval })
 }
 
 fn read_planted(section: &Section<'_, '_>) -> Option<Planted> {

@@ -344,6 +344,11 @@ base_url = @URL@
 # [[rehearsal.tools.tool]]
 # name = "ledger"
 # arguments = '{"entry": "{{word}}"}'
+# [[rehearsal.tools.tool]]
+# name = "send_letter"
+# arguments = '{"text": "{{word}}"}'
+# allowed = true
+# approval = true                            # and a person has to approve each call first
 
 # What was planted there: random texts in the system text and in documents, with the topic by which each document is
 # asked for and a harmless text (`marker`) that stands in it too.

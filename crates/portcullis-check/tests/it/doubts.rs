@@ -181,6 +181,16 @@ const CASES: &[Case] = &[
         says: "nothing shows that tools are on",
     },
     Case {
+        what: "the model never asks for the call that a person has to approve",
+        change: |target| {
+            let risky = tools(target).tools.iter_mut().filter(|tool| tool.approval);
+            risky.for_each(|tool| tool.name = tool.name.replace('_', " "));
+        },
+        id: "PI-05",
+        word: "inconclusive",
+        says: "which a person has to approve",
+    },
+    Case {
         what: "a tool reads pages and nothing tells of traps",
         change: |target| tools(target).traps.clear(),
         id: "PI-05",

@@ -332,14 +332,19 @@ fn complete_target(address: SocketAddr) -> Target {
 /// Tools, whose sinks and traps it answers for too.
 fn tools(address: SocketAddr) -> ToolInventory {
     let at = |path: &str| format!("http://{address}{path}").parse().expect("a URL");
-    let tool = |name: &str, allowed| DeclaredTool {
+    let tool = |name: &str, allowed, approval| DeclaredTool {
         name: name.to_owned(),
         arguments: format!("{{\"place\": \"{WORD}\"}}"),
         allowed,
+        approval,
     };
     ToolInventory {
         askers: Vec::new(),
-        tools: vec![tool("tide_table", true), tool("ledger", false)],
+        tools: vec![
+            tool("tide_table", true, false),
+            tool("ledger", false, false),
+            tool("send_letter", true, true),
+        ],
         sinks: vec![at("/calls")],
         trapped: vec![at("/trapped")],
         decisions: Some(at("/decisions")),

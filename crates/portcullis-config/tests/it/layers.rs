@@ -134,6 +134,10 @@ fn every_value_is_shown_with_its_origin_and_no_secret() {
     sign_in.links_per_client_per_hour             = 20                                 # default
     tools.rounds                                  = 4                                  # default
     tools.calls                                   = 8                                  # default
+    tools.approval_minutes                        = 1440                               # default
+    tools.approvals_keep_days                     = 30                                 # default
+    tools.approvals_most_open                     = 200                                # default
+    tools.approvals_most_of_one                   = 10                                 # default
     limits.per_key_per_minute                     = 60                                 # default
     limits.per_key_per_hour                       = (none)                             # not set
     limits.per_key_per_day                        = (none)                             # not set

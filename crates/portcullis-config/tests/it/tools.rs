@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use portcullis_config::{Code, ToolWay};
+use portcullis_config::{Code, ToolApproval, ToolWay};
 use portcullis_core::Role;
 
 use crate::site::{Site, codes};
@@ -31,20 +31,22 @@ fn site(text: &str) -> Site {
 fn each_kind_takes_what_it_needs() {
     let text = [
         post("a"),
-        table("b", "kind = \"http-get\"\nurl = \"http://10.0.0.7:8080/\"\nkey = \"file:secrets/key\"\ndescription = \"D\"\nschema = \"tool.json\"\nnetworks = [\"10.0.0.0/24\"]\ntimeout_seconds = 3\nresult_bytes = 512\nper_turn = 1\nper_hour = 2\nper_day = 3\npin = \"sha256:00\""),
+        table("b", "kind = \"http-get\"\nurl = \"http://10.0.0.7:8080/\"\nkey = \"file:secrets/key\"\ndescription = \"D\"\nschema = \"tool.json\"\nnetworks = [\"10.0.0.0/24\"]\ntimeout_seconds = 3\nresult_bytes = 512\nper_turn = 1\nper_hour = 2\nper_day = 3\napproval = \"human\"\npin = \"sha256:00\""),
         table("c", "kind = \"fetch\"\nhosts = [\"Docs.Example.org\", \"127.0.0.2:8080\", \"[::ffff:7f00:1]:80\"]\ndescription = \"D\""),
         table("d", "kind = \"mcp\"\nurl = \"https://m.example/mcp\"\nremote_name = \"tides/lookup\""),
-        "[tools]\nrounds = 2\ncalls = 5".to_owned(),
+        "[tools]\nrounds = 2\ncalls = 5\napproval_minutes = 7".to_owned(),
     ]
     .join("\n");
     let tools = site(&text).loaded().config.tools;
     assert_eq!((tools.rounds.get(), tools.calls.get()), (2, 5));
+    assert_eq!((tools.approval, tools.approvals_most_of_one.get()), (Duration::from_secs(420), 10));
     let [a, b, c, d] = tools.list.as_slice() else { panic!("four tools") };
     assert!(matches!(&a.way, ToolWay::Post { url, key: None } if url.as_str() == "https://a.example/x"));
     assert_eq!(
         (a.roles.as_slice(), a.per_turn.get(), a.result_bytes),
         ([Role::Member, Role::Owner].as_slice(), 3, 16_384)
     );
+    assert_eq!([a.approval, b.approval], [ToolApproval::None, ToolApproval::Human]);
     assert!(matches!(&b.way, ToolWay::Get { key: Some(key), .. } if key.expose().starts_with("Qm7")));
     assert_eq!(
         (b.timeout, b.networks.len(), b.per_hour.map(|most| most.get())),

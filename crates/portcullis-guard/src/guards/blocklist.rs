@@ -79,6 +79,7 @@ pub(crate) fn offence(refusal: &Refusal) -> Option<Offence> {
         | Code::ForeignPage
         | Code::NotAllowed
         | Code::LastOwner
+        | Code::ApprovalNotOpen
         | Code::AddressBlocked
         | Code::BudgetExhausted
         | Code::OwnRequestOnly

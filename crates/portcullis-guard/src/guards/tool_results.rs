@@ -35,7 +35,7 @@ pub(crate) async fn judge(
         (Finding::Clear, _) => {}
         (Finding::Block, Mode::Block) => {
             note(SecurityEvent::ToolResultWithheld);
-            return Ok((Shown::Note(WITHHELD), CallOutcome::Withheld));
+            return Ok((Shown::Note(WITHHELD.into()), CallOutcome::Withheld));
         }
         _ => note(SecurityEvent::ToolResultSuspicious),
     }

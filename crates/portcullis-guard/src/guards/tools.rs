@@ -6,6 +6,7 @@
 use async_trait::async_trait;
 use portcullis_leak::{Action, Class, Leak, Vault};
 use portcullis_limit::{Charge, Rates, Subject};
+use portcullis_tools::ApprovalRule;
 use ring::digest::{SHA256, digest};
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -186,6 +187,34 @@ impl Guard<Call<Named>> for ToolLeaks {
         let noticed = Noticed::new(SecurityEvent::LeakStopped, self.name());
         gate.note(noticed.by(&named.scope).in_request(named.request));
         decline("the arguments hold something that must not leave")
+    }
+}
+
+/// What a person has to approve is not made before one has.
+#[derive(Debug)]
+pub struct ToolApproval;
+
+#[async_trait]
+impl Guard<Call<Named>> for ToolApproval {
+    fn name(&self) -> &'static str {
+        "tool-approval"
+    }
+
+    fn about(&self) -> &'static str {
+        "a call that a person has to approve waits, and is made once, as it was approved, when its asker goes on"
+    }
+
+    async fn judge(&self, _: &Gate, call: &mut Call<Named>) -> Ruling {
+        let named = &mut call.state;
+        let Some(tool) = &named.tool else { return decline("there is no such tool here") };
+        match &named.approved {
+            Some(approved) if approved.covers(tool, &named.arguments) => Ruling::Allow,
+            Some(_) => decline("the call is not what was approved"),
+            None => {
+                named.waits = tool.settings().approval == ApprovalRule::Human;
+                Ruling::Allow
+            }
+        }
     }
 }
 

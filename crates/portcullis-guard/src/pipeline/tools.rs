@@ -7,11 +7,12 @@ use std::sync::Arc;
 use portcullis_audit::{CallOutcome, Event, Label};
 use portcullis_core::CallId;
 use portcullis_leak::Vault;
-use portcullis_store::CommunityRef;
+use portcullis_store::{CommunityRef, Ended};
 use portcullis_tools::{Permit, Standing};
 use serde_json::Map;
 
 use super::{ADDRESSES, TOOLS, append, phase, unwritable};
+use crate::approving;
 use crate::gate::Gate;
 #[cfg(feature = "guard-off")]
 use crate::guards::holes;
@@ -34,6 +35,8 @@ pub async fn offer(gate: &Gate, turn: &Turn<Opened>, vault: &Arc<Vault>, mark: &
         mark: mark.to_owned(),
         made: BTreeMap::new(),
         asked: 0,
+        conversation: None,
+        approved: None,
     };
     if registry.is_empty() {
         return Ok(kit);
@@ -72,21 +75,29 @@ pub async fn permit(gate: &Gate, turn: &Turn<Opened>, kit: &mut Kit, asked: Aske
             tool: None,
             spec: None,
             arguments: Map::new(),
+            // One call is made by it: the next that the model asks for is ruled on by itself.
+            approved: kit.approved.take(),
+            waits: false,
         },
     };
     #[cfg(feature = "guard-off")]
     holes::any_tool(gate, &mut call);
     let ruling = phase(gate, TOOLS, &mut call).await;
-    let Call { id, state: Named { tool, arguments, asked, .. } } = call;
+    let Call { id, state: Named { tool, arguments, asked, approved, waits, .. } } = call;
     // Who may not use a tool is not told that there is one; the journal names it.
     let known = gate.parts.tools.find(&asked.name).map(|tool| Label::short_name(tool.name().as_str()));
     let refusal = match (ruling, tool) {
         (Ok(()), Some(tool)) => {
             let made = kit.made.entry(tool.name().clone()).or_default();
             *made = made.saturating_add(1);
+            if waits {
+                let waiting = approving::hold(gate, turn, &tool, &arguments, kit.conversation).await?;
+                return Ok(Ruled::Waits(waiting));
+            }
             #[expect(clippy::disallowed_methods, reason = "every guard of the tool phase has allowed it")]
             let permit = Permit::grant(tool, arguments, id.to_string(), kit.community.clone());
-            return Ok(Ruled::Permitted(Box::new(Call { id, state: Permitted { permit } })));
+            let approval = approved.map(|approved| approved.id());
+            return Ok(Ruled::Permitted(Box::new(Call { id, state: Permitted { permit, approval } })));
         }
         (Ok(()), None) => Refusal::new(Code::ToolRefused, "there is no such tool here").by("tool-allow-list"),
         (Err(refusal), _) => refusal,
@@ -119,16 +130,21 @@ async fn declined(
     append(gate, turn, Event::ToolRefused { turn: turn.id, tool, guard: guard.into(), times }).await
 }
 
-/// Makes a call, and judges what it returns. Its opening record is durable before anything is sent, its closing record
-/// before the model is shown what came back.
+/// Makes a call, and judges what it returns. One that a person approved is begun first, durably and once. The opening record is
+/// durable before anything is sent, the closing record before the model is shown what came back.
 ///
 /// # Errors
 /// The journal cannot be written, or what came back cannot be judged.
 pub async fn call(gate: &Gate, turn: &Turn<Opened>, call: Call<Permitted>) -> Result<Call<Judged>, Refusal> {
-    let Call { id, state: Permitted { permit } } = call;
+    let Call { id, state: Permitted { permit, approval } } = call;
+    // From here on an approved call is never made again, whatever happens.
+    let begun = match approval {
+        Some(approval) => Some(approving::begin(gate, &turn.scope, approval).await?),
+        None => None,
+    };
     let tool = Label::short_name(permit.tool().name().as_str());
     let argument_bytes = serde_json::to_string(permit.arguments()).map_or(0, |text| text.len() as u64);
-    append(gate, turn, Event::ToolCalled { turn: turn.id, call: id, tool, argument_bytes }).await?;
+    append(gate, turn, Event::ToolCalled { turn: turn.id, call: id, tool, argument_bytes, approval }).await?;
     let mut closing = Closing::of(gate, &turn.scope, turn.id, id);
     let returned = {
         let _timer = gate.time(Phase::Tool);
@@ -151,12 +167,16 @@ pub async fn call(gate: &Gate, turn: &Turn<Opened>, call: Call<Permitted>) -> Re
                 "a call of a tool failed"
             );
             (
-                Shown::Note("the tool could not be used"),
+                Shown::Note("the tool could not be used".into()),
                 CallOutcome::Failed { code: fault.kind.name().into() },
                 0,
             )
         }
     };
+    if let Some(begun) = begun {
+        let failed = matches!(outcome, CallOutcome::Failed { .. });
+        begun.finish(if failed { Ended::Failed } else { Ended::Done }, &shown).await;
+    }
     let record = closing.record(outcome, bytes);
     gate.journal().append(record).await.map_err(|error| unwritable(&error))?;
     Ok(Call { id, state: Judged { shown } })

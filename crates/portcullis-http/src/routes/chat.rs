@@ -10,7 +10,7 @@ use futures_util::{Stream, StreamExt, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use portcullis_chat::frames::Frame;
 use portcullis_chat::{Answer, Answered, Frames, asked};
-use portcullis_chat::{Citation, Handover, Whole};
+use portcullis_chat::{Approval, Citation, Handover, Whole};
 use portcullis_core::{ConversationId, RequestId};
 use portcullis_guard::{Asker, Code, Judged, Refusal, pipeline};
 use portcullis_model::{Completion, ProblemCode};
@@ -104,7 +104,7 @@ async fn start(app: &App, retry: Retry<'_>) -> Result<Start, Refusal> {
 }
 
 /// Tells in which conversation the answer was kept.
-fn in_conversation(mut response: Response, conversation: Option<ConversationId>) -> Response {
+pub(super) fn in_conversation(mut response: Response, conversation: Option<ConversationId>) -> Response {
     if let Some(value) = conversation.and_then(|id| HeaderValue::from_str(&id.to_string()).ok()) {
         response.headers_mut().insert(CONVERSATION, value);
     }
@@ -130,7 +130,12 @@ fn conversation(app: &App, headers: &HeaderMap) -> Result<Option<ConversationId>
     }
 }
 
-fn json_answer(app: &App, whole: Whole, ticket: Option<Ticket>, kept: Kept) -> Response {
+/// A whole answer.
+pub(super) fn sent(whole: Whole) -> Response {
+    (StatusCode::OK, [(header::CONTENT_TYPE, JSON)], written(whole)).into_response()
+}
+
+fn written(whole: Whole) -> String {
     #[derive(Serialize)]
     struct Sent {
         #[serde(flatten)]
@@ -139,9 +144,15 @@ fn json_answer(app: &App, whole: Whole, ticket: Option<Ticket>, kept: Kept) -> R
         citations: Option<Vec<Citation>>,
         #[serde(skip_serializing_if = "Option::is_none")]
         handover: Option<Handover>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        approval: Option<Approval>,
     }
-    let Whole { completion, citations, handover } = whole;
-    let body = serde_json::to_string(&Sent { completion, citations, handover }).unwrap_or_default();
+    let Whole { completion, citations, handover, approval } = whole;
+    serde_json::to_string(&Sent { completion, citations, handover, approval }).unwrap_or_default()
+}
+
+fn json_answer(app: &App, whole: Whole, ticket: Option<Ticket>, kept: Kept) -> Response {
+    let body = written(whole);
     if let Some(mut ticket) = ticket {
         ticket.record(body.as_bytes());
         ticket.keep(app.gate().clock().monotonic(), kept);
@@ -223,6 +234,17 @@ fn write_event(out: &mut BytesMut, frame: &Frame) {
                 "model": model,
                 "choices": [{ "index": 0, "delta": {}, "finish_reason": null }],
                 "handover": handover,
+            }),
+        ),
+        Frame::Approval { id, model, created, approval } => serde_json::to_writer(
+            out.writer(),
+            &json!({
+                "id": id,
+                "object": "chat.completion.chunk",
+                "created": created,
+                "model": model,
+                "choices": [{ "index": 0, "delta": {}, "finish_reason": null }],
+                "approval": approval,
             }),
         ),
         Frame::Done => {

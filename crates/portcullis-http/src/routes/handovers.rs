@@ -70,7 +70,7 @@ fn asker(asker: Actor) -> Option<String> {
 }
 
 /// Moderators know members by their ids; keys are for those above them to know.
-fn actor(actor: Actor) -> Value {
+pub(super) fn actor(actor: Actor) -> Value {
     match actor {
         Actor::Member(member) => json!({ "kind": "member", "id": member }),
         Actor::Key(_) => json!({ "kind": "key", "id": null }),

@@ -13,8 +13,8 @@ use jiff::ToSpan as _;
 use portcullis_audit::{Archive, Entry, Filter, Journal, Signer};
 use portcullis_chat::{PlaceLimits, Places, Policy, Release, Service, ServiceParts};
 use portcullis_core::{
-    AbilitySet, Actor, Clock, DocumentId, Grant, HandoverId, KeyAbility, KeyId, MemberId, Role, Scope,
-    Secret, SessionId, SpaceId, SystemClock, Tasks, Tier, Token, TokenKind,
+    AbilitySet, Actor, ApprovalId, Clock, DocumentId, Grant, HandoverId, KeyAbility, KeyId, MemberId, Role,
+    Scope, Secret, SessionId, SpaceId, SystemClock, Tasks, Tier, Token, TokenKind,
 };
 use portcullis_egress::Client;
 use portcullis_guard::jwt::Issuers;
@@ -28,8 +28,9 @@ use portcullis_http::{
 use portcullis_mail::{Error, Mail, Message};
 use portcullis_model::Model;
 use portcullis_store::{
-    Chunk, Community, DocumentText, Entitlement, KeyActor, NewCommunity, NewDocument, NewHandover, NewKey,
-    NewMember, NewSession, NewSignIn, NewSpace, Plan, Queued, Room, SpaceAccess, Stores, Strangers,
+    Chunk, Community, DocumentText, Entitlement, KeyActor, NewApproval, NewCommunity, NewDocument,
+    NewHandover, NewKey, NewMember, NewSession, NewSignIn, NewSpace, Plan, Queued, Room, SpaceAccess, Stores,
+    Strangers,
 };
 use portcullis_store_sqlite::{Options, SqliteStores};
 use portcullis_tools::Registry;
@@ -346,6 +347,23 @@ impl TestApp {
         let new = NewHandover { id, reason: "other", text: text.to_owned() };
         let room = Room { open: 10_000, of_one: 10_000, since: jiff::Timestamp::MIN };
         let queued = self.stores.handovers.queue(asker, new, room).await.expect("an answer");
+        assert_eq!(queued, Queued::Kept);
+        id
+    }
+
+    /// A call of theirs that waits for a person.
+    pub(crate) async fn waiting(&self, asker: &Scope, what: &str) -> ApprovalId {
+        let id = ApprovalId::new(&*self.clock);
+        let new = NewApproval {
+            id,
+            tool: "send_letter".to_owned(),
+            pin: "sha256:00".to_owned(),
+            arguments: serde_json::json!({ "what": what }).to_string(),
+            question: serde_json::json!({ "text": what, "model": "test-model" }).to_string(),
+            expires: self.clock.now().checked_add(Duration::from_secs(3_600)).expect("a time"),
+        };
+        let room = Room { open: 10_000, of_one: 10_000, since: jiff::Timestamp::MIN };
+        let queued = self.stores.approvals.request(asker, new, room).await.expect("an answer");
         assert_eq!(queued, Queued::Kept);
         id
     }

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod app;
 #[cfg(test)]
+mod approvals;
+#[cfg(test)]
 mod blocks;
 #[cfg(test)]
 mod budgets;

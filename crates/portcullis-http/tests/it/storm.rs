@@ -47,7 +47,15 @@ const NOT_REACHED: &[&str] = &[
     "members.link",
     // What a person should see is told from other questions by a guard that is off here.
     "handovers.queue",
+    // There are no tools here that a person has to approve.
+    "approvals.request",
+    "approvals.begin",
+    "approvals.finish",
 ];
+/// Methods whose answer nobody is told: what is due is due in every community.
+const TOLD_TO_NOBODY: &[&str] = &["approvals.expire"];
+/// Routes that nothing here lets do their work.
+const IDLE: &[&str] = &["resume"];
 
 fn number(name: &str) -> Option<u64> {
     Environment::from_process().text(name).and_then(|text| text.parse().ok())
@@ -190,7 +198,7 @@ async fn nothing_of_another_community_space_or_member_is_in_any_byte() {
     assert!(tally.told > requests, "only {} markers were told to those who may know them", tally.told);
     let silent: Vec<_> =
         closed().iter().map(|route| route.name).filter(|name| !tally.answered.contains(name)).collect();
-    assert!(silent.is_empty(), "these routes answered nobody: {silent:?}");
+    assert_eq!(silent, IDLE, "these routes answered nobody");
     assert!(tally.moved > 0, "no answer rested on what was moved away");
     for method in METHODS {
         let calls = ground.widened.calls(method);
@@ -202,7 +210,8 @@ async fn nothing_of_another_community_space_or_member_is_in_any_byte() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_leaves_its_scope_out_of_any_one_method_is_noticed() {
     let seed = seed();
-    let wrong = METHODS.iter().filter(|method| !NOT_REACHED.contains(method));
+    let wrong =
+        METHODS.iter().filter(|method| !NOT_REACHED.contains(method) && !TOLD_TO_NOBODY.contains(method));
     let tasks = Tasks::new();
     let trials = futures_util::stream::iter(wrong).map(|method| {
         tasks.spawn(async move {

@@ -91,8 +91,9 @@ fn headings_go_down_one_level_at_a_time() {
 #[test]
 fn only_pages_that_change_something_carry_the_token() {
     for (name, page) in pages(&usual) {
-        let changing =
-            ["chat", "history", "memories", "handovers", "account"].iter().any(|it| name.starts_with(it));
+        let changing = ["chat", "history", "memories", "handovers", "approvals", "waiting", "account"]
+            .iter()
+            .any(|it| name.starts_with(it));
         assert_eq!(page.contains("csrf-token"), changing, "{name}");
     }
 }
@@ -110,7 +111,7 @@ fn what_the_script_needs_is_there() {
     }
     asked.sort();
     asked.dedup();
-    assert_eq!(asked.len(), 8);
+    assert_eq!(asked.len(), 11);
     for action in asked {
         assert!(script.contains(&format!("\"{action}\"")), "{action}");
     }

@@ -8,7 +8,8 @@ use crate::world::{BASE, OLDER, pages, usual};
 pub(crate) const REL: &str = "noopener noreferrer nofollow";
 
 /// The pages below a base that links may lead to.
-const PAGES: [&str; 6] = ["/", "/history", "/memories", "/account", "/login", "/handovers"];
+const PAGES: [&str; 8] =
+    ["/", "/history", "/memories", "/account", "/login", "/handovers", "/approvals", "/waiting"];
 /// What stands before an id.
 const OF_ONE: [&str; 2] = ["/chat/", "/documents/"];
 

@@ -2,10 +2,11 @@
 
 use jiff::Timestamp;
 use portcullis_pages::{
-    Account, Allowance, Author, Chat, Choose, ChooseProblem, Confirm, Conversation, Document, Frame,
-    Handover, Handovers, History, LinkRefused, LinkSent, Listed, Memories, Memory, Message, Notice, Part,
-    Plan, Refused, Session, SignIn, SignInProblem, Source, Way, account, chat, choose, confirm, document,
-    handovers, history, link_refused, link_sent, memories, refused, sign_in,
+    Account, Allowance, Approval, ApprovalReader, Approvals, Author, Chat, Choose, ChooseProblem, Confirm,
+    Conversation, Document, Frame, Handover, Handovers, History, LinkRefused, LinkSent, Listed, Memories,
+    Memory, Message, Notice, Part, Plan, Refused, Session, SignIn, SignInProblem, Source, Way, account,
+    approvals, chat, choose, confirm, document, handovers, history, link_refused, link_sent, memories,
+    refused, sign_in,
 };
 
 pub(crate) const ID: &str = "0193a5c4-7d1e-7c44-9f00-2b1c6a5e8d10";
@@ -13,7 +14,7 @@ pub(crate) const BASE: &str = "/c/harbour-rowing";
 pub(crate) const OLDER: &str = "/c/harbour-rowing/history?before=2026-01-31T00:00:00Z";
 
 /// Every text of a view that somebody outside may have written, or that may be mistaken for one that they did.
-pub(crate) const FIELDS: [&str; 36] = [
+pub(crate) const FIELDS: [&str; 40] = [
     "community",
     "base",
     "door",
@@ -50,6 +51,10 @@ pub(crate) const FIELDS: [&str; 36] = [
     "reason",
     "asker",
     "handed text",
+    "approval",
+    "tool",
+    "arguments",
+    "state",
 ];
 
 /// A text for each field, as it should be.
@@ -59,7 +64,7 @@ pub(crate) fn usual(field: &str) -> String {
         "action" => "/c/harbour-rowing/login",
         "older" => OLDER,
         "url" => "https://forum.example/t/tides/12",
-        "conversation" | "source" | "recent" | "memory" | "session" | "handover" | "asker" => ID,
+        "conversation" | "source" | "recent" | "memory" | "session" | "handover" | "asker" | "approval" => ID,
         "answer" => "At **slack water** [1].",
         "part" => "One paragraph.\n\nAnother one.",
         other => other,
@@ -153,6 +158,23 @@ pub(crate) fn pages(text: &dyn Fn(&str) -> String) -> Vec<(&'static str, String)
         handed(None, Some(of("handed text")), Some(at)),
         handed(Some(of("asker")), None, Some(at)),
     ];
+    let waits = |asker, arguments, todo, decided| Approval {
+        id: of("approval"),
+        tool: of("tool"),
+        arguments,
+        asker,
+        state: of("state"),
+        todo,
+        created: at,
+        expires: at,
+        decided,
+    };
+    let calls = [
+        waits(Some(of("asker")), Some(of("arguments")), true, None),
+        waits(None, Some(of("arguments")), false, Some(at)),
+        waits(Some(of("asker")), None, false, Some(at)),
+    ];
+    let to_decide = Approvals { frame, csrf, reader: ApprovalReader::Decider, approvals: &calls };
     let remembered = Memories { frame, csrf, memories: &kept, most: 200, longest: 1_000 };
     let error = Refused {
         frame,
@@ -187,6 +209,9 @@ pub(crate) fn pages(text: &dyn Fn(&str) -> String) -> Vec<(&'static str, String)
         ("memories, none", memories(&Memories { memories: &[], ..remembered })),
         ("handovers", handovers(&Handovers { frame, csrf, handovers: &queue })),
         ("handovers, none", handovers(&Handovers { frame, csrf, handovers: &[] })),
+        ("approvals", approvals(&to_decide)),
+        ("approvals, none", approvals(&Approvals { approvals: &[], ..to_decide })),
+        ("waiting", approvals(&Approvals { reader: ApprovalReader::Asker, ..to_decide })),
         ("account", account(&mine)),
         ("account, no plan", account(&Account { plans: &[], handles: false, ..mine })),
         ("document", document(&read)),

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use portcullis_core::{ConversationId, HandoverId, MemoryId, MessageId, Role, Scope, TurnId};
+use portcullis_core::{ApprovalId, ConversationId, HandoverId, MemoryId, MessageId, Role, Scope, TurnId};
 use portcullis_store::conformance::World;
-use portcullis_store::{Author, KeyActor, Kind, NewHandover, NewMessage, Room, Said, Stores, Strangers};
+use portcullis_store::{
+    Author, Decision, KeyActor, Kind, NewApproval, NewHandover, NewMessage, Room, Said, Step, Stores,
+    Strangers,
+};
 use rusqlite::Connection;
 
 use crate::harness::Folder;
@@ -50,6 +53,19 @@ async fn what_a_destroyed_key_sealed_is_gone_and_nothing_more_is_kept() {
     let queue = &world.stores.handovers;
     queue.queue(&own, handed("Mine"), room).await.expect("queued");
     queue.queue(&other, handed("Theirs"), room).await.expect("queued");
+    let approvals = &world.stores.approvals;
+    let until = world.now().checked_add(std::time::Duration::from_secs(60)).expect("a time");
+    let call = || NewApproval {
+        id: ApprovalId::new(&*world.clock),
+        tool: "send_letter".to_owned(),
+        pin: "sha256:00".to_owned(),
+        arguments: "{\"to\":\"me\"}".to_owned(),
+        question: "Send it".to_owned(),
+        expires: until,
+    };
+    let waiting = call();
+    let waits = waiting.id;
+    approvals.request(&own, waiting, room).await.expect("it waits");
     let stores = folder.open_stores(Arc::clone(&world.clock) as _);
     stores.destroy_member_key(world.a.community.id, world.a.plain).await.expect("destroyed");
     // The instance that was running before holds no copy of the key.
@@ -78,6 +94,12 @@ async fn what_a_destroyed_key_sealed_is_gone_and_nothing_more_is_kept() {
     assert_eq!(texts, [None, Some("Theirs")], "the entry stays, without its words");
     let refused = queue.queue(&own, handed("More"), room).await.expect_err("nothing more is kept");
     assert_eq!(refused.kind(), Kind::Forbidden);
+    let entry = approvals.get(&moderator, waits).await.expect("the entry stays");
+    assert_eq!(entry.arguments, None, "without its words");
+    let refused = approvals.request(&own, call(), room).await.expect_err("nothing more is kept");
+    assert_eq!(refused.kind(), Kind::Forbidden);
+    let blind = approvals.decide(&moderator, waits, Decision::Approve { until }).await.expect("an answer");
+    assert!(matches!(blind, Step::NotOpen(_)), "nobody approves what nobody can read");
     world.stores.conversations.remove(&own, conversation).await.expect("what is left is removed");
     world.stores.memories.remove(&own, memory).await.expect("what is left is removed");
 }
@@ -217,6 +239,7 @@ async fn a_file_of_the_first_schema_is_brought_up_to_date() {
             raw.execute_batch(&format!("DROP TRIGGER {trigger}")).expect("dropped");
         }
         for table in [
+            "approvals",
             "handovers",
             "message_sources",
             "messages",

@@ -9,8 +9,8 @@ use portcullis_core::{Clock, CommunityId, Tasks};
 use portcullis_store::Stores;
 use portcullis_store::conformance::wrong_people::Flaw;
 use portcullis_store::conformance::{
-    Harness, World, conversations, handovers, invitations, memories, sealed, sessions, sign_in, subjects,
-    withheld,
+    Harness, World, approvals, conversations, handovers, invitations, memories, sealed, sessions, sign_in,
+    subjects, withheld,
 };
 
 use crate::harness::Folder;
@@ -96,7 +96,25 @@ fn catching<'w>(flaw: Flaw, world: &'w World) -> Pin<Box<dyn Future<Output = ()>
         }
         Flaw::LastingHandovers => Box::pin(handovers::what_is_too_old_is_removed(world)),
         Flaw::DoubleHandovers => Box::pin(handovers::a_question_is_kept_once_and_not_too_long(world)),
-        Flaw::PlainMemories | Flaw::PlainMessages | Flaw::PlainHandovers => {
+        Flaw::OpenApprovals | Flaw::SelfApproval => {
+            Box::pin(approvals::nobody_decides_on_their_own_call_or_below_moderator(world))
+        }
+        Flaw::WanderingApprovals => {
+            Box::pin(approvals::the_calls_of_another_community_are_out_of_reach(world))
+        }
+        Flaw::TellingApprovals | Flaw::BegunUnapproved => {
+            Box::pin(approvals::a_call_is_approved_begun_and_ended(world))
+        }
+        Flaw::LastDecision => Box::pin(approvals::one_decision_counts(world)),
+        Flaw::BegunAgain => Box::pin(approvals::a_call_is_begun_once(world)),
+        Flaw::AnybodyBegins => Box::pin(approvals::only_who_asked_goes_on(world)),
+        Flaw::TimelessApprovals => Box::pin(approvals::what_is_not_done_in_time_is_not_done(world)),
+        Flaw::EndlessApprovals | Flaw::CrowdedApprovals => {
+            Box::pin(approvals::what_waits_is_bounded_for_one_and_for_all(world))
+        }
+        Flaw::LastingApprovals => Box::pin(approvals::what_was_asked_too_long_ago_is_removed(world)),
+        Flaw::DoubleApprovals => Box::pin(approvals::a_call_waits_once_and_whole(world)),
+        Flaw::PlainMemories | Flaw::PlainMessages | Flaw::PlainHandovers | Flaw::PlainApprovals => {
             Box::pin(sealed::nothing_of_a_member_is_readable_without_their_key(world))
         }
     }

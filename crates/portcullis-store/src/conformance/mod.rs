@@ -8,6 +8,7 @@
 
 #![expect(clippy::expect_used, reason = "a suite of tests: a case fails by panicking")]
 
+pub mod approvals;
 pub mod content;
 pub mod conversations;
 pub mod directory;

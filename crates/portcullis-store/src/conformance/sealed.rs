@@ -1,11 +1,14 @@
 //! Cases of what can be read at rest by who has the database's key but not a member's.
 
+use std::time::Duration;
+
 use portcullis_core::{MemoryId, TokenKind};
 
 use super::World;
+use super::approvals::requested;
 use super::conversations::{begin, message};
 use super::handovers::queued;
-use crate::{NewInvitation, Strangers};
+use crate::{Decision, Ended, NewInvitation, Strangers};
 
 fn contains(haystack: &[u8], needle: &str) -> bool {
     haystack.windows(needle.len()).any(|window| window.eq_ignore_ascii_case(needle.as_bytes()))
@@ -24,6 +27,13 @@ pub async fn nothing_of_a_member_is_readable_without_their_key(world: &World) {
     world.stores.memories.add(&own, memory, "Likes ospreyton").await.expect("added");
     world.stores.memories.change(&own, memory, "Likes plovergate").await.expect("changed");
     queued(world, &own, "At the end of knotgrove").await;
+    let call = requested(world, &own, "{\"to\":\"redshankby\"}").await;
+    let moderator = world.scope(side, side.moderator).await;
+    let until = world.now().checked_add(Duration::from_secs(60)).expect("a time");
+    let approvals = &world.stores.approvals;
+    approvals.decide(&moderator, call, Decision::Approve { until }).await.expect("approved");
+    approvals.begin(&own, call).await.expect("begun");
+    approvals.finish(&own, call, Ended::Done, "Sent by smewfield".to_owned()).await.expect("ended");
     let members = &world.stores.members;
     let issuer = "https://forum.siskinham.example";
     members.link(&side.operator(), side.plain, issuer, "ternbridge").await.expect("linked");
@@ -48,6 +58,8 @@ pub async fn nothing_of_a_member_is_readable_without_their_key(world: &World) {
         "ospreyton",
         "plovergate",
         "knotgrove",
+        "redshankby",
+        "smewfield",
         "siskinham",
         "ternbridge",
         "wrenmouth",

@@ -195,6 +195,18 @@ macro_rules! conformance {
                 what_is_too_old_is_removed
                 a_question_is_kept_once_and_not_too_long
             }
+            approvals {
+                a_call_is_approved_begun_and_ended
+                one_decision_counts
+                a_call_is_begun_once
+                nobody_decides_on_their_own_call_or_below_moderator
+                only_who_asked_goes_on
+                the_calls_of_another_community_are_out_of_reach
+                what_is_not_done_in_time_is_not_done
+                what_waits_is_bounded_for_one_and_for_all
+                what_was_asked_too_long_ago_is_removed
+                a_call_waits_once_and_whole
+            }
             sealed {
                 nothing_of_a_member_is_readable_without_their_key
             }
@@ -254,6 +266,7 @@ mod tests {
             ("withheld", include_str!("withheld.rs")),
             ("memories", include_str!("memories.rs")),
             ("handovers", include_str!("handovers.rs")),
+            ("approvals", include_str!("approvals.rs")),
             ("sealed", include_str!("sealed.rs")),
             ("together", include_str!("together.rs")),
             ("instances", include_str!("instances.rs")),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use portcullis_core::Role;
 use portcullis_tools::{
-    Egress, Fault, Permit, Pin, Registry, Returned, Settings, Stop, Tool, Way, WebMethod, call,
+    ApprovalRule, Egress, Fault, Permit, Pin, Registry, Returned, Settings, Stop, Tool, Way, WebMethod, call,
 };
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -107,6 +107,7 @@ pub(crate) fn http(url: String, method: WebMethod) -> Settings {
         communities: ["sailors".to_owned()].into(),
         roles: [Role::Member].into(),
         networks: vec![OWN.parse().expect("a network")],
+        approval: ApprovalRule::None,
         per_turn: 3,
         per_hour: None,
         per_day: None,

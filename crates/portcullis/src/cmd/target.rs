@@ -222,6 +222,7 @@ fn place(target: &mut Target, ground: &Ground, own: &Belongings, read: Conversat
         ("conversation", own.conversation.to_string()),
         (READ, read.to_string()),
         ("memory", own.memory.to_string()),
+        ("approval", own.approval.to_string()),
         ("member", own.member.to_string()),
     ];
     let values = values.into_iter().map(|(name, id)| (name.to_owned(), id)).collect();
@@ -266,6 +267,11 @@ fn routes(ground: &Ground) -> Vec<Route> {
                 let page = probed.kind(RouteKind::Page);
                 return page.only_for(&people::admin(ground, number % ADMINS));
             }
+            (Shape::Page, Access::Needs(_)) if route.name == "approvals-page" => {
+                // What waits stands in markup, in which the marks of administrators are not looked for: its list in JSON is.
+                let page = probed.kind(RouteKind::Page).shared();
+                return page.only_for(&people::admin(ground, number % ADMINS));
+            }
             (Shape::Page, Access::Needs(_)) => return page(probed, route, reader),
             (Shape::Page, _) => return door(probed, route),
             _ => {}
@@ -281,13 +287,18 @@ fn routes(ground: &Ground) -> Vec<Route> {
             "conversation" => probed.param("conversation", "{{conversation}}").only_for(keeper),
             "memory" => probed.param("memory", "{{memory}}").only_for(keeper),
             "member" => probed.param("member", "{{member}}"),
-            "conversations" | "memories" => probed.only_for(keeper),
+            "conversations" | "memories" | "own-approvals" => probed.only_for(keeper),
             "style" | "script" | "mark" => probed.kind(RouteKind::Asset),
             "live" => probed.kind(RouteKind::Live),
             "ready" => probed.kind(RouteKind::Ready),
-            "acknowledge-handover" => {
+            "acknowledge-handover" | "approve" | "deny" => {
                 harmless(probed, route).only_for(&people::admin(ground, number % ADMINS))
             }
+            "approvals" => probed.only_for(&people::admin(ground, number % ADMINS)),
+            "approval" => {
+                probed.param("approval", "{{approval}}").only_for(&people::admin(ground, number % ADMINS))
+            }
+            "own-approval" => probed.param("approval", "{{approval}}").only_for(keeper),
             _ if !route.method.is_safe() => harmless(probed, route),
             _ => probed,
         }
@@ -303,7 +314,7 @@ fn page(probed: Route, route: &portcullis_http::Route, reader: &str) -> Route {
         "last-answer" => return probed.param("conversation", &read).only_for(reader),
         "document-page" => probed.param("document", DOCUMENT),
         "conversation-page" => probed.param("conversation", &read).only_for(reader),
-        "history-page" | "memories-page" => probed.only_for(reader),
+        "history-page" | "memories-page" | "waiting-page" => probed.only_for(reader),
         // Everybody has a chat and an account, and they name the community.
         _ => probed,
     };

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Result, anyhow};
-use portcullis_tools::{Standing, Tool};
+use portcullis_tools::{ApprovalRule, Standing, Tool};
 
 use crate::args::{Configured, ToolCommand};
 use crate::{instance, out, tools};
@@ -51,5 +51,9 @@ fn audience(tool: &Tool) -> String {
     let settings = tool.settings();
     let communities: Vec<&str> = settings.communities.iter().map(String::as_str).collect();
     let roles: Vec<&str> = settings.roles.iter().map(|role| role.name()).collect();
-    format!("{} in {}", roles.join(", "), communities.join(", "))
+    let approval = match settings.approval {
+        ApprovalRule::None => "",
+        ApprovalRule::Human => "; a person approves each call",
+    };
+    format!("{} in {}{approval}", roles.join(", "), communities.join(", "))
 }

@@ -1,6 +1,8 @@
 //! The program as its users meet it.
 
 #[cfg(test)]
+mod approvals;
+#[cfg(test)]
 mod blocklist;
 #[cfg(test)]
 mod circles;

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use portcullis_config::Environment;
 use portcullis_egress::{AddressPolicy, Options};
-use portcullis_model::upstream::{Scripted, Slow, Upstream};
+use portcullis_model::upstream::{Answer, Scripted, Sink, Slow, Turn, Upstream};
+use portcullis_model::{FunctionCall, ToolCall};
 use serde_json::Value;
 
 use crate::clients::{skip, variable};
@@ -55,15 +56,29 @@ impl Browser {
 
     /// Goes a member's way and returns what each step printed.
     async fn go(self, program: &Program, start: String) -> Vec<Value> {
+        self.go_by("pages.mjs", program, start, &[]).await
+    }
+
+    /// Goes the way of that file, with these variables.
+    async fn go_by(
+        self,
+        file: &'static str,
+        program: &Program,
+        start: String,
+        more: &[(&str, &str)],
+    ) -> Vec<Value> {
         let folder = program.path().join("browser");
         std::fs::create_dir(&folder).expect("a folder");
-        let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/browser/pages.mjs");
-        std::fs::copy(fixture, folder.join("pages.mjs")).expect("the fixture");
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/browser");
+        for name in [file, "way.mjs"] {
+            std::fs::copy(fixtures.join(name), folder.join(name)).expect("the fixture");
+        }
         // Modules are looked for beside the file that names them.
         std::os::unix::fs::symlink(&self.modules, folder.join("node_modules")).expect("a link");
         let mut command = Command::new("node");
         command
-            .arg("pages.mjs")
+            .arg(file)
+            .envs(more.iter().copied())
             .current_dir(&folder)
             .stdin(Stdio::null())
             .env("CHROMIUM", &self.chromium)
@@ -136,4 +151,39 @@ async fn a_member_of_one_of_two_communities_goes_the_same_way_without_a_model() 
     program.ok(&["community", "create", "bakers", "--name", "The Bakers"]);
     let serving = serve(&program, &[]).await;
     judge(&browser.go(&program, format!("{}/c/harbour", serving.url)).await, &program);
+}
+
+/// A member asks for what a person has to approve, a moderator approves it, and the member goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_risky_call_is_approved_on_one_page_and_gone_on_with_on_another() {
+    let Some(browser) = Browser::find() else { return };
+    let program = harbour();
+    const MODERATOR: &str = "mo@harbour.example";
+    let staff =
+        ["member", "add", "--community", "harbour", "Mo", "--role", "moderator", "--email", MODERATOR];
+    program.ok(&staff);
+    let tool = Upstream::start_at("127.0.0.2:0".parse().expect("an address"), Sink::text("Taken in."));
+    let tool = tool.await.expect("an address of loopback");
+    crate::approvals::configure(&program, "harbour", tool.address());
+    // What turns text round is seen by whoever decides.
+    let function = FunctionCall {
+        name: "send_letter".to_owned(),
+        arguments: "{\"to\":\"ferry\u{202e}man\"}".to_owned(),
+    };
+    let call = ToolCall { id: "x".to_owned(), function };
+    let upstream = Upstream::start(Scripted::new(vec![
+        Turn::Answer(Answer { tool_calls: vec![call], ..Answer::default() }),
+        Turn::Answer(Answer::text("The letter is on its way.", 4)),
+    ]));
+    let upstream = upstream.await.expect("an upstream");
+    let model = format!("model.url={}", upstream.url());
+    let serving = serve(&program, &[&model, "model.name=test-model"]).await;
+    let more = [
+        ("PORTCULLIS_MODERATOR", MODERATOR),
+        ("PORTCULLIS_TOOL", "send_letter"),
+        ("PORTCULLIS_ARGUMENT", "ferry\\u{202e}man"),
+        ("PORTCULLIS_ANSWER", "The letter is on its way."),
+    ];
+    judge(&browser.go_by("approvals.mjs", &program, serving.url.clone(), &more).await, &program);
+    assert_eq!(tool.served(), 1);
 }

@@ -205,6 +205,11 @@ impl Serving {
         self.child.wait().expect("a child").code()
     }
 
+    /// Sends what ends it as a power cut would.
+    pub(crate) fn cut(&self) {
+        signal(self.child.id(), "KILL");
+    }
+
     /// Ends it as a power cut would.
     pub(crate) fn kill(mut self) {
         signal(self.child.id(), "KILL");

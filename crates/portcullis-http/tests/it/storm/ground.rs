@@ -156,6 +156,7 @@ impl Ground {
         }
         self.belongings(place, [plain, payer, guest, boss]).await;
         self.handed(&world, place, [plain, guest]).await;
+        self.waiting(&world, place, [plain, guest]).await;
         for once in [plain, guest] {
             let members = &self.app.stores.members;
             members.end_entitlement(&world.operator, once.id, "plus").await.expect("it ends");
@@ -432,6 +433,16 @@ impl Ground {
             let text = format!("somebody should see {}", self.registry.marker(may.clone()));
             let id = self.app.hand_over(&member_scope(world, one.id), &text).await;
             self.registry.learn("handover", &id.to_string(), may);
+        }
+    }
+
+    /// Calls that wait for a person, each with a marker for its asker and those who moderate there.
+    async fn waiting(&mut self, world: &World, place: usize, people: [&Somebody; 2]) {
+        for one in people.into_iter().cycle().take(24) {
+            let may = Audience::of(place).member(Some(one.id)).ranked(Role::Moderator);
+            let what = format!("somebody should decide {}", self.registry.marker(may.clone()));
+            let id = self.app.waiting(&member_scope(world, one.id), &what).await;
+            self.registry.learn("approval", &id.to_string(), may);
         }
     }
 

@@ -190,6 +190,7 @@ fn learn_others(ground: &mut Ground, shot: &Shot, answer: &Answer, action: Actio
             | Action::ListModels
             | Action::ReadMembers
             | Action::HandleHandovers
+            | Action::DecideApprovals
             | Action::ReadSpaces
             | Action::WriteMembers
             | Action::WriteSpaces

@@ -112,8 +112,18 @@ impl Known {
 }
 
 /// The parameters of paths, as the table of routes names them.
-pub(super) const KINDS: [&str; 9] =
-    ["document", "conversation", "memory", "session", "member", "space", "key", "invitation", "handover"];
+pub(super) const KINDS: [&str; 10] = [
+    "document",
+    "conversation",
+    "memory",
+    "session",
+    "member",
+    "space",
+    "key",
+    "invitation",
+    "handover",
+    "approval",
+];
 /// The most ids of one kind that requests choose from. Later ones take the place of the oldest that are not anchored.
 const MOST: usize = 60;
 /// What every marker begins and ends with, unlike each other so that one read backwards is none; between them are six

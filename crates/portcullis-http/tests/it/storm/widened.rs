@@ -8,15 +8,16 @@ use std::sync::{Arc, Mutex, OnceLock};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use portcullis_core::{
-    AbilitySet, Actor, CommunityId, ConversationId, DocumentId, Grant, HandoverId, InvitationId, KeyId,
-    MemberId, MemoryId, MessageId, Role, Scope, SessionId, SpaceId, SystemClock, Tier, TokenHash,
+    AbilitySet, Actor, ApprovalId, CommunityId, ConversationId, DocumentId, Grant, HandoverId, InvitationId,
+    KeyId, MemberId, MemoryId, MessageId, Role, Scope, SessionId, SpaceId, SystemClock, Tier, TokenHash,
 };
 use portcullis_store::{
-    Content, Conversation, Conversations, Document, Entitlement, Handover, Handovers, Identity,
-    InvitationInfo, KeyIdentity, KeyInfo, Keys, Member, Members, Memories, Memory, NewDocument, NewHandover,
-    NewInvitation, NewKey, NewMember, NewMessage, NewSession, NewSignIn, NewSpace, Passage, Plan, PutOutcome,
-    Query, Queued, Result, Room, SessionIdentity, SessionInfo, Sessions, SignedIn, SourceEntry, Space,
-    SpaceAccess, Spaces, Standing, Status, StoredMessage, Stores, Strangers,
+    Approval, Approvals, Content, Conversation, Conversations, Decision, Document, Ended, Entitlement,
+    Handover, Handovers, Identity, InvitationInfo, KeyIdentity, KeyInfo, Keys, Member, Members, Memories,
+    Memory, NewApproval, NewDocument, NewHandover, NewInvitation, NewKey, NewMember, NewMessage, NewSession,
+    NewSignIn, NewSpace, Passage, Plan, PutOutcome, Query, Queued, Result, Room, SessionIdentity,
+    SessionInfo, Sessions, SignedIn, SourceEntry, Space, SpaceAccess, Spaces, Standing, Status, Step,
+    StoredMessage, Stores, Strangers,
 };
 
 /// What a method reaches that has lost its scope.
@@ -55,6 +56,7 @@ impl Widened {
             conversations: Arc::clone(self) as _,
             memories: Arc::clone(self) as _,
             handovers: Arc::clone(self) as _,
+            approvals: Arc::clone(self) as _,
         }
     }
 
@@ -350,5 +352,15 @@ ports! {
         each queue(scope: &Scope, new: NewHandover, room: Room) -> Queued;
         gather list(scope: &Scope, since: Timestamp) -> Vec<Handover>;
         first acknowledge(scope: &Scope, id: HandoverId) -> Handover;
+    }
+    Approvals as approvals {
+        each request(scope: &Scope, new: NewApproval, room: Room) -> Queued;
+        gather list(scope: &Scope, since: Timestamp) -> Vec<Approval>;
+        gather own(scope: &Scope, since: Timestamp) -> Vec<Approval>;
+        first get(scope: &Scope, id: ApprovalId) -> Approval;
+        first decide(scope: &Scope, id: ApprovalId, decision: Decision) -> Step;
+        first begin(scope: &Scope, id: ApprovalId) -> Step;
+        first finish(scope: &Scope, id: ApprovalId, ended: Ended, result: String) -> Step;
+        gather expire(scope: &Scope) -> Vec<ApprovalId>;
     }
 }

@@ -1,6 +1,7 @@
-//! Stores that are wrong on purpose about people: sign-in, sessions, subjects, conversations, memories, handovers. As those in
+//! Stores that are wrong on purpose about people: sign-in, sessions, subjects, conversations, memories, handovers, approvals. As those in
 //! [`wrong`](super::wrong), each wraps right stores and must fail the case that was written against it.
 
+mod approving;
 mod handing;
 mod keeping;
 mod sign_in;
@@ -125,11 +126,39 @@ pub enum Flaw {
     DoubleHandovers,
     /// A second copy of each question is kept where it is found by search.
     PlainHandovers,
+    /// Calls that wait are read and decided by whoever asks.
+    OpenApprovals,
+    /// Calls of every community are listed in each.
+    WanderingApprovals,
+    /// Whoever may decide reads what is for the asker alone.
+    TellingApprovals,
+    /// Staff decide on their own calls.
+    SelfApproval,
+    /// Whoever decides last is told that it counts.
+    LastDecision,
+    /// A call is begun again.
+    BegunAgain,
+    /// A call is begun that nobody decided on.
+    BegunUnapproved,
+    /// Whoever knows the id of a call begins and ends it.
+    AnybodyBegins,
+    /// A call waits for ever.
+    TimelessApprovals,
+    /// What waits has no end.
+    EndlessApprovals,
+    /// One asker fills the room.
+    CrowdedApprovals,
+    /// What was asked for too long ago stays.
+    LastingApprovals,
+    /// A call that is asked for twice waits twice.
+    DoubleApprovals,
+    /// A second copy of the arguments is kept where it is found by search.
+    PlainApprovals,
 }
 
 impl Flaw {
     /// Every flaw.
-    pub const ALL: [Self; 53] = [
+    pub const ALL: [Self; 67] = [
         Self::ReusableLinks,
         Self::RacingLinks,
         Self::AnyBrowser,
@@ -183,6 +212,20 @@ impl Flaw {
         Self::LastingHandovers,
         Self::DoubleHandovers,
         Self::PlainHandovers,
+        Self::OpenApprovals,
+        Self::WanderingApprovals,
+        Self::TellingApprovals,
+        Self::SelfApproval,
+        Self::LastDecision,
+        Self::BegunAgain,
+        Self::BegunUnapproved,
+        Self::AnybodyBegins,
+        Self::TimelessApprovals,
+        Self::EndlessApprovals,
+        Self::CrowdedApprovals,
+        Self::LastingApprovals,
+        Self::DoubleApprovals,
+        Self::PlainApprovals,
     ];
 
     /// The same stores with this flaw.
@@ -194,7 +237,8 @@ impl Flaw {
             sessions: Arc::clone(&wrong) as _,
             conversations: Arc::clone(&wrong) as _,
             memories: Arc::clone(&wrong) as _,
-            handovers: wrong,
+            handovers: Arc::clone(&wrong) as _,
+            approvals: wrong,
             ..right
         }
     }

@@ -1,15 +1,17 @@
-//! What one member of each community has of their own: a conversation and a memory, made once and used by every
-//! run, and a question of theirs in the moderators' queue.
+//! What one member of each community has of their own: a conversation, a memory and a call that waits for a person, made once and
+//! used by every run, and a question of theirs in the moderators' queue.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Result;
 use jiff::ToSpan as _;
 use portcullis_core::{
-    AbilitySet, Actor, ConversationId, Grant, HandoverId, KeyAbility, MemberId, MemoryId, MessageId, Role,
-    Scope, TurnId,
+    AbilitySet, Actor, ApprovalId, ConversationId, Grant, HandoverId, KeyAbility, MemberId, MemoryId,
+    MessageId, Role, Scope, TurnId,
 };
-use portcullis_store::{Author, NewHandover, NewMessage, Room};
+use portcullis_store::{Author, NewApproval, NewHandover, NewMessage, Room};
+use serde_json::json;
 
 use super::ground::Ground;
 use crate::instance::Kept;
@@ -18,8 +20,12 @@ use crate::instance::Kept;
 pub(super) struct Belongings {
     pub(super) conversation: ConversationId,
     pub(super) memory: MemoryId,
+    /// Of a tool that there is not, so that nothing can come of it.
+    pub(super) approval: ApprovalId,
     pub(super) member: MemberId,
 }
+
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// Finds or makes them.
 pub(super) async fn prepare(kept: &Kept, ground: &Ground, member: MemberId) -> Result<Belongings> {
@@ -58,7 +64,28 @@ pub(super) async fn prepare(kept: &Kept, ground: &Ground, member: MemberId) -> R
             memories.add(&scope, id, &format!("Something that {own} wants kept for a check.")).await?.id
         }
     };
-    Ok(Belongings { conversation, memory, member })
+    let approval = waiting(kept, &scope, &own).await?;
+    Ok(Belongings { conversation, memory, approval, member })
+}
+
+/// A call that is listed today: decided or not, it stands there.
+async fn waiting(kept: &Kept, scope: &Scope, own: &str) -> Result<ApprovalId> {
+    let (approvals, now) = (&kept.stores.approvals, kept.clock.now());
+    if let Some(entry) = approvals.own(scope, now.checked_sub(DAY)?).await?.first() {
+        return Ok(entry.id);
+    }
+    let id = ApprovalId::new(&*kept.clock);
+    let new = NewApproval {
+        id,
+        tool: "none".to_owned(),
+        pin: "none".to_owned(),
+        arguments: json!({ "what": format!("Something that {own} wants done for a check.") }).to_string(),
+        question: json!({ "text": format!("What {own} asked for a check."), "model": "none" }).to_string(),
+        expires: now.checked_add(DAY)?,
+    };
+    let room = Room { open: usize::MAX, of_one: usize::MAX, since: now.checked_sub(DAY * 30)? };
+    approvals.request(scope, new, room).await?;
+    Ok(id)
 }
 
 /// A question of the member's in the queue of their community, so that its list and its page are told from those of another

@@ -27,6 +27,8 @@ const OWN: &str = "127.0.0.2:0";
 const ALLOWED: &str = "tide_table";
 const FORBIDDEN: &str = "ledger";
 const READER: &str = "page_reader";
+/// What a person has to approve.
+const RISKY: &str = "send_letter";
 /// Open for text of any length, so that nothing but the guard on arguments keeps the system text from going out.
 const SCHEMA: &str =
     r#"{"type":"object","properties":{"place":{"type":"string","maxLength":30000}},"required":["place"]}"#;
@@ -97,7 +99,7 @@ impl Shore {
                 return Ok(config);
             }
             let registry = tools::registry(&config)?;
-            for name in [ALLOWED, FORBIDDEN, READER] {
+            for name in [ALLOWED, FORBIDDEN, READER, RISKY] {
                 let standing = registry.find(name).map(|tool| tool.standing());
                 let Some(Standing::Stopped(Stop::NotApproved(pin))) = standing else {
                     return Err(anyhow!("the tool `{name}` says no pin"));
@@ -127,6 +129,7 @@ impl Shore {
             (ALLOWED, post(ALLOWED), every.as_str(), "The hours of the tide."),
             (FORBIDDEN, post(FORBIDDEN), r#"["owner"]"#, "The books of the club."),
             (READER, reads, every.as_str(), "A page of the web."),
+            (RISKY, format!("{}\napproval = \"human\"", post(RISKY)), every.as_str(), "Sends a letter."),
         ];
         rows.into_iter()
             .map(|(name, way, roles, description)| {
@@ -142,15 +145,16 @@ impl Shore {
 
     /// What the check is told.
     pub(super) fn inventory(&self, askers: Vec<Identity>) -> Result<ToolInventory> {
-        let tool = |name: &str, allowed| DeclaredTool {
+        let tool = |name: &str, allowed, approval| DeclaredTool {
             name: name.to_owned(),
             arguments: json!({ "place": WORD }).to_string(),
             allowed,
+            approval,
         };
         let (honest, trap) = (self.tools.address(), self.trap.address());
         Ok(ToolInventory {
             askers,
-            tools: vec![tool(ALLOWED, true), tool(FORBIDDEN, false)],
+            tools: vec![tool(ALLOWED, true, false), tool(FORBIDDEN, false, false), tool(RISKY, true, true)],
             sinks: vec![format!("http://{honest}/heard").parse()?],
             trapped: vec![format!("http://{trap}/heard").parse()?],
             decisions: Some(format!("http://{}/", self.decisions.address()).parse()?),
@@ -171,6 +175,9 @@ fn decided(journal: &Path) -> Value {
     let Ok(entries) = Archive::new(journal).read(Filter::default()) else { return json!([]) };
     let decisions = entries.filter_map(Result::ok).filter_map(|entry| match entry.event {
         Some(Event::ToolCalled { tool, .. }) => Some(json!({ "tool": tool.as_str(), "decision": "called" })),
+        Some(Event::ApprovalRequested { tool, .. }) => {
+            Some(json!({ "tool": tool.as_str(), "decision": "waits" }))
+        }
         Some(Event::ToolRefused { tool, guard, times, .. }) => {
             let tool = tool.as_ref().map(|tool| tool.as_str());
             Some(
