@@ -93,6 +93,7 @@ base_url = @URL@
 # marker = "rate_limited"             # text by which its own 429 is told from a model provider's
 
 # Where it is counted that a question held injected SQL, markup or script: lines of text that end with a number.
+# Best of an instance that nobody else asks meanwhile.
 # [alarms]
 # as = "alice"                        # who asks such questions, at `base_url` where that is another instance
 # told_at = "http://127.0.0.1:9090"   # when it is not the target itself

@@ -205,6 +205,20 @@ const CASES: &[Case] = &[
         says: "nothing is planted in the system text",
     },
     Case {
+        what: "no line counts questions with SQL",
+        change: |target| target.alarms.as_mut().expect("alarms").sql = "questions with statements".to_owned(),
+        id: "PI-09",
+        word: "inconclusive",
+        says: "[alarms]",
+    },
+    Case {
+        what: "questions for alarms go where nobody takes them",
+        change: |target| target.alarms.as_mut().expect("alarms").chat.route.path = "/nowhere".to_owned(),
+        id: "PI-10",
+        word: "inconclusive",
+        says: "where alarms are looked at",
+    },
+    Case {
         what: "no page is known that shows what the model says",
         change: |target| target.displays.retain(|display| display.wording != Wording::Model),
         id: "PI-10",

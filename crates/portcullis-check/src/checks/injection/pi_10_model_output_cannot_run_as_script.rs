@@ -33,6 +33,7 @@ check! {
     /// Escape every text where it is put into a page. Render answers from an allow-list of elements, without images and
     /// with the targets of links judged. Send a policy that names your own hosts alone, for every directive.
     /// ## Limits
+    /// Routes that one identity alone may ask, and those that answer no pages, are sent two of the texts.
     /// Pages are read as they are sent. What scripts of a page do with a text afterwards is not seen; a page that scripts put
     /// together makes the check inconclusive. A policy in a `meta` element does not count. Texts within a page's own script are
     /// not judged. Whether a host of the policy's list serves scripts of others is known for a few hosts only.

@@ -32,6 +32,8 @@ const NAMES: &[&str] = &[
     "lang",
     "callback",
 ];
+/// How many of the texts are tried everywhere: those that become elements in text and in attributes.
+const FEW: usize = 2;
 /// Where nothing is.
 const NOWHERE: &str = "/portcullis-check/no-such-page";
 
@@ -60,8 +62,8 @@ pub(in crate::checks) async fn ask_all(
     target: &Target,
 ) -> Result<Reflected, Inconclusive> {
     let mut errands = Vec::new();
-    for payload in Payload::reflected() {
-        errands.extend(of_payload(target, &payload)?);
+    for (place, payload) in Payload::reflected().into_iter().enumerate() {
+        errands.extend(of_payload(target, &payload, place < FEW)?);
     }
     let mut crew = Crew::of(target);
     let answers = crew.ask(probe, errands).await?;
@@ -72,10 +74,14 @@ pub(in crate::checks) async fn ask_all(
     Ok(reflected)
 }
 
-fn of_payload<'t>(target: &'t Target, payload: &Payload) -> Result<Vec<Errand<'t, Shot>>, Inconclusive> {
+fn of_payload<'t>(
+    target: &'t Target,
+    payload: &Payload,
+    everywhere: bool,
+) -> Result<Vec<Errand<'t, Shot>>, Inconclusive> {
     let mut errands = Vec::new();
     let text = payload.bait.as_str();
-    for route in routes(target) {
+    for route in routes(target).filter(|route| everywhere || is_tried_with_all(route)) {
         let askers = askers(target, route);
         let community = askers.first().map_or("", |asker| asker.community.as_str());
         let values = target.values(community);
@@ -132,6 +138,12 @@ fn of_payload<'t>(target: &'t Target, payload: &Payload) -> Result<Vec<Errand<'t
         });
     }
     Ok(errands)
+}
+
+/// A page that several may open. Where only one may ask, their limit is for other checks too; and what is no page has no
+/// attributes to end, so that a text which becomes an element shows it.
+fn is_tried_with_all(route: &Route) -> bool {
+    matches!(route.kind, RouteKind::Page | RouteKind::Login) && route.identity.is_none()
 }
 
 /// What reads, and what changes nothing because its request is wrong.

@@ -34,6 +34,8 @@ const SLUG: &str = "portcullis-rehearsal";
 /// The community in which questions for a person are handed over as the instance that is judged hands them over. In the other
 /// they are not, so that what stands behind that guard is tried too.
 const HANDING: &str = "portcullis-handovers";
+/// How many questions may wait there: more than all checks together hand over.
+const MOST_HANDED: &str = "500";
 /// How soon a question is in the queue: it is when its asker is told.
 const WITHIN: Duration = Duration::from_secs(5);
 const SOURCE: &str = "portcullis-rehearsal";
@@ -89,6 +91,8 @@ pub(super) async fn start(config: &Config) -> Result<Started> {
         .with("--set", "model.system", system.clone())
         .with("--set", "screen.mode", "off")
         .with("--set", "handover.mode", "off")
+        .with("--set", "handover.most_open", MOST_HANDED)
+        .with("--set", "handover.most_of_one", MOST_HANDED)
         .with("--set", "limits.per_key_per_minute", plenty)
         .with("--set", "limits.per_address_per_minute", plenty)
         .with("--set", "limits.unauthenticated_per_address_per_minute", plenty);
