@@ -74,6 +74,8 @@ pub enum Area {
     Operations,
     /// Roles and what they may do.
     Roles,
+    /// Code that nobody trusts.
+    Sandbox,
     /// Keys and secrets.
     Secrets,
     /// Communities kept apart.
@@ -82,13 +84,14 @@ pub enum Area {
 
 impl Area {
     /// All areas.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Auth,
         Self::Edge,
         Self::Injection,
         Self::Limits,
         Self::Operations,
         Self::Roles,
+        Self::Sandbox,
         Self::Secrets,
         Self::Tenancy,
     ];
@@ -102,6 +105,7 @@ impl Area {
             Self::Limits => "limits",
             Self::Operations => "operations",
             Self::Roles => "roles",
+            Self::Sandbox => "sandbox",
             Self::Secrets => "secrets",
             Self::Tenancy => "tenancy",
         }
@@ -200,6 +204,8 @@ pub enum Need {
     Tiers,
     /// Where questions are screened.
     Screen,
+    /// Where code is run that nobody trusts.
+    Sandbox,
 }
 
 impl Need {
@@ -303,6 +309,11 @@ impl Need {
             Self::Handovers => (
                 target.handovers.is_some(),
                 "needs where questions go that a person should see: add [handovers] to target.toml",
+            ),
+            Self::Sandbox => (
+                target.sandbox.is_some(),
+                "needs where code is run: add [sandbox] to target.toml; an instance that judges itself needs a build with \
+                 the feature `sandbox`, which releases have",
             ),
             Self::Screen => (
                 target.screen.is_some(),

@@ -9,6 +9,7 @@ mod injection;
 mod limits;
 mod operations;
 mod roles;
+mod sandbox;
 mod secrets;
 mod standing;
 mod tenancy;
@@ -55,6 +56,8 @@ pub const CHECKS: &[Check] = &[
     limits::rl_06_limits_cannot_be_bypassed::CHECK,
     limits::rl_07_limits_hold_under_load::CHECK,
     limits::rl_09_model_costs_are_capped::CHECK,
+    sandbox::sbx_05_sandboxed_code_cannot_get_out::CHECK,
+    sandbox::sbx_06_sandboxes_run_side_by_side::CHECK,
     secrets::sec_08_the_token_secret_is_strong::CHECK,
     secrets::sec_09_the_encryption_key_is_strong::CHECK,
     secrets::sec_10_the_form_secret_is_strong::CHECK,

@@ -6,6 +6,7 @@
 //! do not use up each other's rate limits. It never decides whether an answer is right.
 
 mod call;
+mod ear;
 mod evidence;
 mod hello;
 mod redact;
@@ -32,6 +33,7 @@ use portcullis_egress::{AddressPolicy, Client, Options as ClientOptions, Pin};
 
 pub use call::Call;
 pub use call::Certificates;
+pub use ear::Ear;
 pub use evidence::{Evidence, Exchange, Seen};
 pub use hello::Old;
 use redact::Redactor;
@@ -202,7 +204,8 @@ impl Probe {
             }
         }
         let drops = target.load.iter().filter_map(|load| load.drops.as_ref()).map(|drops| &drops.operator);
-        for held in target.blocklist.iter().map(|list| &list.operator).chain(drops) {
+        let runs = target.sandbox.iter().filter_map(|sandbox| sandbox.credential.as_ref());
+        for held in target.blocklist.iter().map(|list| &list.operator).chain(drops).chain(runs) {
             redactor.learn(held.secret().expose());
         }
         let secrets = &target.secrets;

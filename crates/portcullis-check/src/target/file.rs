@@ -20,6 +20,7 @@ use super::handovers_file::read_handovers;
 use super::load_file::read_load;
 use super::read::{Reader, Section};
 use super::rehearsal_file::read_rehearsal;
+use super::sandbox_file::read_sandbox;
 use super::screened_file::read_screen;
 use super::sinks_file::read_logs;
 use super::tiers_file::read_tiers;
@@ -144,8 +145,10 @@ fn read_target(root: &Section<'_, '_>, sources: &Sources<'_>) -> Option<Target> 
     let logs = read_logs(root, sources);
     let tiers = read_tiers(root, &chat, &tenancy.question, &identities);
     let caps = read_caps(root, &chat, &identities);
+    let sandbox = read_sandbox(root, sources).map(Box::new);
     let target = base?;
     Some(Target {
+        sandbox,
         logs,
         screen,
         caps,

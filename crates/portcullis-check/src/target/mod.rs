@@ -24,6 +24,8 @@ mod rehearsal;
 mod rehearsal_file;
 mod roles;
 mod route;
+mod sandbox;
+mod sandbox_file;
 mod screened;
 mod screened_file;
 mod sign_up;
@@ -58,6 +60,7 @@ pub use roles::{
 pub(crate) use route::encode;
 use route::substitute;
 pub use route::{Auth, Effect, Route, RouteKind};
+pub use sandbox::{Expected, HostFile, Program, Programs, Runtime, SandboxApi};
 pub use screened::{Holds, Screened, ScreenedDocument};
 pub use sign_up::{Act, NewCredential, SignUp, SignUpBy, Step};
 pub(crate) use sign_up::{filled, placeholders};
@@ -128,6 +131,8 @@ pub struct Target {
     pub caps: Vec<Cap>,
     /// Communities of each tier in deployments whose clock may be moved.
     pub tiers: Vec<TierPlace>,
+    /// Where code is run that nobody trusts.
+    pub sandbox: Option<Box<SandboxApi>>,
     /// What it says that it does not have.
     pub declarations: Vec<Declaration>,
 }
@@ -181,6 +186,7 @@ impl Target {
             logs: Logs::default(),
             caps: Vec::new(),
             tiers: Vec::new(),
+            sandbox: None,
             declarations: Vec::new(),
         })
     }

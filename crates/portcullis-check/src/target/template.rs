@@ -281,6 +281,18 @@ base_url = @URL@
 # route = { method = "GET", path = "/metrics" }
 # line = 'status="4xx"'               # stands in the lines that count
 
+# Where code is run that nobody trusts, behind the sandbox API (docs/sandbox-api.md).
+# [sandbox]
+# base_url = "http://127.0.0.1:8095"  # POST /jobs beneath it runs a job
+# key = "env:SANDBOX_KEY"             # sent as a bearer token, if it wants one
+# runtime = "python"                  # or "wasm"
+# max_parallel = 4                    # so many jobs run at a time; the next ones wait
+# tenants = ["sailors", "gardeners"]  # two communities, as the API names them
+# reach = ["10.0.0.5"]                # this machine as the sandbox's host sees it; not needed where both are one
+# [[sandbox.planted]]                 # a file on that host that no job may read, with a random text
+# path = "/etc/portcullis-canary"
+# text = "file:sandbox-canary.txt"
+
 # Where it is tried out what the bot can be talked into. Best is a copy of the deployment with a model that obeys
 # whatever it reads (`portcullis upstream --behaviour gullible`): then a pass does not rest on the model's good will.
 # [rehearsal]

@@ -4,7 +4,8 @@ use futures_util::stream::{self, StreamExt};
 use jiff::ToSpan as _;
 use portcullis_check::target::{
     AccountKind, Audience, Confirmation, Credential, HandoverQueue, Held, HeldSecret, Identity,
-    NewCredential, OwnedKind, Planted, PlantedKind, SignUpBy, Spot, Staffed, State, ToolInventory,
+    NewCredential, OwnedKind, Planted, PlantedKind, Runtime, SandboxApi, SignUpBy, Spot, Staffed, State,
+    ToolInventory,
 };
 use portcullis_check::{Options, Quiet, Selector, Target, run};
 use portcullis_core::secret::random_bytes;
@@ -26,6 +27,10 @@ fn tools(target: &mut Target) -> &mut ToolInventory {
 
 fn queue(target: &mut Target) -> &mut HandoverQueue {
     target.handovers.as_deref_mut().expect("a queue")
+}
+
+fn sandbox(target: &mut Target) -> &mut SandboxApi {
+    target.sandbox.as_deref_mut().expect("a sandbox")
 }
 
 /// Somebody's word that people read the queue, for so many hours.
@@ -842,6 +847,58 @@ const CASES: &[Case] = &[
         id: "EDGE-11",
         word: "inconclusive",
         says: "[load]",
+    },
+    Case {
+        what: "no sandbox is named",
+        change: |target| target.sandbox = None,
+        id: "SBX-05",
+        word: "inconclusive",
+        says: "[sandbox]",
+    },
+    Case {
+        what: "no file is planted on the sandbox's host",
+        change: |target| sandbox(target).planted.clear(),
+        id: "SBX-05",
+        word: "inconclusive",
+        says: "[[sandbox.planted]]",
+    },
+    Case {
+        what: "the build brings no programs for what the sandbox runs",
+        change: |target| sandbox(target).runtime = Runtime::Wasm(None),
+        id: "SBX-05",
+        word: "inconclusive",
+        says: "--features sandbox",
+    },
+    Case {
+        what: "the key of the sandbox is wrong",
+        change: |target| sandbox(target).credential = Some(Credential::bearer("no such key")),
+        id: "SBX-05",
+        word: "inconclusive",
+        says: "POST /jobs",
+    },
+    Case {
+        what: "the sandbox is somewhere else than it says",
+        change: |target| {
+            let elsewhere = target.base_url.clone();
+            sandbox(target).at = elsewhere;
+        },
+        id: "SBX-06",
+        word: "inconclusive",
+        says: "POST /jobs",
+    },
+    Case {
+        what: "more jobs are said to run at a time than do",
+        change: |target| sandbox(target).at_once = 5,
+        id: "SBX-06",
+        word: "fail",
+        says: "3 of 5 ran at a time",
+    },
+    Case {
+        what: "fewer jobs are said to run at a time than do",
+        change: |target| sandbox(target).at_once = 2,
+        id: "SBX-06",
+        word: "fail",
+        says: "the target says 2",
     },
     Case {
         what: "a flood is allowed and nobody asked for it",

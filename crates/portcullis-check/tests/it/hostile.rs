@@ -21,8 +21,8 @@ use portcullis_check::target::{
     Confirmation, Counted, Credential, DOCUMENT, Declared, DeclaredTool, Drops, ENTRY, Edge, HandoverQueue,
     HeldSecret, Here, Holds, Hooks, ID, Identity, Inventory, Limits, Listener, Load, MARKER, NETWORK, NUMBER,
     NewCredential, OwnStanding, Owned, OwnedKind, Place, Plan, Planted, PlantedKind, Protocol, QUERY,
-    Rehearsal, Roles, Route, RouteKind, Screened, ScreenedDocument, Shown, SignUp, SignUpBy, Sink, Spot,
-    Staffed, State, Step, SystemMatrix, TierPlace, TokenPrice, ToolInventory, WORD,
+    Rehearsal, Roles, Route, RouteKind, Runtime, SandboxApi, Screened, ScreenedDocument, Shown, SignUp,
+    SignUpBy, Sink, Spot, Staffed, State, Step, SystemMatrix, TierPlace, TokenPrice, ToolInventory, WORD,
 };
 use portcullis_check::{Quiet, Report, Target, run};
 use portcullis_core::secret::random_bytes;
@@ -244,6 +244,15 @@ fn complete_target(address: SocketAddr) -> Target {
             evidence: "none".to_owned(),
             seen: SystemClock::new().now(),
         }),
+    }));
+    target.sandbox = Some(Box::new(SandboxApi {
+        at: target.base_url.clone(),
+        credential: Some(Credential::bearer("tok-operator-42")),
+        runtime: Runtime::Python,
+        at_once: 2,
+        tenants: ["harbour", "orchard"].map(str::to_owned),
+        reach: Vec::new(),
+        planted: Vec::new(),
     }));
     target.blocked = Some(format!("http://{address}").parse().expect("a URL"));
     let listener =
