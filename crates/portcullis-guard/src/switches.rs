@@ -27,6 +27,8 @@ pub const SWITCHABLE: &[&str] = &[
     "system-echo",
     "security-headers",
     "secret-strength",
+    "sandbox-apart",
+    "sandbox-places",
 ];
 
 /// A guard was named that does not exist.

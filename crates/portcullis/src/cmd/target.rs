@@ -5,10 +5,11 @@
 //! an hour, and are revoked when the run ends. The communities stay, and the next run uses them again. A second instance that cannot do its work, and a
 //! third in which attacks on a model that obeys are tried, others with small budgets, with a clock that can be moved and
 //! with the screen on run beside it for as long as the
-//! checks do.
+//! checks do, and so does the embedded sandbox, in builds that have one.
 
 mod belongings;
 mod blocking;
+mod cell;
 mod ground;
 mod people;
 mod rehearsal;
@@ -36,6 +37,7 @@ use portcullis_store::Community;
 use serde_json::json;
 
 use self::belongings::Belongings;
+use self::cell::Cell;
 use self::ground::{Ground, PLOTS, QUIET};
 use self::people::{ADMINS, People};
 use self::rehearsal::Stage;
@@ -81,6 +83,7 @@ pub(super) struct Made {
     till: Till,
     tiers: Tiers,
     screening: Screening,
+    cell: Cell,
 }
 
 impl SelfTarget {
@@ -105,6 +108,8 @@ impl SelfTarget {
         target.tiers = places;
         let (screening, screened) = Box::pin(screened::start(config)).await?;
         target.screen = Some(screened);
+        let (cell, sandbox) = Cell::start(config).await?;
+        target.sandbox = sandbox.map(Box::new);
         let message = json!([{ "role": "user", "content": MESSAGE }]);
         target.chat.route.body = Some(json!({ "model": model, "messages": message }));
         target.chat.stream = Some(json!({ "model": model, "messages": message, "stream": true }));
@@ -140,7 +145,7 @@ impl SelfTarget {
         standing::describe(&mut target, &grounds, &quiet, config)?;
         let (identities, keys) = people.into_parts();
         target.identities = identities;
-        Ok(Self { target, made: Made { keys, twin, stage, till, tiers, screening } })
+        Ok(Self { target, made: Made { keys, twin, stage, till, tiers, screening, cell } })
     }
 
     /// Takes back what the run used. Returns what is left behind, in words.
@@ -153,6 +158,7 @@ impl SelfTarget {
         made.till.stop().await?;
         made.tiers.stop().await?;
         made.screening.stop().await?;
+        made.cell.stop().await;
         let [one, two] = &PLOTS;
         let left =
             format!("the communities `{}`, `{}` and `{}`, for the next run", one.slug, two.slug, QUIET.slug);
