@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod app;
+#[cfg(test)]
 mod approvals;
 #[cfg(test)]
 mod blocks;

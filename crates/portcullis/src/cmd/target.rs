@@ -252,13 +252,11 @@ fn routes(ground: &Ground) -> Vec<Route> {
             probed = probed.only_for(&people::admin(ground, number % ADMINS));
         }
         match (route.shape, route.access) {
-            (Shape::Page, Access::Needs(_)) if route.name == "handovers-page" => {
-                // Nothing was handed over in either community of a run.
+            (Shape::Page, Access::Needs(_)) if matches!(route.name, "handovers-page" | "approvals-page") => {
+                // Nothing was handed over in either community of a run. What waits stands in markup, in which the marks of
+                // administrators are not looked for: its list in JSON is.
                 let page = probed.kind(RouteKind::Page).shared();
                 return page.only_for(&people::admin(ground, number % ADMINS));
-            }
-            (Shape::Page, Access::Needs(_)) if route.name == "approvals-page" => {
-                return probed.kind(RouteKind::Page).only_for(&people::admin(ground, number % ADMINS));
             }
             (Shape::Page, Access::Needs(_)) => return page(probed, route, reader),
             (Shape::Page, _) => return door(probed, route),
@@ -303,7 +301,7 @@ fn page(probed: Route, route: &portcullis_http::Route, reader: &str) -> Route {
         "last-answer" => return probed.param("conversation", &read).only_for(reader),
         "document-page" => probed.param("document", DOCUMENT),
         "conversation-page" => probed.param("conversation", &read).only_for(reader),
-        "history-page" | "memories-page" => probed.only_for(reader),
+        "history-page" | "memories-page" | "waiting-page" => probed.only_for(reader),
         // Everybody has a chat and an account, and they name the community.
         _ => probed,
     };
