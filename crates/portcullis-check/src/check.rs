@@ -74,6 +74,8 @@ pub enum Area {
     Operations,
     /// Roles and what they may do.
     Roles,
+    /// Code that nobody trusts.
+    Sandbox,
     /// Keys and secrets.
     Secrets,
     /// Communities kept apart.
@@ -82,13 +84,14 @@ pub enum Area {
 
 impl Area {
     /// All areas.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Auth,
         Self::Edge,
         Self::Injection,
         Self::Limits,
         Self::Operations,
         Self::Roles,
+        Self::Sandbox,
         Self::Secrets,
         Self::Tenancy,
     ];
@@ -102,6 +105,7 @@ impl Area {
             Self::Limits => "limits",
             Self::Operations => "operations",
             Self::Roles => "roles",
+            Self::Sandbox => "sandbox",
             Self::Secrets => "secrets",
             Self::Tenancy => "tenancy",
         }
@@ -178,6 +182,8 @@ pub enum Need {
     Accounts,
     /// What belongs to one member, and two of one community beside one of another.
     Owned,
+    /// Where pages show what somebody wrote, or made the model write.
+    Displays,
     /// Where attacks on the model are tried, with texts planted.
     Rehearsal,
     /// Where questions go that a person should see.
@@ -200,6 +206,8 @@ pub enum Need {
     Tiers,
     /// Where questions are screened.
     Screen,
+    /// Where code is run that nobody trusts.
+    Sandbox,
 }
 
 impl Need {
@@ -287,6 +295,11 @@ impl Need {
             Self::Owned => {
                 (!target.owned.is_empty(), "needs what belongs to one member: add [[owned]] to target.toml")
             }
+            Self::Displays => (
+                !target.displays.is_empty(),
+                "needs where pages show what somebody wrote or made the model write: add [[display]] to target.toml, or declare \
+                 the control lacking where nothing is shown by pages",
+            ),
             Self::Rehearsal => (
                 target.rehearsal.as_ref().is_some_and(|rehearsal| !rehearsal.askers.is_empty()),
                 "needs where attacks on the model may be tried: plant texts there and add [rehearsal] and [[planted]] to \
@@ -303,6 +316,11 @@ impl Need {
             Self::Handovers => (
                 target.handovers.is_some(),
                 "needs where questions go that a person should see: add [handovers] to target.toml",
+            ),
+            Self::Sandbox => (
+                target.sandbox.is_some(),
+                "needs where code is run: add [sandbox] to target.toml; an instance that judges itself needs a build with \
+                 the feature `sandbox`, which releases have",
             ),
             Self::Screen => (
                 target.screen.is_some(),

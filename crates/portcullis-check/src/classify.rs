@@ -72,8 +72,8 @@ pub(crate) fn classify(status: http::StatusCode, headers: &HeaderMap, body: &str
     let lower = body.get(..body.floor_char_boundary(64 * 1024)).unwrap_or(body).to_lowercase();
     let refused = matches!(status.as_u16(), 401 | 403 | 405 | 406 | 429 | 503);
     if FIREWALL_HEADERS.iter().any(|name| headers.contains_key(*name))
-        || FIREWALL_PHRASES.iter().any(|phrase| lower.contains(phrase))
-            && (refused || is_html(headers, &lower))
+        || (refused || is_html(headers, &lower))
+            && FIREWALL_PHRASES.iter().any(|phrase| lower.contains(phrase))
     {
         return Kind::Firewall;
     }

@@ -49,6 +49,8 @@ pub struct Options {
     pub pool_idle_per_host: usize,
     /// How long an idle connection is kept. Common servers close theirs after 5 s.
     pub pool_idle_timeout: Duration,
+    /// Which version of HTTP is spoken.
+    pub version: HttpVersion,
 }
 
 impl Options {
@@ -67,8 +69,20 @@ impl Options {
             user_agent: None,
             pool_idle_per_host: 64,
             pool_idle_timeout: Duration::from_secs(4),
+            version: HttpVersion::One,
         }
     }
+}
+
+/// Which version of HTTP is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum HttpVersion {
+    /// HTTP/1.1.
+    #[default]
+    One,
+    /// HTTP/2, and nothing else: over TLS as agreed on there, without TLS because it is known to be spoken. All requests to
+    /// one origin are streams of one connection.
+    Two,
 }
 
 /// A name with the addresses that it is to have, whatever DNS says.
@@ -101,6 +115,7 @@ impl Client {
             .pool_idle_timeout(options.pool_idle_timeout)
             .pool_max_idle_per_host(options.pool_idle_per_host)
             .http1_max_buf_size(HEAD_BYTES)
+            .http2_only(options.version == HttpVersion::Two)
             .build(connector);
         Ok(Self {
             pool,

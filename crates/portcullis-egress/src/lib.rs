@@ -18,6 +18,6 @@ pub mod handshake;
 
 pub use address::AddressPolicy;
 pub use body::{Body, Prefix};
-pub use client::{Client, Options, Pin};
+pub use client::{Client, HttpVersion, Options, Pin};
 pub use connect::{Found, Resolver};
 pub use error::{Error, Kind, Phase};

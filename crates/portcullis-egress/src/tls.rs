@@ -9,7 +9,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::TlsConnector;
 
-use crate::client::Options;
+use crate::client::{HttpVersion, Options};
 use crate::error::{Error, Kind};
 
 pub(crate) fn connector(options: &Options) -> Result<TlsConnector, Error> {
@@ -25,7 +25,10 @@ pub(crate) fn connector(options: &Options) -> Result<TlsConnector, Error> {
     } else {
         versions.with_root_certificates(root_store(options.extra_roots_pem.as_deref())?).with_no_client_auth()
     };
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = match options.version {
+        HttpVersion::One => vec![b"http/1.1".to_vec()],
+        HttpVersion::Two => vec![b"h2".to_vec()],
+    };
     Ok(TlsConnector::from(Arc::new(config)))
 }
 

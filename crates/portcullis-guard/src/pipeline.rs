@@ -61,7 +61,7 @@ const ADDRESSES: (&str, &str) = (
 /// What happens once a body is there: its name and what it stops.
 const CONFIRM: (&str, &str) = (
     "still-authorised",
-    "who sends a body is identified and authorised again once it is whole: it may have been held back",
+    "who sends a body is identified and authorised again once it is whole, unless it came within 10 ms: it may have been held back",
 );
 
 /// One line of the printed order.
@@ -186,7 +186,7 @@ pub async fn admit(gate: &Gate, arrival: Arrival) -> Result<Visit<Authorised>, R
     Ok(Visit { arrival: visit.arrival, state: Authorised { scope, session, tightest } })
 }
 
-/// Who asks and what they may, asked again: a body takes as long as its sender likes, and what is done with it is done under
+/// Who asks and what they may, asked again: a body may take as long as its sender likes, and what is done with it is done under
 /// what holds then. The request was counted when it came, and is not again.
 pub async fn confirm(gate: &Gate, visit: Visit<Authorised>) -> Result<Visit<Authorised>, Refusal> {
     let Visit { arrival, state: Authorised { scope: before, session: same, tightest } } = visit;

@@ -10,10 +10,10 @@ use std::sync::OnceLock;
 use jiff::Timestamp;
 use lru::LruCache;
 use parking_lot::Mutex;
-use portcullis_core::{CommunityId, DocumentId, Scope};
+use portcullis_core::{Actor, CommunityId, DocumentId, Scope};
 use portcullis_screen::{Channel, Finding, Screen, Thresholds};
 use portcullis_store::CommunityRef;
-use ring::digest::{SHA256, digest};
+use ring::digest::{Context, SHA256};
 
 use crate::gate::Gate;
 use crate::refusal::Refusal;
@@ -85,10 +85,18 @@ impl Default for Quarantined {
     }
 }
 
-/// Scores of passages that were judged before: content is recalled again and again, and does not change.
-pub(crate) struct Judged(Mutex<LruCache<[u8; 32], f32>>);
+/// Scores of texts that were judged before: the same passages are recalled again and again, and whoever keeps a
+/// conversation sends all of it with every question. Of a text only its hash is kept.
+pub(crate) struct Judged {
+    questions: Mutex<LruCache<TextHash, f32>>,
+    documents: Mutex<LruCache<TextHash, f32>>,
+}
 
-/// How many scores are kept, of 36 bytes each and some more for their order.
+/// SHA-256 of a text and of whose it is: nobody can make two texts that share a score, nor learn from the time that an
+/// answer takes what somebody else asked.
+type TextHash = [u8; 32];
+
+/// How many scores are kept for each channel, of 36 bytes each and some more for their order.
 const KEPT: std::num::NonZeroUsize = std::num::NonZeroUsize::new(16_384).unwrap();
 
 impl std::fmt::Debug for Judged {
@@ -99,7 +107,35 @@ impl std::fmt::Debug for Judged {
 
 impl Default for Judged {
     fn default() -> Self {
-        Self(Mutex::new(LruCache::new(KEPT)))
+        Self { questions: Mutex::new(LruCache::new(KEPT)), documents: Mutex::new(LruCache::new(KEPT)) }
+    }
+}
+
+impl Judged {
+    /// The score of a text: the one that is kept, or what `score` finds.
+    fn score(&self, scope: &Scope, text: &str, channel: Channel, score: impl FnOnce() -> f32) -> f32 {
+        let mut hash = Context::new(&SHA256);
+        hash.update(scope.community().as_bytes());
+        let kept = match channel {
+            Channel::Question => {
+                match scope.actor() {
+                    Actor::Member(member) => hash.update(member.as_bytes()),
+                    Actor::Key(key) => hash.update(key.as_bytes()),
+                    Actor::Operator => {}
+                }
+                &self.questions
+            }
+            Channel::Document => &self.documents,
+        };
+        hash.update(text.as_bytes());
+        let mut key = TextHash::default();
+        key.copy_from_slice(hash.finish().as_ref());
+        if let Some(score) = kept.lock().get(&key) {
+            return *score;
+        }
+        let score = score();
+        kept.lock().put(key, score);
+        score
     }
 }
 
@@ -124,24 +160,11 @@ impl Gate {
         Ok(own.unwrap_or(screening.mode))
     }
 
-    /// What a question, or another text that is judged once, looks like.
-    pub(crate) fn find(&self, text: &str, channel: Channel) -> Result<Finding, Refusal> {
+    /// What a text looks like that came with a request, or was found for it.
+    pub(crate) fn find(&self, scope: &Scope, text: &str, channel: Channel) -> Result<Finding, Refusal> {
         let screen = scorer()?;
-        Ok(self.thresholds(screen, channel).judge(screen.score(text, channel)))
-    }
-
-    /// What a passage looks like, judged once however often it is recalled.
-    pub(crate) fn find_kept(&self, text: &str) -> Result<Finding, Refusal> {
-        let screen = scorer()?;
-        let mut key = [0; 32];
-        key.copy_from_slice(digest(&SHA256, text.as_bytes()).as_ref());
-        let kept = self.judged.0.lock().get(&key).copied();
-        let score = kept.unwrap_or_else(|| {
-            let score = screen.score(text, Channel::Document);
-            self.judged.0.lock().put(key, score);
-            score
-        });
-        Ok(self.thresholds(screen, Channel::Document).judge(score))
+        let score = self.judged.score(scope, text, channel, || screen.score(text, channel));
+        Ok(self.thresholds(screen, channel).judge(score))
     }
 
     /// Remembers that passages of that document were withheld in a turn.
@@ -170,7 +193,36 @@ impl Gate {
 
 #[cfg(test)]
 mod tests {
+    use portcullis_core::{AbilitySet, Grant, ManualClock, MemberId, Role, Tier};
+
     use super::*;
+
+    #[test]
+    fn a_text_is_judged_once_in_each_channel_and_no_other_text_gets_its_score() {
+        let clock = ManualClock::at("2026-01-02T03:04:05Z".parse().expect("a moment"));
+        #[expect(clippy::disallowed_methods, reason = "a scope to try the scores with")]
+        let someone = |community| {
+            Scope::grant(Grant {
+                community,
+                actor: Actor::Member(MemberId::new(&clock)),
+                role: Role::Member,
+                abilities: AbilitySet::SESSION,
+                spaces: [].into(),
+                tier: Tier::Standard,
+            })
+        };
+        let (here, there) = (CommunityId::new(&clock), CommunityId::new(&clock));
+        let (mia, ben, far) = (someone(here), someone(here), someone(there));
+        let judged = Judged::default();
+        let score = |scope, text, channel, score| judged.score(scope, text, channel, || score);
+        assert_eq!(score(&mia, "hello", Channel::Question, 0.25), 0.25);
+        assert_eq!(score(&mia, "hello", Channel::Question, 0.5), 0.25, "kept");
+        assert_eq!(score(&mia, "hello", Channel::Document, 0.75), 0.75, "another channel");
+        assert_eq!(score(&mia, "hello ", Channel::Question, 0.125), 0.125, "another text");
+        assert_eq!(score(&ben, "hello", Channel::Question, 0.5), 0.5, "somebody else's question");
+        assert_eq!(score(&ben, "hello", Channel::Document, 0.5), 0.75, "the community's document");
+        assert_eq!(score(&far, "hello", Channel::Document, 0.5), 0.5, "another community's document");
+    }
 
     #[test]
     fn thresholds_that_are_set_take_the_place_of_the_calibrated_ones() {

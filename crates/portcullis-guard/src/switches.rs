@@ -11,6 +11,7 @@ pub const SWITCHABLE: &[&str] = &[
     "rate-limit",
     "authorise",
     "request-owner",
+    "attack-patterns",
     "hand-over",
     "injection",
     "quarantine",
@@ -28,6 +29,8 @@ pub const SWITCHABLE: &[&str] = &[
     "system-echo",
     "security-headers",
     "secret-strength",
+    "sandbox-apart",
+    "sandbox-places",
 ];
 
 /// A guard was named that does not exist.

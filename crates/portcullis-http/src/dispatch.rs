@@ -1,6 +1,7 @@
 //! From a request to its route's code: the router, and the one way into a closed route.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -105,7 +106,7 @@ async fn greeted(
     let (head, body) = request.into_parts();
     let path = path.iter().map(|(_, value)| value.to_owned()).collect();
     let query = head.uri.query().unwrap_or_default().to_owned();
-    let body = read(&app, &head.headers, body).await?;
+    let Sent { body, .. } = read(&app, &head.headers, body).await?;
     handler(OpenCall { app, request: id, client, path, query, headers: head.headers, body }).await
 }
 
@@ -160,20 +161,26 @@ async fn admitted(
     let limits = LimitHeaders::of(app.gate(), &visit);
     let path = path.iter().map(|(_, value)| value.to_owned()).collect();
     let query = head.uri.query().unwrap_or_default().to_owned();
-    let (visit, body) = if body.is_end_stream() {
-        (visit, Bytes::new())
-    } else {
-        // Its sender chooses when the body is whole, and may have lost by then what they had when it began.
-        let body = read(&app, &head.headers, body).await.map_err(|refusal| refusal.of(asker))?;
-        (pipeline::confirm(app.gate(), visit).await?, body)
-    };
+    let Sent { body, waited } = read(&app, &head.headers, body).await.map_err(|refusal| refusal.of(asker))?;
+    // Its sender chooses when the body is whole, and may have lost by then what they had when it began.
+    let visit = if waited { pipeline::confirm(app.gate(), visit).await? } else { visit };
     let answer = handler(Call { app, visit, path, query, headers: head.headers, body }).await;
     let mut response = answer.map_err(|refusal| refusal.of(asker))?;
     limits.write(&mut response);
     Ok(response)
 }
 
-async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
+/// What was judged so shortly ago is not judged again: a body that came right behind its head.
+const JUST_NOW: Duration = Duration::from_millis(10);
+
+/// A body that is whole.
+struct Sent {
+    body: Bytes,
+    /// Whether it was waited for longer than [`JUST_NOW`].
+    waited: bool,
+}
+
+async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<Sent, Refusal> {
     let most = app.settings().body_bytes;
     let too_large =
         || Refusal::new(Code::BodyTooLarge, format!("the body is over the limit of {most} bytes"));
@@ -184,12 +191,12 @@ async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes, Refus
     }
     let (mut body, mut read) = (Limited::new(body, most), BytesMut::new());
     let started = Instant::now();
-    loop {
+    while !body.is_end_stream() {
         let allowed = app.settings().body.time_for(read.len());
         let piece = tokio::time::timeout_at(started + allowed, body.frame()).await;
         let piece = piece.map_err(|_| Refusal::new(Code::TimedOut, "the body did not arrive in time"))?;
         match piece {
-            None => return Ok(read.freeze()),
+            None => break,
             // Trailers are no part of the body.
             Some(Ok(piece)) => read.extend_from_slice(&piece.into_data().unwrap_or_default()),
             Some(Err(error)) if error.is::<LengthLimitError>() => return Err(too_large()),
@@ -198,6 +205,7 @@ async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes, Refus
             }
         }
     }
+    Ok(Sent { body: read.freeze(), waited: started.elapsed() > JUST_NOW })
 }
 
 /// Where flawed chatbots look for a community's id: headers, query. Read only to prove that TEN-05 notices.

@@ -187,6 +187,10 @@ impl Canary {
 
     /// Whether it begins here, as it is.
     pub(crate) fn begins(&self, rest: &str, ended: bool) -> Seen {
+        // Asked at every place of an answer.
+        if rest.as_bytes().first() != self.word.as_bytes().first() {
+            return Seen::No;
+        }
         if rest.starts_with(&self.word) {
             let len = self.word.len();
             return Seen::Match(Match { class: Class::Canary, note: "{withheld}", len, rest: Rest::Nothing });

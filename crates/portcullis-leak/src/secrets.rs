@@ -199,8 +199,55 @@ static BY_FIRST: LazyLock<[Vec<&'static Token>; 128]> = LazyLock::new(|| {
     })
 });
 
+/// For each first byte, the second ones with which a token or a name before a secret goes on, as bits: what most places of
+/// a text are ruled out by.
+static SECOND: LazyLock<[u128; 128]> = LazyLock::new(|| {
+    let mut second = [0_u128; 128];
+    let mut add = |first: u8, next: u8| {
+        if let Some(bits) = second.get_mut(usize::from(first)) {
+            *bits |= 1_u128.checked_shl(next.into()).unwrap_or(0);
+        }
+    };
+    for token in TOKENS {
+        if let &[first, next, ..] = token.prefix.as_bytes() {
+            add(first, next);
+        }
+    }
+    for name in ASSIGNED {
+        if let &[first, next, ..] = name.as_bytes() {
+            for first in [first, first.to_ascii_uppercase()] {
+                add(first, next);
+                add(first, next.to_ascii_uppercase());
+            }
+        }
+    }
+    second
+});
+
 /// Whether a secret begins here.
 pub(crate) fn begins(first: char, before: Option<char>, rest: &str, ended: bool) -> Seen {
+    let seen = if may_begin(first, rest) { listed(first, before, rest, ended) } else { Seen::No };
+    match (seen, first) {
+        (Seen::No, '-') => private_key(rest, ended),
+        (Seen::No, ':') => login(rest, 0, ended),
+        (Seen::No, _) if first.is_ascii_alphabetic() && !before.is_some_and(|c| c.is_ascii_alphabetic()) => {
+            address_with_login(rest, ended)
+        }
+        (seen, _) => seen,
+    }
+}
+
+/// Whether the first two bytes are those of anything that is listed, as far as they have come.
+fn may_begin(first: char, rest: &str) -> bool {
+    let bits = SECOND.get(first as usize).copied().unwrap_or(0);
+    match rest.as_bytes().get(1) {
+        Some(next) => bits.checked_shr((*next).into()).is_some_and(|bits| bits & 1 == 1),
+        None => bits != 0,
+    }
+}
+
+/// Whether a token or a name before a secret begins here.
+fn listed(first: char, before: Option<char>, rest: &str, ended: bool) -> Seen {
     let tokens = BY_FIRST.get(first as usize).map(Vec::as_slice).unwrap_or_default();
     for token in tokens {
         match token.begins(before, rest, ended) {
@@ -208,15 +255,7 @@ pub(crate) fn begins(first: char, before: Option<char>, rest: &str, ended: bool)
             seen => return seen,
         }
     }
-    match first {
-        '-' => private_key(rest, ended),
-        ':' => login(rest, 0, ended),
-        _ if first.is_ascii_alphabetic() => match assigned_secret(first, rest, ended) {
-            Seen::No if !before.is_some_and(|c| c.is_ascii_alphabetic()) => address_with_login(rest, ended),
-            seen => seen,
-        },
-        _ => Seen::No,
-    }
+    assigned_secret(first, rest, ended)
 }
 
 impl Token {
@@ -379,7 +418,7 @@ pub(crate) fn address_member(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{ASSIGNED_LEAST, TOKENS, assigned};
+    use super::{ASSIGNED_LEAST, TOKENS, assigned, may_begin};
 
     #[test]
     fn every_token_is_recognised_within_64_characters() {
@@ -388,5 +427,30 @@ mod tests {
             assert!(token.prefix.is_ascii());
         }
         assert!(assigned().iter().all(|name| name.len() + 2 + ASSIGNED_LEAST <= 64));
+    }
+
+    #[test]
+    fn nothing_that_is_listed_is_ruled_out_by_its_first_letters() {
+        let names = assigned().iter().flat_map(|name| {
+            let mixed: String = name
+                .chars()
+                .enumerate()
+                .map(|(at, c)| if at == 1 { c.to_ascii_uppercase() } else { c })
+                .collect();
+            let capital: String = name
+                .chars()
+                .enumerate()
+                .map(|(at, c)| if at == 0 { c.to_ascii_uppercase() } else { c })
+                .collect();
+            [(*name).to_owned(), name.to_uppercase(), mixed, capital]
+        });
+        for text in TOKENS.iter().map(|token| token.prefix.to_owned()).chain(names) {
+            let first = text.chars().next().expect("no entry is empty");
+            assert!(may_begin(first, &text), "{text}");
+            assert!(may_begin(first, &text[..1]), "{text}");
+        }
+        for text in ["the", "tide", "é", "pé", " a", "a b"] {
+            assert!(!may_begin(text.chars().next().expect("a letter"), text), "{text}");
+        }
     }
 }

@@ -88,8 +88,10 @@ impl Queue {
         let running = tokio::task::spawn_blocking(move || {
             let began = clock.monotonic();
             let ran = sandbox.run(&job);
+            let ended = clock.monotonic();
+            // After it ended: whoever takes the place begins later than that.
             drop(place);
-            ran.map(|ran| Held { ran, asked, began, ended: clock.monotonic() })
+            ran.map(|ran| Held { ran, asked, began, ended })
         });
         running.await.unwrap_or_else(|_| Err(Error::Failed("the job broke off".to_owned())))
     }

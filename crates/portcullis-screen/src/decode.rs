@@ -3,7 +3,6 @@
 //! Bounded: [`DEPTH`] layers, [`MOST`] pieces and [`BYTES`] bytes a message. What is past that stays undecoded, which
 //! `docs/screen.md` states.
 
-use std::collections::HashSet;
 use std::sync::OnceLock;
 
 use base64::Engine as _;
@@ -62,7 +61,7 @@ fn memchr(bytes: &[u8], wanted: u8) -> usize {
 }
 
 /// Whether the bytes are text that somebody could read: mostly letters and spaces.
-fn readable(bytes: Vec<u8>) -> Option<String> {
+pub(crate) fn readable(bytes: Vec<u8>) -> Option<String> {
     let text = String::from_utf8(bytes).ok()?;
     let (mut letters, mut all) = (0, 0);
     for c in text.chars() {
@@ -134,39 +133,67 @@ fn escape(from: &str) -> Option<(char, usize)> {
 }
 
 /// Runs of base64 and hex, also in lines and pairs.
-fn runs(text: &str, out: &mut Vec<String>) {
+pub(crate) fn runs(text: &str, out: &mut Vec<String>) {
     let mut hex = Vec::new();
     let mut hex_pieces = 0;
-    for piece in
-        text.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '-' | '_' | '=')))
+    let bytes = text.as_bytes();
+    let codes = |byte: &u8| CODES.get(usize::from(*byte)).is_some_and(|codes| *codes);
+    let mut at = 0;
+    while let Some(start) =
+        bytes.get(at..).and_then(|rest| rest.iter().position(codes)).map(|skipped| at + skipped)
     {
+        let rest = bytes.get(start..).unwrap_or_default();
+        let length = rest.iter().position(|byte| !codes(byte)).unwrap_or(rest.len());
+        at = start + length;
+        let piece = text.get(start..at).unwrap_or_default();
         let digits = piece.strip_prefix("0x").unwrap_or(piece);
         if digits.len() >= 2 && digits.len() % 2 == 0 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             hex.extend_from_slice(digits.as_bytes());
             hex_pieces += 1;
-        } else if !piece.is_empty() {
+        } else if hex_pieces > 0 {
             unhex(&hex, hex_pieces, out);
             hex.clear();
             hex_pieces = 0;
         }
-        if piece.len() >= 12 {
-            let engine = if piece.contains(['-', '_']) { &FOR_URLS } else { &PLAIN };
-            let mixed =
-                piece.bytes().any(|b| b.is_ascii_uppercase()) || piece.bytes().any(|b| b.is_ascii_digit());
-            if mixed {
-                let core = piece.trim_end_matches('=');
-                // A length of one more than a multiple of four is no base64; a stray character may be at the end.
-                let core =
-                    if core.len() % 4 == 1 { core.get(..core.len() - 1).unwrap_or_default() } else { core };
-                out.extend(engine.decode(core).ok().and_then(readable));
-            }
-        }
+        out.extend(base64(piece).and_then(readable));
     }
     unhex(&hex, hex_pieces, out);
-    wrapped(text, out);
+    // What was broken into lines has some.
+    if text.contains('\n') {
+        wrapped(text, out);
+    }
 }
 
-fn unhex(hex: &[u8], pieces: usize, out: &mut Vec<String>) {
+/// What a piece of base64 holds.
+pub(crate) fn base64(piece: &str) -> Option<Vec<u8>> {
+    let mixed = || piece.bytes().any(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+    if piece.len() < 12 || !mixed() {
+        return None;
+    }
+    let engine = if piece.contains(['-', '_']) { &FOR_URLS } else { &PLAIN };
+    let core = piece.trim_end_matches('=');
+    // A length of one more than a multiple of four is no base64; a stray character may be at the end.
+    let core = if core.len() % 4 == 1 { core.get(..core.len() - 1).unwrap_or_default() } else { core };
+    engine.decode(core).ok()
+}
+
+/// The bytes of which base64 and hex are made.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "it runs when this is built, and a place that is not there stops that"
+)]
+const CODES: [bool; 128] = {
+    let mut codes = [false; 128];
+    let mut byte = 0;
+    while byte < 128_u8 {
+        codes[byte as usize] =
+            byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'=');
+        byte += 1;
+    }
+    codes
+};
+
+pub(crate) fn unhex(hex: &[u8], pieces: usize, out: &mut Vec<String>) {
     if hex.len() < 12 || (pieces > 1 && hex.len() < 16) {
         return;
     }
@@ -178,7 +205,7 @@ fn unhex(hex: &[u8], pieces: usize, out: &mut Vec<String>) {
 }
 
 /// Base64 that was broken into lines.
-fn wrapped(text: &str, out: &mut Vec<String>) {
+pub(crate) fn wrapped(text: &str, out: &mut Vec<String>) {
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
     let is_code = |line: &&str| {
         line.len() >= 16 && line.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'='))
@@ -191,7 +218,7 @@ fn wrapped(text: &str, out: &mut Vec<String>) {
 }
 
 /// Words that ordinary English cannot do without, rotated: what rot13 looks like.
-const COMMON: &[&str] = &[
+pub(crate) const COMMON: &[&str] = &[
     "the",
     "and",
     "you",
@@ -244,21 +271,58 @@ const COMMON: &[&str] = &[
     "must",
 ];
 
-fn rotated(text: &str) -> Option<String> {
-    static TURNED: OnceLock<HashSet<String>> = OnceLock::new();
-    let turned = TURNED.get_or_init(|| COMMON.iter().map(|word| turn(word)).collect());
+/// A word of letters as a number; none if it is longer than any in [`COMMON`].
+fn packed(word: &[u8]) -> Option<u128> {
+    if word.len() > 16 {
+        return None;
+    }
+    Some(word.iter().fold(0, |packed, byte| packed << 8 | u128::from(byte.to_ascii_lowercase())))
+}
+
+/// Numbers of words, each at the first free place from its own on.
+struct Turned([u128; PLACES]);
+
+/// Many more than there are words, so that most that are looked for meet an empty place.
+const PLACES: usize = 256;
+
+impl Turned {
+    fn new() -> Self {
+        let mut turned = Self([0; PLACES]);
+        for word in COMMON {
+            let packed = packed(turn(word).as_bytes()).unwrap_or_default();
+            let free = Self::places(packed).find(|at| turned.0.get(*at) == Some(&0));
+            if let Some(place) = free.and_then(|at| turned.0.get_mut(at)) {
+                *place = packed;
+            }
+        }
+        turned
+    }
+
+    fn places(packed: u128) -> impl Iterator<Item = usize> {
+        let folded = (packed as u64 ^ (packed >> 64) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let first = (folded >> 56) as usize;
+        (0..PLACES).map(move |next| (first + next) % PLACES)
+    }
+
+    fn has(&self, packed: u128) -> bool {
+        let mut met = Self::places(packed).filter_map(|at| self.0.get(at));
+        met.find(|place| **place == packed || **place == 0) == Some(&packed)
+    }
+}
+
+pub(crate) fn rotated(text: &str) -> Option<String> {
+    static TURNED: OnceLock<Turned> = OnceLock::new();
+    let turned = TURNED.get_or_init(Turned::new);
     let (mut hits, mut words) = (0, 0);
-    let mut word = String::new();
-    for piece in text.split(|c: char| !c.is_ascii_alphabetic()).filter(|piece| piece.len() >= 2).take(200) {
+    let pieces = text.as_bytes().split(|byte| !byte.is_ascii_alphabetic());
+    for piece in pieces.filter(|piece| piece.len() >= 2).take(200) {
         words += 1;
-        word.clear();
-        word.extend(piece.chars().map(|c| c.to_ascii_lowercase()));
-        hits += usize::from(turned.contains(&word));
+        hits += usize::from(packed(piece).is_some_and(|packed| turned.has(packed)));
     }
     (hits >= 2 && hits * 5 >= words).then(|| turn(text))
 }
 
-fn turn(text: &str) -> String {
+pub(crate) fn turn(text: &str) -> String {
     text.chars()
         .map(|c| match c {
             'a'..='m' | 'A'..='M' => char::from_u32(u32::from(c) + 13).unwrap_or(c),

@@ -1,8 +1,10 @@
 //! What the scorer sees of a window of text: hashed n-grams, hashed pairs of concepts, and a row of measures.
 //!
-//! The same function serves training and judging. A window is at most [`WINDOW`] characters, so its cost is bounded.
+//! Training reads windows here, as lists. [`crate::scorer`] judges the same windows without making lists; a test holds one
+//! against the other, bit by bit. A window is at most [`WINDOW`] characters, so its cost is bounded.
 
 use crate::fold::Signs;
+use crate::form::{Form, SIGNALS};
 use crate::lexicon::{self, CONCEPTS};
 
 /// The longest window, in characters.
@@ -14,7 +16,7 @@ pub const DEEP: usize = 1 << 13;
 /// Measures of a window.
 pub const MEASURES: usize = CONCEPTS.len() * 2 + 32;
 /// The farthest apart, in words, that two concepts count as a pair.
-const REACH: usize = 6;
+pub(crate) const REACH: usize = 6;
 
 /// What the scorer sees.
 #[derive(Debug, Clone, Default)]
@@ -51,19 +53,32 @@ pub fn features(window: &str, signs: &Signs, layer: u32) -> Features {
     letters(&chars, &words, &mut features.letters);
     grams(&words, &mut features);
     pairs(&words, &mut features);
-    measures(window, &chars, &words, signs, layer, &mut features.measures);
+    features.measures = form(window, &chars, &words).measures(signs, layer).to_vec();
     // Which concepts stand together counts, not how often they do.
     features.concepts.sort_unstable();
     features.concepts.dedup();
     features
 }
 
-fn mix(hash: u64, more: u64) -> u64 {
-    let mixed = (hash ^ more.wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+/// A number spread over all bits, as [`mix_spread`] takes it.
+#[inline]
+pub(crate) const fn spread(more: u64) -> u64 {
+    more.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+#[inline]
+pub(crate) const fn mix_spread(hash: u64, spread: u64) -> u64 {
+    let mixed = (hash ^ spread).wrapping_mul(0xff51_afd7_ed55_8ccd);
     mixed ^ (mixed >> 32)
 }
 
-fn bucket(hash: u64, size: usize) -> u32 {
+#[inline]
+pub(crate) const fn mix(hash: u64, more: u64) -> u64 {
+    mix_spread(hash, spread(more))
+}
+
+#[inline]
+pub(crate) fn bucket(hash: u64, size: usize) -> u32 {
     // The size is a power of two that fits.
     u32::try_from((hash >> 20) as usize & (size - 1)).unwrap_or(0)
 }
@@ -72,7 +87,7 @@ fn vector(hash: u64) -> u16 {
     u16::try_from(bucket(hash, DEEP)).unwrap_or(0)
 }
 
-fn is_word(c: char) -> bool {
+pub(crate) fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '\'' || matches!(c, '\u{900}'..='\u{dff}')
 }
 
@@ -89,7 +104,7 @@ fn words(chars: &[char]) -> Vec<Word> {
             at += 1;
         } else if lexicon::runs_on(c) {
             let rest = chars.get(at..).unwrap_or_default();
-            let (concepts, len) = lexicon.run(rest).unwrap_or((0, 1));
+            let (concepts, len) = lexicon.run(rest.iter().copied()).unwrap_or((0, 1));
             let hash = rest.iter().take(len).fold(7, |hash, &c| mix(hash, u64::from(u32::from(c))));
             words.push(Word { hash, concepts, start: short(at), end: short(at + len), quoted });
             at += len;
@@ -170,23 +185,22 @@ fn letters(chars: &[char], words: &[Word], out: &mut Vec<u32>) {
 }
 
 fn grams(words: &[Word], features: &mut Features) {
-    let mut before = [0_u64; 2];
     for word in words {
-        let [second, first] = before;
         features.words.push(bucket(mix(word.hash, 101), WIDE));
         features.deep_words.push(vector(mix(word.hash, 102)));
-        if first != 0 {
-            features.words.push(bucket(mix(mix(first, word.hash), 103), WIDE));
-        }
-        if second != 0 {
-            features.words.push(bucket(mix(mix(mix(second, first), word.hash), 104), WIDE));
-        }
-        before = [first, word.hash];
+    }
+    for pair in words.windows(2) {
+        let hash = pair.iter().map(|word| word.hash).reduce(mix).unwrap_or_default();
+        features.words.push(bucket(mix(hash, 103), WIDE));
+    }
+    for triple in words.windows(3) {
+        let hash = triple.iter().map(|word| word.hash).reduce(mix).unwrap_or_default();
+        features.words.push(bucket(mix(hash, 104), WIDE));
     }
 }
 
 /// The concepts of a word, one number each, at most two.
-fn of(bits: u32) -> impl Iterator<Item = u32> {
+pub(crate) fn of(bits: u32) -> impl Iterator<Item = u32> {
     let first = bits.trailing_zeros();
     let rest = bits & bits.wrapping_sub(1);
     let second = rest.trailing_zeros();
@@ -222,94 +236,23 @@ fn pairs(words: &[Word], features: &mut Features) {
     }
 }
 
-/// Marks by which prompts of models are put together.
-const MARKERS: &[&str] = &[
-    "<|",
-    "|>",
-    "[inst",
-    "<<sys",
-    "system:",
-    "assistant:",
-    "user:",
-    "### ",
-    "---",
-    "</",
-    "[system",
-    "(system",
-    "{\"role\"",
-    "begin ",
-    "end of",
-    "<!--",
-    "instruction:",
-    "```",
-    "[[",
-    "note to",
-];
-
-fn measures(text: &str, chars: &[char], words: &[Word], signs: &Signs, layer: u32, out: &mut Vec<f32>) {
-    let mut counts = [0_u32; 32];
-    let mut quoted = [false; 32];
-    for word in words {
-        for concept in of(word.concepts) {
-            if let (Some(count), Some(inside)) =
-                (counts.get_mut(concept as usize), quoted.get_mut(concept as usize))
-            {
-                *count += 1;
-                *inside |= word.quoted;
-            }
-        }
-    }
-    out.reserve(MEASURES);
-    out.extend(counts.iter().map(|count| count.min(&3).to_owned() as f32 / 3.0));
-    let first = words.first().map_or(0, |word| word.concepts);
-    out.extend((0..32).map(|bit| if first & 1 << bit != 0 { 1.0 } else { 0.0 }));
-
-    let flag = |yes: bool| if yes { 1.0 } else { 0.0 };
-    let share = |thousandths: u32| thousandths.min(1000) as f32 / 1000.0;
-    let few = |count: u32, full: f32| (count as f32 / full).min(1.0);
-    let len = words.len();
-    let marker = MARKERS.iter().filter(|marker| text.contains(**marker)).count();
-    let known = words.iter().filter(|word| word.concepts != 0).count();
-    let bits = words.iter().fold(0, |bits, word| bits | word.concepts);
-    let has = |name: &str| {
-        CONCEPTS.iter().position(|concept| *concept == name).is_some_and(|at| bits & 1 << at != 0)
+fn form(text: &str, chars: &[char], words: &[Word]) -> Form {
+    let mut form = Form {
+        first: words.first().map_or(0, |word| word.concepts),
+        all: words.iter().fold(0, |all, word| all | word.concepts),
+        words: words.len(),
+        known: words.iter().filter(|word| word.concepts != 0).count(),
+        chars: chars.len(),
+        marks: chars.iter().filter(|c| !c.is_alphanumeric() && !c.is_whitespace()).count(),
+        digits: chars.iter().filter(|c| c.is_ascii_digit()).count(),
+        asks: text.trim_end().ends_with('?'),
+        ..Form::default()
     };
-    let digits = chars.iter().filter(|c| c.is_ascii_digit()).count();
-    let marks = chars.iter().filter(|c| !c.is_alphanumeric() && !c.is_whitespace()).count();
-    let share_of = |part: usize, whole: usize| part as f32 / whole.max(1) as f32;
-    let own = [
-        few(short(len), 8.0),
-        few(short(len), 40.0),
-        few(short(len), 80.0),
-        flag(len <= 3),
-        flag(text.trim_end().ends_with('?')),
-        flag(text.contains('?')),
-        flag(text.contains('!')),
-        few(short(marker), 1.0),
-        few(short(marker), 4.0),
-        few(signs.invisible, 4.0),
-        few(signs.lookalike, 4.0),
-        few(signs.leet, 2.0),
-        few(signs.spaced, 1.0),
-        share(signs.capitals),
-        flag(signs.capitals > 400),
-        share(signs.foreign),
-        share_of(marks, chars.len()) * 2.0,
-        share_of(digits, chars.len()) * 2.0,
-        flag(layer > 0),
-        share_of(known, len),
-        flag(quoted.iter().any(|inside| *inside)),
-        flag(quoted.first().copied().unwrap_or(false)),
-        flag(text.contains('\n')),
-        flag(text.contains("http")),
-        flag(has("override") && has("instr")),
-        flag(has("reveal") && (has("instr") || has("secret"))),
-        flag(has("persona") && has("you") && has("unbound")),
-        flag(has("override") && has("tech") && !has("instr")),
-        flag(has("self") && has("ask")),
-        flag(has("model") && has("you")),
-        flag(text.contains('@')),
-        flag(text.contains('{') || text.contains('<')),
-    ];
-    out.extend(own);
+    for word in words {
+        form.add(of(word.concepts), word.quoted);
+    }
+    for (at, (signal, _)) in SIGNALS.iter().enumerate() {
+        form.signals |= u32::from(text.contains(signal)) << at;
+    }
+    form
 }

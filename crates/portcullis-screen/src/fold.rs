@@ -43,18 +43,14 @@ pub struct Folded {
 pub fn fold(raw: &str) -> Folded {
     let mut signs = Signs::default();
     let mut hidden = String::new();
-    let text = if raw.is_ascii() {
-        count_ascii(raw, &mut signs);
-        let mut text = raw.to_ascii_lowercase();
-        if raw.bytes().any(|byte| byte.is_ascii_control() && !matches!(byte, b'\n' | b'\t')) {
-            text = text.chars().map(|c| if c.is_ascii_control() && c != '\n' { ' ' } else { c }).collect();
-        }
-        text
+    let (text, strokes) = if raw.is_ascii() {
+        ascii(raw, &mut signs)
     } else {
-        visible(raw, &mut signs, &mut hidden)
+        let text = visible(raw, &mut signs, &mut hidden);
+        let strokes = text.bytes().filter(|byte| *byte == b'\\').count();
+        (text, strokes)
     };
     // A stroke before every letter is a gap that scripts without spaces cannot show otherwise.
-    let strokes = text.bytes().filter(|byte| *byte == b'\\').count();
     let text =
         if strokes >= 6 && strokes * 5 >= text.chars().count() * 2 { text.replace('\\', "") } else { text };
     let text = words(text, &mut signs);
@@ -66,15 +62,51 @@ pub(crate) fn plain(entry: &str) -> String {
     visible(entry, &mut Signs::default(), &mut String::new())
 }
 
-fn count_ascii(raw: &str, signs: &mut Signs) {
-    let (mut letters, mut capitals, mut marks) = (0_usize, 0_usize, 0_usize);
-    for byte in raw.bytes() {
-        letters += usize::from(byte.is_ascii_alphabetic());
-        capitals += usize::from(byte.is_ascii_uppercase());
-        marks += usize::from(byte.is_ascii_punctuation());
+/// What a byte of ASCII counts as, sixteen bits each: a letter, a capital, a mark; and above them a stroke, and a control
+/// character that is read as a blank.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "it runs when this is built, and a place that is not there stops that"
+)]
+const COUNTS: [u64; 128] = {
+    let mut counts = [0; 128];
+    let mut byte = 0;
+    while byte < 128_u8 {
+        let is_blank = byte.is_ascii_control() && byte != b'\n';
+        counts[byte as usize] = byte.is_ascii_alphabetic() as u64
+            | (byte.is_ascii_uppercase() as u64) << 16
+            | (byte.is_ascii_punctuation() as u64) << 32
+            | ((byte == b'\\') as u64) << 48
+            | (is_blank as u64) << 56;
+        byte += 1;
     }
-    signs.capitals = thousandths(capitals, letters);
-    signs.marks = thousandths(marks, raw.len());
+    counts
+};
+
+/// The text in small letters, and how many strokes it has.
+pub(crate) fn ascii(raw: &str, signs: &mut Signs) -> (String, usize) {
+    let (mut letters, mut capitals, mut marks, mut strokes, mut blanks) = (0, 0, 0, 0, 0);
+    // As many bytes as eight bits can count.
+    for some in raw.as_bytes().chunks(255) {
+        let sum: u64 = some.iter().filter_map(|byte| COUNTS.get(usize::from(*byte))).sum();
+        letters += sum & 0xffff;
+        capitals += sum >> 16 & 0xffff;
+        marks += sum >> 32 & 0xffff;
+        strokes += sum >> 48 & 0xff;
+        blanks += sum >> 56;
+    }
+    let count = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+    signs.capitals = thousandths(count(capitals), count(letters));
+    signs.marks = thousandths(count(marks), raw.len());
+    let mut text = raw.to_ascii_lowercase();
+    if blanks > 0 {
+        // A tab alone is left as it is.
+        let is_ordinary = |byte: u8| !byte.is_ascii_control() || matches!(byte, b'\n' | b'\t');
+        if !raw.bytes().all(is_ordinary) {
+            text = text.chars().map(|c| if c.is_ascii_control() && c != '\n' { ' ' } else { c }).collect();
+        }
+    }
+    (text, count(strokes))
 }
 
 fn thousandths(part: usize, whole: usize) -> u32 {
@@ -287,7 +319,7 @@ fn latin(text: String, signs: &mut Signs) -> String {
 }
 
 /// The letter that a digit or sign stands for.
-const fn letter(c: char) -> Option<char> {
+pub(crate) const fn letter(c: char) -> Option<char> {
     Some(match c {
         '0' => 'o',
         '1' | '!' | '|' | '¡' => 'i',
@@ -305,34 +337,84 @@ const fn letter(c: char) -> Option<char> {
 /// Words written with digits and signs, and words written letter by letter.
 fn words(text: String, signs: &mut Signs) -> String {
     let lexicon = lexicon::shipped();
-    let text = if text.chars().any(|c| letter(c).is_some()) { unleet(text, lexicon, signs) } else { text };
+    let text = unleet(text, lexicon, signs);
     if has_gaps(&text) { join(&text, lexicon, signs) } else { text }
 }
 
-fn unleet(text: String, lexicon: &Lexicon, signs: &mut Signs) -> String {
-    let mut out = String::with_capacity(text.len());
-    for piece in text
-        .split_inclusive(|c: char| c.is_whitespace() || matches!(c, ',' | '"' | '(' | ')' | ':' | '.' | '?'))
-    {
-        let core =
-            piece.trim_end_matches(|c: char| !c.is_alphanumeric() && !matches!(c, '$' | '@' | '+' | '€'));
-        let rest = piece.get(core.len()..).unwrap_or_default();
-        let signed = core.chars().filter(|&c| letter(c).is_some()).count();
-        let letters = core.chars().filter(|c| c.is_alphabetic()).count();
-        let digits_only = letters == 0 && core.chars().all(|c| c.is_ascii_digit());
-        // Two signs in a word of eight are a spelling; a year, a version or a size is not.
-        let read =
-            if signed == 0 || signed + letters < 3 || digits_only { None } else { leet_word(core, lexicon) };
-        match read {
-            Some(word) => {
-                signs.leet += 1;
-                out.push_str(&word);
-            }
-            None => out.push_str(core),
+/// Where words written with digits and signs end.
+pub(crate) fn parts(c: char) -> bool {
+    c.is_whitespace() || matches!(c, ',' | '"' | '(' | ')' | ':' | '.' | '?')
+}
+
+pub(crate) fn unleet(text: String, lexicon: &Lexicon, signs: &mut Signs) -> String {
+    let mut out = String::new();
+    // What is copied so far, and from where on a sign is looked for.
+    let (mut copied, mut from) = (0, 0);
+    while let Some(at) = text.get(from..).and_then(first_signed) {
+        let signed = from + at;
+        let before = text.get(from..signed).unwrap_or_default();
+        let start = from + before.rfind(parts).map_or(0, |at| at + before.get(at..).map_or(0, first_width));
+        let after = text.get(signed..).unwrap_or_default();
+        let end = signed + after.find(parts).unwrap_or(after.len());
+        if let Some((core, word)) = read_leet(text.get(start..end).unwrap_or_default(), lexicon) {
+            signs.leet += 1;
+            out.push_str(text.get(copied..start).unwrap_or_default());
+            out.push_str(&word);
+            copied = start + core;
         }
-        out.push_str(rest);
+        from = end;
     }
+    if copied == 0 {
+        return text;
+    }
+    out.push_str(text.get(copied..).unwrap_or_default());
     out
+}
+
+fn first_width(text: &str) -> usize {
+    text.chars().next().map_or(0, char::len_utf8)
+}
+
+/// Where the first digit or sign stands that may stand for a letter.
+pub(crate) fn first_signed(text: &str) -> Option<usize> {
+    // Outside ASCII these two alone do, each of which begins with a byte that little else does.
+    let may = |byte: u8| SIGNED.get(usize::from(byte)).map_or(matches!(byte, 0xc2 | 0xe2), |signed| *signed);
+    let mut from = 0;
+    while let Some(at) = text.as_bytes().get(from..)?.iter().position(|byte| may(*byte)) {
+        let c = text.get(from + at..)?.chars().next()?;
+        if letter(c).is_some() {
+            return Some(from + at);
+        }
+        from += at + c.len_utf8();
+    }
+    None
+}
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "it runs when this is built, and a place that is not there stops that"
+)]
+const SIGNED: [bool; 128] = {
+    let mut signed = [false; 128];
+    let mut byte = 0;
+    while byte < 128_u8 {
+        signed[byte as usize] = letter(byte as char).is_some();
+        byte += 1;
+    }
+    signed
+};
+
+/// The word that a piece of text spells, and how many of its bytes do; none if it is written with letters.
+pub(crate) fn read_leet(piece: &str, lexicon: &Lexicon) -> Option<(usize, String)> {
+    let core = piece.trim_end_matches(|c: char| !c.is_alphanumeric() && !matches!(c, '$' | '@' | '+' | '€'));
+    let signed = core.chars().filter(|&c| letter(c).is_some()).count();
+    let letters = core.chars().filter(|c| c.is_alphabetic()).count();
+    let digits_only = letters == 0 && core.chars().all(|c| c.is_ascii_digit());
+    // Two signs in a word of eight are a spelling; a year, a version or a size is not.
+    if signed == 0 || signed + letters < 3 || digits_only {
+        return None;
+    }
+    Some((core.len(), leet_word(core, lexicon)?))
 }
 
 fn leet_word(core: &str, lexicon: &Lexicon) -> Option<String> {
@@ -349,25 +431,42 @@ fn leet_word(core: &str, lexicon: &Lexicon) -> Option<String> {
 }
 
 /// Whether four letters in a row stand alone.
-fn has_gaps(text: &str) -> bool {
-    let mut single = 0;
-    for piece in text.split(is_gap) {
-        let mut chars = piece.chars();
-        match (chars.next(), chars.next()) {
-            (Some(c), None) if c.is_alphanumeric() && c.is_ascii() => {
+pub(crate) fn has_gaps(text: &str) -> bool {
+    let (mut single, mut length, mut last) = (0, 0_usize, b' ');
+    for byte in text.bytes() {
+        if GAPS.get(usize::from(byte)).is_some_and(|gap| *gap) {
+            if length == 1 && last.is_ascii_alphanumeric() {
                 single += 1;
                 if single >= 4 {
                     return true;
                 }
+            } else if length > 0 {
+                single = 0;
             }
-            (None, _) => {}
-            _ => single = 0,
+            length = 0;
+        } else {
+            length += 1;
+            last = byte;
         }
     }
-    false
+    single >= 3 && length == 1 && last.is_ascii_alphanumeric()
 }
 
-const fn is_gap(c: char) -> bool {
+#[expect(
+    clippy::indexing_slicing,
+    reason = "it runs when this is built, and a place that is not there stops that"
+)]
+const GAPS: [bool; 128] = {
+    let mut gaps = [false; 128];
+    let mut byte = 0;
+    while byte < 128_u8 {
+        gaps[byte as usize] = is_gap(byte as char);
+        byte += 1;
+    }
+    gaps
+};
+
+pub(crate) const fn is_gap(c: char) -> bool {
     matches!(c, ' ' | '.' | '-' | '_' | '*' | '\n' | '/' | '|' | ',' | '+' | '~' | '\'' | '\\')
 }
 

@@ -29,6 +29,7 @@ impl Hasher for Already {
     fn finish(&self) -> u64 {
         self.0
     }
+    #[inline]
     fn write(&mut self, bytes: &[u8]) {
         for byte in bytes {
             self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(PRIME);
@@ -41,13 +42,85 @@ impl Hasher for Already {
 
 type Table = HashMap<u64, u32, BuildHasherDefault<Already>>;
 
+/// What most keys that are asked for are not in, told by one bit: a word has no concept more often than not.
+#[derive(Debug, Clone)]
+pub(crate) struct Sieve(Box<[u64; SIEVE / 64]>);
+
+/// Bits of a sieve: few enough to stay close to the processor.
+const SIEVE: usize = 1 << 16;
+
+impl Default for Sieve {
+    fn default() -> Self {
+        Self(Box::new([0; SIEVE / 64]))
+    }
+}
+
+impl Sieve {
+    const fn place(key: u64) -> (usize, u64) {
+        let bit = (key >> 24) as usize % SIEVE;
+        (bit / 64, 1 << (bit % 64))
+    }
+
+    pub(crate) fn add(&mut self, key: u64) {
+        let (at, bit) = Self::place(key);
+        if let Some(bits) = self.0.get_mut(at) {
+            *bits |= bit;
+        }
+    }
+
+    /// Whether the key may be one of those that were added.
+    pub(crate) fn may_hold(&self, key: u64) -> bool {
+        let (at, bit) = Self::place(key);
+        self.0.get(at).is_some_and(|bits| bits & bit != 0)
+    }
+}
+
+/// Concepts by the hashes of their words.
+#[derive(Debug, Default)]
+struct Entries {
+    table: Table,
+    sieve: Sieve,
+}
+
+impl Entries {
+    fn add(&mut self, key: u64, bit: u32) {
+        *self.table.entry(key).or_default() |= bit;
+        self.sieve.add(key);
+    }
+
+    fn get(&self, key: u64) -> Option<u32> {
+        if self.sieve.may_hold(key) { self.table.get(&key).copied() } else { None }
+    }
+
+    fn has(&self, key: u64) -> bool {
+        self.get(key).is_some()
+    }
+}
+
 /// Words and stems by concept.
 #[derive(Debug, Default)]
 pub struct Lexicon {
-    whole: Table,
-    stems: Table,
+    whole: Entries,
+    stems: Entries,
     /// Entries of scripts that are written without spaces.
-    runs: Table,
+    runs: Entries,
+}
+
+/// A word that is read letter by letter: its hash so far, and the concepts of the longest stem that it began with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Spelling {
+    hash: u64,
+    stem: u32,
+    len: usize,
+}
+
+impl Spelling {
+    pub(crate) const START: Self = Self { hash: SEED, stem: 0, len: 0 };
+
+    /// How many letters were read.
+    pub(crate) const fn len(&self) -> usize {
+        self.len
+    }
 }
 
 /// The lexicon that ships.
@@ -76,14 +149,14 @@ impl Lexicon {
                 let (word, stem) = word.strip_suffix('*').map_or((word, false), |word| (word, true));
                 let word = fold::plain(word);
                 let key = word.chars().fold(SEED, step);
-                let table = if word.chars().any(runs_on) {
+                let entries = if word.chars().any(runs_on) {
                     &mut lexicon.runs
                 } else if stem {
                     &mut lexicon.stems
                 } else {
                     &mut lexicon.whole
                 };
-                *table.entry(key).or_default() |= bit;
+                entries.add(key, bit);
             }
         }
         lexicon
@@ -91,28 +164,40 @@ impl Lexicon {
 
     /// The concepts of a folded word: of the whole word, else of its longest stem.
     pub fn concepts(&self, word: &[char]) -> u32 {
-        let mut hash = SEED;
-        let mut stem = 0;
-        for &c in word.iter().take(LONGEST) {
-            hash = step(hash, c);
-            if let Some(bits) = self.stems.get(&hash) {
-                stem = *bits;
+        let mut spelling = Spelling::START;
+        word.iter().for_each(|&c| self.spell(&mut spelling, c));
+        self.of(&spelling)
+    }
+
+    /// Reads one letter more.
+    #[inline]
+    pub(crate) fn spell(&self, spelling: &mut Spelling, c: char) {
+        spelling.len += 1;
+        if spelling.len <= LONGEST {
+            spelling.hash = step(spelling.hash, c);
+            if let Some(bits) = self.stems.get(spelling.hash) {
+                spelling.stem = bits;
             }
         }
-        if word.len() > LONGEST {
-            return stem;
+    }
+
+    /// The concepts of what was read.
+    #[inline]
+    pub(crate) fn of(&self, spelling: &Spelling) -> u32 {
+        if spelling.len > LONGEST {
+            return spelling.stem;
         }
-        self.whole.get(&hash).copied().unwrap_or(stem)
+        self.whole.get(spelling.hash).unwrap_or(spelling.stem)
     }
 
     /// The longest entry of a script without spaces that these characters begin with, and its length.
-    pub fn run(&self, chars: &[char]) -> Option<(u32, usize)> {
+    pub fn run(&self, chars: impl IntoIterator<Item = char>) -> Option<(u32, usize)> {
         let mut hash = SEED;
         let mut found = None;
-        for (at, &c) in chars.iter().enumerate().take(6) {
+        for (at, c) in chars.into_iter().enumerate().take(6) {
             hash = step(hash, c);
-            if let Some(bits) = self.runs.get(&hash) {
-                found = Some((*bits, at + 1));
+            if let Some(bits) = self.runs.get(hash) {
+                found = Some((bits, at + 1));
             }
         }
         found
@@ -133,10 +218,10 @@ impl Lexicon {
             let longest = (3..=rest.len().min(LONGEST)).rev().find(|&len| {
                 rest.get(..len).is_some_and(|word| {
                     let key = word.iter().copied().fold(SEED, step);
-                    self.whole.contains_key(&key)
+                    self.whole.has(key)
                 }) || (rest
                     .get(..len)
-                    .is_some_and(|word| self.stems.contains_key(&word.iter().copied().fold(SEED, step)))
+                    .is_some_and(|word| self.stems.has(word.iter().copied().fold(SEED, step)))
                     && len >= 4)
             });
             match longest {
@@ -171,10 +256,9 @@ impl Lexicon {
 
     fn whole_or_stem(&self, word: &[char]) -> bool {
         let key = word.iter().copied().fold(SEED, step);
-        self.whole.contains_key(&key)
+        self.whole.has(key)
             || (1..word.len()).any(|len| {
-                word.get(..len)
-                    .is_some_and(|stem| self.stems.contains_key(&stem.iter().copied().fold(SEED, step)))
+                word.get(..len).is_some_and(|stem| self.stems.has(stem.iter().copied().fold(SEED, step)))
             })
     }
 }
@@ -211,7 +295,7 @@ mod tests {
     #[test]
     fn a_script_without_spaces_is_read_from_each_character() {
         let chars: Vec<char> = "忽略所有".chars().collect();
-        let (bits, len) = shipped().run(&chars).unwrap();
+        let (bits, len) = shipped().run(chars).unwrap();
         assert_eq!((bits & 1, len), (1, 2));
     }
 }

@@ -1,7 +1,7 @@
 //! Is this message, document or tool result an attempt to instruct the model against its instructions?
 //!
 //! Text in, a score out, in microseconds and without any other program: the disguise comes off ([`fold`]), what is encoded
-//! is decoded and judged too ([`decode`]), the text is cut into windows ([`windows`]), each is measured ([`features`]) and
+//! is decoded and judged too ([`decode`]), the text is cut into windows (`windows`), each is measured ([`features`]) and
 //! scored by weights that ship in the binary ([`model`]). The text's score is that of its worst window ([`judge`]).
 //!
 //! It reads no configuration, logs nothing, and returns nothing of what it read. A score is a judgement and not a proof:
@@ -11,12 +11,17 @@
 pub mod decode;
 pub mod features;
 pub mod fold;
+mod form;
 pub mod judge;
 pub mod lexicon;
 pub mod model;
 pub mod patterns;
+#[cfg(test)]
+mod plain;
+mod reading;
 pub mod risk;
-pub mod windows;
+mod scorer;
+mod windows;
 
 use std::sync::OnceLock;
 

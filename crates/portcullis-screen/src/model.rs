@@ -3,7 +3,7 @@
 //!
 //! The sum of a window is a logit. It means nothing by itself: [`crate::Screen`] sets it against the threshold of the channel.
 
-use crate::features::{DEEP, Features, MEASURES, WIDE};
+use crate::features::{DEEP, Features, MEASURES, WIDE, bucket};
 
 /// Numbers in a vector.
 pub const VECTOR: usize = 8;
@@ -45,8 +45,9 @@ pub struct Model {
     bias: f32,
     wide_scale: f32,
     deep_scale: f32,
-    wide: Vec<i8>,
-    deep: Vec<i8>,
+    /// Of a size that is known, as hashes are cut to it.
+    wide: Box<[i8; WIDE]>,
+    deep: Box<[[i8; VECTOR]; DEEP]>,
     /// [`UNITS`] an input.
     inner: Vec<f32>,
     inner_bias: Vec<f32>,
@@ -71,11 +72,12 @@ pub struct Loose {
 }
 
 impl Model {
-    /// The weights rounded to bytes; thresholds are not set.
-    pub fn round(loose: &Loose) -> Self {
-        let (wide_scale, wide) = to_bytes(&loose.wide);
+    /// The weights rounded to bytes; thresholds are not set. `None` if a table is not of its size.
+    pub fn round(loose: &Loose) -> Option<Self> {
+        let (wide_scale, rounded) = to_bytes(&loose.wide);
         let (deep_scale, deep) = to_bytes(&loose.deep);
-        Self {
+        let (wide, deep) = (wide(rounded)?, vectors(&deep)?);
+        Some(Self {
             flag: 0.0,
             block: 0.0,
             bias: loose.bias,
@@ -86,7 +88,7 @@ impl Model {
             inner: turned(&loose.inner, UNITS),
             inner_bias: loose.inner_bias.clone(),
             outer: loose.outer.clone(),
-        }
+        })
     }
 
     /// The same with these thresholds, as logits.
@@ -100,14 +102,21 @@ impl Model {
         let groups = [&features.letters, &features.words, &features.concepts];
         let mut sum = 0.0;
         for (group, spare) in groups.into_iter().zip(SPARE) {
-            let of_group: i32 =
-                group.iter().map(|&at| self.wide.get(at as usize).copied().map_or(0, i32::from)).sum();
+            let of_group: i32 = group.iter().map(|&at| self.weight_at(at)).sum();
             sum += of_group as f32 * weight_of(group.len(), spare);
         }
         let mut inputs = Vec::with_capacity(INPUTS);
-        self.pool(&features.deep_words, 2.0, &mut inputs);
-        self.pool(&features.deep_concepts, 4.0, &mut inputs);
+        for (buckets, spare) in [(&features.deep_words, 2.0), (&features.deep_concepts, 4.0)] {
+            let mut sum = [0_i32; VECTOR];
+            buckets.iter().for_each(|&bucket| self.add_vector_at(usize::from(bucket), &mut sum));
+            inputs.extend(self.pooled(&sum, buckets.len(), spare));
+        }
         inputs.extend_from_slice(&features.measures);
+        self.of_sums(sum, &inputs)
+    }
+
+    /// The logit from the weighted sum of the wide part and what the network reads.
+    pub(crate) fn of_sums(&self, sum: f32, inputs: &[f32]) -> f32 {
         // By input, not by unit: most inputs are nothing, and the units of one input do not wait for each other.
         let mut units = [0.0_f32; UNITS];
         for (input, weights) in
@@ -120,17 +129,34 @@ impl Model {
         self.bias + sum * self.wide_scale + network
     }
 
-    fn pool(&self, buckets: &[u16], spare: f32, inputs: &mut Vec<f32>) {
-        let mut sum = [0_i32; VECTOR];
-        for &bucket in buckets {
-            let from = usize::from(bucket) * VECTOR;
-            let vector = self.deep.get(from..from + VECTOR).unwrap_or_default();
-            for (total, part) in sum.iter_mut().zip(vector) {
-                *total += i32::from(*part);
-            }
-        }
-        let weight = weight_of(buckets.len(), spare) * self.deep_scale;
-        inputs.extend(sum.map(|total| total as f32 * weight));
+    /// The weight of the bucket that a hash falls into.
+    #[inline]
+    pub(crate) fn weight(&self, hash: u64) -> i32 {
+        self.weight_at(bucket(hash, WIDE))
+    }
+
+    /// The weight of a bucket.
+    #[inline]
+    pub(crate) fn weight_at(&self, bucket: u32) -> i32 {
+        self.wide.get(bucket as usize).copied().map_or(0, i32::from)
+    }
+
+    /// Adds the vector of the bucket that a hash falls into.
+    #[inline]
+    pub(crate) fn add_vector(&self, hash: u64, sum: &mut [i32; VECTOR]) {
+        self.add_vector_at(bucket(hash, DEEP) as usize, sum);
+    }
+
+    #[inline]
+    fn add_vector_at(&self, bucket: usize, sum: &mut [i32; VECTOR]) {
+        let vector = self.deep.get(bucket).copied().unwrap_or_default();
+        sum.iter_mut().zip(vector).for_each(|(total, part)| *total += i32::from(part));
+    }
+
+    /// What the network reads of a sum of so many vectors.
+    pub(crate) fn pooled(&self, sum: &[i32; VECTOR], count: usize, spare: f32) -> [f32; VECTOR] {
+        let weight = weight_of(count, spare) * self.deep_scale;
+        sum.map(|total| total as f32 * weight)
     }
 
     /// Appends the weights as a file holds them.
@@ -141,7 +167,7 @@ impl Model {
         for table in [&turned(&self.inner, INPUTS), &self.inner_bias, &self.outer] {
             out.extend(table.iter().flat_map(|number| number.to_le_bytes()));
         }
-        out.extend(self.wide.iter().chain(&self.deep).map(|byte| byte.cast_unsigned()));
+        out.extend(self.wide.iter().chain(self.deep.as_flattened()).map(|byte| byte.cast_unsigned()));
     }
 
     /// Reads the weights of a channel; `None` if the bytes end too early or hold what is no number.
@@ -152,10 +178,19 @@ impl Model {
         let inner = turned(&numbers(bytes, INPUTS * UNITS)?, UNITS);
         let inner_bias = numbers(bytes, UNITS)?;
         let outer = numbers(bytes, UNITS)?;
-        let wide = signed(bytes, WIDE)?;
-        let deep = signed(bytes, DEEP * VECTOR)?;
+        let wide = wide(signed(bytes, WIDE)?)?;
+        let deep = vectors(&signed(bytes, DEEP * VECTOR)?)?;
         Some(Self { flag, block, bias, wide_scale, deep_scale, wide, deep, inner, inner_bias, outer })
     }
+}
+
+fn wide(weights: Vec<i8>) -> Option<Box<[i8; WIDE]>> {
+    weights.into_boxed_slice().try_into().ok()
+}
+
+fn vectors(parts: &[i8]) -> Option<Box<[[i8; VECTOR]; DEEP]>> {
+    let (vectors, _) = parts.as_chunks();
+    vectors.to_vec().into_boxed_slice().try_into().ok()
 }
 
 /// A table of so many rows, its rows made columns.

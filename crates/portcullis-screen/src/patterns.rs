@@ -31,7 +31,7 @@ pub fn patterns(raw: &str) -> Vec<Pattern> {
 }
 
 /// Comments taken out, blanks made one.
-fn flat(text: &str) -> String {
+pub(crate) fn flat(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("/*") {
@@ -44,12 +44,16 @@ fn flat(text: &str) -> String {
     out.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn is_sql(text: &str) -> bool {
-    if !text.contains(['\'', '"', ';', ')', '-', '1']) {
+pub(crate) fn is_sql(text: &str) -> bool {
+    // Each of the patterns holds one of these, and neither a comment nor a blank can stand inside of one.
+    const SIGNS: &[&str] = &["#", "=", ";", "--", "true", "union", "sleep(", "benchmark(", "waitfor"];
+    if !text.contains(['\'', '"', ';', ')', '-', '1']) || !SIGNS.iter().any(|sign| text.contains(sign)) {
         return false;
     }
-    let text = flat(text);
-    let text = text.as_str();
+    is_flat_sql(&flat(text))
+}
+
+pub(crate) fn is_flat_sql(text: &str) -> bool {
     breaks_out(text) || stacked(text) || united(text) || timed(text)
 }
 
@@ -133,21 +137,11 @@ fn timed(text: &str) -> bool {
     })
 }
 
-fn is_script(text: &str) -> bool {
+pub(crate) fn is_script(text: &str) -> bool {
     if !text.contains(['<', ':', '=']) {
         return false;
     }
-    // What browsers skip inside a scheme.
-    let tight: String = text.chars().filter(|c| !c.is_whitespace()).collect();
-    if tight.contains("javascript:") && tight.contains("javascript:alert")
-        || tight.contains("=\"javascript:")
-        || tight.contains("='javascript:")
-        || tight.contains("](javascript:")
-        || tight.contains("=javascript:")
-        || tight.contains("](data:text/html")
-        || tight.contains("\"data:text/html")
-        || tight.contains("vbscript:msgbox")
-    {
+    if text.contains(':') && is_scheme(text) {
         return true;
     }
     text.match_indices('<').any(|(at, _)| {
@@ -155,6 +149,21 @@ fn is_script(text: &str) -> bool {
         let element: String = element.chars().take(400).collect();
         opens_script(&element) || handles(&element)
     })
+}
+
+/// A link or an attribute whose address is a script.
+pub(crate) fn is_scheme(text: &str) -> bool {
+    // What browsers skip inside a scheme.
+    let mut tight = String::with_capacity(text.len());
+    text.split_whitespace().for_each(|word| tight.push_str(word));
+    tight.contains("javascript:") && tight.contains("javascript:alert")
+        || tight.contains("=\"javascript:")
+        || tight.contains("='javascript:")
+        || tight.contains("](javascript:")
+        || tight.contains("=javascript:")
+        || tight.contains("](data:text/html")
+        || tight.contains("\"data:text/html")
+        || tight.contains("vbscript:msgbox")
 }
 
 /// A script that does something: code that reads or shows, or a source.

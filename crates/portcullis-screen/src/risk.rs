@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
 use pattern::Patterns;
-use words::Sentence;
+use words::Sentences;
 
 pub use pattern::{MOST_WORDS, Wrong};
 
@@ -87,11 +87,11 @@ pub fn risks(raw: &str, kinds: &[Risk], own: &Own) -> Option<Risk> {
 fn look(raw: &str, kinds: &[Risk], own: &Own, found: &mut BTreeSet<Risk>) {
     let folded = crate::fold::fold(raw);
     for text in [&folded.text, &folded.hidden] {
-        for sentence in Sentence::all(text) {
+        Sentences::read(text).each(|sentence| {
             for patterns in [shipped(), &own.0] {
-                patterns.find(&sentence, kinds, found);
+                patterns.find(sentence, kinds, found);
             }
-        }
+        });
     }
 }
 

@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -116,7 +117,7 @@ pub(crate) struct DemoArgs {
     pub(crate) format: Format,
     /// Where to listen; the default takes another port if this one is in use.
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
-    pub(crate) listen: std::net::SocketAddr,
+    pub(crate) listen: SocketAddr,
 }
 
 #[derive(Debug, Args)]
@@ -163,7 +164,7 @@ pub(crate) struct UpstreamArgs {
     pub(crate) behaviour: BehaviourName,
     /// Where to listen; a loopback address. Port 0 takes any that is free, and the address is printed.
     #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
-    pub(crate) listen: std::net::SocketAddr,
+    pub(crate) listen: SocketAddr,
     /// What `scripted` says; a stream sends it in frames of four characters.
     #[arg(long, default_value = "This is what the test upstream was told to say.")]
     pub(crate) text: String,
@@ -434,11 +435,21 @@ pub(crate) enum AuditCommand {
     },
 }
 
-/// A program for the sandbox. It reads the standard input, and what it says is printed.
+/// A program for the sandbox, which reads the standard input and what it says is printed; or an API for many.
 #[derive(Debug, clap::Args)]
 pub(crate) struct SandboxArgs {
     /// The program, a module in the binary form.
-    pub(crate) program: PathBuf,
+    #[arg(required_unless_present = "api")]
+    pub(crate) program: Option<PathBuf>,
+    /// Serve the sandbox API on this loopback address, until asked to stop.
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "program", requires = "key_file")]
+    pub(crate) api: Option<SocketAddr>,
+    /// The file that holds the key which callers of the API send.
+    #[arg(long, value_name = "FILE", requires = "api")]
+    pub(crate) key_file: Option<PathBuf>,
+    /// How many jobs of the API run at a time.
+    #[arg(long, value_name = "NUMBER", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) at_once: u16,
     /// Its arguments.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) arguments: Vec<String>,

@@ -46,7 +46,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
         Command::Mail { to } => on_runtime(mail::run(config, to)),
         Command::Guard(command) => guard::run(config, command),
         Command::Tool(command) => on_runtime(tool::run(config, command)),
-        Command::Sandbox(args) => sandbox::run(args),
+        Command::Sandbox(args) => on_runtime(sandbox::run(args)),
         Command::Audit(command) => on_runtime(audit::run(config, command)),
         Command::Upstream(args) => on_runtime(upstream::run(args)),
         Command::Generate { out } => generate::run(&out),

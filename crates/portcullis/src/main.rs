@@ -14,6 +14,8 @@ mod log;
 mod mail;
 mod out;
 mod release;
+#[cfg(feature = "sandbox")]
+mod sandbox;
 mod screen;
 mod tls;
 mod tools;

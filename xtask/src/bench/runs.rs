@@ -145,6 +145,9 @@ fn citations(body: &Value) -> usize {
     body.get("citations").and_then(Value::as_array).map_or(0, Vec::len)
 }
 
+/// Digits of a question that the closed loop counts up, so that no two are the same and nothing judges one from memory.
+pub(super) const COUNTED: &str = "#00000000";
+
 /// The request of a builder's back end, which brings its own system text and history: about 1 KB.
 pub(super) fn own_request(mode: Mode) -> String {
     let system = "You answer questions of members of a sailing club. Be brief, name the page you rely on, and say so \
@@ -162,7 +165,7 @@ pub(super) fn own_request(mode: Mode) -> String {
             message("assistant", turn),
             message("user", &turn.repeat(3)),
             message("assistant", turn),
-            message("user", "How do I pick up a mooring when the tide is strong?"),
+            message("user", &format!("How do I pick up mooring {COUNTED} when the tide is strong?")),
         ],
     })
     .to_string()
@@ -292,6 +295,7 @@ mod tests {
             assert!((900..1_200).contains(&body.len()), "{}", body.len());
             let streams = serde_json::from_str::<Value>(&body).unwrap()["stream"].as_bool();
             assert_eq!(streams, Some(mode == Mode::Stream));
+            assert_eq!(body.matches(COUNTED).count(), 1);
         }
     }
 }

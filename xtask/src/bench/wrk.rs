@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
 use super::program::bounded;
-use super::runs::Target;
+use super::runs::{COUNTED, Target};
 use crate::process;
 
 /// What `wrk` counted.
@@ -58,7 +58,7 @@ fn parse(printed: &str) -> Result<Tally> {
     serde_json::from_str(line).with_context(|| format!("`wrk` printed an unknown result: {line}"))
 }
 
-/// Prepares every request once and sends them in turn.
+/// Prepares every request once and sends them in turn, with a number of their own where there is a place for one.
 fn script(target: &Target) -> Result<String> {
     let mut script = String::from("local bodies = {\n");
     for body in &target.bodies {
@@ -71,15 +71,21 @@ fn script(target: &Target) -> Result<String> {
         script,
         r#"}}
 local headers = {{ ["Content-Type"] = "application/json", ["Authorization"] = "Bearer {key}" }}
-local requests, at = {{}}, 0
+local requests, at, counted = {{}}, 0, "{COUNTED}"
+-- Runs of the next quarter of an hour have other numbers.
+local sent = os.time() % 900 * 100000
 init = function(args)
   for index, body in ipairs(bodies) do
-    requests[index] = wrk.format("POST", "{path}", headers, body)
+    local whole = wrk.format("POST", "{path}", headers, body)
+    local from, to = whole:find(counted, 1, true)
+    requests[index] = from and {{ whole:sub(1, from), whole:sub(to + 1) }} or whole
   end
 end
 request = function()
-  at = at % #requests + 1
-  return requests[at]
+  at, sent = at % #requests + 1, sent + 1
+  local ask = requests[at]
+  if type(ask) == "string" then return ask end
+  return ask[1] .. string.format("%08d", sent) .. ask[2]
 end
 done = function(summary, latency)
   local e = summary.errors

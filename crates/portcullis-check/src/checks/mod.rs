@@ -7,8 +7,10 @@ mod deployment;
 mod edge;
 mod injection;
 mod limits;
+mod markup;
 mod operations;
 mod roles;
+mod sandbox;
 mod secrets;
 mod standing;
 mod tenancy;
@@ -42,6 +44,7 @@ pub const CHECKS: &[Check] = &[
     injection::pi_07_known_injection_patterns_are_recognised::CHECK,
     injection::pi_08_harmless_questions_are_not_refused::CHECK,
     injection::pi_09_sql_injection_is_prevented::CHECK,
+    injection::pi_10_model_output_cannot_run_as_script::CHECK,
     injection::pi_11_forged_form_posts_are_refused::CHECK,
     injection::pi_12_filters_run_before_the_model::CHECK,
     roles::rbac_01_roles_and_permissions_are_declared::CHECK,
@@ -55,6 +58,8 @@ pub const CHECKS: &[Check] = &[
     limits::rl_06_limits_cannot_be_bypassed::CHECK,
     limits::rl_07_limits_hold_under_load::CHECK,
     limits::rl_09_model_costs_are_capped::CHECK,
+    sandbox::sbx_05_sandboxed_code_cannot_get_out::CHECK,
+    sandbox::sbx_06_sandboxes_run_side_by_side::CHECK,
     secrets::sec_08_the_token_secret_is_strong::CHECK,
     secrets::sec_09_the_encryption_key_is_strong::CHECK,
     secrets::sec_10_the_form_secret_is_strong::CHECK,

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use http::header::{ACCEPT, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Uri};
+use portcullis_egress::HttpVersion;
 use serde_json::Value;
 
 use crate::outcome::Inconclusive;
@@ -37,6 +38,7 @@ pub struct Call {
     pub(super) base: Option<Uri>,
     pub(super) there: Option<(String, IpAddr, Certificates)>,
     pub(super) private: bool,
+    pub(super) version: HttpVersion,
 }
 
 impl Call {
@@ -54,6 +56,7 @@ impl Call {
             base: None,
             there: None,
             private: false,
+            version: HttpVersion::One,
         }
     }
 
@@ -126,6 +129,13 @@ impl Call {
     #[must_use]
     pub const fn private(mut self) -> Self {
         self.private = true;
+        self
+    }
+
+    /// Sends it over HTTP/2, as a stream beside others of the same client address; it gets no answer where that is not spoken.
+    #[must_use]
+    pub const fn over_http2(mut self) -> Self {
+        self.version = HttpVersion::Two;
         self
     }
 

@@ -6,6 +6,7 @@
 //! do not use up each other's rate limits. It never decides whether an answer is right.
 
 mod call;
+mod ear;
 mod evidence;
 mod hello;
 mod redact;
@@ -28,10 +29,11 @@ use futures_util::stream;
 use http::header::{CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER};
 use http::{Request, StatusCode};
 use portcullis_core::Clock;
-use portcullis_egress::{AddressPolicy, Client, Options as ClientOptions, Pin};
+use portcullis_egress::{AddressPolicy, Client, HttpVersion, Options as ClientOptions, Pin};
 
 pub use call::Call;
 pub use call::Certificates;
+pub use ear::Ear;
 pub use evidence::{Evidence, Exchange, Seen};
 pub use hello::Old;
 use redact::Redactor;
@@ -202,7 +204,8 @@ impl Probe {
             }
         }
         let drops = target.load.iter().filter_map(|load| load.drops.as_ref()).map(|drops| &drops.operator);
-        for held in target.blocklist.iter().map(|list| &list.operator).chain(drops) {
+        let runs = target.sandbox.iter().filter_map(|sandbox| sandbox.credential.as_ref());
+        for held in target.blocklist.iter().map(|list| &list.operator).chain(drops).chain(runs) {
             redactor.learn(held.secret().expose());
         }
         let secrets = &target.secrets;
@@ -401,6 +404,7 @@ impl Probe {
         options.connect_timeout = self.budget.connect_timeout;
         options.head_timeout = self.budget.answer_timeout;
         options.source = way.source.map(IpAddr::V4);
+        options.version = way.version;
         if let Some((host, address, certificates)) = &way.there {
             options.pins = vec![Pin { host: host.clone(), addresses: vec![*address] }];
             options.pool_idle_per_host = 0;
@@ -453,7 +457,7 @@ impl Probe {
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
         let there = call.there.clone();
-        let client = self.client(Way { source, there })?;
+        let client = self.client(Way { source, there, version: call.version })?;
         if self.target.counts(&call.path) {
             self.traffic.note(&call.label, self.clock.monotonic());
         }
@@ -526,6 +530,7 @@ fn tail(path: &Path) -> std::io::Result<String> {
 struct Way {
     source: Option<Ipv4Addr>,
     there: Option<(String, IpAddr, Certificates)>,
+    version: HttpVersion,
 }
 
 /// A request that is ready to go.

@@ -12,6 +12,10 @@ const BODY_HEAD_CHARS: usize = 160;
 const HEADER_CHARS: usize = 200;
 /// Shorter values would blank ordinary words.
 const SHORTEST_SECRET: usize = 6;
+/// Keys are at least as long, and so is hardly any other word.
+const SHORTEST_KEY: usize = 32;
+/// How a JWT begins: `{"` in base64.
+const JWT: &str = "eyJ";
 
 /// Headers whose whole value is a credential.
 const CREDENTIAL_HEADERS: &[&str] = &[
@@ -92,7 +96,14 @@ fn cookie(text: &str) -> String {
 
 /// Replaces what has the form of a JWT or of a long key, whether it is known or not.
 fn without_tokens(text: &str) -> String {
-    let is_token_char = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '+' | '/' | '=');
+    let is_token_byte =
+        |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'+' | b'/' | b'=');
+    let is_long =
+        || text.as_bytes().split(|byte| !is_token_byte(byte)).any(|word| word.len() >= SHORTEST_KEY);
+    if !text.contains(JWT) && (text.len() < SHORTEST_KEY || !is_long()) {
+        return text.to_owned();
+    }
+    let is_token_char = |c: char| u8::try_from(c).is_ok_and(|byte| is_token_byte(&byte));
     let mut clean = String::with_capacity(text.len());
     let mut rest = text;
     while !rest.is_empty() {
@@ -108,13 +119,16 @@ fn without_tokens(text: &str) -> String {
 }
 
 fn looks_like_token(word: &str) -> bool {
-    if word.starts_with("eyJ") && word.matches('.').count() >= 2 {
+    if word.starts_with(JWT) && word.matches('.').count() >= 2 {
         return true;
+    }
+    if word.len() < SHORTEST_KEY || word.contains('/') {
+        return false;
     }
     let digits = word.chars().filter(char::is_ascii_digit).count();
     let upper = word.chars().filter(char::is_ascii_uppercase).count();
     let lower = word.chars().filter(char::is_ascii_lowercase).count();
-    word.len() >= 32 && !word.contains('/') && digits >= 4 && lower >= 4 && (upper >= 4 || word.len() >= 40)
+    digits >= 4 && lower >= 4 && (upper >= 4 || word.len() >= 40)
 }
 
 fn head(text: &str, chars: usize) -> String {

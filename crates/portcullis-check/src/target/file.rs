@@ -13,13 +13,16 @@ use portcullis_core::Secret;
 use serde_json::Value;
 use toml::de::DeTable;
 
+use super::alarms_file::read_alarms;
 use super::blocklist_file::{read_auto_block, read_blocklist};
 use super::caps_file::read_caps;
+use super::display_file::read_displays;
 use super::edge_file::read_edge;
 use super::handovers_file::read_handovers;
 use super::load_file::read_load;
 use super::read::{Reader, Section};
 use super::rehearsal_file::read_rehearsal;
+use super::sandbox_file::read_sandbox;
 use super::screened_file::read_screen;
 use super::sinks_file::read_logs;
 use super::tiers_file::read_tiers;
@@ -133,6 +136,7 @@ fn read_target(root: &Section<'_, '_>, sources: &Sources<'_>) -> Option<Target> 
     let (roles, accounts) = people::read_roles_and_accounts(root, sources);
     let owned = people::read_owned(root);
     let sign_ups = people::read_sign_ups(root, sources);
+    let displays = read_displays(root, &identities);
     people::check_askers(root, &identities, &roles, &accounts, &sign_ups);
     let chat = chat.unwrap_or_else(Chat::openai);
     let rehearsal = read_rehearsal(root, sources, &chat, &identities);
@@ -140,13 +144,17 @@ fn read_target(root: &Section<'_, '_>, sources: &Sources<'_>) -> Option<Target> 
     let blocklist = read_blocklist(root, sources).map(Box::new);
     let auto_block = read_auto_block(root, &identities).map(Box::new);
     let load = read_load(root, sources).map(Box::new);
+    let alarms = read_alarms(root, sources, &chat, &identities).map(Box::new);
     let screen = read_screen(root, &chat, &identities);
     let logs = read_logs(root, sources);
     let tiers = read_tiers(root, &chat, &tenancy.question, &identities);
     let caps = read_caps(root, &chat, &identities);
+    let sandbox = read_sandbox(root, sources).map(Box::new);
     let target = base?;
     Some(Target {
+        sandbox,
         logs,
+        alarms,
         screen,
         caps,
         tiers,
@@ -162,6 +170,7 @@ fn read_target(root: &Section<'_, '_>, sources: &Sources<'_>) -> Option<Target> 
         roles,
         accounts,
         owned,
+        displays,
         sign_ups,
         rehearsal,
         handovers,

@@ -3,11 +3,15 @@
 //! A [`Target`] comes from a `target.toml` ([`Target::load`]) or is built in code; every field is public for that.
 //! It holds credentials as [`Secret`]s and sends nothing: only the probe does.
 
+mod alarms;
+mod alarms_file;
 mod blocklist;
 mod blocklist_file;
 mod canary;
 mod caps;
 mod caps_file;
+mod display;
+mod display_file;
 mod edge;
 mod edge_file;
 mod file;
@@ -24,6 +28,8 @@ mod rehearsal;
 mod rehearsal_file;
 mod roles;
 mod route;
+mod sandbox;
+mod sandbox_file;
 mod screened;
 mod screened_file;
 mod sign_up;
@@ -40,9 +46,11 @@ use std::net::IpAddr;
 pub use http::{Method, Uri};
 use portcullis_core::Secret;
 
+pub use alarms::Alarms;
 pub use blocklist::{AutoBlock, Blocklist, ENTRY, NETWORK};
 pub use canary::{Audience, Canary, SHORTEST_CANARY};
 pub use caps::{Cap, Capped, TokenPrice};
+pub use display::{Display, Wording};
 pub use edge::{CertificateFile, Edge, Listener, Place, Protocol};
 pub use handovers::{HandoverQueue, LONGEST_HANDOVER, Staffed};
 pub use identity::{Credential, Identity, Purpose, State};
@@ -58,6 +66,7 @@ pub use roles::{
 pub(crate) use route::encode;
 use route::substitute;
 pub use route::{Auth, Effect, Route, RouteKind};
+pub use sandbox::{Expected, HostFile, Program, Programs, Runtime, SandboxApi};
 pub use screened::{Holds, Screened, ScreenedDocument};
 pub use sign_up::{Act, NewCredential, SignUp, SignUpBy, Step};
 pub(crate) use sign_up::{filled, placeholders};
@@ -108,6 +117,8 @@ pub struct Target {
     pub accounts: Accounts,
     /// What belongs to one member.
     pub owned: Vec<Owned>,
+    /// Where pages show what somebody wrote.
+    pub displays: Vec<Display>,
     /// The ways in which somebody new gets an account.
     pub sign_ups: Vec<SignUp>,
     /// Where it is tried out what the bot can be talked into.
@@ -120,6 +131,8 @@ pub struct Target {
     pub auto_block: Option<Box<AutoBlock>>,
     /// How much it may be tried with.
     pub load: Option<Box<Load>>,
+    /// Where it is told that somebody tries something.
+    pub alarms: Option<Box<Alarms>>,
     /// Where questions are judged before the model is asked.
     pub screen: Option<Screened>,
     /// Where it is written down what was asked.
@@ -128,6 +141,8 @@ pub struct Target {
     pub caps: Vec<Cap>,
     /// Communities of each tier in deployments whose clock may be moved.
     pub tiers: Vec<TierPlace>,
+    /// Where code is run that nobody trusts.
+    pub sandbox: Option<Box<SandboxApi>>,
     /// What it says that it does not have.
     pub declarations: Vec<Declaration>,
 }
@@ -171,6 +186,8 @@ impl Target {
             roles: Roles::default(),
             accounts: Accounts::default(),
             owned: Vec::new(),
+            displays: Vec::new(),
+            alarms: None,
             sign_ups: Vec::new(),
             rehearsal: None,
             handovers: None,
@@ -181,6 +198,7 @@ impl Target {
             logs: Logs::default(),
             caps: Vec::new(),
             tiers: Vec::new(),
+            sandbox: None,
             declarations: Vec::new(),
         })
     }

@@ -92,6 +92,16 @@ base_url = @URL@
 # counts = "chat"                     # when these rates count questions to the chat alone; else they count everything
 # marker = "rate_limited"             # text by which its own 429 is told from a model provider's
 
+# Where it is counted that a question held injected SQL, markup or script: lines of text that end with a number.
+# Best of an instance that nobody else asks meanwhile.
+# [alarms]
+# as = "alice"                        # who asks such questions, at `base_url` where that is another instance
+# told_at = "http://127.0.0.1:9090"   # when it is not the target itself
+# operator = "env:OPERATOR_TOKEN"
+# route = { method = "GET", path = "/metrics" }
+# sql = 'security_events_total{event="sql_pattern"}'
+# script = 'security_events_total{event="script_pattern"}'
+
 # Where questions are screened before the model is asked, with the share of known attacks that the threshold is said to recognise.
 # [screen]
 # as = ["alice", "ann"]
@@ -227,6 +237,21 @@ base_url = @URL@
 # batch = { method = "GET", path = "/api/conversations", query = { ids = "{{own}},{{id}}" } }
 # lacks = ["update"]                  # which of update, delete, list there is none of
 
+# Where pages show what a member wrote, and where they show what the model said: best on a copy whose model obeys.
+# [[display]]
+# what = "an answer of the model"
+# by = "model"                        # or "member"
+# base_url = "http://127.0.0.1:9000"  # when it is not the target itself
+# as = "alice"
+# reader = "stan"                     # who opens the pages, when it is not who writes
+# create = { method = "POST", path = "/api/conversations", body = '{"text": "{{marker}}"}' }
+# id = "/id"                          # as in [[owned]]; `change`, by "{{id}}", puts the text in where `create` does not
+# remove = { method = "DELETE", path = "/api/conversations/{id}", params = { id = "{{id}}" } }
+# [[display.page]]
+# method = "GET"
+# path = "/talk/{id}"
+# params = { id = "{{id}}" }
+
 # A way to a new account, step by step; one that the new member begins and one that staff begin. "{{name}}" and
 # "{{address}}" stand for the new member's, other names for what earlier steps captured. Cookies are kept.
 # [sign_up.by-mail]
@@ -280,6 +305,18 @@ base_url = @URL@
 # operator = "env:OPERATOR_TOKEN"
 # route = { method = "GET", path = "/metrics" }
 # line = 'status="4xx"'               # stands in the lines that count
+
+# Where code is run that nobody trusts, behind the sandbox API (docs/sandbox-api.md).
+# [sandbox]
+# base_url = "http://127.0.0.1:8095"  # POST /jobs beneath it runs a job
+# key = "env:SANDBOX_KEY"             # sent as a bearer token, if it wants one
+# runtime = "python"                  # or "wasm"
+# max_parallel = 4                    # so many jobs run at a time; the next ones wait
+# tenants = ["sailors", "gardeners"]  # two communities, as the API names them
+# reach = ["10.0.0.5"]                # this machine as the sandbox's host sees it; not needed where both are one
+# [[sandbox.planted]]                 # a file on that host that no job may read, with a random text
+# path = "/etc/portcullis-canary"
+# text = "file:sandbox-canary.txt"
 
 # Where it is tried out what the bot can be talked into. Best is a copy of the deployment with a model that obeys
 # whatever it reads (`portcullis upstream --behaviour gullible`): then a pass does not rest on the model's good will.

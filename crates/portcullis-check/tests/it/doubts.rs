@@ -3,8 +3,9 @@
 use futures_util::stream::{self, StreamExt};
 use jiff::ToSpan as _;
 use portcullis_check::target::{
-    AccountKind, Audience, Confirmation, Credential, HandoverQueue, Held, HeldSecret, Identity,
-    NewCredential, OwnedKind, Planted, PlantedKind, SignUpBy, Spot, Staffed, State, ToolInventory,
+    AccountKind, Audience, Confirmation, Credential, HandoverQueue, Held, HeldSecret, Identity, MARKER,
+    NewCredential, OwnedKind, Planted, PlantedKind, Runtime, SandboxApi, SignUpBy, Spot, Staffed, State,
+    ToolInventory, Wording,
 };
 use portcullis_check::{Options, Quiet, Selector, Target, run};
 use portcullis_core::secret::random_bytes;
@@ -26,6 +27,10 @@ fn tools(target: &mut Target) -> &mut ToolInventory {
 
 fn queue(target: &mut Target) -> &mut HandoverQueue {
     target.handovers.as_deref_mut().expect("a queue")
+}
+
+fn sandbox(target: &mut Target) -> &mut SandboxApi {
+    target.sandbox.as_deref_mut().expect("a sandbox")
 }
 
 /// Somebody's word that people read the queue, for so many hours.
@@ -198,6 +203,70 @@ const CASES: &[Case] = &[
         id: "PI-05",
         word: "inconclusive",
         says: "nothing is planted in the system text",
+    },
+    Case {
+        what: "no line counts questions with SQL",
+        change: |target| target.alarms.as_mut().expect("alarms").sql = "questions with statements".to_owned(),
+        id: "PI-09",
+        word: "inconclusive",
+        says: "[alarms]",
+    },
+    Case {
+        what: "questions for alarms go where nobody takes them",
+        change: |target| target.alarms.as_mut().expect("alarms").chat.route.path = "/nowhere".to_owned(),
+        id: "PI-10",
+        word: "inconclusive",
+        says: "where alarms are looked at",
+    },
+    Case {
+        what: "no page is known that shows what the model says",
+        change: |target| target.displays.retain(|display| display.wording != Wording::Model),
+        id: "PI-10",
+        word: "inconclusive",
+        says: "`by = \"model\"`",
+    },
+    Case {
+        what: "no page is known that shows what anybody says",
+        change: |target| target.displays.clear(),
+        id: "PI-10",
+        word: "inconclusive",
+        says: "[[display]]",
+    },
+    Case {
+        what: "the page is another one than the one that shows the answer",
+        change: |target| {
+            for display in target.displays.iter_mut().filter(|display| display.wording == Wording::Model) {
+                display.at = None;
+                display.create.path = "/api/conversations".to_owned();
+                display.create.body = Some(serde_json::json!({ "text": MARKER }));
+                display.pages.iter_mut().for_each(|page| page.path = "/talk/{id}".to_owned());
+            }
+        },
+        id: "PI-10",
+        word: "inconclusive",
+        says: "does not show an answer of the model",
+    },
+    Case {
+        what: "nobody puts the text in",
+        change: |target| {
+            for display in &mut target.displays {
+                display.create.body = Some(serde_json::json!({ "text": "" }));
+            }
+        },
+        id: "PI-10",
+        word: "inconclusive",
+        says: "could not be put in",
+    },
+    Case {
+        what: "the id of what was put in stands elsewhere",
+        change: |target| {
+            for display in &mut target.displays {
+                display.id = Some(Spot::Pointer("/number".to_owned()));
+            }
+        },
+        id: "PI-10",
+        word: "inconclusive",
+        says: "correct `id` of its [[display]]",
     },
     Case {
         what: "no way to an account ends in a cookie",
@@ -852,6 +921,58 @@ const CASES: &[Case] = &[
         id: "EDGE-11",
         word: "inconclusive",
         says: "[load]",
+    },
+    Case {
+        what: "no sandbox is named",
+        change: |target| target.sandbox = None,
+        id: "SBX-05",
+        word: "inconclusive",
+        says: "[sandbox]",
+    },
+    Case {
+        what: "no file is planted on the sandbox's host",
+        change: |target| sandbox(target).planted.clear(),
+        id: "SBX-05",
+        word: "inconclusive",
+        says: "[[sandbox.planted]]",
+    },
+    Case {
+        what: "the build brings no programs for what the sandbox runs",
+        change: |target| sandbox(target).runtime = Runtime::Wasm(None),
+        id: "SBX-05",
+        word: "inconclusive",
+        says: "--features sandbox",
+    },
+    Case {
+        what: "the key of the sandbox is wrong",
+        change: |target| sandbox(target).credential = Some(Credential::bearer("no such key")),
+        id: "SBX-05",
+        word: "inconclusive",
+        says: "POST /jobs",
+    },
+    Case {
+        what: "the sandbox is somewhere else than it says",
+        change: |target| {
+            let elsewhere = target.base_url.clone();
+            sandbox(target).at = elsewhere;
+        },
+        id: "SBX-06",
+        word: "inconclusive",
+        says: "POST /jobs",
+    },
+    Case {
+        what: "more jobs are said to run at a time than do",
+        change: |target| sandbox(target).at_once = 5,
+        id: "SBX-06",
+        word: "fail",
+        says: "3 of 5 ran at a time",
+    },
+    Case {
+        what: "fewer jobs are said to run at a time than do",
+        change: |target| sandbox(target).at_once = 2,
+        id: "SBX-06",
+        word: "fail",
+        says: "the target says 2",
     },
     Case {
         what: "a flood is allowed and nobody asked for it",

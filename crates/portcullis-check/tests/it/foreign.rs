@@ -21,16 +21,20 @@ fn script() -> PathBuf {
     root().join("fixtures/foreign-chatbot/server.mjs")
 }
 
-/// Whether Node is there; says so when it is not, and fails when it must be.
+/// Whether Node is there, and Python for its sandbox; says so when one is not, and fails when it must be.
 pub(crate) async fn node_is_here() -> bool {
-    let found = Command::new("node").arg("--version").output().await;
+    is_here("node").await && is_here("python3").await
+}
+
+async fn is_here(program: &str) -> bool {
+    let found = Command::new(program).arg("--version").output().await;
     if found.is_ok_and(|output| output.status.success()) {
         return true;
     }
     #[expect(clippy::disallowed_methods, reason = "a test asks whether it may skip")]
     let required = std::env::var("PORTCULLIS_REQUIRE").unwrap_or_default();
-    assert!(!required.contains("node"), "node is required and was not found");
-    println!("SKIPPED node: not found, so no check is proven against the foreign chatbot");
+    assert!(!required.contains(program), "{program} is required and was not found");
+    println!("SKIPPED {program}: not found, so no check is proven against the foreign chatbot");
     false
 }
 
@@ -41,7 +45,7 @@ pub(crate) async fn breaks() -> Vec<String> {
 }
 
 /// What it says about its ports, and what the target file says.
-const PORTS: [(&str, &str); 8] = [
+const PORTS: [(&str, &str); 9] = [
     ("LISTENING", "8088"),
     ("BLOCKED", "8089"),
     ("STAGE", "8090"),
@@ -50,6 +54,7 @@ const PORTS: [(&str, &str); 8] = [
     ("ORIGIN", "8444"),
     ("MAIL", "8425"),
     ("DATABASE", "8432"),
+    ("SANDBOX", "8095"),
 ];
 
 /// A running chatbot; it ends with this value.
@@ -65,7 +70,7 @@ impl Foreign {
         let state = TempDir::new().expect("a folder");
         let mut command = Command::new("node");
         certificates::write(state.path(), fault);
-        command.arg(script()).arg("--edge").arg("--state").arg(state.path());
+        command.arg(script()).args(["--edge", "--sandbox"]).arg("--state").arg(state.path());
         command.args(fault.map(|name| format!("--break={name}")));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().expect("node starts");
@@ -91,6 +96,7 @@ impl Foreign {
             text.replace(&format!(":{in_file}"), &format!(":{port}"))
                 .replace(&format!("_port = {in_file}"), &format!("_port = {port}"))
         });
+        let text = text.replace("/state/", &format!("{}/", self.state.path().display()));
         // A person's word on the queue is for a while, and the file is for good.
         let soon = SystemClock::new().now() + 30.hours();
         let text =

@@ -18,11 +18,12 @@ use jiff::ToSpan as _;
 use portcullis_check::checks::CHECKS;
 use portcullis_check::target::{
     AccountKind, AccountList, Accounts, Act, Audience, AutoBlock, Blocklist, Canary, Cap, Capped, Chat,
-    Confirmation, Counted, Credential, DOCUMENT, Declared, DeclaredTool, Drops, ENTRY, Edge, HandoverQueue,
-    HeldSecret, Here, Holds, Hooks, ID, Identity, Inventory, Limits, Listener, Load, MARKER, NETWORK, NUMBER,
-    NewCredential, OwnStanding, Owned, OwnedKind, Place, Plan, Planted, PlantedKind, Protocol, QUERY,
-    Rehearsal, Roles, Route, RouteKind, Screened, ScreenedDocument, Shown, SignUp, SignUpBy, Sink, Spot,
-    Staffed, State, Step, SystemMatrix, TierPlace, TokenPrice, ToolInventory, WORD,
+    Confirmation, Counted, Credential, DOCUMENT, Declared, DeclaredTool, Display, Drops, ENTRY, Edge,
+    HandoverQueue, HeldSecret, Here, Holds, Hooks, ID, Identity, Inventory, Limits, Listener, Load, MARKER,
+    NETWORK, NUMBER, NewCredential, OwnStanding, Owned, OwnedKind, Place, Plan, Planted, PlantedKind,
+    Protocol, QUERY, Rehearsal, Roles, Route, RouteKind, Runtime, SandboxApi, Screened, ScreenedDocument,
+    Shown, SignUp, SignUpBy, Sink, Spot, Staffed, State, Step, SystemMatrix, TierPlace, TokenPrice,
+    ToolInventory, WORD, Wording,
 };
 use portcullis_check::{Quiet, Report, Target, run};
 use portcullis_core::secret::random_bytes;
@@ -245,6 +246,15 @@ fn complete_target(address: SocketAddr) -> Target {
             seen: SystemClock::new().now(),
         }),
     }));
+    target.sandbox = Some(Box::new(SandboxApi {
+        at: target.base_url.clone(),
+        credential: Some(Credential::bearer("tok-operator-42")),
+        runtime: Runtime::Python,
+        at_once: 2,
+        tenants: ["harbour", "orchard"].map(str::to_owned),
+        reach: Vec::new(),
+        planted: Vec::new(),
+    }));
     target.blocked = Some(format!("http://{address}").parse().expect("a URL"));
     let listener =
         |protocol| Listener { place: Place { host: "127.0.0.1".to_owned(), port: address.port() }, protocol };
@@ -428,6 +438,21 @@ fn people(target: &mut Target, bearer: impl Fn(&str, i64) -> Credential) {
         let route = Route::new(Method::POST, path).body(json!({ "name": "{{name}}" }));
         Step { act: Act::Ask { route, form: [].into() }, captures: [].into() }
     };
+    let stan = target.identities.iter().find(|identity| identity.name == "stan").expect("somebody").clone();
+    target.displays = Wording::ALL
+        .map(|(word, wording)| Display {
+            what: format!("what the {word} says"),
+            wording,
+            at: None,
+            writer: stan.clone(),
+            create: Route::new(Method::POST, "/api/things").body(json!({ "text": MARKER })),
+            id: Some(Spot::Pointer("/path".to_owned())),
+            change: None,
+            remove: None,
+            pages: vec![Route::new(Method::GET, "/things/{id}").param("id", ID).kind(RouteKind::Page)],
+            reader: stan.clone(),
+        })
+        .to_vec();
     target.sign_ups = SignUpBy::ALL
         .map(|by| SignUp {
             name: by.word().to_owned(),
@@ -453,7 +478,7 @@ async fn report_on(what: &'static str) -> Report {
 
 /// No check passes, and those that name the target are inconclusive on it.
 async fn assert_nothing_passes(what: &'static str) {
-    let report = report_on(what).await;
+    let report = Box::pin(report_on(what)).await;
     for check in CHECKS {
         let outcome = outcome(&report, check.id);
         assert!(!outcome.counts(), "{} counts on `{what}`: {}", check.id, outcome.reason());

@@ -60,6 +60,11 @@ async fn each_fault_turns_exactly_the_checks_red_that_name_it() {
     let faults = breaks().await;
     let named: BTreeSet<&str> = CHECKS.iter().flat_map(|check| check.cases.fails_on).copied().collect();
     assert_eq!(faults.iter().map(String::as_str).collect::<BTreeSet<_>>(), named, "every fault has a check");
+    // Some of them alone: `PORTCULLIS_TEST_FAULTS=no-csp,no-nosniff`.
+    let only = only();
+    let faults = faults.into_iter().filter(|fault| only.is_empty() || only.contains(fault));
+    let faults: Vec<String> = faults.collect();
+    assert!(only.is_empty() || only.len() == faults.len(), "unknown faults among {only:?}");
     // What only a drill notices is tried by that drill alone: it is about load, and would slow all others down.
     let faults = faults.iter().filter(|fault| {
         CHECKS.iter().any(|check| !is_drill(check) && check.cases.fails_on.contains(&fault.as_str()))
@@ -103,6 +108,13 @@ async fn each_fault_turns_exactly_the_checks_red_that_name_it() {
         .collect()
         .await;
     assert_eq!(wrong, Vec::<String>::new(), "{}", wrong.join("\n"));
+}
+
+/// The faults that somebody wants to try alone; none to try them all.
+fn only() -> Vec<String> {
+    #[expect(clippy::disallowed_methods, reason = "a test asks what it is to try")]
+    let named = std::env::var("PORTCULLIS_TEST_FAULTS").unwrap_or_default();
+    named.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -164,3 +164,26 @@ fn references_are_resolved_and_hidden() {
     assert_eq!(target.identities[0].credential.secret().expose(), "token-of-alice");
     assert!(!format!("{target:?}").contains("token-of-alice"));
 }
+
+#[test]
+fn a_sandbox_that_cannot_be_tried_is_reported() {
+    let text = "name = \"bot\"\nbase_url = \"https://bot.example.org\"\n\n[sandbox]\nbase_url = \"here\"\n\
+                runtime = \"perl\"\nmax_parallel = 0\ntenants = [\"a\", \"a\"]\nreach = [\"me\"]\n\n\
+                [[sandbox.planted]]\npath = \"canary\"\ntext = \"the text itself\"\n";
+    insta::assert_snapshot!(parse(text).unwrap_err(), @r#"
+    error: `sandbox.base_url`: found `here`, wanted an absolute URL such as `http://10.0.0.7:8081`
+      --> target:5
+    error: `sandbox.runtime`: found `perl`, wanted `python` or `wasm`
+      --> target:6
+    error: `sandbox.max_parallel`: found 0, wanted a whole number from 1 to 64
+      --> target:7
+    error: `sandbox.tenants`: found 2 names, wanted two different communities, as the API names them
+      --> target:8
+    error: `sandbox.reach`: found `me`, wanted an address of this machine such as `10.0.0.5`
+      --> target:9
+    error: `sandbox.planted[0].path`: found `canary`, wanted an absolute path on the sandbox's host
+      --> target:12
+    error: `sandbox.planted[0].text`: found a value that is no reference, wanted `env:NAME` or `file:PATH`, never the secret itself
+      --> target:13
+    "#);
+}

@@ -4,7 +4,7 @@
 //! of everybody who asks about the subject. What is withheld is named in the turn's record, by document.
 
 use portcullis_core::DocumentId;
-use portcullis_screen::Finding;
+use portcullis_screen::{Channel, Finding};
 use portcullis_store::Passage;
 
 use crate::gate::Gate;
@@ -36,7 +36,9 @@ pub(crate) async fn quarantine(
         let found = [&passage.title, &passage.heading, &passage.text]
             .into_iter()
             .filter(|text| !text.is_empty())
-            .try_fold(Finding::Clear, |worst, text| gate.find_kept(text).map(|found| worst.max(found)))?;
+            .try_fold(Finding::Clear, |worst, text| {
+                gate.find(&turn.scope, text, Channel::Document).map(|found| worst.max(found))
+            })?;
         if found == Finding::Clear {
             left.push(passage);
             continue;

@@ -124,7 +124,7 @@ impl Guard<Turn<Asked>> for Injection {
         let returned = question.returned.iter().map(|text| (text, Channel::Document));
         let mut worst = Finding::Clear;
         for (text, channel) in said.chain(returned) {
-            match gate.find(text, channel) {
+            match gate.find(&turn.scope, text, channel) {
                 Ok(found) => worst = worst.max(found),
                 Err(refusal) => return Ruling::Refuse(refusal),
             }

@@ -26,7 +26,8 @@ pub(crate) async fn judge(
 ) -> Result<(Shown, CallOutcome), Refusal> {
     let Returned { text, cut } = returned;
     let mode = gate.mode(turn.scope.community()).await?;
-    let found = if mode == Mode::Off { Finding::Clear } else { gate.find(&text, Channel::Document)? };
+    let found =
+        if mode == Mode::Off { Finding::Clear } else { gate.find(&turn.scope, &text, Channel::Document)? };
     let note = |event| {
         gate.note(Noticed::new(event, NAME).by(&turn.scope).in_request(turn.arrival.request));
     };

@@ -5,13 +5,13 @@
 //!
 //! It is compiled for tests only, behind the feature `conformance`.
 
-pub mod attempts;
 pub mod wrong;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::conformance::attempts::{Attempt, ESCAPED, Expect, HELD, attempts};
+pub use crate::attempts;
+use crate::attempts::{Attempt, ESCAPED, Expect, HELD, attempts};
 use crate::job::{End, Error, Job, Limit, Limits, Ran, Sandbox};
 
 /// Small enough that a bomb is stopped soon.

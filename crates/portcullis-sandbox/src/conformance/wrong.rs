@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use super::attempts::ESCAPED;
+use crate::attempts::ESCAPED;
 use crate::job::{Description, End, Error, Job, Limit, Limits, Ran, Sandbox};
 
 /// How a sandbox is wrong.

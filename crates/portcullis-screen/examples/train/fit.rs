@@ -302,7 +302,7 @@ pub(crate) fn fit(rows: &[Measured], seed: u64) -> Model {
         }
     }
     mean.add(&fit.loose);
-    Model::round(&mean.taken())
+    Model::round(&mean.taken()).expect("tables of the sizes that they were made with")
 }
 
 /// The logit of a measured text.

@@ -119,8 +119,12 @@ impl Made {
             .filter_map(|line| line.split_once(": "))
             .map(|(label, text)| (label == "attack", text.to_owned()));
         let sets = Sets { all, forums, held: held.collect() };
-        let question = Part::of(&sets, Channel::Question);
-        let document = Part::of(&sets, Channel::Document);
+        // Neither knows of the other, so both may be made at once.
+        let (question, document) = std::thread::scope(|scope| {
+            let question = scope.spawn(|| Part::of(&sets, Channel::Question));
+            let document = Part::of(&sets, Channel::Document);
+            (question.join().expect("the part of questions"), document)
+        });
         let report = write(&question, &document);
         let origin = Origin {
             code: sums::of(here, sums::CODE)?,

@@ -16,10 +16,13 @@ pub(crate) const CODE: &[&str] = &[
     "src/decode.rs",
     "src/features.rs",
     "src/fold.rs",
+    "src/form.rs",
     "src/judge.rs",
     "src/lexicon.rs",
     "src/lexicon.txt",
     "src/model.rs",
+    "src/reading.rs",
+    "src/scorer.rs",
     "src/windows.rs",
 ];
 

@@ -10,18 +10,17 @@
 //! order, a few characters apart.
 
 use std::collections::{BTreeSet, HashMap};
+use std::hash::BuildHasherDefault;
 
 use super::Risk;
-use super::words::{PAUSE, Sentence};
+use super::words::{PAUSE, Said, Sentence, key};
 use crate::fold;
-use crate::lexicon::runs_on;
+use crate::lexicon::{Already, Sieve, runs_on};
 
 /// The most parts of a phrase.
 pub const MOST_WORDS: usize = 24;
 /// How far apart the parts of a phrase may be in a script without spaces, in characters.
 const APART: usize = 12;
-/// How many letters a phrase is found by.
-const HEAD: usize = 3;
 
 /// A phrase that cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,12 +41,17 @@ impl std::error::Error for Wrong {}
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Word {
     text: String,
+    key: u64,
     stem: bool,
 }
 
 impl Word {
-    fn is(&self, word: &str) -> bool {
-        if self.stem { word.starts_with(&self.text) } else { word == self.text }
+    fn is(&self, word: &Said<'_>) -> bool {
+        if self.stem {
+            word.text.starts_with(&self.text)
+        } else {
+            word.key == self.key && word.text == self.text
+        }
     }
 }
 
@@ -65,11 +69,15 @@ struct Phrase {
     excuses: bool,
 }
 
-/// Phrases by the first letters of their first words.
+/// Phrases by their first words.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Patterns {
     phrases: Vec<Phrase>,
-    by_head: HashMap<String, Vec<usize>>,
+    /// By the hash of the whole first word.
+    by_word: HashMap<u64, Vec<usize>, BuildHasherDefault<Already>>,
+    sieve: Sieve,
+    /// By the first byte of a first word of which only the beginning is written.
+    by_stem: HashMap<u8, Vec<usize>, BuildHasherDefault<Already>>,
     /// Those of scripts without spaces.
     runs: Vec<usize>,
 }
@@ -95,9 +103,13 @@ impl Patterns {
         if first.iter().any(|word| word.text.chars().any(runs_on)) {
             self.runs.push(place);
         } else {
-            let heads: BTreeSet<String> = first.iter().map(|word| head(&word.text)).collect();
-            for head in heads {
-                self.by_head.entry(head).or_default().push(place);
+            for word in first {
+                if word.stem {
+                    self.by_stem.entry(initial(&word.text)).or_default().push(place);
+                } else {
+                    self.by_word.entry(word.key).or_default().push(place);
+                    self.sieve.add(word.key);
+                }
             }
         }
         self.phrases.push(Phrase { risk, parts, excuses: !accuses });
@@ -105,7 +117,7 @@ impl Patterns {
     }
 
     /// Takes in the kinds that the sentence is of.
-    pub(super) fn find(&self, sentence: &Sentence, kinds: &[Risk], found: &mut BTreeSet<Risk>) {
+    pub(super) fn find(&self, sentence: Sentence<'_>, kinds: &[Risk], found: &mut BTreeSet<Risk>) {
         let (mut accused, mut excused) = (BTreeSet::new(), BTreeSet::new());
         let mut hold = |phrase: &Phrase| {
             if phrase.excuses {
@@ -116,20 +128,17 @@ impl Patterns {
         };
         for (at, word) in sentence.words.iter().enumerate() {
             let rest = sentence.words.get(at..).unwrap_or_default();
-            for length in 1..=HEAD {
-                let Some(head) = beginning(word, length) else { break };
-                for phrase in
-                    self.by_head.get(head).into_iter().flatten().filter_map(|at| self.phrases.get(*at))
-                {
-                    if kinds.contains(&phrase.risk) && begins(&phrase.parts, rest) {
-                        hold(phrase);
-                    }
+            let whole = if self.sieve.may_hold(word.key) { self.by_word.get(&word.key) } else { None };
+            let stem = self.by_stem.get(&initial(word.text));
+            for phrase in whole.into_iter().chain(stem).flatten().filter_map(|at| self.phrases.get(*at)) {
+                if kinds.contains(&phrase.risk) && begins(&phrase.parts, rest) {
+                    hold(phrase);
                 }
             }
         }
         if !sentence.run.is_empty() {
             for phrase in self.runs.iter().filter_map(|at| self.phrases.get(*at)) {
-                if kinds.contains(&phrase.risk) && runs(&phrase.parts, &sentence.run) {
+                if kinds.contains(&phrase.risk) && runs(&phrase.parts, sentence.run) {
                     hold(phrase);
                 }
             }
@@ -151,16 +160,8 @@ fn lines(text: &str) -> impl Iterator<Item = (Risk, char, &str)> {
     })
 }
 
-fn head(text: &str) -> String {
-    text.chars().take(HEAD).collect()
-}
-
-/// So many characters of a word; all of a shorter one counts once.
-fn beginning(word: &str, length: usize) -> Option<&str> {
-    match word.char_indices().nth(length) {
-        Some((end, _)) => word.get(..end),
-        None => (word.chars().count() == length).then_some(word),
-    }
+fn initial(word: &str) -> u8 {
+    word.bytes().next().unwrap_or_default()
 }
 
 fn part(text: &str) -> Option<Part> {
@@ -174,20 +175,20 @@ fn part(text: &str) -> Option<Part> {
         let (word, stem) = word.strip_suffix('*').map_or((word, false), |word| (word, true));
         let text = fold::plain(word);
         let plain = text.chars().all(|c| c.is_alphanumeric() || c == '\'') && !text.is_empty();
-        plain.then_some(Word { text, stem })
+        plain.then(|| Word { key: key(&text), text, stem })
     });
     Some(Part::One { of: of.collect::<Option<_>>()?, optional })
 }
 
 /// Whether the words begin with the phrase.
-fn begins(parts: &[Part], words: &[String]) -> bool {
+fn begins(parts: &[Part], words: &[Said<'_>]) -> bool {
     match parts.split_first() {
         None => true,
         Some((Part::Gap(most), rest)) => (0..=(*most).min(words.len()))
             .any(|skipped| begins(rest, words.get(skipped..).unwrap_or_default())),
         Some((Part::One { of, optional }, rest)) => {
             let taken = words.split_first().is_some_and(|(word, after)| {
-                word != PAUSE && of.iter().any(|one| one.is(word)) && begins(rest, after)
+                word.text != PAUSE && of.iter().any(|one| one.is(word)) && begins(rest, after)
             });
             taken || (*optional && begins(rest, words))
         }
@@ -223,6 +224,7 @@ fn ends(part: &Part, text: &str, within: usize) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::risk::words::Sentences;
 
     #[test]
     fn every_line_of_the_file_is_a_phrase() {
@@ -249,7 +251,7 @@ mod tests {
         patterns.add(Risk::Other, "boat of paper", false).expect("a phrase");
         let holds = |text: &str| {
             let mut found = BTreeSet::new();
-            Sentence::all(text).for_each(|sentence| patterns.find(&sentence, &Risk::ALL, &mut found));
+            Sentences::read(text).each(|sentence| patterns.find(sentence, &Risk::ALL, &mut found));
             !found.is_empty()
         };
         for text in ["a red boat", "blue old wooden boathouse", "red one two three boat"] {
@@ -258,5 +260,36 @@ mod tests {
         for text in ["green boat", "red one two three four boat", "red. boat", "a red boat of paper"] {
             assert!(!holds(text), "{text}");
         }
+    }
+
+    #[test]
+    fn each_phrase_is_found_that_begins_at_a_word() {
+        let patterns = Patterns::read(include_str!("../risks.txt"));
+        let texts =
+            [include_str!("../../tests/risks/risky.txt"), include_str!("../../tests/risks/benign.txt")]
+                .concat();
+        let mut accused = 0;
+        for line in texts.lines() {
+            let folded = fold::fold(line).text;
+            Sentences::read(&folded).each(|sentence| {
+                let stands = |(place, phrase): &(usize, &Phrase)| {
+                    if patterns.runs.contains(place) {
+                        runs(&phrase.parts, sentence.run)
+                    } else {
+                        (0..sentence.words.len()).any(|at| begins(&phrase.parts, &sentence.words[at..]))
+                    }
+                };
+                let held: Vec<&Phrase> =
+                    patterns.phrases.iter().enumerate().filter(stands).map(|(_, phrase)| phrase).collect();
+                let of = |excuses: bool| -> BTreeSet<Risk> {
+                    held.iter().filter(|phrase| phrase.excuses == excuses).map(|phrase| phrase.risk).collect()
+                };
+                let mut found = BTreeSet::new();
+                patterns.find(sentence, &Risk::ALL, &mut found);
+                assert_eq!(found, of(false).difference(&of(true)).copied().collect(), "{line}");
+                accused += found.len();
+            });
+        }
+        assert!(accused > 100, "{accused}");
     }
 }

@@ -122,7 +122,26 @@ fn named(text: &str) -> Result<Target> {
     }
     let environment = portcullis_config::Environment::from_process();
     let lookup = |name: &str| environment.text(name).map(str::to_owned);
-    Target::load(Path::new(text), &lookup).with_context(|| format!("the target file {text} cannot be used"))
+    let target = Target::load(Path::new(text), &lookup)
+        .with_context(|| format!("the target file {text} cannot be used"))?;
+    with_programs(target)
+}
+
+/// What is run in a sandbox for WebAssembly, where the target has one and the build can assemble it.
+#[cfg(feature = "sandbox")]
+fn with_programs(mut target: Target) -> Result<Target> {
+    if let Some(sandbox) = &mut target.sandbox
+        && let portcullis_check::target::Runtime::Wasm(programs) = &mut sandbox.runtime
+    {
+        *programs = Some(crate::sandbox::programs::all(&sandbox.planted)?);
+    }
+    Ok(target)
+}
+
+#[cfg(not(feature = "sandbox"))]
+#[expect(clippy::unnecessary_wraps, reason = "the other one can fail")]
+const fn with_programs(target: Target) -> Result<Target> {
+    Ok(target)
 }
 
 /// Says on standard error how a run goes on.

@@ -5,15 +5,17 @@
 //! an hour, and are revoked when the run ends. The communities stay, and the next run uses them again. A second instance that cannot do its work, and a
 //! third in which attacks on a model that obeys are tried, others with small budgets, with a clock that can be moved and
 //! with the screen on run beside it for as long as the
-//! checks do.
+//! checks do, and so does the embedded sandbox, in builds that have one.
 
 mod belongings;
 mod blocking;
+mod cell;
 mod ground;
 mod people;
 mod rehearsal;
 mod screened;
 mod shore;
+mod shown;
 mod standing;
 mod tiers;
 mod till;
@@ -36,6 +38,7 @@ use portcullis_store::Community;
 use serde_json::json;
 
 use self::belongings::Belongings;
+use self::cell::Cell;
 use self::ground::{Ground, PLOTS, QUIET};
 use self::people::{ADMINS, People};
 use self::rehearsal::Stage;
@@ -81,6 +84,7 @@ pub(super) struct Made {
     till: Till,
     tiers: Tiers,
     screening: Screening,
+    cell: Cell,
 }
 
 impl SelfTarget {
@@ -92,19 +96,24 @@ impl SelfTarget {
         target.blocked = Some(format!("http://{}", twin.address()).parse()?);
         let model = config.model.as_ref().map_or("extracts", |model| model.name.as_str());
         // Boxed: opening an instance makes a large future.
-        let (stage, rehearsal, queue, logs) = Box::pin(rehearsal::start(config)).await?;
+        let rehearsal::Started { stage, rehearsal, queue, logs, displays, alarms } =
+            Box::pin(rehearsal::start(config)).await?;
         target.blocklist = blocking::list(config, operator).map(Box::new);
         target.load = Some(Box::new(blocking::load(target.blocklist.as_deref())));
         target.auto_block = blocking::by_itself(config, &rehearsal).map(Box::new);
         target.rehearsal = Some(rehearsal);
         target.handovers = Some(Box::new(queue));
         target.logs = logs;
+        target.displays = displays;
+        target.alarms = alarms.map(Box::new);
         let (till, caps) = Box::pin(till::start()).await?;
         target.caps = caps;
         let (tiers, places) = Box::pin(tiers::start(config)).await?;
         target.tiers = places;
         let (screening, screened) = Box::pin(screened::start(config)).await?;
         target.screen = Some(screened);
+        let (cell, sandbox) = Cell::start(config).await?;
+        target.sandbox = sandbox.map(Box::new);
         let message = json!([{ "role": "user", "content": MESSAGE }]);
         target.chat.route.body = Some(json!({ "model": model, "messages": message }));
         target.chat.stream = Some(json!({ "model": model, "messages": message, "stream": true }));
@@ -119,6 +128,7 @@ impl SelfTarget {
             let ground = ground::prepare(kept, plot).await?;
             let keeper = people.settle(&ground).await?;
             let own = belongings::prepare(kept, &ground, keeper).await?;
+            belongings::hand_over(kept, &ground, keeper).await?;
             // In the other community the first owner is asked for everything.
             let read = match grounds.is_empty() {
                 true => belongings::prepare(kept, &ground, people.reader(&ground).await?).await?.conversation,
@@ -140,7 +150,7 @@ impl SelfTarget {
         standing::describe(&mut target, &grounds, &quiet, config)?;
         let (identities, keys) = people.into_parts();
         target.identities = identities;
-        Ok(Self { target, made: Made { keys, twin, stage, till, tiers, screening } })
+        Ok(Self { target, made: Made { keys, twin, stage, till, tiers, screening, cell } })
     }
 
     /// Takes back what the run used. Returns what is left behind, in words.
@@ -153,6 +163,7 @@ impl SelfTarget {
         made.till.stop().await?;
         made.tiers.stop().await?;
         made.screening.stop().await?;
+        made.cell.stop().await;
         let [one, two] = &PLOTS;
         let left =
             format!("the communities `{}`, `{}` and `{}`, for the next run", one.slug, two.slug, QUIET.slug);
@@ -252,9 +263,13 @@ fn routes(ground: &Ground) -> Vec<Route> {
             probed = probed.only_for(&people::admin(ground, number % ADMINS));
         }
         match (route.shape, route.access) {
-            (Shape::Page, Access::Needs(_)) if matches!(route.name, "handovers-page" | "approvals-page") => {
-                // Nothing was handed over in either community of a run. What waits stands in markup, in which the marks of
-                // administrators are not looked for: its list in JSON is.
+            (Shape::Page, Access::Needs(_)) if route.name == "handovers-page" => {
+                // It differs by community, as TEN-05 sees. TEN-06 looks at what administrators are told in JSON.
+                let page = probed.kind(RouteKind::Page).shared();
+                return page.only_for(&people::admin(ground, number % ADMINS));
+            }
+            (Shape::Page, Access::Needs(_)) if route.name == "approvals-page" => {
+                // What waits stands in markup, in which the marks of administrators are not looked for: its list in JSON is.
                 let page = probed.kind(RouteKind::Page).shared();
                 return page.only_for(&people::admin(ground, number % ADMINS));
             }
@@ -263,9 +278,8 @@ fn routes(ground: &Ground) -> Vec<Route> {
             _ => {}
         }
         match route.name {
-            // Alike for everybody who may read them, in every community.
-            // Nothing is withheld or handed over in either community of a run, so the lists are empty.
-            "handovers" => probed.shared().only_for(&people::admin(ground, number % ADMINS)),
+            "handovers" => probed.only_for(&people::admin(ground, number % ADMINS)),
+            // Alike for everybody who may read them, in every community. Nothing is withheld in either community of a run.
             "models" | "limits" | "session" | "sessions" | "roles" | "plans" | "quarantine" => {
                 probed.shared()
             }

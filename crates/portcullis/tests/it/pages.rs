@@ -13,12 +13,17 @@ use serde_json::Value;
 use crate::clients::{skip, variable};
 use crate::program::{Program, Serving, free_port, text};
 
-/// What a model may write, and what the pages make of it: headings, lists, marks of sources, a link, code and a table.
+/// What a model may write, and what the pages make of it: headings, lists, marks of sources, a link, code and a table. What
+/// would run or be fetched if a page took it for markup comes last: nothing of it may.
 const ANSWER: &str = "## Before you let go\n\n\
     Come up **against the stream** and stop just short of the buoy [1]. Never let go before the *second* line is made \
     fast.\n\n1. Rig the lines\n2. Look at the `tide table`\n3. Agree on signs\n\n\
     > Slow is pro.\n\n```text\nHW 12:40  4.1 m\nLW 18:52  0.9 m\n```\n\n\
-    | Stream | Lines |\n|---|---|\n| weak | one |\n| strong | two |\n\n<b onclick=\"alert(1)\">Not markup</b>.";
+    | Stream | Lines |\n|---|---|\n| weak | one |\n| strong | two |\n\n<b onclick=\"alert(1)\">Not markup</b>.\n\n\
+    <img src=x onerror=\"alert(2)\"> <svg onload=alert(3)> <script>alert(4)</script> [a link](javascript:alert(5)) \
+    ![a picture](https://collect.example/p.png?d=1) ![another](//collect.example/p.png) \
+    <iframe srcdoc=\"<script>alert(6)</script>\"></iframe> <style>@import \"https://collect.example/s\"</style> \
+    <form action=\"https://collect.example/\"><button>Send</button></form> [away](data:text/html,<script>alert(7)</script>)";
 
 const QUESTION: &str = "How do I pick up a mooring when the tide is strong?";
 const EMAIL: &str = "mia@harbour.example";

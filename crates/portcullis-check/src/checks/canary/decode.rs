@@ -12,7 +12,7 @@ const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
 const BASE64: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
 
 /// The text with every `%41` replaced by what it stands for.
-pub(super) fn percent_decoded(text: &str) -> String {
+pub(super) fn percent_decoded(text: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((head, tail)) = rest.split_once('%') {
@@ -26,27 +26,36 @@ pub(super) fn percent_decoded(text: &str) -> String {
         }
     }
     bytes.extend_from_slice(rest.as_bytes());
-    String::from_utf8_lossy(&bytes).into_owned()
+    bytes
 }
 
 /// What the base64 in a text says: every run of its letters, with and without the white space around, from each of the
 /// places where a group of four may start.
-pub(super) fn base64_decoded(text: &str) -> impl Iterator<Item = String> {
-    let dense: String = text.chars().filter(|c| !c.is_whitespace()).collect();
-    let has_space = dense.len() != text.len();
-    let both = std::iter::once(text.to_owned()).chain(has_space.then_some(dense));
-    both.flat_map(|text| {
-        let runs = text.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '-' | '_')));
-        let runs = runs.filter(|run| run.len() >= SHORTEST_RUN);
-        runs.map(|run| run.replace('-', "+").replace('_', "/")).flat_map(run_decoded).collect::<Vec<_>>()
-    })
+pub(super) fn base64_decoded(text: &str) -> Vec<Vec<u8>> {
+    let mut found = Vec::new();
+    decode_runs(text, &mut found);
+    if text.contains(char::is_whitespace) {
+        decode_runs(&text.split_whitespace().collect::<String>(), &mut found);
+    }
+    found
 }
 
-fn run_decoded(run: String) -> impl Iterator<Item = String> {
-    (0..4).filter_map(move |start| {
-        let groups = run.get(start..)?;
-        // A last letter alone holds no whole byte.
-        let whole = if groups.len() % 4 == 1 { groups.get(..groups.len() - 1)? } else { groups };
-        BASE64.decode(whole).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-    })
+fn decode_runs(text: &str, found: &mut Vec<Vec<u8>>) {
+    let letters = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_');
+    for run in text.as_bytes().split(|byte| !letters(byte)).filter(|run| run.len() >= SHORTEST_RUN) {
+        let standard: Vec<u8> = run
+            .iter()
+            .map(|byte| match byte {
+                b'-' => b'+',
+                b'_' => b'/',
+                other => *other,
+            })
+            .collect();
+        found.extend((0..4).filter_map(|start| {
+            let groups = standard.get(start..)?;
+            // A last letter alone holds no whole byte.
+            let whole = if groups.len() % 4 == 1 { groups.get(..groups.len() - 1)? } else { groups };
+            BASE64.decode(whole).ok()
+        }));
+    }
 }

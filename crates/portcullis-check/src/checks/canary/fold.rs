@@ -3,14 +3,41 @@
 
 /// The text as lower-case `a` to `z` and digits; everything else is dropped.
 pub(super) fn folded(text: &str) -> String {
-    text.chars().filter_map(plain).collect()
+    let mut plain = String::with_capacity(text.len());
+    fold(text, &mut plain);
+    plain
 }
 
-/// The letter or digit that a character looks like.
-fn plain(c: char) -> Option<char> {
-    if c.is_ascii() {
-        return c.is_ascii_alphanumeric().then_some(c.to_ascii_lowercase());
+/// The same of bytes that need not be text: what is decoded that was never encoded seldom is, and what is no text of it is
+/// dropped.
+pub(super) fn folded_bytes(bytes: &[u8]) -> String {
+    let mut plain = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        fold(chunk.valid(), &mut plain);
     }
+    plain
+}
+
+fn fold(text: &str, plain: &mut String) {
+    let mut rest = text;
+    loop {
+        // Nearly everything is ASCII, and is looked at without being taken apart into characters.
+        let ascii = rest.bytes().position(|byte| !byte.is_ascii()).unwrap_or(rest.len());
+        let (head, tail) = rest.split_at(ascii);
+        for &byte in head.as_bytes() {
+            if byte.is_ascii_alphanumeric() {
+                plain.push(char::from(byte.to_ascii_lowercase()));
+            }
+        }
+        let mut others = tail.chars();
+        let Some(other) = others.next() else { return };
+        plain.extend(look(other));
+        rest = others.as_str();
+    }
+}
+
+/// The letter or digit that a character which is not ASCII looks like.
+fn look(c: char) -> Option<char> {
     let lower = c.to_lowercase().next().unwrap_or(c);
     // A capital may look like another letter than its small form.
     styled(c).or_else(|| look_alike(c)).or_else(|| look_alike(lower))
@@ -71,7 +98,7 @@ fn look_alike(c: char) -> Option<char> {
 
 #[cfg(test)]
 mod tests {
-    use super::folded;
+    use super::{folded, folded_bytes};
 
     #[test]
     fn what_a_reader_sees_is_left() {
@@ -88,5 +115,14 @@ mod tests {
         ] {
             assert_eq!(folded(text), "marker42", "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_no_text_hides_nothing_beside_it() {
+        for hidden in [&b"mar\xFFk\xC3er4\xE2\x802"[..], b"\x80marker42\xF0", "m\u{e5}rker42".as_bytes()] {
+            assert_eq!(folded_bytes(hidden), "marker42", "{hidden:?}");
+        }
+        let all: Vec<u8> = (0..=255).collect();
+        assert_eq!(folded_bytes(&all), "0123456789abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz");
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::decode::{base64_decoded, percent_decoded};
-use super::fold::folded;
+use super::fold::{folded, folded_bytes};
 use crate::probe::Seen;
 
 /// Headers that no content reaches, and whose values are long enough to be mistaken for something.
@@ -52,9 +52,9 @@ impl Wire {
         let mut decoded = Vec::new();
         for text in &texts {
             if text.contains('%') {
-                decoded.push(("percent-encoded", folded(&percent_decoded(text))));
+                decoded.push(("percent-encoded", folded_bytes(&percent_decoded(text))));
             }
-            decoded.extend(base64_decoded(text).map(|text| ("in base64", folded(&text))));
+            decoded.extend(base64_decoded(text).iter().map(|bytes| ("in base64", folded_bytes(bytes))));
         }
         let folded = texts.iter().map(|text| folded(text)).collect();
         Self { texts, folded, decoded }

@@ -1,5 +1,6 @@
 //! What the bot can be talked into.
 
+mod alarms;
 mod attacks;
 mod effects;
 mod harmless;
@@ -15,5 +16,6 @@ pub(super) mod pi_06_risky_requests_reach_a_human;
 pub(super) mod pi_07_known_injection_patterns_are_recognised;
 pub(super) mod pi_08_harmless_questions_are_not_refused;
 pub(super) mod pi_09_sql_injection_is_prevented;
+pub(super) mod pi_10_model_output_cannot_run_as_script;
 pub(super) mod pi_11_forged_form_posts_are_refused;
 pub(super) mod pi_12_filters_run_before_the_model;

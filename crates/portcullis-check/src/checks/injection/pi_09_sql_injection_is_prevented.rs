@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::alarms::{self, Looks};
 use crate::check::{cases, check};
 use crate::checks::canary::{self, Answer, Crew, Errand, Mark};
 use crate::checks::deployment;
@@ -18,6 +19,7 @@ check! {
     /// message, hold a text (canary) of another community, or differ between a true and a false condition where it is
     /// otherwise the answer to the plain request. Delays count when the request with the delay is slow three times and the same without it is
     /// fast three times. Each parameter must work with its plain value in the same run.
+    /// Where the target counts questions that hold injected SQL (`[alarms]`), each must be counted, and questions about SQL must not.
     /// ## Why it matters
     /// Whoever can end a statement reads, changes and deletes what the application can, every community's included.
     /// ## How to fix
@@ -34,7 +36,7 @@ check! {
 
 cases! {
     passes_on: ["foreign"],
-    fails_on: ["sql-errors-are-told", "sql-conditions-are-evaluated", "sql-delays-are-carried-out", "search-ends-at-a-quote"],
+    fails_on: ["sql-errors-are-told", "sql-conditions-are-evaluated", "sql-delays-are-carried-out", "search-ends-at-a-quote", "nobody-is-told-of-sql", "every-question-is-an-alarm"],
     inconclusive_on: ["dead", "mute", "login-wall", "waf", "yes-man", "echo", "spa-shell"],
 }
 
@@ -163,6 +165,7 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
             }
         }
     }
+    findings.extend(alarms::judge(probe, &target, Looks::LikeSql, &mut doubts).await?);
     let firewalled = answers.iter().find(|answer| answer.seen.kind() == crate::classify::Kind::Firewall);
     if let Some(answer) = firewalled {
         doubts.push(format!(

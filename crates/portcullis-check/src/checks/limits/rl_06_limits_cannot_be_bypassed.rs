@@ -10,14 +10,15 @@ use crate::check::{cases, check};
 use crate::checks::{canary, deployment};
 use crate::classify::Kind;
 use crate::outcome::{Coverage, Finding, Inconclusive, PositiveControl, Verdict};
-use crate::probe::{Call, Probe, Seen};
+use crate::probe::{Call, Probe, ProbeError, Seen};
 use crate::target::{Identity, Purpose, Target};
 
 check! {
     /// ## What it checks
     /// Asks as one user, by all their sessions or keys, until each is refused with 429, and then tries to be admitted all the same in more than
     /// twenty ways: headers that claim another address, user or session, other keys of the same user, other spellings of the path, a query, other methods and
-    /// overrides of the method, keys for idempotency, other agents, languages and content types, cookies, a stream, and many at once. Before each
+    /// overrides of the method, keys for idempotency, other agents, languages and content types, cookies, a stream, many at once, and where the target
+    /// speaks HTTP/2 as many streams of one connection, alone and beside as many requests over HTTP/1.1. Before each
     /// it is seen that the plain request is still refused. Another user is admitted meanwhile.
     /// ## Why it matters
     /// A limit that counts what the client chooses is a limit for those who do not know.
@@ -25,8 +26,8 @@ check! {
     /// Count by who was identified and by the connection's address, after the path is in its one form, and before anything
     /// that a client may vary.
     /// ## Limits
-    /// Ways that are not in its list are not tried; several machines are for RL-02, IPv6 networks and HTTP/2 are tried
-    /// where the check can choose its address and protocol, which it cannot over plain HTTP on IPv4.
+    /// Ways that are not in its list are not tried; several machines are for RL-02, and networks of IPv6
+    /// addresses are not tried. Whether HTTP/2 was spoken stands in the evidence.
     id: "RL-06", title: "Limits cannot be bypassed",
     area: Limits, severity: High, since: "0.1.0",
     needs: [Limits, Identity], touches: Load,
@@ -36,7 +37,7 @@ check! {
 
 cases! {
     passes_on: ["foreign"],
-    fails_on: ["limit-lifted-by-a-query", "limit-lifted-by-another-agent", "limit-lifted-by-idempotency", "limit-lifted-by-streaming", "no-rate-limit", "rate-limit-by-header"],
+    fails_on: ["limit-lifted-by-a-query", "limit-lifted-by-another-agent", "limit-lifted-by-idempotency", "limit-lifted-by-streaming", "limit-lifted-over-http2", "limit-counts-one-stream-of-a-connection", "no-rate-limit", "rate-limit-by-header"],
     inconclusive_on: ["dead", "mute", "login-wall", "waf", "yes-man", "echo", "spa-shell"],
 }
 
@@ -110,17 +111,12 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
         }
     }
     if reached {
-        let calls: Result<Vec<Call>, _> = (0..BURST).map(|_| plain(&target, first)).collect();
-        let source = probe.fresh_source();
-        let calls = calls?.into_iter().map(|call| call.from(source)).collect();
-        let through =
-            probe.burst(calls, BURST).await?.iter().filter(|seen| is_answered(&target, seen)).count();
-        // One may be a place that has just become free.
-        if through > 1 {
-            findings.push(Finding::new(
-                format!("of {BURST} requests at once {through} were answered although the limit was reached"),
-                "decide and count in one atomic step",
-            ));
+        let mut bursts = vec![Burst::OverHttp1];
+        if speaks_http2(probe, &target, first).await? {
+            bursts.extend([Burst::OverHttp2, Burst::OverBoth]);
+        }
+        for burst in bursts {
+            findings.extend(burst.judge(probe, &target, first).await?);
         }
     }
     let call = plain(&target, other)?.from(probe.fresh_source());
@@ -129,6 +125,67 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     Verdict::settle(probe.evidence(), findings, &doubts, || {
         Ok((Coverage::complete(tried, wanted, "ways around the limit of a user lead nowhere")?, control?))
     })
+}
+
+/// Many requests at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Burst {
+    OverHttp1,
+    OverHttp2,
+    OverBoth,
+}
+
+impl Burst {
+    const fn words(self) -> &'static str {
+        match self {
+            Self::OverHttp1 => "requests at once",
+            Self::OverHttp2 => "streams of one HTTP/2 connection",
+            Self::OverBoth => "requests at once, streams of HTTP/2 and HTTP/1.1 by turns,",
+        }
+    }
+
+    async fn judge(
+        self,
+        probe: &mut Probe,
+        target: &Target,
+        who: &Identity,
+    ) -> Result<Option<Finding>, Inconclusive> {
+        let source = probe.fresh_source();
+        let call = |place: usize| {
+            let call = plain(target, who)?.from(source);
+            let streamed = self == Self::OverHttp2 || self == Self::OverBoth && place % 2 == 1;
+            Ok(if streamed { call.over_http2() } else { call })
+        };
+        let calls: Result<Vec<Call>, Inconclusive> = (0..BURST).map(call).collect();
+        let answers = probe.burst(calls?, BURST).await?;
+        let through: Vec<&Seen> = answers.iter().filter(|seen| is_answered(target, seen)).collect();
+        // One may be a place that has just become free.
+        Ok((through.len() > 1).then(|| {
+            let said = format!(
+                "of {BURST} {} {} were answered although the limit was reached",
+                self.words(),
+                through.len()
+            );
+            Finding::new(
+                said,
+                "decide and count in one atomic step, by who was identified and not by connection",
+            )
+            .shown_by(through.iter().map(|seen| seen.number()))
+        }))
+    }
+}
+
+/// Whether the target answers over HTTP/2 at all.
+async fn speaks_http2(probe: &mut Probe, target: &Target, who: &Identity) -> Result<bool, Inconclusive> {
+    let call = plain(target, who)?.from(probe.fresh_source()).over_http2();
+    match probe.send_once(call).await {
+        Ok(_) => Ok(true),
+        Err(ProbeError::NoAnswer { .. }) => {
+            probe.observe("HTTP/2", "not spoken by the target, so that its streams were not tried");
+            Ok(false)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The sessions of the user with the most of them, of those set aside for limits if there are any.

@@ -1,15 +1,16 @@
 //! What one member of each community has of their own: a conversation, a memory and a call that waits for a person, made once and
-//! used by every run.
+//! used by every run, and a question of theirs in the moderators' queue.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
+use jiff::ToSpan as _;
 use portcullis_core::{
-    AbilitySet, Actor, ApprovalId, ConversationId, Grant, KeyAbility, MemberId, MemoryId, MessageId, Role,
-    Scope, TurnId,
+    AbilitySet, Actor, ApprovalId, ConversationId, Grant, HandoverId, KeyAbility, MemberId, MemoryId,
+    MessageId, Role, Scope, TurnId,
 };
-use portcullis_store::{Author, NewApproval, NewMessage, Room};
+use portcullis_store::{Author, NewApproval, NewHandover, NewMessage, Room};
 use serde_json::json;
 
 use super::ground::Ground;
@@ -85,6 +86,19 @@ async fn waiting(kept: &Kept, scope: &Scope, own: &str) -> Result<ApprovalId> {
     let room = Room { open: usize::MAX, of_one: usize::MAX, since: now.checked_sub(DAY * 30)? };
     approvals.request(scope, new, room).await?;
     Ok(id)
+}
+
+/// A question of the member's in the queue of their community, so that its list and its page are told from those of another
+/// community. What an earlier run left there is removed.
+pub(super) async fn hand_over(kept: &Kept, ground: &Ground, member: MemberId) -> Result<()> {
+    let new = NewHandover {
+        id: HandoverId::new(&*kept.clock),
+        reason: "private-data",
+        text: format!("Where does a member of {} live? (Asked by a check.)", ground.plot.name),
+    };
+    let room = Room { open: 500, of_one: 500, since: kept.clock.now().checked_sub(1.hour())? };
+    kept.stores.handovers.queue(&scope(ground, member), new, room).await?;
+    Ok(())
 }
 
 /// The member's own reach: what is theirs is kept under it.

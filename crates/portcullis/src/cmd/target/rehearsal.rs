@@ -9,8 +9,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use portcullis_audit::{Archive, Filter};
 use portcullis_check::target::{
-    Chat, Credential, HandoverQueue, Identity, Logged, Logs, Method, Planted, PlantedKind, Rehearsal, Route,
-    Shown, Sink, SinkAt,
+    Alarms, Chat, Credential, Display, HandoverQueue, Identity, Logged, Logs, Method, Planted, PlantedKind,
+    Rehearsal, Route, Shown, Sink, SinkAt, Uri,
 };
 use portcullis_config::{Config, Environment, Flags, HandoverMode, PersonalKind};
 use portcullis_core::secret::random_bytes;
@@ -22,7 +22,7 @@ use portcullis_store::{
 use serde_json::json;
 
 use super::super::serve::{self, Serving};
-use super::{blocking, ground, shore};
+use super::{blocking, ground, shore, shown};
 use crate::instance::{self, Instance, Kept, Wanted};
 use crate::log;
 
@@ -34,6 +34,8 @@ const SLUG: &str = "portcullis-rehearsal";
 /// The community in which questions for a person are handed over as the instance that is judged hands them over. In the other
 /// they are not, so that what stands behind that guard is tried too.
 const HANDING: &str = "portcullis-handovers";
+/// How many questions may wait there: more than all checks together hand over.
+const MOST_HANDED: &str = "500";
 /// How soon a question is in the queue: it is when its asker is told.
 const WITHIN: Duration = Duration::from_secs(5);
 const SOURCE: &str = "portcullis-rehearsal";
@@ -56,8 +58,18 @@ pub(super) struct Stage {
     _folder: tempfile::TempDir,
 }
 
-/// Starts it with the guards as `config` sets them. Says what the checks need to know.
-pub(super) async fn start(config: &Config) -> Result<(Stage, Rehearsal, HandoverQueue, Logs)> {
+/// It, and what the checks need to know.
+pub(super) struct Started {
+    pub(super) stage: Stage,
+    pub(super) rehearsal: Rehearsal,
+    pub(super) queue: HandoverQueue,
+    pub(super) logs: Logs,
+    pub(super) displays: Vec<Display>,
+    pub(super) alarms: Option<Alarms>,
+}
+
+/// Starts it with the guards as `config` sets them.
+pub(super) async fn start(config: &Config) -> Result<Started> {
     // Before anything of it runs.
     let log = log::in_memory(config);
     let folder =
@@ -79,6 +91,8 @@ pub(super) async fn start(config: &Config) -> Result<(Stage, Rehearsal, Handover
         .with("--set", "model.system", system.clone())
         .with("--set", "screen.mode", "off")
         .with("--set", "handover.mode", "off")
+        .with("--set", "handover.most_open", MOST_HANDED)
+        .with("--set", "handover.most_of_one", MOST_HANDED)
         .with("--set", "limits.per_key_per_minute", plenty)
         .with("--set", "limits.per_address_per_minute", plenty)
         .with("--set", "limits.unauthenticated_per_address_per_minute", plenty);
@@ -105,6 +119,17 @@ pub(super) async fn start(config: &Config) -> Result<(Stage, Rehearsal, Handover
     found.push(Planted::in_system(&planted));
     let at = format!("http://{}", serving.address);
     let heard = format!("http://{}/heard", upstream.address());
+    let (Some(asker), Some(troubled)) = (askers.first(), people.first()) else {
+        anyhow::bail!("nobody asks in the instance for rehearsals")
+    };
+    let uri: Uri = at.parse()?;
+    let cast = shown::Cast { at: &uri, model: MODEL, asker, troubled, moderator: &reader };
+    let mut displays = shown::displays(&cast);
+    // Without hand-overs there is no queue to look at.
+    displays.retain(|display| {
+        config.handover.mode == HandoverMode::HandOver || display.reader.name != reader.name
+    });
+    let alarms = alarms(&own, &serving, asker, &uri)?;
     let queue = HandoverQueue {
         at: Some(at.parse()?),
         chat: chat(),
@@ -127,7 +152,26 @@ pub(super) async fn start(config: &Config) -> Result<(Stage, Rehearsal, Handover
         tools: shore.as_ref().map(|shore| shore.inventory(callers)).transpose()?,
     };
     let logs = logs(log, &own, &serving)?;
-    Ok((Stage { instance, serving, upstream, shore, _folder: folder }, rehearsal, queue, logs))
+    let stage = Stage { instance, serving, upstream, shore, _folder: folder };
+    Ok(Started { stage, rehearsal, queue, logs, displays, alarms })
+}
+
+/// Where the operator is told of questions that look like attacks.
+fn alarms(own: &Config, serving: &Serving, asker: &Identity, at: &Uri) -> Result<Option<Alarms>> {
+    let (Some(operator), Some(token)) = (&serving.operator, &own.secrets.operator_token) else {
+        return Ok(None);
+    };
+    let counts = |event| format!("portcullis_security_events_total{{event=\"{event}\"}}");
+    Ok(Some(Alarms {
+        at: Some(at.clone()),
+        chat: chat(),
+        asker: asker.clone(),
+        told_at: Some(operator.url.parse()?),
+        operator: Some(Credential::bearer(token.expose().clone())),
+        route: Route::new(Method::GET, "/metrics"),
+        sql: counts("sql_pattern"),
+        script: counts("script_pattern"),
+    }))
 }
 
 /// Everything that it writes down: its log, which is this process's, its journal and its metrics.

@@ -2,6 +2,8 @@
 //!
 //! A program says `ESCAPED` when it got where no job may get, and `held` when it was refused; a bomb says nothing and has to be
 //! stopped. It is told apart from a sandbox in which nothing works by [`hello`] and [`own_files`].
+//!
+//! The suite of backends runs them, and the checks of a deployment whose sandbox runs WebAssembly.
 
 use crate::job::Limit;
 
@@ -51,7 +53,7 @@ const IMPORTS: &str = r#"
 "#;
 
 /// A program around the body of its `_start`. `text` stands at 1024; 64 to 127 are free; what is read comes to 4096.
-pub(super) fn program(text: &str, body: &str) -> String {
+fn program(text: &str, body: &str) -> String {
     with("", text, 1, body)
 }
 
@@ -77,7 +79,7 @@ fn with(imports: &str, text: &str, pages: u64, body: &str) -> String {
 }
 
 /// Opens a file that is not the job's.
-fn opens(name: &'static str, path: &str) -> Attempt {
+pub fn opens(name: &'static str, path: &str) -> Attempt {
     let body = format!(
         "(call $judge (call $open (i32.const 3) (i32.const 1024) (i32.const {}) (i32.const 0)))",
         path.len()
@@ -126,6 +128,28 @@ pub fn own_files() -> String {
 /// Opens `notes.txt`, which another job may have written.
 pub fn reads_notes() -> String {
     opens("another job's file", "notes.txt").program
+}
+
+/// Says what stands in `notes.txt`, if that is there already; writes what it reads there, says it, and goes on without end.
+pub fn stays() -> String {
+    program(
+        "notes.txt",
+        "(local $length i32)
+         (if (i32.eqz (call $open (i32.const 3) (i32.const 1024) (i32.const 9) (i32.const 0)))
+           (then
+             (i32.store (i32.const 64) (i32.const 8192)) (i32.store (i32.const 68) (i32.const 100))
+             (drop (call $fd_read (i32.load (i32.const 80)) (i32.const 64) (i32.const 1) (i32.const 76)))
+             (call $say (i32.const 8192) (i32.load (i32.const 76)))
+             (drop (call $fd_close (i32.load (i32.const 80))))))
+         (i32.store (i32.const 64) (i32.const 4096)) (i32.store (i32.const 68) (i32.const 100))
+         (drop (call $fd_read (i32.const 0) (i32.const 64) (i32.const 1) (i32.const 76)))
+         (local.set $length (i32.load (i32.const 76)))
+         (if (call $open (i32.const 3) (i32.const 1024) (i32.const 9) (i32.const 1)) (then unreachable))
+         (drop (call $tell (i32.load (i32.const 80)) (i32.const 4096) (local.get $length)))
+         (drop (call $fd_close (i32.load (i32.const 80))))
+         (call $say (i32.const 4096) (local.get $length))
+         (loop $on (br $on))",
+    )
 }
 
 /// Says what time it is, as eight bytes.

