@@ -14,7 +14,6 @@ mod without_sandbox {
 
     use crate::args::SandboxArgs;
 
-    #[expect(clippy::unused_async, reason = "the other one waits")]
     pub(in crate::cmd) async fn run(args: SandboxArgs) -> Result<ExitCode> {
         let SandboxArgs { program, api, key_file: _, at_once: _, arguments: _, seconds: _, memory: _ } = args;
         let program = program.map(|path| path.display().to_string());
