@@ -13,13 +13,14 @@ use portcullis_store::{
     Approval, ApprovalState, Approvals, Decided, Decision, Ended, Kind, NewApproval, Queued, Result, Room,
     Step,
 };
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, Row, params};
 
 use crate::communities::Community;
 use crate::fault::Fault;
 use crate::handovers::Opener;
 use crate::invitations::{maker, written};
 use crate::own::{Own, OwnKey};
+use crate::queue::refused;
 use crate::stores::Engine;
 use crate::value::{micros, time};
 
@@ -116,30 +117,13 @@ impl Engine {
         let sealer = self.sealer(&community, scope).await?;
         let arguments = sealer.seal(&community, ARGUMENTS, id, &arguments);
         let question = sealer.seal(&community, QUESTION, id, &question);
-        let (asker_kind, asker) = written(scope.actor());
-        let (now, since, expires) = (micros(self.clock.now()), micros(room.since), micros(expires));
+        let actor = scope.actor();
+        let (asker_kind, asker) = written(actor);
+        let (now, expires) = (micros(self.clock.now()), micros(expires));
         let write = community.db.write(move |conn| {
-            conn.prepare_cached("DELETE FROM approvals WHERE created < ?")?.execute([since])?;
-            let present: Option<bool> = conn
-                .prepare_cached("SELECT asker_kind = ?2 AND asker IS ?3 FROM approvals WHERE uuid = ?1")?
-                .query_row(params![id.as_bytes(), asker_kind, asker], |row| row.get(0))
-                .optional()?;
-            match present {
-                Some(true) => return Ok(Queued::Kept),
-                Some(false) => return Err(Fault::because(Kind::Conflict, "the id is in use")),
-                None => {}
-            }
-            let (open, of_one): (i64, i64) = conn
-                .prepare_cached(&format!(
-                    "SELECT count(*), coalesce(sum(asker_kind = ?1 AND asker IS ?2), 0) FROM approvals WHERE {OPEN} ?3",
-                ))?
-                .query_row(params![asker_kind, asker, now], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            let reached = |count: i64, most: usize| usize::try_from(count).unwrap_or(usize::MAX) >= most;
-            if reached(of_one, room.of_one) {
-                return Ok(Queued::Enough);
-            }
-            if reached(open, room.open) {
-                return Ok(Queued::Full);
+            let open = format!("{OPEN} {now}");
+            if let Some(queued) = refused(conn, ("approvals", &open), id.as_bytes(), actor, room)? {
+                return Ok(queued);
             }
             conn.prepare_cached(
                 "INSERT INTO approvals (uuid, asker_kind, asker, tool, pin, arguments, question, created, expires)

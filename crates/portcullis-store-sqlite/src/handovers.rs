@@ -9,12 +9,13 @@ use jiff::Timestamp;
 use portcullis_core::{Action, Actor, HandoverId, MemberId, Scope};
 use portcullis_store::handovers::{LONGEST_HANDOVER, LONGEST_REASON, MOST_HANDOVERS};
 use portcullis_store::{Acknowledged, Handover, Handovers, Kind, NewHandover, Queued, Result, Room};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, Row, params};
 
 use crate::communities::Community;
 use crate::fault::Fault;
 use crate::invitations::{maker, written};
 use crate::own::{Own, OwnKey};
+use crate::queue::refused;
 use crate::stores::Engine;
 use crate::value::{micros, optional_time, time};
 
@@ -70,31 +71,12 @@ impl Engine {
             }
             None => community.handover_key.seal(&place(&community, id), text.as_bytes()),
         };
-        let (asker_kind, asker) = written(scope.actor());
-        let (now, since) = (micros(self.clock.now()), micros(room.since));
+        let actor = scope.actor();
+        let (asker_kind, asker) = written(actor);
+        let now = micros(self.clock.now());
         let write = community.db.write(move |conn| {
-            conn.prepare_cached("DELETE FROM handovers WHERE created < ?")?.execute([since])?;
-            let present: Option<bool> = conn
-                .prepare_cached("SELECT asker_kind = ?2 AND asker IS ?3 FROM handovers WHERE uuid = ?1")?
-                .query_row(params![id.as_bytes(), asker_kind, asker], |row| row.get(0))
-                .optional()?;
-            match present {
-                Some(true) => return Ok(Queued::Kept),
-                Some(false) => return Err(Fault::because(Kind::Conflict, "the id is in use")),
-                None => {}
-            }
-            let (open, of_one): (i64, i64) = conn
-                .prepare_cached(
-                    "SELECT count(*), coalesce(sum(asker_kind = ?1 AND asker IS ?2), 0) FROM handovers
-                     WHERE noted IS NULL",
-                )?
-                .query_row(params![asker_kind, asker], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            let reached = |count: i64, most: usize| usize::try_from(count).unwrap_or(usize::MAX) >= most;
-            if reached(of_one, room.of_one) {
-                return Ok(Queued::Enough);
-            }
-            if reached(open, room.open) {
-                return Ok(Queued::Full);
+            if let Some(queued) = refused(conn, ("handovers", "noted IS NULL"), id.as_bytes(), actor, room)? {
+                return Ok(queued);
             }
             conn.prepare_cached(
                 "INSERT INTO handovers (uuid, asker_kind, asker, reason, text, created) VALUES (?, ?, ?, ?, ?, ?)",

@@ -27,6 +27,7 @@ mod members;
 mod memories;
 mod own;
 mod pool;
+mod queue;
 mod schema;
 mod search;
 mod session_identity;
