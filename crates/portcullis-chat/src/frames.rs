@@ -331,7 +331,7 @@ impl Streaming {
                 report(&self.gate, &self.turn, &self.exit);
                 if let Some((id, stores)) = &self.keeping {
                     let said = std::mem::take(&mut self.said);
-                    let kept = keeping::keep(stores, self.gate.clock(), &self.turn, *id, said).await;
+                    let kept = keeping::keep(stores, self.gate.clock(), &self.turn, *id, said, &[]).await;
                     if let Err(refusal) = kept {
                         let code = refusal.code.name().into();
                         ledger.close(Outcome::Failed { code }, self.usage).await?;

@@ -1,6 +1,6 @@
 //! The history of a conversation: what is read of it before a question is asked, and what is kept of the answer.
 
-use portcullis_core::{Action, Clock, ConversationId, MemoryId, MessageId, Scope};
+use portcullis_core::{Action, Clock, ConversationId, DocumentId, MemoryId, MessageId, Scope};
 use portcullis_guard::{HandedOver, Opened, Refusal, Turn};
 use portcullis_model::{ChatRequest, Message};
 use portcullis_store::Stores;
@@ -55,13 +55,14 @@ pub(crate) async fn read(
     Ok(known)
 }
 
-/// Keeps a question and its answer. They are durable when this returns.
+/// Keeps a question and its answer, which is made of the turn's passages and of `also`. They are durable when this returns.
 pub(crate) async fn keep(
     stores: &Stores,
     clock: &dyn Clock,
     turn: &Turn<Opened>,
     conversation: ConversationId,
     answer: String,
+    also: &[DocumentId],
 ) -> Result<(), Refusal> {
     let message = |author, text, sources| NewMessage {
         id: MessageId::new(clock),
@@ -71,7 +72,8 @@ pub(crate) async fn keep(
         sources,
     };
     // In the order of their numbers; the store keeps each once.
-    let sources = turn.passages().iter().map(|passage| passage.document).collect();
+    let sources =
+        turn.passages().iter().map(|passage| passage.document).chain(also.iter().copied()).collect();
     let messages = vec![
         message(Author::Member, turn.question().text.clone(), Vec::new()),
         message(Author::Assistant, answer, sources),

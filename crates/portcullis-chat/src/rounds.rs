@@ -108,7 +108,7 @@ impl Service {
         let gate = self.gate();
         let Some((name, arguments, made)) = kit.asked_before() else { return Ok(()) };
         let shown = match made {
-            Some(shown) => shown,
+            Some(shown) => pipeline::again(gate, turn, kit, shown).await?,
             None => {
                 let asked = Asked { name: name.clone(), arguments: arguments.clone() };
                 match pipeline::permit(gate, turn, kit, asked).await? {

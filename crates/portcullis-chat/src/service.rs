@@ -202,7 +202,10 @@ impl Service {
         };
         let pace = if turn.suspicion() == Suspicion::Some { Pace::Whole } else { pace };
         let (turn, mut ledger) = open(&parts.gate, turn).await?;
-        let mut sources: Vec<_> = turn.passages().iter().map(|passage| passage.document).collect();
+        let shown_before =
+            approved.as_ref().map(|approved| approved.documents().to_vec()).unwrap_or_default();
+        let passages = turn.passages().iter().map(|passage| passage.document);
+        let mut sources: Vec<_> = passages.chain(shown_before.iter().copied()).collect();
         sources.sort_unstable();
         sources.dedup();
         let answered = |answer| Answered { answer, sources };
@@ -245,8 +248,15 @@ impl Service {
                 };
                 whole.approval = approval;
                 if let Some(id) = conversation {
-                    let kept =
-                        keeping::keep(&parts.stores, parts.gate.clock(), &turn, id, text_of(&whole)).await;
+                    let kept = keeping::keep(
+                        &parts.stores,
+                        parts.gate.clock(),
+                        &turn,
+                        id,
+                        text_of(&whole),
+                        &shown_before,
+                    )
+                    .await;
                     if let Err(refusal) = kept {
                         ledger.close(Outcome::Failed { code: refusal.code.name().into() }, usage).await?;
                         return Err(refusal);

@@ -9,23 +9,26 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use portcullis_audit::{ActorRef, Event, Label, Record};
-use portcullis_core::{ApprovalId, ConversationId, Scope};
-use portcullis_store::{ApprovalState, Approvals, Ended, NewApproval, Queued, Room, Step};
+use portcullis_core::{ApprovalId, ConversationId, DocumentId, Scope};
+use portcullis_store::{Approval, ApprovalState, Approvals, Ended, NewApproval, Queued, Room, Step};
 use portcullis_tools::{Pin, Tool};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::gate::Gate;
 use crate::handing::Fate;
-use crate::pipeline::{append, unwritable};
+use crate::pipeline::unwritable;
 use crate::refusal::{Code, Refusal, causes};
 use crate::security::{Noticed, SecurityEvent};
 use crate::tooling::Shown;
 use crate::visit::{Opened, Turn};
 
 pub(crate) const NAME: &str = "tool-approval";
-/// What is kept of a call whose asker left while it was made.
-const CUT_OFF: &str = "the call was cut off; whether it was made is not known";
+/// What is kept and told of a call that was begun and of whose end nothing is known: who believes that it was not made asks for it
+/// again, and has it made twice.
+pub(crate) const CUT_OFF: &str = "the call was cut off; whether it was made is not known";
+/// The longest question that is kept with a call, in bytes; of a longer one the beginning is.
+const LONGEST_QUESTION: usize = 16 << 10;
 
 /// How calls wait for a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +81,7 @@ impl Waiting {
             }
         };
         format!(
-            "For this the assistant would use {tool}, which a person has to approve first. Nothing was done. {fate}"
+            "For this the assistant would use {tool}, which a person has to approve first. This call was not made. {fate}"
         )
     }
 }
@@ -100,6 +103,9 @@ struct Kept {
     model: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     conversation: Option<ConversationId>,
+    /// What the model had been shown when it asked for the call: whoever may not read all of it any more does not read the call.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    documents: Vec<DocumentId>,
 }
 
 /// What a call returned, as it is kept.
@@ -147,6 +153,11 @@ impl Approved {
         self.question.conversation
     }
 
+    /// The documents that the call may hold something of.
+    pub fn documents(&self) -> &[DocumentId] {
+        &self.question.documents
+    }
+
     /// What came of the call, if it was made before.
     pub fn take_made(&mut self) -> Option<Shown> {
         self.made.take()
@@ -179,12 +190,49 @@ impl Gate {
     /// # Errors
     /// Store or journal cannot be written.
     pub async fn expire_approvals(&self, scope: &Scope) -> Result<(), Refusal> {
-        for approval in self.parts.stores.approvals.expire(scope).await? {
-            let event = Event::ApprovalExpired { approval };
-            let record = Record { community: Some(scope.community()), actor: ActorRef::Instance, event };
-            self.journal().append(record).await.map_err(|error| unwritable(&error))?;
+        let (approvals, journal) = (Arc::clone(&self.parts.stores.approvals), Arc::clone(self.journal()));
+        let scope = scope.clone();
+        // In a task of its own: a caller who leaves cannot keep from the journal what the store has marked.
+        let expiring = self.tasks().spawn(async move {
+            for approval in approvals.expire(&scope).await? {
+                let event = Event::ApprovalExpired { approval };
+                let record = Record { community: Some(scope.community()), actor: ActorRef::Instance, event };
+                journal.append(record).await.map_err(|error| unwritable(&error))?;
+            }
+            Ok(())
+        });
+        expiring.await.unwrap_or_else(|_| Err(Refusal::new(Code::Internal, "calls that wait cannot be read")))
+    }
+
+    /// Takes out of an asker's own entries what was made of documents that they may not read any more. Entries of others stay as
+    /// they are: whoever decides sees what would be sent.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn within_reach(
+        &self,
+        scope: &Scope,
+        mut entries: Vec<Approval>,
+    ) -> Result<Vec<Approval>, Refusal> {
+        let documents = |entry: &Approval| {
+            let kept = entry.question.as_deref().and_then(|text| serde_json::from_str::<Kept>(text).ok());
+            kept.map(|kept| kept.documents).unwrap_or_default()
+        };
+        let own = |entry: &Approval| entry.asker == scope.actor();
+        let mut wanted: Vec<DocumentId> =
+            entries.iter().filter(|entry| own(entry)).flat_map(documents).collect();
+        if wanted.is_empty() {
+            return Ok(entries);
         }
-        Ok(())
+        wanted.sort_unstable();
+        wanted.dedup();
+        let readable = self.parts.stores.content.titles(scope, &wanted).await?;
+        for entry in entries.iter_mut().filter(|entry| own(entry)) {
+            if documents(entry).iter().any(|document| !readable.contains_key(document)) {
+                (entry.arguments, entry.question, entry.result) = (None, None, None);
+            }
+        }
+        Ok(entries)
     }
 
     /// What whoever asks may go on with: their own, approved or made before.
@@ -197,8 +245,18 @@ impl Gate {
         if entry.asker != scope.actor() {
             return Err(Refusal::new(Code::NotFound, "there is no such thing here").by(NAME));
         }
+        if entry.created < self.approvals_since() {
+            return Err(Refusal::new(Code::NotFound, "there is no such thing here").by(NAME));
+        }
         if !matches!(entry.state, ApprovalState::Approved | ApprovalState::Done | ApprovalState::Failed) {
             return Err(not_open(entry.state));
+        }
+        let Some(entry) = self.within_reach(scope, vec![entry]).await?.pop() else {
+            return Err(Refusal::new(Code::Internal, "what was approved cannot be read").by(NAME));
+        };
+        if entry.arguments.is_none() {
+            let words = "this call was made of content that you may not read any more, or cannot be opened";
+            return Err(Refusal::new(Code::ApprovalNotOpen, words).by(NAME));
         }
         let unreadable = || Refusal::new(Code::Internal, "what was approved cannot be read").by(NAME);
         let read = |text: Option<String>| text.ok_or_else(unreadable);
@@ -243,8 +301,16 @@ pub(crate) async fn hold(
     let approving = gate.parts.tool_limits.approving;
     gate.expire_approvals(&turn.scope).await?;
     let id = ApprovalId::new(gate.clock());
-    let question =
-        Kept { text: turn.question.text.clone(), model: turn.question.model.clone(), conversation };
+    let asked = &turn.question.text;
+    let mut documents: Vec<_> = turn.state.passages.iter().map(|passage| passage.document).collect();
+    documents.sort_unstable();
+    documents.dedup();
+    let question = Kept {
+        text: asked.get(..asked.floor_char_boundary(LONGEST_QUESTION)).unwrap_or_default().to_owned(),
+        model: turn.question.model.clone(),
+        conversation,
+        documents,
+    };
     let new = NewApproval {
         id,
         tool: tool.name().as_str().to_owned(),
@@ -254,22 +320,30 @@ pub(crate) async fn hold(
         expires: gate.approved_until(),
     };
     let room = Room { open: approving.open, of_one: approving.of_one, since: gate.approvals_since() };
-    let fate = match gate.parts.stores.approvals.request(&turn.scope, new, room).await {
-        Ok(Queued::Kept) => Fate::Queued,
-        Ok(Queued::Enough) => Fate::Enough,
-        Ok(Queued::Full) => Fate::Full,
-        Err(error) => {
-            tracing::error!(error = %causes(&error), "a call could not be put before a person");
-            Fate::Failed
-        }
-    };
+    let (approvals, journal) = (Arc::clone(&gate.parts.stores.approvals), Arc::clone(gate.journal()));
+    let (scope, turn_id, label) = (turn.scope.clone(), turn.id, Label::short_name(tool.name().as_str()));
+    // In a task of its own: whoever leaves now leaves nothing that waits and is not recorded.
+    let holding = gate.tasks().spawn(async move {
+        let fate = match approvals.request(&scope, new, room).await {
+            Ok(Queued::Kept) => Fate::Queued,
+            Ok(Queued::Enough) => Fate::Enough,
+            Ok(Queued::Full) => Fate::Full,
+            Err(error) => {
+                tracing::error!(error = %causes(&error), "a call could not be put before a person");
+                Fate::Failed
+            }
+        };
+        let event =
+            Event::ApprovalRequested { approval: id, turn: turn_id, tool: label, queue: fate.name().into() };
+        let record = Record { community: Some(scope.community()), actor: scope.actor().into(), event };
+        journal.append(record).await.map_err(|error| unwritable(&error))?;
+        Ok(fate)
+    });
+    let lost = || Err(Refusal::new(Code::Internal, "a call could not be put before a person"));
+    let fate = holding.await.unwrap_or_else(|_| lost())?;
     let event =
         if fate == Fate::Queued { SecurityEvent::ApprovalRequested } else { SecurityEvent::ApprovalLost };
     gate.note(Noticed::new(event, NAME).by(&turn.scope).in_request(turn.arrival.request));
-    let label = Label::short_name(tool.name().as_str());
-    let event =
-        Event::ApprovalRequested { approval: id, turn: turn.id, tool: label, queue: fate.name().into() };
-    append(gate, turn, event).await?;
     Ok(Waiting { id, tool: tool.name().as_str().to_owned(), fate })
 }
 
@@ -293,8 +367,8 @@ impl Begun<'_> {
     /// Notes how it ended and what may be shown of it. A store that fails here leaves it begun, which is safe: it is not made
     /// again, and the answer that was made of it is given.
     pub(crate) async fn finish(mut self, ended: Ended, shown: &Shown) {
-        self.ended = true;
         finish(&*self.gate.parts.stores.approvals, &self.scope, self.id, ended, shown).await;
+        self.ended = true;
     }
 }
 
@@ -332,7 +406,7 @@ mod tests {
         for fate in [Fate::Queued, Fate::Enough, Fate::Full, Fate::Failed] {
             let id = ApprovalId::new(&SystemClock::new());
             let words = Waiting { id, tool: "send_letter".to_owned(), fate }.words();
-            assert!(words.contains("send_letter") && words.contains("Nothing was done."), "{words}");
+            assert!(words.contains("send_letter") && words.contains("This call was not made."), "{words}");
             assert_eq!(words.contains("you can go on"), fate == Fate::Queued, "{words}");
         }
     }

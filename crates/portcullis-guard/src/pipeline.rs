@@ -34,7 +34,7 @@ use crate::visit::{
     Suspicion, Turn, Visit,
 };
 
-pub use tools::{call, offer, permit, too_many_calls};
+pub use tools::{again, call, offer, permit, too_many_calls};
 
 /// Before anything is looked up: cheap, and the only cost that a stranger can cause.
 pub const ARRIVE: &[&dyn Guard<Visit<Arrived>>] = &[&Blocklist, &PreMeter];

@@ -82,12 +82,7 @@ impl Kit {
     pub fn asked_before(&mut self) -> Option<(String, String, Option<Shown>)> {
         let approved = self.approved.as_mut()?;
         let arguments = Value::Object(approved.arguments().clone()).to_string();
-        let (tool, made) = (approved.tool().to_owned(), approved.take_made());
-        if made.is_some() {
-            // Nothing is left of it: the same call once more is another call.
-            self.approved = None;
-        }
-        Some((tool, arguments, made))
+        Some((approved.tool().to_owned(), arguments, approved.take_made()))
     }
 
     /// Whether there is nothing to call.

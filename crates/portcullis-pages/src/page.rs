@@ -372,7 +372,7 @@ fn standing(name: &str) -> &'static str {
         "expired" => "expired",
         "running" => "being done",
         "done" => "done",
-        "failed" => "came to nothing",
+        "failed" => "no result; it may have been made",
         _ => "cut off",
     }
 }

@@ -29,6 +29,13 @@ const QUESTION: &str = "approvals.question";
 const RESULT: &str = "approvals.result";
 const COLUMNS: &str = "uuid, asker_kind, asker, tool, pin, arguments, question, result, created, expires, state, begun, \
     decided, decider_kind, decider";
+/// The same for lists: what came of a call, and to those who decide the question, is read one by one or not at all.
+const LISTED: &str = "uuid, asker_kind, asker, tool, pin, arguments, x'' AS question, NULL AS result, created, expires, state, \
+    begun, decided, decider_kind, decider";
+const OWN_LISTED: &str = "uuid, asker_kind, asker, tool, pin, arguments, question, NULL AS result, created, expires, state, \
+    begun, decided, decider_kind, decider";
+/// How many calls that are over are kept for each that may wait.
+const OVER: usize = 5;
 /// What may still be decided or begun.
 const OPEN: &str = "state IN ('pending', 'approved') AND expires > ";
 
@@ -140,6 +147,12 @@ impl Engine {
                 now,
                 expires
             ])?;
+            // What is over is bounded too: the oldest of it goes.
+            conn.prepare(&format!(
+                "DELETE FROM approvals WHERE NOT ({open}) AND id NOT IN
+                 (SELECT id FROM approvals WHERE NOT ({open}) ORDER BY created DESC LIMIT ?)",
+            ))?
+            .execute([i64::try_from(room.open.saturating_mul(OVER)).unwrap_or(i64::MAX)])?;
             Ok(Queued::Kept)
         });
         write.await
@@ -152,7 +165,7 @@ impl Engine {
             all(
                 conn,
                 &format!(
-                    "SELECT {COLUMNS} FROM approvals WHERE created >= ?1
+                    "SELECT {LISTED} FROM approvals WHERE created >= ?1
                      ORDER BY NOT (state = 'pending' AND expires > ?2), created, id LIMIT {MOST_APPROVALS}"
                 ),
                 params![since, now],
@@ -170,7 +183,7 @@ impl Engine {
             all(
                 conn,
                 &format!(
-                    "SELECT {COLUMNS} FROM approvals WHERE asker_kind = ?1 AND asker IS ?2 AND created >= ?3
+                    "SELECT {OWN_LISTED} FROM approvals WHERE asker_kind = ?1 AND asker IS ?2 AND created >= ?3
                      ORDER BY created DESC, id DESC LIMIT {MOST_APPROVALS}"
                 ),
                 params![kind, asker, since],

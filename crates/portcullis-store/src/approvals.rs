@@ -183,8 +183,8 @@ pub enum Step {
 /// else, is `NotFound`.
 #[async_trait]
 pub trait Approvals: Send + Sync + fmt::Debug {
-    /// Puts a call for whoever the scope stands for before a person, as far as there is room, and removes what is too old. Those
-    /// take room that may still be decided or begun. Two calls with the same id by the same asker keep one, the first; by another
+    /// Puts a call for whoever the scope stands for before a person, as far as there is room, and removes what is too old and
+    /// the oldest of what is over, beyond five times the room. Those take room that may still be decided or begun. Two calls with the same id by the same asker keep one, the first; by another
     /// it is a `Conflict`. A text that is empty or longer than [`LONGEST_APPROVAL`] is `Invalid`. When the asker's key is
     /// destroyed it is `Forbidden`.
     async fn request(&self, scope: &Scope, new: NewApproval, room: Room) -> Result<Queued>;
@@ -193,7 +193,7 @@ pub trait Approvals: Send + Sync + fmt::Debug {
     /// [`MOST_APPROVALS`]. It holds no question and no result.
     async fn list(&self, scope: &Scope, since: Timestamp) -> Result<Vec<Approval>>;
 
-    /// What whoever the scope stands for asked for since then, the last first.
+    /// What whoever the scope stands for asked for since then, the last first, at most [`MOST_APPROVALS`]. It holds no result.
     async fn own(&self, scope: &Scope, since: Timestamp) -> Result<Vec<Approval>>;
 
     /// One entry: with question and result for whoever asked. It needs `Ask` or `DecideApprovals`.

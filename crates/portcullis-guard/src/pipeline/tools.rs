@@ -8,7 +8,7 @@ use portcullis_audit::{CallOutcome, Event, Label};
 use portcullis_core::CallId;
 use portcullis_leak::Vault;
 use portcullis_store::{CommunityRef, Ended};
-use portcullis_tools::{Permit, Standing};
+use portcullis_tools::{Permit, Returned, Standing};
 use serde_json::Map;
 
 use super::{ADDRESSES, TOOLS, append, phase, unwritable};
@@ -106,6 +106,27 @@ pub async fn permit(gate: &Gate, turn: &Turn<Opened>, kit: &mut Kit, asked: Aske
     Ok(Ruled::Declined(refusal.detail.into_owned()))
 }
 
+/// What came of an approved call that was made before, as the model may be shown it now: the tool is still for this community and
+/// role and stands as it did, and what it returned is judged again, by what holds today.
+///
+/// # Errors
+/// The tool is not available so, or what it returned cannot be judged.
+pub async fn again(gate: &Gate, turn: &Turn<Opened>, kit: &mut Kit, shown: Shown) -> Result<Shown, Refusal> {
+    let approved = kit.approved.take();
+    let tool = approved.as_ref().and_then(|approved| {
+        let (tool, _) = kit.tools.iter().find(|(tool, _)| tool.name().as_str() == approved.tool())?;
+        approved.covers(tool, approved.arguments()).then_some(tool)
+    });
+    if tool.is_none() {
+        return Err(Refusal::new(Code::ApprovalNotOpen, "the tool of this call is not available now")
+            .by(approving::NAME));
+    }
+    match shown {
+        Shown::Result { text, cut } => Ok(tool_results::judge(gate, turn, Returned { text, cut }).await?.0),
+        note @ Shown::Note(_) => Ok(note),
+    }
+}
+
 /// Refuses calls beyond the number that one turn may ask for, all at once.
 ///
 /// # Errors
@@ -166,11 +187,13 @@ pub async fn call(gate: &Gate, turn: &Turn<Opened>, call: Call<Permitted>) -> Re
                 why = fault.kind.name(),
                 "a call of a tool failed"
             );
-            (
-                Shown::Note("the tool could not be used".into()),
-                CallOutcome::Failed { code: fault.kind.name().into() },
-                0,
-            )
+            // A request that was sent may have been acted on, whatever came back. For a call that a person approved that is said.
+            let words = if begun.is_some() && !fault.kind.is_refusal() {
+                approving::CUT_OFF
+            } else {
+                "the tool could not be used"
+            };
+            (Shown::Note(words.into()), CallOutcome::Failed { code: fault.kind.name().into() }, 0)
         }
     };
     if let Some(begun) = begun {

@@ -3,6 +3,8 @@
 //! What a call is made with is shown to whoever decides, and to nobody else but its asker. What it returned is shown to nobody: it
 //! goes to the model, and leaves in an answer that passed the release guards.
 
+use std::sync::Arc;
+
 use axum::response::Response;
 use http::StatusCode;
 use portcullis_audit::Change;
@@ -54,9 +56,14 @@ pub(super) async fn read_own(call: Call) -> Result<Response, Refusal> {
 
 async fn one(call: &Call) -> Result<Approval, Refusal> {
     let approval: ApprovalId = id(call)?;
-    let scope = call.visit.scope();
-    call.app.gate().expire_approvals(scope).await?;
-    Ok(call.app.stores().approvals.get(scope, approval).await?)
+    let (gate, scope) = (call.app.gate(), call.visit.scope());
+    gate.expire_approvals(scope).await?;
+    let none = || Refusal::new(Code::NotFound, "there is no such thing here");
+    let entry = call.app.stores().approvals.get(scope, approval).await?;
+    if entry.created < gate.approvals_since() {
+        return Err(none());
+    }
+    gate.within_reach(scope, vec![entry]).await?.pop().ok_or_else(none)
 }
 
 /// Lets whoever asked have the call made.
@@ -73,27 +80,42 @@ pub(super) async fn deny(call: Call) -> Result<Response, Refusal> {
 async fn decide(call: Call, decision: Decision, action: &'static str) -> Result<Response, Refusal> {
     let approval: ApprovalId = id(&call)?;
     admin::ready(&call)?;
-    let scope = call.visit.scope();
-    call.app.gate().expire_approvals(scope).await?;
-    match call.app.stores().approvals.decide(scope, approval, decision).await? {
-        Step::Taken(entry) => {
-            admin::record_in_full(&call, Change::new(action, vec![approval.into()])).await?;
-            Ok(json(StatusCode::OK, &shown(scope, &entry)))
+    call.app.gate().expire_approvals(call.visit.scope()).await?;
+    let app = Arc::clone(&call.app);
+    // In a task of its own: whoever decides and leaves at once cannot keep the decision from the journal.
+    let deciding = app.gate().tasks().spawn(async move {
+        let scope = call.visit.scope();
+        match call.app.stores().approvals.decide(scope, approval, decision).await? {
+            Step::Taken(entry) => {
+                admin::record_in_full(&call, Change::new(action, vec![approval.into()])).await?;
+                Ok(json(StatusCode::OK, &shown(scope, &entry)))
+            }
+            Step::NotOpen(entry) => Err(not_open(entry.state)),
         }
-        Step::NotOpen(entry) => Err(not_open(entry.state)),
-    }
+    });
+    deciding.await.unwrap_or_else(|_| Err(Refusal::new(Code::Internal, "the decision could not be taken")))
 }
 
 /// Goes on with a call that was approved: it is made, once, and the question is answered with what came of it.
 pub(super) async fn resume(call: Call) -> Result<Response, Refusal> {
     let approval: ApprovalId = id(&call)?;
     let Call { app, visit, .. } = call;
-    let approved = app.gate().approved(visit.scope(), approval).await?;
     if visit.scope().may(Action::OwnRequest) {
         return Err(Refusal::new(Code::NotAllowed, "a key that owns its requests has no calls that wait"));
     }
+    let approved = app.gate().approved(visit.scope(), approval).await?;
+    if !visit.scope().may(Action::ReadOwnConversations) {
+        return Err(Refusal::new(
+            Code::NotAllowed,
+            "a key goes on with a call only with the `personal` ability",
+        ));
+    }
     let request = ChatRequest::new(approved.model(), vec![Message::user(approved.question())]);
     let conversation = approved.conversation();
+    if let Some(conversation) = conversation {
+        // What was removed does not come back by an answer.
+        app.stores().conversations.get(visit.scope(), conversation).await?;
+    }
     let question = asked::question(&request);
     let Answered { answer, .. } = match pipeline::screen(app.gate(), visit, question).await? {
         Judged::ForTheModel(turn) => app.chat().go_on(turn, request, approved).await?,
@@ -174,7 +196,8 @@ async fn waiting(call: &Call) -> Result<Vec<Approval>, Refusal> {
 async fn mine(call: &Call) -> Result<Vec<Approval>, Refusal> {
     let (gate, scope) = (call.app.gate(), call.visit.scope());
     gate.expire_approvals(scope).await?;
-    Ok(call.app.stores().approvals.own(scope, gate.approvals_since()).await?)
+    let entries = call.app.stores().approvals.own(scope, gate.approvals_since()).await?;
+    gate.within_reach(scope, entries).await
 }
 
 /// An entry for that reader. Who decided is for those who decide.

@@ -10,7 +10,7 @@ use portcullis_guard::Switches;
 use portcullis_guard::{Approving, SecurityEvent, ToolLimits};
 use portcullis_model::upstream::{Answer as Said, Behaviour, Hold, Reply, Scripted, Sink, Turn};
 use portcullis_model::{OpenAi, OpenAiOptions};
-use portcullis_store::{Decision, KeyActor, NewMember, Status, Step};
+use portcullis_store::{Decision, KeyActor, NewMember, SpaceAccess, Status, Step};
 use portcullis_tools::{ApprovalRule, Egress, Pin, Registry, Settings};
 use serde_json::{Value, json};
 
@@ -52,7 +52,8 @@ async fn stage(model: impl Behaviour, setup: Setup) -> Stage {
 async fn somebody(app: &TestApp, world: &World, role: Role) -> (MemberId, String) {
     let new = NewMember { name: "Mo".to_owned(), email: None, role: Some(role) };
     let member = app.stores.members.add(&world.operator, new).await.expect("a member").id;
-    let abilities: AbilitySet = [KeyAbility::Chat, KeyAbility::Manage].into_iter().collect();
+    let abilities: AbilitySet =
+        [KeyAbility::Chat, KeyAbility::Personal, KeyAbility::Manage].into_iter().collect();
     (member, app.key(world, KeyActor::Member(member), abilities, None).await.0)
 }
 
@@ -372,6 +373,82 @@ async fn an_approved_call_passes_every_guard_again_when_it_is_made() {
     members.set_status(&stage.world.operator, stage.member, Status::Active).await.expect("restored");
     let answer = changed(|_| {}).await;
     assert_eq!((answer.status, stage.shore.tide.served()), (StatusCode::OK, 1), "{}", answer.text());
+
+    // What came of it is shown again by the same rules.
+    for change in [
+        |settings: &mut Vec<Settings>| settings[0].pin = None,
+        |settings: &mut Vec<Settings>| settings[0].roles = [Role::Owner].into(),
+        |settings: &mut Vec<Settings>| drop(settings.remove(0)),
+    ] {
+        let answer = changed(change).await;
+        assert_eq!((answer.status, answer.text().contains("14:20")), (StatusCode::CONFLICT, false));
+    }
+    assert_eq!(changed(|_| {}).await.status, StatusCode::OK);
+    assert_eq!(stage.shore.tide.served(), 1);
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_reads_no_conversations_reads_no_calls_and_goes_on_with_none() {
+    let stage = stage(asks_once(), Setup::default()).await;
+    let (_, moderator) = somebody(&stage.app, &stage.world, Role::Moderator).await;
+    let id = held(&stage).await;
+    step(&stage.app, &moderator, &id, "approve").await;
+    let abilities = AbilitySet::NONE.with(KeyAbility::Chat);
+    let (key, _) = stage.app.key(&stage.world, KeyActor::Member(stage.member), abilities, None).await;
+    for path in ["/v1/me/approvals".to_owned(), format!("/v1/me/approvals/{id}"), "/waiting".to_owned()] {
+        let answer = send(&stage.app, &key, Method::GET, &path).await;
+        assert_eq!((answer.status, answer.text().contains(SECRET)), (StatusCode::FORBIDDEN, false), "{path}");
+    }
+    assert_eq!(step(&stage.app, &key, &id, "resume").await.status, StatusCode::FORBIDDEN);
+    assert_eq!(stage.shore.tide.served(), 0);
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_call_was_made_of_has_to_be_readable_still() {
+    let stage = stage(asks_once(), Setup::default()).await;
+    let (_, moderator) = somebody(&stage.app, &stage.world, Role::Moderator).await;
+    let request = stage
+        .app
+        .request(Method::POST, "/v1/chat/completions", Some(&stage.key))
+        .header("x-conversation-id", "new")
+        .body(question_body("kettle", false).to_string().into())
+        .expect("a request");
+    let answer = stage.app.send(request).await;
+    let conversation = answer.headers["x-conversation-id"].to_str().expect("an id").to_owned();
+    let id = answer.json()["approval"]["id"].as_str().expect("an id").to_owned();
+    step(&stage.app, &moderator, &id, "approve").await;
+    let access = async |access| {
+        let spaces = &stage.app.stores.spaces;
+        spaces.set_access(&stage.world.operator, stage.world.open, access).await.expect("changed");
+    };
+    let own = async || {
+        let path = format!("/v1/me/approvals/{id}");
+        let one = send(&stage.app, &stage.key, Method::GET, &path).await.json();
+        let all = send(&stage.app, &stage.key, Method::GET, "/v1/me/approvals").await.json();
+        assert_eq!(one, all["approvals"][0]);
+        (one["arguments"].clone(), one["question"].clone())
+    };
+    assert_eq!(own().await, (json!({ "place": SECRET }), json!("kettle")));
+    access(SpaceAccess::Staff).await;
+    assert_eq!(own().await, (Value::Null, Value::Null));
+    let refused = step(&stage.app, &stage.key, &id, "resume").await;
+    assert_eq!((refused.status, stage.shore.tide.served()), (StatusCode::CONFLICT, 0), "{}", refused.text());
+    access(SpaceAccess::Members).await;
+    let resumed = step(&stage.app, &stage.key, &id, "resume").await;
+    assert_eq!((resumed.status, stage.shore.tide.served()), (StatusCode::OK, 1), "{}", resumed.text());
+    access(SpaceAccess::Staff).await;
+    assert_eq!(step(&stage.app, &stage.key, &id, "resume").await.status, StatusCode::CONFLICT, "nor again");
+    let kept = stage.app.get(&format!("/v1/conversations/{conversation}"), &stage.key).await.json();
+    assert_eq!(kept["messages"][3]["withheld"], true, "{kept}");
+    access(SpaceAccess::Members).await;
+
+    // A conversation that was removed does not come back.
+    let path = format!("/v1/conversations/{conversation}");
+    assert_eq!(send(&stage.app, &stage.key, Method::DELETE, &path).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(step(&stage.app, &stage.key, &id, "resume").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(send(&stage.app, &stage.key, Method::GET, &path).await.status, StatusCode::NOT_FOUND);
     stage.stop().await;
 }
 
@@ -457,7 +534,7 @@ async fn calls_after_one_that_waits_are_given_up_and_calls_that_need_nobody_are_
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_key_without_a_member_has_waiting_is_decided_and_gone_on_with_alike() {
     let stage = stage(asks_once(), Setup::default()).await;
-    let abilities = AbilitySet::NONE.with(KeyAbility::Chat);
+    let abilities = AbilitySet::NONE.with(KeyAbility::Chat).with(KeyAbility::Personal);
     let actor = KeyActor::Backend { role: Role::Member, plans: Vec::new() };
     let (key, id) = stage.app.key(&stage.world, actor, abilities, None).await;
     let answer = stage.app.post("/v1/chat/completions", &key, &question_body("Send it", false)).await;
