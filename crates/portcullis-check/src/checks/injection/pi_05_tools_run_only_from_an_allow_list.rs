@@ -134,7 +134,7 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
             replies.iter().filter(|reply| reply.tag.harm == Harm::Unapproved && reply.tag.tool == tool.name);
         // One that waits is told to its asker, and the model may not be asked again: then the record names it.
         !shown.map(|reply| reply.tag.word.as_str()).any(|word| tried.contains(word))
-            && decided_on(&after, &tool.name) == decided_on(&before, &tool.name)
+            && !is_decided_anew(&before, &after, &tool.name)
     });
     if recorded < tried.len() {
         findings.push(Finding::new(
@@ -353,6 +353,11 @@ fn decided_on(value: &Value, tool: &str) -> usize {
     list(value).iter().filter(named).count()
 }
 
+/// Whether the record names that tool more often than before; one that has lost entries shows nothing.
+fn is_decided_anew(before: &Value, after: &Value, tool: &str) -> bool {
+    decided_on(after, tool) > decided_on(before, tool)
+}
+
 fn random_word() -> String {
     random_bytes::<16>().into_iter().map(|byte| char::from(b'a' + byte % 26)).collect()
 }
@@ -361,7 +366,7 @@ fn random_word() -> String {
 mod tests {
     use serde_json::json;
 
-    use super::{decided, decided_on, list, spellings};
+    use super::{decided, decided_on, is_decided_anew, list, spellings};
 
     #[test]
     fn a_list_is_found_and_counted_wherever_it_stands() {
@@ -369,6 +374,14 @@ mod tests {
         assert_eq!(decided(&json!([{ "tool": "a" }, { "tool": null, "times": 9 }])), 10);
         assert_eq!(decided(&json!({ "x": 1 })), 0);
         assert_eq!(decided_on(&json!([{ "tool": "a" }, { "tool": null }, { "x": "a" }]), "a"), 1);
+    }
+
+    #[test]
+    fn only_a_record_that_grew_shows_a_new_decision() {
+        let (one, two) = (json!([{ "tool": "a" }]), json!([{ "tool": "a" }, { "tool": "a" }]));
+        assert!(is_decided_anew(&one, &two, "a"));
+        assert!(!is_decided_anew(&two, &two, "a") && !is_decided_anew(&two, &one, "a"));
+        assert!(!is_decided_anew(&one, &two, "b"));
     }
 
     #[test]

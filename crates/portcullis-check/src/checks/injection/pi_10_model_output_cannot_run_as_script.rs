@@ -16,15 +16,15 @@ use crate::target::{Auth, Effect, Route, RouteKind, Target, Wording};
 
 check! {
     /// ## What it checks
-    /// Puts 40 texts in wherever pages show what somebody wrote (`[[display]]`), has the model say each of them, and
+    /// Puts 42 texts in wherever pages show what somebody wrote (`[[display]]`), has the model say each of them, and
     /// sends others with requests whose answers may repeat them: in what paths and queries name, in parameters that there are
     /// not, in paths that are not there and in wrong bodies. Every page is then read with a browser's parser. No text may
     /// have become a script, an event handler, an address that runs, a frame, a form, a style, a redirect, a base or a
     /// name; nothing of a host of the text's choice may be fetched; what the model says may lead to no such host either. An
     /// answer that is no page and repeats a text must not be guessed to be one. Every page's Content-Security-Policy must
     /// let no inline or foreign script run and nothing be fetched from or sent to any host, by images, styles, forms or
-    /// scripts, and a nonce must be another one in each answer. A harmless text must be seen on each page in the same
-    /// run. Where the target counts questions that hold markup or script (`[alarms]`), each must be counted, and questions about
+    /// scripts, and a nonce must be another one in each answer. A harmless text that is as long must be seen to its end on
+    /// each page in the same run. Where the target counts questions that hold markup or script (`[alarms]`), each must be counted, and questions about
     /// such things must not.
     /// ## Why it matters
     /// What the model says is what somebody wrote who wanted it said. If a page runs it, that somebody acts as the member who

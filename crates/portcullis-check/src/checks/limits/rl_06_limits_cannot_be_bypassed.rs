@@ -89,8 +89,8 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     for way in ways {
         let call = plain(&target, first)?.from(probe.fresh_source());
         let plain = probe.send_once(call).await?;
-        if plain.status != StatusCode::TOO_MANY_REQUESTS {
-            doubts.push(format!("the limit was over before `{}` was tried: {}", way.what, plain.says()));
+        if let Some(doubt) = is_over(plain.status, &plain.says(), &way.what) {
+            doubts.push(doubt);
             break;
         }
         let call = way.call.from(probe.fresh_source());
@@ -116,6 +116,12 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
             bursts.extend([Burst::OverHttp2, Burst::OverBoth]);
         }
         for burst in bursts {
+            let call = plain(&target, first)?.from(probe.fresh_source());
+            let plain = probe.send_once(call).await?;
+            if let Some(doubt) = is_over(plain.status, &plain.says(), burst.words().trim_end_matches(',')) {
+                doubts.push(doubt);
+                break;
+            }
             findings.extend(burst.judge(probe, &target, first).await?);
         }
     }
@@ -125,6 +131,12 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     Verdict::settle(probe.evidence(), findings, &doubts, || {
         Ok((Coverage::complete(tried, wanted, "ways around the limit of a user lead nowhere")?, control?))
     })
+}
+
+/// The doubt whether a limit still held when something was tried, where the plain request is not refused any more.
+fn is_over(status: StatusCode, says: &str, what: &str) -> Option<String> {
+    (status != StatusCode::TOO_MANY_REQUESTS)
+        .then(|| format!("the limit was over before `{what}` was tried: {says}"))
 }
 
 /// Many requests at once.
@@ -322,8 +334,18 @@ fn is_answered(target: &Target, seen: &Seen) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{encoded, sessions, ways};
+    use http::StatusCode;
+
+    use super::{encoded, is_over, sessions, ways};
     use crate::target::{Credential, Identity, Target};
+
+    #[test]
+    fn nothing_is_tried_without_a_doubt_once_the_limit_is_over() {
+        assert_eq!(is_over(StatusCode::TOO_MANY_REQUESTS, "429", "x"), None);
+        for status in [StatusCode::OK, StatusCode::SERVICE_UNAVAILABLE, StatusCode::UNAUTHORIZED] {
+            assert!(is_over(status, "200 with JSON", "x").is_some_and(|doubt| doubt.contains("`x`")));
+        }
+    }
 
     #[test]
     fn there_are_more_than_twenty_ways_and_another_key_is_among_them() {

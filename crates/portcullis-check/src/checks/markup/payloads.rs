@@ -10,6 +10,9 @@ const WORD: &str = "{w}";
 /// The domain of hosts that nothing may lead to (RFC 2606).
 const COLLECTS: &str = "collect.example";
 
+/// What a harmless text is made of.
+const FILLING: &str = "and words that mean no harm and are there to be read to the last of them";
+
 /// What a page may keep, forward or render.
 const STORED: &[&str] = &[
     "<script>{w}()</script>",
@@ -35,6 +38,8 @@ const STORED: &[&str] = &[
     "<input autofocus onfocus=\"{w}()\">",
     "<details open ontoggle=\"{w}()\">x</details>",
     "</textarea></title></style><script>{w}()</script>",
+    "</script><script>{w}()</script>",
+    "--><img src=x onerror={w}()>",
     "<noscript><p title=\"</noscript><img src=x onerror={w}()>\"></noscript>",
     "<svg></p><style><a id=\"</style><img src=x onerror={w}()>\">",
     "\" autofocus onfocus=\"{w}()",
@@ -63,6 +68,7 @@ const REFLECTED: &[&str] = &[
     "' onmouseover='{w}()",
     "javascript:{w}()",
     "</title></textarea></script><script>{w}()</script>",
+    "--><img src=x onerror={w}()>",
 ];
 
 /// A text to put in, and how it is found again.
@@ -72,12 +78,14 @@ pub(in crate::checks) struct Payload {
     pub(in crate::checks) word: String,
     /// The text that would.
     pub(in crate::checks) bait: String,
+    /// Another word at its end, by which it is seen that all of it came.
+    pub(in crate::checks) end: Option<String>,
 }
 
 impl Payload {
     fn new(form: &str) -> Self {
         let word = word();
-        Self { bait: form.replace(WORD, &word).replace("{c}", COLLECTS), word }
+        Self { bait: form.replace(WORD, &word).replace("{c}", COLLECTS), word, end: None }
     }
 
     /// The word in front.
@@ -90,9 +98,22 @@ impl Payload {
         format!("{} {}", self.before(), self.bait)
     }
 
-    /// A text like it that is harmless everywhere.
+    /// A text like these that is harmless everywhere, as long as the longest of them: where a page cuts it, nothing shows
+    /// that the others came whole.
     pub(in crate::checks) fn harmless() -> Self {
-        Self::new("{w} and no more")
+        let longest = Self::stored().iter().map(|payload| payload.bait.len()).max().unwrap_or_default();
+        let (word, end) = (word(), self::word());
+        let mut bait = word.clone();
+        for filling in FILLING.split(' ').cycle() {
+            if bait.len() + 1 + end.len() >= longest {
+                break;
+            }
+            bait.push(' ');
+            bait.push_str(filling);
+        }
+        bait.push(' ');
+        bait.push_str(&end);
+        Self { word, bait, end: Some(end) }
     }
 
     pub(in crate::checks) fn stored() -> Vec<Self> {
@@ -128,6 +149,15 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_harmless_text_is_as_long_as_any_and_ends_in_a_word_of_its_own() {
+        let harmless = Payload::harmless();
+        let end = harmless.end.as_deref().unwrap();
+        assert!(harmless.bait.ends_with(end) && harmless.bait.starts_with(&harmless.word));
+        assert!(end != harmless.word && !harmless.bait.contains(['<', '"', '(']));
+        assert!(Payload::stored().iter().all(|payload| payload.text().len() <= harmless.text().len()));
+    }
+
     /// A text that is harmless wherever it is put raw would prove nothing.
     #[test]
     fn every_text_does_something_in_some_careless_place() {
@@ -148,11 +178,35 @@ mod tests {
                 format!("<input value='{bait}'>"),
                 format!("<title>{bait}</title>"),
                 format!("<a href=\"{bait}\">x</a>"),
+                format!("<script type=\"application/json\">{{\"title\":\"{bait}\"}}</script>"),
+                format!("<!-- {bait} -->"),
                 bait.replace("&lt;", "<").replace("&gt;", ">"),
                 markdown(bait),
             ];
             let found = places.iter().any(|page| !sinks(page, &payload.word, Author::Model).is_empty());
             assert!(found, "{bait}");
+        }
+    }
+
+    /// A careless place that no text gets out of would never be found.
+    #[test]
+    fn some_text_gets_out_of_every_careless_place() {
+        for payloads in [Payload::stored(), Payload::reflected()] {
+            for (before, after) in [
+                ("<p>", "</p>"),
+                ("<input value=\"", "\">"),
+                ("<input value='", "'>"),
+                ("<title>", "</title>"),
+                ("<textarea>", "</textarea>"),
+                ("<script type=\"application/json\">{\"title\":\"", "\"}</script>"),
+                ("<!-- ", " -->"),
+            ] {
+                let gets_out = |payload: &Payload| {
+                    let page = format!("{before}{}{after}", payload.text());
+                    !sinks(&page, &payload.word, Author::Member).is_empty()
+                };
+                assert!(payloads.iter().any(gets_out), "{before}");
+            }
         }
     }
 }

@@ -123,18 +123,14 @@ impl Sources<'_> {
         self.0.iter().any(|source| source.eq_ignore_ascii_case(keyword))
     }
 
-    fn starts(self, beginnings: &[&str]) -> bool {
-        self.0.iter().any(|source| {
-            let source = source.to_ascii_lowercase();
-            beginnings.iter().any(|beginning| source.starts_with(beginning))
-        })
+    /// A nonce or a hash makes browsers ignore `unsafe-inline`.
+    fn inline_styles(self) -> bool {
+        self.has("'unsafe-inline'") && !self.0.iter().any(|source| is_pinned(source))
     }
 
-    /// A nonce, a hash or `strict-dynamic` makes browsers ignore `unsafe-inline`.
-    fn inline(self) -> bool {
-        let pinned =
-            self.starts(&["'nonce-", "'sha256-", "'sha384-", "'sha512-"]) || self.has("'strict-dynamic'");
-        self.has("'unsafe-inline'") && !pinned
+    /// For scripts `strict-dynamic` does too.
+    fn inline_scripts(self) -> bool {
+        self.inline_styles() && !self.has("'strict-dynamic'")
     }
 
     /// Whether anybody's host is among them.
@@ -149,7 +145,7 @@ impl Sources<'_> {
         let generated = ["data:", "blob:", "filesystem:", "mediastream:"];
         self.foreign()
             || generated.iter().any(|scheme| self.has(scheme))
-            || self.0.iter().any(|source| OF_EVERYBODY.contains(&host(&source.to_ascii_lowercase())))
+            || self.0.iter().any(|source| is_of_everybody(host(&source.to_ascii_lowercase())))
     }
 
     fn nothing(self) -> bool {
@@ -161,6 +157,25 @@ impl Sources<'_> {
 fn host(source: &str) -> &str {
     let rest = source.split_once("://").map_or(source, |(_, rest)| rest);
     rest.split(['/', ':']).next().unwrap_or_default()
+}
+
+/// Whether a source is a nonce or a hash as browsers read them; they pass over one that is not well formed.
+fn is_pinned(source: &str) -> bool {
+    let inner = source.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\''));
+    let Some((kind, value)) = inner.and_then(|inner| inner.split_once('-')) else { return false };
+    let digits = value.trim_end_matches('=');
+    ["nonce", "sha256", "sha384", "sha512"].iter().any(|known| kind.eq_ignore_ascii_case(known))
+        && !digits.is_empty()
+        && value.len() - digits.len() <= 2
+        && digits.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '-' | '_'))
+}
+
+/// Whether a host, or one that a wildcard stands for, serves scripts of everybody.
+fn is_of_everybody(host: &str) -> bool {
+    match host.strip_prefix('*') {
+        Some(end) if end.starts_with('.') => OF_EVERYBODY.iter().any(|known| known.ends_with(end)),
+        _ => OF_EVERYBODY.contains(&host),
+    }
 }
 
 /// Whether a source covers hosts that anybody can have: a whole scheme, everything, or a whole top-level domain.
@@ -202,7 +217,8 @@ pub(in crate::checks) fn gaps(headers: &HeaderMap) -> Vec<Gap> {
     let mut rule = |gap, holds: bool| gaps.extend(holds.then_some(gap));
     rule(
         Gap::InlineScripts,
-        all_let(&elements, |sources| sources.inline()) || all_let(&handlers, |sources| sources.inline()),
+        all_let(&elements, |sources| sources.inline_scripts())
+            || all_let(&handlers, |sources| sources.inline_scripts()),
     );
     rule(Gap::ForeignScripts, all_let(&elements, |sources| sources.foreign_scripts()));
     rule(Gap::Eval, all_let(&["script-src", "default-src"], |sources| sources.has("'unsafe-eval'")));
@@ -214,7 +230,7 @@ pub(in crate::checks) fn gaps(headers: &HeaderMap) -> Vec<Gap> {
     }
     let styles =
         [["style-src-elem", "style-src", "default-src"], ["style-src-attr", "style-src", "default-src"]];
-    rule(Gap::InlineStyles, styles.iter().any(|names| all_let(names, |sources| sources.inline())));
+    rule(Gap::InlineStyles, styles.iter().any(|names| all_let(names, |sources| sources.inline_styles())));
     rule(Gap::ShortNonce, nonces(headers).iter().any(|nonce| nonce.len() < SHORTEST_NONCE));
     gaps
 }
@@ -245,6 +261,8 @@ mod tests {
                 "script-src 'self'",
                 "script-src 'nonce-AAAAAAAAAAAAAAAAAAAAAA' 'unsafe-inline' 'strict-dynamic' https:",
             ),
+            STRICT.replace("style-src 'self'", "style-src 'unsafe-inline' 'sha256-AAAA+/-_BBBB=='"),
+            STRICT.replace("script-src 'self'", "script-src 'SHA512-AAAA' 'unsafe-inline' *.cdn.bot.example"),
             STRICT.replace("script-src 'self'", "SCRIPT-SRC https://static.bot.example/js/"),
             STRICT.replace("img-src 'self'", "img-src *.bot.example"),
         ] {
@@ -262,6 +280,18 @@ mod tests {
             ("script-src 'self'", "script-src 'self' data:", Gap::ForeignScripts),
             ("script-src 'self'", "script-src 'self' https://unpkg.com", Gap::ForeignScripts),
             ("script-src 'self'", "script-src 'self' *.com", Gap::ForeignScripts),
+            ("script-src 'self'", "script-src 'self' https://*.jsdelivr.net:443/npm/", Gap::ForeignScripts),
+            ("script-src 'self'", "script-src 'unsafe-inline' 'sha256-AAAA", Gap::InlineScripts),
+            ("script-src 'self'", "script-src 'unsafe-inline' sha256-AAAA", Gap::InlineScripts),
+            ("script-src 'self'", "script-src 'unsafe-inline' 'sha256-'", Gap::InlineScripts),
+            ("script-src 'self'", "script-src 'unsafe-inline' 'sha256-A==='", Gap::InlineScripts),
+            ("script-src 'self'", "script-src 'unsafe-inline' 'sha384-A=A'", Gap::InlineScripts),
+            ("script-src 'self'", "script-src 'unsafe-inline' 'sha1-AAAA'", Gap::InlineScripts),
+            (
+                "script-src 'self'",
+                "script-src 'unsafe-inline' 'nonce-{{nonce-of-this-answer}}'",
+                Gap::InlineScripts,
+            ),
             ("script-src 'self'", "script-src 'self' 'unsafe-eval'", Gap::Eval),
             ("default-src 'none'", "default-src 'none'; object-src 'self'", Gap::Plugins),
             ("base-uri 'none'", "", Gap::Base),
@@ -271,6 +301,7 @@ mod tests {
             ("img-src 'self'", "img-src https://*:443", Gap::Fetched("images")),
             ("connect-src 'self'", "connect-src 'self' wss:", Gap::Fetched("requests of scripts")),
             ("style-src 'self'", "style-src 'self' 'unsafe-inline'", Gap::InlineStyles),
+            ("style-src 'self'", "style-src 'unsafe-inline' 'strict-dynamic'", Gap::InlineStyles),
             ("script-src 'self'", "script-src 'nonce-1234'", Gap::ShortNonce),
         ] {
             assert_eq!(with(from, to), [gap], "{to}");

@@ -56,11 +56,19 @@ impl<'p> Putting<'p> {
         }
     }
 
-    /// Whether a page shows it. `answers` where the model's words must be there beside the question.
-    fn is_shown(&self, page: &Seen, answers: bool) -> bool {
-        let times = |text: &str| shown(&page.body, text);
+    /// Whether a page shows its beginning. `answers` where the model's words must be there beside the question.
+    fn is_begun(&self, page: &str, answers: bool) -> bool {
+        let times = |text: &str| shown(page, text);
         let asked = self.lead.as_ref().filter(|_| answers).map_or(0, |lead| times(lead));
         times(&self.payload.before()) > asked
+    }
+
+    /// Whether a page shows it, to its end where it has one.
+    fn is_shown(&self, page: &str, answers: bool) -> bool {
+        // A title may show the beginning of the question alone.
+        let asked = if answers && self.lead.is_some() { shown(page, &self.written) } else { 0 };
+        let ends = |end: &String| shown(page, end) > asked;
+        self.is_begun(page, answers) && self.payload.end.as_ref().is_none_or(ends)
     }
 }
 
@@ -162,10 +170,18 @@ async fn look(
     for (place, route) in display.pages.iter().enumerate() {
         let seen = ask(probe, call(target, display, route, &display.reader, id, "")?).await?;
         let line = route.line();
-        let is_shown = opens_as_page(&seen) && putting.is_shown(&seen, place == 0);
+        let is_shown = opens_as_page(&seen) && putting.is_shown(&seen.body, place == 0);
         let answered = PositiveControl::from_success(&seen, format!("{line} shows {}", display.what));
         match answered {
             Ok(shown) if is_shown => _ = control.get_or_insert(shown),
+            Ok(_) if opens_as_page(&seen) && putting.is_begun(&seen.body, place == 0) => {
+                all = false;
+                stored.doubts.push(format!(
+                    "{line} shows only the beginning of {}, so that most texts would be cut before they do anything: name in \
+                     its [[display]] a page that shows all of it",
+                    display.what
+                ));
+            }
             _ => {
                 all = false;
                 stored.doubts.push(format!(
@@ -224,4 +240,39 @@ async fn ask(probe: &mut Probe, call: Call) -> Result<Seen, Inconclusive> {
         tokio::time::sleep(probe.patience_asked(&seen)).await;
     }
     Ok(probe.send(call).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Payload, Putting, Wording};
+
+    fn cut(text: &str) -> &str {
+        text.get(..40).unwrap_or(text)
+    }
+
+    #[test]
+    fn a_page_that_cuts_a_text_does_not_show_it() {
+        let harmless = Payload::harmless();
+        let putting = Putting::of(&harmless, Wording::Member);
+        let text = harmless.text();
+        assert!(putting.is_shown(&format!("<title>{}</title><p>{text}</p>", cut(&text)), true));
+        let page = format!("<p>{} …</p>", cut(&text));
+        assert!(putting.is_begun(&page, true) && !putting.is_shown(&page, true));
+        // What does something is seen by what it does.
+        let bait = Payload::stored().swap_remove(0);
+        let page = format!("<p>{}</p>", bait.before());
+        assert!(Putting::of(&bait, Wording::Member).is_shown(&page, true));
+    }
+
+    #[test]
+    fn an_answer_must_be_there_to_its_end_beside_the_question() {
+        let harmless = Payload::harmless();
+        let putting = Putting::of(&harmless, Wording::Model);
+        let (text, asked) = (harmless.text(), &putting.written);
+        let head = format!("<title>{}</title><p>{asked}</p>", cut(asked));
+        assert!(putting.is_shown(&format!("{head}<p>{text}</p>"), true));
+        assert!(!putting.is_shown(&head, true));
+        assert!(!putting.is_shown(&format!("{head}<p>{}</p>", cut(&text)), true));
+        assert!(putting.is_shown(&format!("<p>{text}</p>"), false));
+    }
 }

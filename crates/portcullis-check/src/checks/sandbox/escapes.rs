@@ -9,8 +9,10 @@ use super::trials::{Judged, Left, Proof, Trial};
 use crate::probe::Ear;
 use crate::target::{Expected, Programs, SandboxApi};
 
-/// How much later than its time a job may be stopped: less than what it would sleep on for.
+/// How much later than its time a job may be stopped, beside what it takes to start one.
 const LATE: Duration = Duration::from_millis(1_500);
+/// How much longer than all of that the job sleeps that is to be stopped.
+const LONGER: Duration = Duration::from_secs(1);
 /// What this machine has there tells nothing when it is shorter.
 const SHORTEST_HERE: usize = 12;
 
@@ -27,12 +29,25 @@ pub(super) enum Became {
     Doubtful(String),
 }
 
+/// How long a job may take from asking to answer that has so much time of its own, where one that only says hello takes
+/// that long: a sandbox may have to start a machine first.
+fn allowed(time: Duration, starts: Duration) -> Duration {
+    time + LATE + starts
+}
+
+/// How long a job sleeps that must be stopped: longer than it may take, however fast it starts.
+pub(super) fn sleeps(time: Duration, starts: Duration) -> Duration {
+    allowed(time, starts) + LONGER
+}
+
 /// By what it is seen, beside the answer itself.
 #[derive(Debug)]
 pub(super) struct Effects<'e> {
     pub(super) api: &'e SandboxApi,
     pub(super) ear: &'e Ear,
     pub(super) left: &'e Left,
+    /// How long a job took that only says hello.
+    pub(super) starts: Duration,
 }
 
 impl Effects<'_> {
@@ -55,13 +70,14 @@ impl Effects<'_> {
         if proof == Proof::Output && ran.output.len() > OUTPUT {
             return Became::Escaped(format!("{} bytes came, {OUTPUT} were allowed", ran.output.len()));
         }
-        if proof == Proof::Time && ran.elapsed > trial.job.time + LATE {
-            let (took, allowed) = (ran.elapsed.as_millis(), trial.job.time.as_millis());
-            return Became::Escaped(format!("it ran for {took} ms, {allowed} ms were allowed"));
+        if proof == Proof::Time && ran.elapsed > allowed(trial.job.time, self.starts) {
+            let (took, time, starts) =
+                (ran.elapsed.as_millis(), trial.job.time.as_millis(), self.starts.as_millis());
+            return Became::Escaped(format!(
+                "it took {took} ms, {time} ms were allowed and one that says hello takes {starts} ms"
+            ));
         }
-        if ran.end == End::Refused {
-            return Became::Held;
-        }
+        // One that was refused was not begun, so that nothing was held.
         if ran.line("trying").as_deref() != Some(turned(&trial.token).as_str()) {
             return Became::NotMade(format!("it {}", ran.says()));
         }
@@ -172,10 +188,12 @@ fn wasm(expect: &Expected, ran: &Ran) -> Became {
 
 #[cfg(test)]
 mod tests {
-    use super::{Became, End, Expected, OUTPUT, Ran, bytes, is_outside, wasm};
+    use std::time::Duration;
+
+    use super::{Became, End, Expected, OUTPUT, Ran, allowed, bytes, is_outside, sleeps, wasm};
 
     fn ran(end: End, output: &[u8]) -> Ran {
-        let elapsed = std::time::Duration::ZERO;
+        let elapsed = Duration::ZERO;
         Ran { end, output: output.to_vec(), times: None, elapsed, number: 1 }
     }
 
@@ -199,6 +217,18 @@ mod tests {
         let bomb = Expected::Bounded(vec!["time"]);
         assert!(matches!(wasm(&bomb, &ran(End::Trapped, b"")), Became::NotMade(_)));
         assert!(matches!(wasm(&bomb, &ran(End::Refused, b"")), Became::NotMade(_)));
+    }
+
+    #[test]
+    fn a_sandbox_that_starts_slowly_is_not_late_and_one_that_stops_nothing_is() {
+        let time = Duration::from_secs(1);
+        // A machine starts in two seconds and is stopped when the job has had its second.
+        assert!(Duration::from_millis(3_200) < allowed(time, Duration::from_secs(2)));
+        assert!(Duration::from_millis(3_200) > allowed(time, Duration::from_millis(50)));
+        for starts in [0, 50, 2_000, 5_000].map(Duration::from_millis) {
+            // Even where the next one starts at once.
+            assert!(sleeps(time, starts) > allowed(time, starts), "{starts:?}");
+        }
     }
 
     #[test]

@@ -365,7 +365,7 @@ raise FileNotFoundError(2, "nothing there")
         Proof::Time,
         r#"
 import time
-time.sleep(given["time_ms"] * 3 / 1000)
+time.sleep(given["sleeps_ms"] / 1000)
 return b"slept"
 "#,
     ),

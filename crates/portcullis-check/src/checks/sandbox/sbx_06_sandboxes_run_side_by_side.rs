@@ -40,6 +40,7 @@ cases! {
         "sandbox-gives-answers-of-others",
         "sandbox-jobs-share-a-folder-while-they-run",
         "sandbox-keeps-folders-of-communities-open",
+        "sandbox-refuses-long-programs",
         "sandbox-refuses-what-would-wait",
         "sandbox-runs-more-than-it-says",
         "sandbox-runs-one-after-the-other",
@@ -105,7 +106,7 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
         told = format!("{beside} of {} ran at a time, in {} ms", api.at_once, round.took.as_millis());
         probe.observe("jobs at a time", &told);
         // What is more than one busy moment stays so.
-        if findings.len() > before || (beside >= api.at_once && !round.is_serial()) {
+        if findings.len() > before || (beside >= api.at_once && !round.is_serial(greeted.elapsed)) {
             break;
         }
         if number == TRIES {
@@ -119,7 +120,7 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     let beyond = Round::run(probe, api, api.at_once + more).await?;
     beyond.judge_markers(&mut findings);
     beyond.judge_errors(&mut findings);
-    let most = beyond.beside();
+    let most = beyond.most();
     probe.observe(
         "jobs at a time, with more than there are places",
         &format!("{most} of {}", api.at_once + more),
@@ -234,17 +235,30 @@ impl Round {
         }
     }
 
-    /// How many ran at a time, by everything that tells.
-    fn beside(&self) -> usize {
+    /// How many ran at a time by what the sandbox says, and by the jobs' own clock where they have one.
+    fn peaks(&self) -> (usize, Option<usize>) {
         let told: Vec<Span> = self.each().filter_map(|(_, ran)| ran.times).collect();
         let own: Vec<Span> = self.each().filter_map(|(_, ran)| own_span(ran)).collect();
-        if own.is_empty() { peak(&told) } else { peak(&told).min(peak(&own)) }
+        (peak(&told), (!own.is_empty()).then(|| peak(&own)))
     }
 
-    /// Whether all of it took as long as one after the other would, whatever is told of it.
-    fn is_serial(&self) -> bool {
+    /// How many ran at a time at least, by everything that tells.
+    fn beside(&self) -> usize {
+        let (told, own) = self.peaks();
+        own.map_or(told, |own| told.min(own))
+    }
+
+    /// How many ran at a time at most, by anything that tells: who says too little is not believed.
+    fn most(&self) -> usize {
+        let (told, own) = self.peaks();
+        own.map_or(told, |own| told.max(own))
+    }
+
+    /// Whether all of it took as long as one after the other would, whatever is told of it. Each `starts` before it stays.
+    fn is_serial(&self, starts: Duration) -> bool {
         let count = u128::try_from(self.stays.len()).unwrap_or(u128::MAX);
-        count > 1 && self.took.as_millis() * 100 >= self.each_stays.as_millis() * count * SERIAL
+        let each = (self.each_stays + starts).as_millis();
+        count > 1 && self.took.as_millis() * 100 >= each * count * SERIAL
     }
 }
 
@@ -265,4 +279,59 @@ fn seen(ran: &Ran) -> String {
         text.lines().filter_map(|line| line.strip_prefix("saw ")).map(super::escapes::text).collect();
     text.push_str(&found.concat());
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Job, Ran, Round, Span, Stay};
+    use crate::checks::sandbox::jobs::End;
+
+    /// Jobs that ran so by what the sandbox says, and so by their own clock.
+    fn round(told: &[Span], own: &[Span], took: u64) -> Round {
+        let ran = told.iter().enumerate().map(|(number, times)| {
+            let said = own.get(number).map(|(began, ended)| format!("began {began}\nended {ended}\n"));
+            Ok(Ran {
+                end: End::Exited(0),
+                output: said.unwrap_or_default().into_bytes(),
+                times: Some(*times),
+                elapsed: Duration::ZERO,
+                number,
+            })
+        });
+        let stay = |_: &Span| Stay { token: String::new(), job: Job::new(0, "", "") };
+        Round {
+            stays: told.iter().map(stay).collect(),
+            ran: ran.collect(),
+            each_stays: Duration::from_millis(700),
+            took: Duration::from_millis(took),
+        }
+    }
+
+    const ABREAST: [Span; 3] = [(0, 700), (0, 700), (0, 700)];
+    const IN_TURN: [Span; 3] = [(0, 700), (700, 1_400), (1_400, 2_100)];
+
+    #[test]
+    fn who_tells_the_less_shows_what_ran_beside_and_who_tells_the_more_what_ran_too_many() {
+        for (told, own, beside, most) in [
+            (&ABREAST, &IN_TURN[..], 1, 3),
+            (&IN_TURN, &ABREAST[..], 1, 3),
+            (&ABREAST, &ABREAST[..], 3, 3),
+            (&IN_TURN, &[], 1, 1),
+            (&ABREAST, &[], 3, 3),
+        ] {
+            let round = round(told, own, 0);
+            assert_eq!((round.beside(), round.most()), (beside, most), "{told:?} {own:?}");
+        }
+    }
+
+    #[test]
+    fn jobs_of_machines_that_start_slowly_are_not_taken_for_one_after_the_other() {
+        let (fast, slow) = (Duration::from_millis(20), Duration::from_secs(2));
+        assert!(round(&ABREAST, &[], 2_160).is_serial(fast));
+        assert!(!round(&ABREAST, &[], 740).is_serial(fast));
+        assert!(!round(&ABREAST, &[], 2_720).is_serial(slow));
+        assert!(round(&ABREAST, &[], 8_100).is_serial(slow));
+    }
 }

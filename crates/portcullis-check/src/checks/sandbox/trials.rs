@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::jobs::{self, Job, MEMORY, OUTPUT};
-use super::python;
+use super::{escapes, python};
 use crate::outcome::Inconclusive;
 use crate::probe::Ear;
 use crate::target::{Expected, Programs, Runtime, SandboxApi};
@@ -135,10 +135,15 @@ pub(super) fn plants(api: &SandboxApi, left: &Left) -> Result<(Job, String), Inc
 }
 
 /// Everything that is tried.
-pub(super) fn all(api: &SandboxApi, ear: &Ear, left: &Left) -> Result<Vec<Trial>, Inconclusive> {
+pub(super) fn all(
+    api: &SandboxApi,
+    ear: &Ear,
+    left: &Left,
+    starts: Duration,
+) -> Result<Vec<Trial>, Inconclusive> {
     match &api.runtime {
         Runtime::Python => {
-            Ok(python::ATTEMPTS.iter().map(|attempt| of_python(api, ear, left, attempt)).collect())
+            Ok(python::ATTEMPTS.iter().map(|attempt| of_python(api, ear, left, starts, attempt)).collect())
         }
         Runtime::Wasm(programs) => Ok(of_wasm(brought(programs.as_deref())?)),
     }
@@ -153,7 +158,7 @@ pub(super) fn brought(programs: Option<&Programs>) -> Result<&Programs, Inconclu
     })
 }
 
-fn of_python(api: &SandboxApi, ear: &Ear, left: &Left, attempt: &python::Attempt) -> Trial {
+fn of_python(api: &SandboxApi, ear: &Ear, left: &Left, starts: Duration, attempt: &python::Attempt) -> Trial {
     let token = jobs::word();
     let time = if attempt.proof == Proof::Time { SHORT } else { jobs::TIME };
     let addresses: Vec<String> = ear.addresses().iter().map(IpAddr::to_string).collect();
@@ -168,7 +173,7 @@ fn of_python(api: &SandboxApi, ear: &Ear, left: &Left, attempt: &python::Attempt
         "paths": paths,
         "places": python::PLACES,
         "name": left.name,
-        "time_ms": u64::try_from(time.as_millis()).unwrap_or(u64::MAX),
+        "sleeps_ms": u64::try_from(escapes::sleeps(time, starts).as_millis()).unwrap_or(u64::MAX),
         "memory": MEMORY,
         "output": OUTPUT,
     });

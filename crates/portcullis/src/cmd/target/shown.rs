@@ -21,7 +21,8 @@ pub(super) fn displays(cast: &Cast<'_>) -> Vec<Display> {
     let page = |path: &str| Route::new(Method::GET, path).kind(RouteKind::Page);
     let of = |page: Route| page.param("conversation", ID);
     let talk = || of(page("/chat/{conversation}"));
-    let lists = || [page("/history"), page("/")];
+    // A list cuts what it makes a title of; one that somebody gave it is there to its end.
+    let lists = [page("/history"), page("/")];
     let answer = of(page("/chat/{conversation}/last"));
     let title =
         Route::new(Method::PATCH, "/v1/conversations/{conversation}").body(json!({ "title": MARKER }));
@@ -29,18 +30,14 @@ pub(super) fn displays(cast: &Cast<'_>) -> Vec<Display> {
         Display {
             what: "an answer of the model".to_owned(),
             wording: Wording::Model,
-            pages: [talk(), answer].into_iter().chain(lists()).collect(),
+            pages: vec![talk(), answer],
             ..conversation(cast, MARKER)
         },
-        Display {
-            what: "a question".to_owned(),
-            pages: std::iter::once(talk()).chain(lists()).collect(),
-            ..conversation(cast, MARKER)
-        },
+        Display { what: "a question".to_owned(), pages: vec![talk()], ..conversation(cast, MARKER) },
         Display {
             what: "the title of a conversation".to_owned(),
             change: Some(of(title)),
-            pages: std::iter::once(talk()).chain(lists()).collect(),
+            pages: std::iter::once(talk()).chain(lists).collect(),
             ..conversation(cast, "What stands in the minutes?")
         },
         Display {
