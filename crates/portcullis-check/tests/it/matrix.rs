@@ -15,6 +15,9 @@ const AT_ONCE: usize = 8;
 /// Between the beginnings of the first of them.
 const APART: Duration = Duration::from_secs(4);
 
+/// A fault under which the checks take longer than this has shown that one of them waits for ever.
+const LONGEST: Duration = Duration::from_mins(8);
+
 /// Faults that leave hardly any request to anybody: whether a check that does not name them gets enough answers to pass
 /// depends on how many the others got just before. None may turn red; one that names the fault is tried by itself.
 const STARVING: [&str; 2] = ["rate-limit-too-low", "shared-bucket"];
@@ -76,7 +79,11 @@ async fn each_fault_turns_exactly_the_checks_red_that_name_it() {
             tokio::time::sleep(if nth < AT_ONCE { behind } else { Duration::ZERO }).await;
             let checks = beside(fault);
             let ids: Vec<_> = checks.iter().map(|check| check.id).collect();
-            let mut seen = Box::pin(words(Some(fault), &ids)).await;
+            let began = std::time::Instant::now();
+            let judging = tokio::time::timeout(LONGEST, Box::pin(words(Some(fault), &ids)));
+            let Ok(mut seen) = judging.await else {
+                return vec![format!("{fault}: the checks did not end within {LONGEST:?}")];
+            };
             if STARVING.contains(&fault.as_str()) {
                 let named = CHECKS.iter().filter(|check| check.cases.fails_on.contains(&fault.as_str()));
                 let named: Vec<_> = named.map(|check| check.id).collect();
@@ -102,6 +109,8 @@ async fn each_fault_turns_exactly_the_checks_red_that_name_it() {
                     wrong.push(format!("{fault}: {} is {word}, not {wanted}: {reason}", check.id));
                 }
             }
+            // So that a run that is ended from outside has told what it saw.
+            println!("{fault}: {} s; {} wrong {wrong:?}", began.elapsed().as_secs(), wrong.len());
             wrong
         })
         .buffer_unordered(AT_ONCE)

@@ -68,7 +68,7 @@ async fn an_approved_call_that_a_kill_cut_off_is_not_made_again_and_one_that_was
     let program = Program::new();
     program.ok(&["community", "create", "sailors", "--name", "The Sailors"]);
     configure(&program, "sailors", tool.address());
-    let member = key(&program, "Mia", "member", "chat");
+    let member = key(&program, "Mia", "member", "chat,personal");
     let moderator = key(&program, "Mo", "moderator", "manage");
     let model = format!("model.url={}", model.url());
     let set = ["--set", &model, "--set", "model.name=test-model"];
