@@ -29,6 +29,9 @@ const RATE_VECTORS: f32 = 0.03;
 const SHRINK: f32 = 2e-5;
 /// How often a group of buckets is left out of a lesson: letters, words, concepts.
 const DROPPED: [f32; 3] = [0.2, 0.2, 0.1];
+/// How often the network is left out of one. What the linear part can say alone is then not left to the network, which knows
+/// these rows better than it knows others.
+const DROPPED_NETWORK: f32 = 0.2;
 
 /// A row, measured once.
 pub(crate) struct Measured {
@@ -97,6 +100,13 @@ struct Fit {
     bias_seen: f32,
 }
 
+/// What takes part when a row is learnt: groups of buckets, and the network.
+#[derive(Clone, Copy)]
+struct Lesson {
+    groups: [bool; 3],
+    network: bool,
+}
+
 /// What the network saw and did for one window.
 struct Pass {
     inputs: Vec<f32>,
@@ -131,10 +141,10 @@ impl Fit {
         }
     }
 
-    fn pass(&self, features: &Features, use_groups: [bool; 3]) -> Pass {
+    fn pass(&self, features: &Features, lesson: Lesson) -> Pass {
         let mut logit = self.loose.bias;
         let groups = [&features.letters, &features.words, &features.concepts];
-        for ((group, spare), used) in groups.into_iter().zip(SPARE).zip(use_groups) {
+        for ((group, spare), used) in groups.into_iter().zip(SPARE).zip(lesson.groups) {
             if used {
                 let sum: f32 = group.iter().map(|&at| self.loose.wide[at as usize]).sum();
                 logit += sum * weight_of(group.len(), spare);
@@ -159,14 +169,16 @@ impl Fit {
             let sum: f32 = row.iter().zip(&inputs).map(|(weight, input)| weight * input).sum();
             units.push((sum + bias).max(0.0));
         }
-        logit += units.iter().zip(&self.loose.outer).map(|(unit, weight)| unit * weight).sum::<f32>();
+        if lesson.network {
+            logit += units.iter().zip(&self.loose.outer).map(|(unit, weight)| unit * weight).sum::<f32>();
+        }
         Pass { inputs, units, logit }
     }
 
-    fn learn(&mut self, features: &Features, pass: &Pass, use_groups: [bool; 3], slope: f32) {
+    fn learn(&mut self, features: &Features, pass: &Pass, lesson: Lesson, slope: f32) {
         step(&mut self.loose.bias, &mut self.bias_seen, slope, 0.05);
         let groups = [&features.letters, &features.words, &features.concepts];
-        for ((group, spare), used) in groups.into_iter().zip(SPARE).zip(use_groups) {
+        for ((group, spare), used) in groups.into_iter().zip(SPARE).zip(lesson.groups) {
             if used {
                 let weight = weight_of(group.len(), spare);
                 for &at in group {
@@ -175,6 +187,9 @@ impl Fit {
                     step(&mut self.loose.wide[at], &mut self.wide_seen[at], gradient, RATE_WIDE);
                 }
             }
+        }
+        if !lesson.network {
+            return;
         }
         let mut back = vec![0.0; INPUTS];
         for unit in 0..UNITS {
@@ -283,8 +298,11 @@ pub(crate) fn fit(rows: &[Measured], seed: u64) -> Model {
             }
             let row = &rows[at];
             // A group of n-grams that is missing now and then leaves the others to learn what it would have said.
-            let groups = DROPPED.map(|dropped| chance.share() > dropped);
-            let passes: Vec<Pass> = row.windows.iter().map(|window| fit.pass(window, groups)).collect();
+            let lesson = Lesson {
+                groups: DROPPED.map(|dropped| chance.share() > dropped),
+                network: chance.share() >= DROPPED_NETWORK,
+            };
+            let passes: Vec<Pass> = row.windows.iter().map(|window| fit.pass(window, lesson)).collect();
             let worst =
                 (0..passes.len()).max_by(|&a, &b| passes[a].logit.total_cmp(&passes[b].logit)).unwrap_or(0);
             let mut taught = vec![worst];
@@ -297,7 +315,7 @@ pub(crate) fn fit(rows: &[Measured], seed: u64) -> Model {
             for window in taught {
                 let wanted = if row.attack { 1.0 - DOUBT } else { DOUBT };
                 let slope = (sigmoid(passes[window].logit) - wanted) * row.weight;
-                fit.learn(&row.windows[window], &passes[window], groups, slope);
+                fit.learn(&row.windows[window], &passes[window], lesson, slope);
             }
         }
     }

@@ -14,6 +14,7 @@
 )]
 
 mod chance;
+mod coded;
 mod fit;
 mod forum;
 mod report;
@@ -155,7 +156,7 @@ fn taught<'a>(rows: impl Iterator<Item = &'a Row>, channel: Channel) -> Vec<(&'a
 fn without(sets: &Sets, left_out: &[Group], channel: Channel) -> Model {
     let seen = || sets.all.iter().filter(|row| !left_out.contains(&row.group));
     let carriers: Vec<&Row> = seen().filter(|row| row.channel == Channel::Document && !row.attack).collect();
-    let own = rows::own(&carriers, 1);
+    let own = rows::own(&carriers, channel, 1);
     let taught = taught(seen().chain(&own), channel);
     fit::fit(&fit::measure(&taught, channel), 7)
 }

@@ -93,8 +93,8 @@ pub(crate) fn bytes(path: &Path) -> anyhow::Result<Vec<u8>> {
     std::fs::read(path).with_context(|| format!("`{}` cannot be read", path.display()))
 }
 
-/// Rows of our own. Documents are made around ordinary ones of `carriers`, so what is left out carries nothing.
-pub(crate) fn own(carriers: &[&Row], seed: u64) -> Vec<Row> {
+/// Rows of our own for a model of that channel. Documents are made around ordinary ones of `carriers`, so what is left out carries nothing.
+pub(crate) fn own(carriers: &[&Row], channel: Channel, seed: u64) -> Vec<Row> {
     let templates = Templates::read();
     let mut chance = Chance::new(seed);
     let row = |text: String, attack: bool, channel: Channel| Row {
@@ -142,6 +142,12 @@ pub(crate) fn own(carriers: &[&Row], seed: u64) -> Vec<Row> {
         }
     }
     rows.extend(mail.into_iter().map(|text| row(text, false, Channel::Document)));
+    if channel == Channel::Question {
+        for (makes, attack) in [(Makes::AttackAsked, true), (Makes::BenignAsked, false)] {
+            let texts = templates.make(makes, 130, 30, &mut chance);
+            rows.extend(texts.into_iter().map(|text| row(text, attack, Channel::Question)));
+        }
+    }
     rows
 }
 

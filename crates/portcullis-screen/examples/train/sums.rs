@@ -5,6 +5,7 @@ use std::path::Path;
 /// The code that decides what weights come out, below the crate's folder.
 pub(crate) const CODE: &[&str] = &[
     "examples/train/chance.rs",
+    "examples/train/coded.rs",
     "examples/train/fit.rs",
     "examples/train/forum.rs",
     "examples/train/held.txt",

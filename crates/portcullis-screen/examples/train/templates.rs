@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::chance::Chance;
+use crate::coded::{coded, opaque};
 
 const FILE: &str = include_str!("templates.txt");
 
@@ -13,6 +14,10 @@ pub(crate) enum Makes {
     Attack,
     /// A harmless question that looks like one.
     Benign,
+    /// An attack that is learnt as a question only.
+    AttackAsked,
+    /// A harmless question that looks like an attack, learnt as a question only.
+    BenignAsked,
     /// An instruction to plant in a document.
     Plant,
     /// A sentence of an ordinary document that speaks to its reader.
@@ -41,6 +46,8 @@ impl Templates {
             let makes = match label {
                 "attack" => Makes::Attack,
                 "benign" => Makes::Benign,
+                "attack-asked" => Makes::AttackAsked,
+                "benign-asked" => Makes::BenignAsked,
                 "plant" => Makes::Plant,
                 "plain" => Makes::Plain,
                 "mail" => Makes::Mail,
@@ -78,6 +85,10 @@ impl Templates {
         for end in ["?", ".", ",", "!"] {
             text = text.replace(&format!(" {end}"), end);
         }
+        // An encoding does not survive a change of its letters.
+        if pattern.contains("{coded:") || pattern.contains("{opaque}") {
+            return text;
+        }
         // Members write with and without capitals and stops.
         match chance.below(6) {
             0 => text.to_lowercase(),
@@ -100,10 +111,9 @@ impl Templates {
             rest = &rest[at..];
             if let Some(inner) = rest.strip_prefix('{') {
                 let end = inner.find('}').unwrap_or(0);
-                match self.lists.get(&inner[..end]) {
-                    Some(list) => {
-                        let chosen = list[chance.below(list.len())];
-                        out.push_str(&self.raw(chosen, chance, depth + 1));
+                match self.filled(&inner[..end], chance, depth) {
+                    Some(filled) => {
+                        out.push_str(&filled);
                         rest = &inner[end + 1..];
                     }
                     None => {
@@ -119,6 +129,17 @@ impl Templates {
         }
         out.push_str(rest);
         out
+    }
+
+    /// What stands for a name in curly brackets; none if it is no name.
+    fn filled(&self, name: &str, chance: &mut Chance, depth: usize) -> Option<String> {
+        if name == "opaque" {
+            return Some(opaque(chance));
+        }
+        let in_code = name.strip_prefix("coded:");
+        let list = self.lists.get(in_code.unwrap_or(name))?;
+        let plain = self.raw(list[chance.below(list.len())], chance, depth + 1);
+        Some(if in_code.is_some() { coded(&plain, chance) } else { plain })
     }
 }
 
