@@ -206,7 +206,10 @@ const CASES: &[Case] = &[
     },
     Case {
         what: "no line counts questions with SQL",
-        change: |target| target.alarms.as_mut().expect("alarms").sql = "questions with statements".to_owned(),
+        change: |target| {
+            target.alarms.as_mut().expect("alarms").sql =
+                "questions_with_statements{kind=\"sql\"}".to_owned();
+        },
         id: "PI-09",
         word: "inconclusive",
         says: "[alarms]",
