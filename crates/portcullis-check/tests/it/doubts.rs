@@ -3,9 +3,9 @@
 use futures_util::stream::{self, StreamExt};
 use jiff::ToSpan as _;
 use portcullis_check::target::{
-    AccountKind, Audience, Confirmation, Credential, HandoverQueue, Held, HeldSecret, Identity, MARKER,
-    NewCredential, OwnedKind, Planted, PlantedKind, Runtime, SandboxApi, SignUpBy, Spot, Staffed, State,
-    ToolInventory, Wording,
+    AccountKind, Audience, Confirmation, Credential, Forwarded, HandoverQueue, Held, HeldSecret, Identity,
+    MARKER, NewCredential, OwnedKind, Planted, PlantedKind, Runtime, SandboxApi, SignUpBy, Spot, Staffed,
+    State, ToolInventory, Wording,
 };
 use portcullis_check::{Options, Quiet, Selector, Target, run};
 use portcullis_core::secret::random_bytes;
@@ -37,6 +37,10 @@ fn sandbox(target: &mut Target) -> &mut SandboxApi {
 fn staffed(target: &mut Target, hours: i64) {
     let until = SystemClock::new().now() + hours.hours();
     queue(target).staffed = Some(Staffed { by: "the test".to_owned(), until });
+}
+
+fn forwarded(target: &mut Target) -> &mut Forwarded {
+    target.forwarded.as_deref_mut().expect("a proxy")
 }
 
 /// One change to the target and what the check must say then.
@@ -901,6 +905,34 @@ const CASES: &[Case] = &[
         id: "EDGE-09",
         word: "fail",
         says: "is not refused as one that is blocked",
+    },
+    Case {
+        what: "no header is believed where IPv6 networks would be tried",
+        change: |target| forwarded(target).header = "X-Nothing".to_owned(),
+        id: "EDGE-09",
+        word: "inconclusive",
+        says: "nothing shows that `X-Nothing` is believed",
+    },
+    Case {
+        what: "no header is believed where the limit of an IPv6 network would be tried",
+        change: |target| forwarded(target).header = "X-Nothing".to_owned(),
+        id: "RL-06",
+        word: "inconclusive",
+        says: "nothing shows that `X-Nothing` is believed",
+    },
+    Case {
+        what: "nothing lets the checker say where it comes from, and the result says so",
+        change: |target| target.forwarded = None,
+        id: "EDGE-09",
+        word: "pass",
+        says: "no IPv6 network was tried: target.toml has no [forwarded]",
+    },
+    Case {
+        what: "no limit for each address is promised, so that none of a network is tried",
+        change: |target| forwarded(target).address_per_minute = None,
+        id: "RL-06",
+        word: "pass",
+        says: "no network of IPv6 addresses was tried: no limit for each address is promised",
     },
     Case {
         what: "a block lasts longer than anybody waits",
