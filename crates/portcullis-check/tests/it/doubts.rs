@@ -43,6 +43,13 @@ fn forwarded(target: &mut Target) -> &mut Forwarded {
     target.forwarded.as_deref_mut().expect("a proxy")
 }
 
+/// What becomes of markup in texts that members keep.
+fn keep_markup(target: &mut Target, what: &str) {
+    for display in target.displays.iter_mut().filter(|display| display.wording == Wording::Member) {
+        display.create.body = Some(serde_json::json!({ "text": MARKER, "markup": what }));
+    }
+}
+
 /// One change to the target and what the check must say then.
 struct Case {
     what: &'static str,
@@ -252,6 +259,20 @@ const CASES: &[Case] = &[
         id: "PI-10",
         word: "inconclusive",
         says: "does not show an answer of the model",
+    },
+    Case {
+        what: "what takes the text refuses every one with markup",
+        change: |target| keep_markup(target, "refuse"),
+        id: "PI-10",
+        word: "inconclusive",
+        says: "no text with elements came to GET /talk/{id}",
+    },
+    Case {
+        what: "what takes the text takes the markup out of it",
+        change: |target| keep_markup(target, "drop"),
+        id: "PI-10",
+        word: "inconclusive",
+        says: "no text with elements came to GET /talk/{id}",
     },
     Case {
         what: "nobody puts the text in",
