@@ -30,7 +30,7 @@ fn is_drill(check: &Check) -> bool {
 /// The outcome of every check against the chatbot with this fault.
 async fn words(fault: Option<&str>, only: &[&str]) -> BTreeMap<&'static str, (&'static str, String)> {
     let foreign = Foreign::start(fault).await;
-    let words = judged(&foreign, only).await;
+    let words = Box::pin(judged(&foreign, only)).await;
     foreign.stop().await;
     words
 }
