@@ -16,7 +16,7 @@ const AT_ONCE: usize = 8;
 const APART: Duration = Duration::from_secs(4);
 
 /// A fault under which the checks take longer than this has shown that one of them waits for ever.
-const LONGEST: Duration = Duration::from_mins(8);
+const LONGEST: Duration = Duration::from_mins(4);
 
 /// Faults that leave hardly any request to anybody: whether a check that does not name them gets enough answers to pass
 /// depends on how many the others got just before. None may turn red; one that names the fault is tried by itself.
