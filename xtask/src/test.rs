@@ -79,14 +79,26 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Report> {
         command
     };
     let runner = options.runner.unwrap_or_else(Runner::found);
+    // Of the tests with all features on, those that exist only with them are worth the time: nobody is shipped the others.
+    let mut ran = nextest::Listed::default();
     for selection in workspace.selections() {
         match runner {
             Runner::Nextest => {
+                let listed = process::capture(&mut cargo(&nextest::list(&selection)));
+                let all = match listed.and_then(|text| nextest::Listed::read(&text)) {
+                    Ok(all) => all,
+                    Err(error) => {
+                        report.fail(format!("{error:#}"));
+                        continue;
+                    }
+                };
+                let (filter, elsewhere) = all.beyond(&ran);
                 report.follow(
-                    cargo(&nextest::tests(&selection)),
+                    cargo(&nextest::tests(&selection, filter.as_deref())),
                     Stream::Stderr,
-                    nextest::Output::default(),
+                    nextest::Output::without(elsewhere),
                 )?;
+                ran = all;
             }
             Runner::Libtest => {
                 report.follow(

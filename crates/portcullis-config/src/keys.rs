@@ -814,7 +814,7 @@ keys! {
     /// The least severe line that is written.
     LOG_LEVEL: Choice<LogLevel> = "log.level", Preset::Text("info"), Choice { words: LogLevel::WORDS };
 
-    /// Guards that are switched off, by name.
+    /// Guards that are switched off, by name; `all` for all of them.
     DANGER_GUARDS_OFF: Names = "danger.danger_guards_off", Preset::Nothing, Names;
 
     /// Accept weak, short, repeated, example and equal secrets with a warning.

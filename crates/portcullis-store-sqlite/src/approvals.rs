@@ -176,7 +176,7 @@ impl Engine {
     }
 
     async fn own_approvals(&self, scope: &Scope, since: Timestamp) -> Result<Vec<Approval>, Fault> {
-        let community = self.allowed(scope, Action::Ask).await?;
+        let community = self.allowed(scope, reading(scope)).await?;
         let since = micros(since);
         let (kind, asker) = written(scope.actor());
         let read = community.db.read(move |conn| {
@@ -194,7 +194,7 @@ impl Engine {
     }
 
     async fn approval(&self, scope: &Scope, id: ApprovalId) -> Result<Approval, Fault> {
-        let community = self.allowed(scope, either(scope)).await?;
+        let community = self.allowed(scope, reading(scope)).await?;
         let (kind, asker) = written(scope.actor());
         let decides = scope.may(Action::DecideApprovals);
         let read = community.db.read(move |conn| {
@@ -298,7 +298,7 @@ impl Engine {
     }
 
     async fn expire_approvals(&self, scope: &Scope) -> Result<Vec<ApprovalId>, Fault> {
-        let community = self.allowed(scope, either(scope)).await?;
+        let community = self.allowed(scope, reading(scope)).await?;
         let now = micros(self.clock.now());
         const DUE: &str = "state IN ('pending', 'approved') AND expires <= ?1";
         // Mostly there is nothing to mark, and reading waits for nobody.
@@ -363,9 +363,10 @@ impl Engine {
     }
 }
 
-/// What either of those may do who have to do with calls that wait.
-fn either(scope: &Scope) -> Action {
-    if scope.may(Action::DecideApprovals) { Action::DecideApprovals } else { Action::Ask }
+/// What those may do who read calls that wait: decide them, read what is theirs, or ask.
+fn reading(scope: &Scope) -> Action {
+    let readers = [Action::DecideApprovals, Action::ReadOwnConversations];
+    readers.into_iter().find(|action| scope.may(*action)).unwrap_or(Action::Ask)
 }
 
 fn bounded(text: &str) -> Result<(), Fault> {

@@ -178,9 +178,9 @@ pub enum Step {
     NotOpen(Approval),
 }
 
-/// The calls that wait in the scope's community. To ask, to read one's own and to go on with one's own needs `Ask`; to read and
-/// decide those of others needs `DecideApprovals`. An entry of another community, and without `DecideApprovals` one of somebody
-/// else, is `NotFound`.
+/// The calls that wait in the scope's community. To ask and to go on with one's own needs `Ask`, to read one's own that or
+/// `ReadOwnConversations`; to read and decide those of others needs `DecideApprovals`. An entry of another community, and
+/// without `DecideApprovals` one of somebody else, is `NotFound`.
 #[async_trait]
 pub trait Approvals: Send + Sync + fmt::Debug {
     /// Puts a call for whoever the scope stands for before a person, as far as there is room, and removes what is too old and
@@ -196,7 +196,8 @@ pub trait Approvals: Send + Sync + fmt::Debug {
     /// What whoever the scope stands for asked for since then, the last first, at most [`MOST_APPROVALS`]. It holds no result.
     async fn own(&self, scope: &Scope, since: Timestamp) -> Result<Vec<Approval>>;
 
-    /// One entry: with question and result for whoever asked. It needs `Ask` or `DecideApprovals`.
+    /// One entry: with question and result for whoever asked. It needs `Ask`, `ReadOwnConversations` or
+    /// `DecideApprovals`.
     async fn get(&self, scope: &Scope, id: ApprovalId) -> Result<Approval>;
 
     /// Decides what nobody has decided and what has not expired. Who asked does not decide: that is `Forbidden`. What nobody can
@@ -209,6 +210,7 @@ pub trait Approvals: Send + Sync + fmt::Debug {
     /// Notes how a call that the scope's actor has begun ended, and what came of it. A call that was ended is left as it is.
     async fn finish(&self, scope: &Scope, id: ApprovalId, ended: Ended, result: String) -> Result<Step>;
 
-    /// Marks what nobody decided or began in time, and tells which these are: each once. It needs `Ask` or `DecideApprovals`.
+    /// Marks what nobody decided or began in time, and tells which these are: each once. It needs what [`get`](Self::get)
+    /// needs.
     async fn expire(&self, scope: &Scope) -> Result<Vec<ApprovalId>>;
 }

@@ -109,6 +109,15 @@ impl Instance {
 
     /// Starts `serve` on a free port in front of that upstream, with every limit lifted.
     pub(super) fn serve(&self, upstream: SocketAddr) -> Result<(Program, SocketAddr)> {
+        self.serve_with(upstream, &[])
+    }
+
+    /// The same with every guard off, which only a program can that was built for tests.
+    pub(super) fn serve_unguarded(&self, upstream: SocketAddr) -> Result<(Program, SocketAddr)> {
+        self.serve_with(upstream, &["danger.danger_guards_off=all"])
+    }
+
+    fn serve_with(&self, upstream: SocketAddr, more: &[&str]) -> Result<(Program, SocketAddr)> {
         let mut command = clean(lasting(&self.binary), &self.folder);
         command.arg("serve").arg("--set").arg("listen.member=127.0.0.1:0");
         command.arg("--set").arg("listen.operator=127.0.0.1:0");
@@ -116,8 +125,8 @@ impl Instance {
             .arg("--set")
             .arg(format!("model.url=http://{upstream}/v1"))
             .args(["--set", "model.name=scripted"]);
-        for lifted in LIFTED {
-            command.arg("--set").arg(lifted);
+        for setting in LIFTED.iter().chain(more) {
+            command.arg("--set").arg(setting);
         }
         Program::announced("portcullis serve", &mut command, &self.folder.join("serve.log"))
     }

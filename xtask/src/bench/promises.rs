@@ -117,6 +117,14 @@ pub(super) fn judge(findings: &Findings) -> Vec<Promise> {
         let (ours, nginx) = (findings.paced(flow)?, findings.paced(Flow::Nginx)?);
         Some(ours.cpu_us_per_frame / nginx.cpu_us_per_frame)
     };
+    let kept = || {
+        let of = |flow| findings.throughput(flow, Mode::Whole).map(|run| run.per_second);
+        Some(of(Flow::Gate)? / of(Flow::Unguarded)?)
+    };
+    let guards_per_frame = || {
+        let of = |flow| findings.paced(flow).map(|run| run.cpu_us_per_frame);
+        Some(of(Flow::Gate)? - of(Flow::Unguarded)?)
+    };
     let beyond_disk = |flow: Flow| {
         // At another pace than the promised one nothing is said about the promised one.
         let (ours, nginx) = (findings.latency(flow, PACE)?, findings.latency(Flow::Nginx, PACE)?);
@@ -138,6 +146,7 @@ pub(super) fn judge(findings: &Findings) -> Vec<Promise> {
         )
         .promised(0.3)
         .aimed(0.45),
+        Promise::at_least("gate: throughput, to all guards off", "x", kept()).promised(0.75),
         Promise::at_most(
             "full turn: processor time per request, to nginx",
             "x",
@@ -149,6 +158,7 @@ pub(super) fn judge(findings: &Findings) -> Vec<Promise> {
             .promised(1.0),
         Promise::at_most("gate: processor time per streamed frame, to nginx", "x", frame(Flow::Gate))
             .promised(2.0),
+        Promise::at_most("guards: processor time per streamed frame", "us", guards_per_frame()).promised(2.0),
         Promise::at_most("demo's data: ready", "ms", few.map(|start| start.ready_ms)).promised(300.0),
         Promise::at_most("demo's data: idle memory", "MB", few.map(|start| start.idle_mb)).promised(40.0),
         Promise::at_most("many communities: ready", "ms", many.map(|start| start.ready_ms)).promised(300.0),

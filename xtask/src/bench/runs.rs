@@ -22,11 +22,14 @@ pub(super) enum Flow {
     Nginx,
     /// Through the gate, with a key that owns its whole request.
     Gate,
+    /// The same through a gate that was built for tests and has every guard off.
+    Unguarded,
     /// Through the gate, with a member's key: recall, our own context, citations.
     Full,
 }
 
 impl Flow {
+    /// Those that are measured in every run.
     pub(super) const ALL: [Self; 4] = [Self::Upstream, Self::Nginx, Self::Gate, Self::Full];
 
     pub(super) const fn name(self) -> &'static str {
@@ -34,6 +37,7 @@ impl Flow {
             Self::Upstream => "upstream alone",
             Self::Nginx => "nginx",
             Self::Gate => "gate",
+            Self::Unguarded => "guards off",
             Self::Full => "full turn",
         }
     }

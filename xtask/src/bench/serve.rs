@@ -44,6 +44,9 @@ pub(crate) struct Options {
     /// Measure this program instead of building a release
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
+    /// Compare with this program, which has the feature `guard-off`, instead of building one
+    #[arg(long, value_name = "FILE")]
+    guards_off: Option<PathBuf>,
     /// How often each flow takes its turn
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=20))]
     rounds: u32,
@@ -72,6 +75,7 @@ struct Stand {
     upstream: (Program, SocketAddr),
     nginx: Nginx,
     serve: (Program, SocketAddr),
+    unguarded: Option<(Program, SocketAddr)>,
     keys: Keys,
     questions: Vec<String>,
 }
@@ -79,23 +83,44 @@ struct Stand {
 #[derive(Debug, Clone)]
 struct Keys {
     backend: String,
+    /// Of the instance that has its guards off, where there is one.
+    unguarded: String,
     member: String,
+}
+
+/// The instances that are put under load.
+#[derive(Debug)]
+struct Instances {
+    gate: Instance,
+    unguarded: Option<Instance>,
 }
 
 pub(super) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let began = Instant::now();
     test::components::bring(workspace, &["nginx", "wrk"])?;
-    let binary = match &options.binary {
-        Some(binary) => std::path::absolute(binary)?,
-        None => release(workspace)?,
-    };
     // Beneath the target folder, because a system's temporary folder may be memory, where nothing is ever durable.
     let target = &workspace.metadata.target_directory;
     let folder = tempfile::Builder::new()
         .prefix("bench-")
         .tempdir_in(target)
         .with_context(|| format!("no temporary folder in `{}`", target.display()))?;
-    let findings = measure(&binary, folder.path(), options, began)?;
+    // Who brings a program of their own is not made to wait for another to be built.
+    let guards_off = match (&options.guards_off, &options.binary) {
+        (Some(binary), _) => Some(std::path::absolute(binary)?),
+        (None, Some(_)) => None,
+        (None, None) => {
+            let built = release(workspace, &["--features", "guard-off"])?;
+            // The next build writes where this one did.
+            let kept = folder.path().join("guards-off");
+            std::fs::copy(&built, &kept).with_context(|| format!("`{}` is gone", built.display()))?;
+            Some(kept)
+        }
+    };
+    let binary = match &options.binary {
+        Some(binary) => std::path::absolute(binary)?,
+        None => release(workspace, &[])?,
+    };
+    let findings = measure(&binary, guards_off.as_deref(), folder.path(), options, began)?;
     match options.format {
         Format::Human => print!("{findings}"),
         Format::Json => println!("{}", serde_json::to_string_pretty(&findings.with_promises())?),
@@ -103,18 +128,25 @@ pub(super) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Builds what is shipped.
-fn release(workspace: &Workspace) -> Result<PathBuf> {
-    eprintln!("bench: building the release");
+/// Builds what is shipped, or the same with a feature.
+fn release(workspace: &Workspace, features: &[&str]) -> Result<PathBuf> {
+    eprintln!("bench: building the release {}", features.join(" "));
     let mut build = process::cargo(workspace.root());
-    let status = build.args(["build", "--profile", "dist", "--package", "portcullis"]).status()?;
+    let status =
+        build.args(["build", "--profile", "dist", "--package", "portcullis"]).args(features).status()?;
     if !status.success() {
         bail!("the release could not be built ({status})");
     }
     Ok(workspace.metadata.target_directory.join("dist").join("portcullis"))
 }
 
-fn measure(binary: &Path, folder: &Path, options: &Options, began: Instant) -> Result<Findings> {
+fn measure(
+    binary: &Path,
+    guards_off: Option<&Path>,
+    folder: &Path,
+    options: &Options,
+    began: Instant,
+) -> Result<Findings> {
     let tick = Tick::of_this_machine()?;
     let documents = usize::try_from(options.documents).unwrap_or(usize::MAX);
     let text: String = SENTENCE.chars().cycle().take(CHARACTERS).collect();
@@ -127,11 +159,21 @@ fn measure(binary: &Path, folder: &Path, options: &Options, began: Instant) -> R
     let importing = Instant::now();
     instance.import("bench", &texts, documents)?;
     let import_seconds = importing.elapsed().as_secs_f64();
-    let keys = Keys { backend: instance.backend_key("bench")?, member: instance.member_key("bench")? };
+    let unguarded = guards_off.map(|binary| Instance::init(binary, folder.join("unguarded"))).transpose()?;
+    let unguarded_key = unguarded.as_ref().map(|instance| {
+        instance.create(&["bench".to_owned()])?;
+        instance.backend_key("bench")
+    });
+    let keys = Keys {
+        backend: instance.backend_key("bench")?,
+        unguarded: unguarded_key.transpose()?.unwrap_or_default(),
+        member: instance.member_key("bench")?,
+    };
+    let instances = Instances { gate: instance, unguarded };
 
-    let stand = Stand::start(binary, folder, &instance, &keys, &text, 0)?;
+    let stand = Stand::start(binary, folder, &instances, &keys, &text, 0)?;
     let throughput = throughput(&stand, folder, options, tick, &text)?;
-    let (latency, disk) = latency(&stand, instance.folder(), options)?;
+    let (latency, disk) = latency(&stand, instances.gate.folder(), options)?;
     let upstream = stand.stop_but_upstream()?;
 
     eprintln!("bench: starts");
@@ -141,7 +183,7 @@ fn measure(binary: &Path, folder: &Path, options: &Options, began: Instant) -> R
     let many = starts::measure(binary, folder, upstream.1, many)?;
     upstream.0.stop()?;
 
-    let stand = Stand::start(binary, folder, &instance, &keys, &text, PAUSE_MS)?;
+    let stand = Stand::start(binary, folder, &instances, &keys, &text, PAUSE_MS)?;
     let paced = paced(&stand, folder, options, tick, &text)?;
     stand.stop_but_upstream()?.0.stop()?;
 
@@ -150,7 +192,7 @@ fn measure(binary: &Path, folder: &Path, options: &Options, began: Instant) -> R
         setting: Setting {
             machine: proc::machine(),
             nginx: nginx::version()?,
-            program: instance.run(&["--version"])?.trim().to_owned(),
+            program: instances.gate.run(&["--version"])?.trim().to_owned(),
             program_mb: u32::try_from(bytes / 1_000).map_or(f64::INFINITY, |kb| f64::from(kb) / 1e3),
             rounds: options.rounds,
             seconds: options.seconds,
@@ -171,16 +213,23 @@ impl Stand {
     fn start(
         binary: &Path,
         folder: &Path,
-        instance: &Instance,
+        instances: &Instances,
         keys: &Keys,
         text: &str,
         pause_ms: u64,
     ) -> Result<Self> {
         let upstream = instance::upstream(binary, folder, text, pause_ms)?;
         let nginx = Nginx::start(&folder.join(format!("nginx-{pause_ms}")), upstream.1)?;
-        let serve = instance.serve(upstream.1)?;
+        let serve = instances.gate.serve(upstream.1)?;
+        let unguarded = instances.unguarded.as_ref().map(|instance| instance.serve_unguarded(upstream.1));
         let questions = content::questions(QUESTIONS);
-        Ok(Self { upstream, nginx, serve, keys: keys.clone(), questions })
+        Ok(Self { upstream, nginx, serve, unguarded: unguarded.transpose()?, keys: keys.clone(), questions })
+    }
+
+    /// These flows, and with guards off where there is a program for it.
+    fn flows(&self, flows: &[Flow]) -> Vec<Flow> {
+        let unguarded = self.unguarded.as_ref().map(|_| Flow::Unguarded);
+        flows.iter().copied().chain(unguarded).collect()
     }
 
     fn target(&self, flow: Flow, mode: Mode) -> Result<Target> {
@@ -215,6 +264,17 @@ impl Stand {
                 bodies: own(),
                 processes: vec![self.serve.0.id()],
             },
+            Flow::Unguarded => {
+                let (program, address) = self.unguarded.as_ref().context("no program has its guards off")?;
+                Target {
+                    flow,
+                    address: *address,
+                    path: plain(),
+                    key: self.keys.unguarded.clone(),
+                    bodies: own(),
+                    processes: vec![program.id()],
+                }
+            }
             Flow::Full => Target {
                 flow,
                 address: self.serve.1,
@@ -228,6 +288,9 @@ impl Stand {
 
     fn stop_but_upstream(self) -> Result<(Program, SocketAddr)> {
         self.serve.0.stop()?;
+        if let Some((program, _)) = self.unguarded {
+            program.stop()?;
+        }
         self.nginx.stop()?;
         Ok(self.upstream)
     }
@@ -244,7 +307,7 @@ fn throughput(
     let meter = Meter { tick, upstream: stand.upstream.0.id() };
     let mut targets = Vec::new();
     for mode in Mode::ALL {
-        for flow in Flow::ALL {
+        for flow in stand.flows(&Flow::ALL) {
             let target = stand.target(flow, mode)?;
             target.prove(mode, text)?;
             meter.closed(folder, &target, CONNECTIONS, Duration::from_secs(1))?;
@@ -291,7 +354,7 @@ fn paced(stand: &Stand, folder: &Path, options: &Options, tick: Tick, text: &str
     let meter = Meter { tick, upstream: stand.upstream.0.id() };
     let frames = stand.target(Flow::Upstream, Mode::Stream)?.prove(Mode::Stream, text)?;
     let mut targets = Vec::new();
-    for flow in [Flow::Nginx, Flow::Gate, Flow::Full] {
+    for flow in stand.flows(&[Flow::Nginx, Flow::Gate, Flow::Full]) {
         let target = stand.target(flow, Mode::Stream)?;
         target.prove(Mode::Stream, text)?;
         targets.push((target, Vec::new()));

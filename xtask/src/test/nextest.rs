@@ -1,10 +1,15 @@
 //! Reads the output of `cargo nextest`: a status line for each test, its output indented below, a summary.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context as _, Result};
+use serde::Deserialize;
+
 use super::count::{Counts, Echo, Reader, number_and_word, skip_marker};
 
-/// Cargo's arguments for the tests of the selected crates. All output goes to standard error, without colour, so that
-/// it can be read.
-pub(super) fn tests<'a>(selection: &[&'a str]) -> Vec<&'a str> {
+/// Cargo's arguments for the tests of the selected crates, or for those of them that a filter picks. All output goes to
+/// standard error, without colour, so that it can be read.
+pub(super) fn tests<'a>(selection: &[&'a str], filter: Option<&'a str>) -> Vec<&'a str> {
     let options = [
         "--no-fail-fast",
         "--no-tests=pass",
@@ -14,7 +19,54 @@ pub(super) fn tests<'a>(selection: &[&'a str]) -> Vec<&'a str> {
         "--success-output=immediate",
         "--failure-output=immediate",
     ];
-    [&["nextest", "run"], selection, &options].concat()
+    let filter: Vec<&str> = filter.map(|filter| vec!["--filterset", filter]).unwrap_or_default();
+    [&["nextest", "run"], selection, &options, &filter].concat()
+}
+
+/// Cargo's arguments for the list of the tests of the selected crates, which [`Listed`] reads.
+pub(super) fn list<'a>(selection: &[&'a str]) -> Vec<&'a str> {
+    [&["nextest", "list"], selection, &["--message-format", "json"]].concat()
+}
+
+/// The tests of one selection: those of each test binary.
+#[derive(Debug, Default)]
+pub(super) struct Listed(BTreeMap<String, BTreeSet<String>>);
+
+impl Listed {
+    /// Reads what `cargo nextest list` printed.
+    pub(super) fn read(text: &str) -> Result<Self> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        struct List {
+            rust_suites: BTreeMap<String, Suite>,
+        }
+        #[derive(Deserialize)]
+        struct Suite {
+            testcases: BTreeMap<String, serde::de::IgnoredAny>,
+        }
+        let list: List =
+            serde_json::from_str(text).context("`cargo nextest list` answered in an unknown form")?;
+        let suites = list.rust_suites.into_iter();
+        Ok(Self(suites.map(|(id, suite)| (id, suite.testcases.into_keys().collect())).collect()))
+    }
+
+    /// The filter that picks the tests that `ran` lacks, and how many it leaves out; no filter where it would leave out none.
+    pub(super) fn beyond(&self, ran: &Self) -> (Option<String>, u64) {
+        let mut picked = Vec::new();
+        let mut left_out = 0_u64;
+        for (binary, tests) in &self.0 {
+            let others = ran.0.get(binary);
+            for test in tests {
+                if others.is_some_and(|others| others.contains(test)) {
+                    left_out = left_out.saturating_add(1);
+                } else {
+                    picked.push(format!("(binary_id(={binary}) & test(={test}))"));
+                }
+            }
+        }
+        let filter = if picked.is_empty() { "none()".to_owned() } else { picked.join(" | ") };
+        ((left_out > 0).then_some(filter), left_out)
+    }
 }
 
 /// What was read so far.
@@ -23,6 +75,8 @@ pub(super) struct Output {
     counts: Counts,
     /// The test whose output is being printed, if it passed. What a failed test says about skipping does not count.
     passed: Option<String>,
+    /// Tests that a filter leaves out since they ran elsewhere: the runner calls them skipped, and they are not.
+    elsewhere: u64,
 }
 
 impl Reader for Output {
@@ -46,11 +100,18 @@ impl Reader for Output {
     }
 
     fn finish(self) -> Counts {
-        self.counts.without_skips()
+        let mut counts = self.counts.without_skips();
+        counts.ignored = counts.ignored.saturating_sub(self.elsewhere);
+        counts
     }
 }
 
 impl Output {
+    /// Reads the output of a run whose filter leaves so many tests out.
+    pub(super) fn without(elsewhere: u64) -> Self {
+        Self { elsewhere, ..Self::default() }
+    }
+
     /// Counts from the summary: passed, left out, and everything else (failed, timed out, could not be executed).
     fn add(&mut self, parts: &str) {
         for part in parts.split(',') {
@@ -174,6 +235,22 @@ error: test run failed
         let line = "     Summary [  61.0s] 7/9 tests run: 4 passed (1 slow, 1 leaky), 1 failed, 2 timed out, 3 skipped";
         let (counts, _) = read(line);
         assert_eq!((counts.passed, counts.failed, counts.ignored), (4, 3, 3));
+    }
+
+    #[test]
+    fn what_ran_elsewhere_is_neither_run_again_nor_counted_as_skipped() {
+        let of = |tests: &str| format!(r#"{{"rust-suites": {{"nx": {{"testcases": {{{tests}}}}}}}}}"#);
+        let shipped = Listed::read(&of(r#""a": {}, "b::c": {}"#)).unwrap();
+        let featured = Listed::read(&of(r#""a": {}, "b::c": {}, "b::d": {}"#)).unwrap();
+        let (filter, elsewhere) = featured.beyond(&shipped);
+        assert_eq!((filter.as_deref(), elsewhere), (Some("(binary_id(=nx) & test(=b::d))"), 2));
+        assert_eq!(shipped.beyond(&featured), (Some("none()".to_owned()), 2));
+        assert_eq!(featured.beyond(&Listed::default()), (None, 0));
+        let mut output = Output::without(elsewhere);
+        // One of the three was marked `#[ignore]`.
+        output.line("     Summary [   0.261s] 1 test run: 1 passed, 3 skipped");
+        assert_eq!(output.finish().ignored, 1);
+        assert!(Listed::read("{}").is_err());
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod belongings;
 mod canary;
 mod deployment;
 mod edge;
+mod forwarded;
 mod injection;
 mod limits;
 mod markup;

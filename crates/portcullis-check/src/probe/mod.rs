@@ -197,7 +197,8 @@ impl Probe {
         let mut redactor = Redactor::default();
         let rehearsed = target.rehearsal.iter().flat_map(|rehearsal| &rehearsal.askers);
         let handing = target.handovers.iter().flat_map(|queue| queue.askers.iter().chain([&queue.reader]));
-        for identity in target.identities.iter().chain(rehearsed).chain(handing) {
+        let behind = target.forwarded.iter().flat_map(|forwarded| &forwarded.askers);
+        for identity in target.identities.iter().chain(rehearsed).chain(handing).chain(behind) {
             redactor.learn(identity.credential.secret().expose());
             if let crate::target::Credential::Header { name, .. } = &identity.credential {
                 redactor.learn_header(name);
@@ -205,7 +206,9 @@ impl Probe {
         }
         let drops = target.load.iter().filter_map(|load| load.drops.as_ref()).map(|drops| &drops.operator);
         let runs = target.sandbox.iter().filter_map(|sandbox| sandbox.credential.as_ref());
-        for held in target.blocklist.iter().map(|list| &list.operator).chain(drops).chain(runs) {
+        let lists = target.blocklist.as_deref().into_iter();
+        let lists = lists.chain(target.forwarded.iter().filter_map(|forwarded| forwarded.blocklist.as_ref()));
+        for held in lists.map(|list| &list.operator).chain(drops).chain(runs) {
             redactor.learn(held.secret().expose());
         }
         let secrets = &target.secrets;

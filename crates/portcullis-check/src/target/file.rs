@@ -18,6 +18,7 @@ use super::blocklist_file::{read_auto_block, read_blocklist};
 use super::caps_file::read_caps;
 use super::display_file::read_displays;
 use super::edge_file::read_edge;
+use super::forwarded_file::read_forwarded;
 use super::handovers_file::read_handovers;
 use super::load_file::read_load;
 use super::read::{Reader, Section};
@@ -143,6 +144,7 @@ fn read_target(root: &Section<'_, '_>, sources: &Sources<'_>) -> Option<Target> 
     let handovers = read_handovers(root, &chat, &identities).map(Box::new);
     let blocklist = read_blocklist(root, sources).map(Box::new);
     let auto_block = read_auto_block(root, &identities).map(Box::new);
+    let forwarded = read_forwarded(root, &chat, &limits, &identities).map(Box::new);
     let load = read_load(root, sources).map(Box::new);
     let alarms = read_alarms(root, sources, &chat, &identities).map(Box::new);
     let screen = read_screen(root, &chat, &identities);
@@ -176,6 +178,7 @@ fn read_target(root: &Section<'_, '_>, sources: &Sources<'_>) -> Option<Target> 
         handovers,
         blocklist,
         auto_block,
+        forwarded,
         load,
         declarations,
         ..target

@@ -15,6 +15,8 @@ mod display_file;
 mod edge;
 mod edge_file;
 mod file;
+mod forwarded;
+mod forwarded_file;
 mod handovers;
 mod handovers_file;
 mod identity;
@@ -52,6 +54,7 @@ pub use canary::{Audience, Canary, SHORTEST_CANARY};
 pub use caps::{Cap, Capped, TokenPrice};
 pub use display::{Display, Wording};
 pub use edge::{CertificateFile, Edge, Listener, Place, Protocol};
+pub use forwarded::Forwarded;
 pub use handovers::{HandoverQueue, LONGEST_HANDOVER, Staffed};
 pub use identity::{Credential, Identity, Purpose, State};
 pub use inventory::{Confirmation, Inventory, OpenApi};
@@ -129,6 +132,8 @@ pub struct Target {
     pub blocklist: Option<Box<Blocklist>>,
     /// When addresses are blocked for what they do.
     pub auto_block: Option<Box<AutoBlock>>,
+    /// Where the checker is taken for a trusted proxy.
+    pub forwarded: Option<Box<Forwarded>>,
     /// How much it may be tried with.
     pub load: Option<Box<Load>>,
     /// Where it is told that somebody tries something.
@@ -193,6 +198,7 @@ impl Target {
             handovers: None,
             blocklist: None,
             auto_block: None,
+            forwarded: None,
             load: None,
             screen: None,
             logs: Logs::default(),

@@ -92,6 +92,13 @@ base_url = @URL@
 # counts = "chat"                     # when these rates count questions to the chat alone; else they count everything
 # marker = "rate_limited"             # text by which its own 429 is told from a model provider's
 
+# Where the checker is taken for a proxy that is trusted, so that it may say where a request comes from: without that no network of
+# IPv6 addresses is tried. Never let an address in that others have.
+# [forwarded]
+# header = "X-Forwarded-For"          # which the target believes from there
+# from = "127.0.0.9"                  # on the target's own machine: the address that is trusted and that nobody else uses
+# as = ["alice", "ann"]               # who asks, at `base_url` where that is another instance
+
 # Where it is counted that a question held injected SQL, markup or script: lines of text that end with a number.
 # Best of an instance that nobody else asks meanwhile.
 # [alarms]

@@ -3,9 +3,9 @@
 use futures_util::stream::{self, StreamExt};
 use jiff::ToSpan as _;
 use portcullis_check::target::{
-    AccountKind, Audience, Confirmation, Credential, HandoverQueue, Held, HeldSecret, Identity, MARKER,
-    NewCredential, OwnedKind, Planted, PlantedKind, Runtime, SandboxApi, SignUpBy, Spot, Staffed, State,
-    ToolInventory, Wording,
+    AccountKind, Audience, Confirmation, Credential, Forwarded, HandoverQueue, Held, HeldSecret, Identity,
+    MARKER, NewCredential, OwnedKind, Planted, PlantedKind, Runtime, SandboxApi, SignUpBy, Spot, Staffed,
+    State, ToolInventory, Wording,
 };
 use portcullis_check::{Options, Quiet, Selector, Target, run};
 use portcullis_core::secret::random_bytes;
@@ -37,6 +37,17 @@ fn sandbox(target: &mut Target) -> &mut SandboxApi {
 fn staffed(target: &mut Target, hours: i64) {
     let until = SystemClock::new().now() + hours.hours();
     queue(target).staffed = Some(Staffed { by: "the test".to_owned(), until });
+}
+
+fn forwarded(target: &mut Target) -> &mut Forwarded {
+    target.forwarded.as_deref_mut().expect("a proxy")
+}
+
+/// What becomes of markup in texts that members keep.
+fn keep_markup(target: &mut Target, what: &str) {
+    for display in target.displays.iter_mut().filter(|display| display.wording == Wording::Member) {
+        display.create.body = Some(serde_json::json!({ "text": MARKER, "markup": what }));
+    }
 }
 
 /// One change to the target and what the check must say then.
@@ -206,7 +217,10 @@ const CASES: &[Case] = &[
     },
     Case {
         what: "no line counts questions with SQL",
-        change: |target| target.alarms.as_mut().expect("alarms").sql = "questions with statements".to_owned(),
+        change: |target| {
+            target.alarms.as_mut().expect("alarms").sql =
+                "questions_with_statements{kind=\"sql\"}".to_owned();
+        },
         id: "PI-09",
         word: "inconclusive",
         says: "[alarms]",
@@ -245,6 +259,20 @@ const CASES: &[Case] = &[
         id: "PI-10",
         word: "inconclusive",
         says: "does not show an answer of the model",
+    },
+    Case {
+        what: "what takes the text refuses every one with markup",
+        change: |target| keep_markup(target, "refuse"),
+        id: "PI-10",
+        word: "inconclusive",
+        says: "no text with elements came to GET /talk/{id}",
+    },
+    Case {
+        what: "what takes the text takes the markup out of it",
+        change: |target| keep_markup(target, "drop"),
+        id: "PI-10",
+        word: "inconclusive",
+        says: "no text with elements came to GET /talk/{id}",
     },
     Case {
         what: "nobody puts the text in",
@@ -898,6 +926,34 @@ const CASES: &[Case] = &[
         id: "EDGE-09",
         word: "fail",
         says: "is not refused as one that is blocked",
+    },
+    Case {
+        what: "no header is believed where IPv6 networks would be tried",
+        change: |target| forwarded(target).header = "X-Nothing".to_owned(),
+        id: "EDGE-09",
+        word: "inconclusive",
+        says: "nothing shows that `X-Nothing` is believed",
+    },
+    Case {
+        what: "no header is believed where the limit of an IPv6 network would be tried",
+        change: |target| forwarded(target).header = "X-Nothing".to_owned(),
+        id: "RL-06",
+        word: "inconclusive",
+        says: "nothing shows that `X-Nothing` is believed",
+    },
+    Case {
+        what: "nothing lets the checker say where it comes from, and the result says so",
+        change: |target| target.forwarded = None,
+        id: "EDGE-09",
+        word: "pass",
+        says: "no IPv6 network was tried: target.toml has no [forwarded]",
+    },
+    Case {
+        what: "no limit for each address is promised, so that none of a network is tried",
+        change: |target| forwarded(target).address_per_minute = None,
+        id: "RL-06",
+        word: "pass",
+        says: "no network of IPv6 addresses was tried: no limit for each address is promised",
     },
     Case {
         what: "a block lasts longer than anybody waits",

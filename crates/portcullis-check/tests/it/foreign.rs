@@ -1,5 +1,6 @@
 //! Starts the foreign chatbot.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -8,8 +9,8 @@ use jiff::ToSpan as _;
 use portcullis_check::Target;
 use portcullis_core::{Clock as _, SystemClock};
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
 
 use crate::certificates;
 
@@ -60,6 +61,7 @@ const PORTS: [(&str, &str); 9] = [
 /// A running chatbot; it ends with this value.
 pub(crate) struct Foreign {
     child: Child,
+    output: Lines<BufReader<ChildStdout>>,
     state: TempDir,
     /// In the order in which it says them, each with the port that the target file names.
     ports: Vec<(&'static str, u16)>,
@@ -70,12 +72,12 @@ impl Foreign {
         let state = TempDir::new().expect("a folder");
         let mut command = Command::new("node");
         certificates::write(state.path(), fault);
-        command.arg(script()).args(["--edge", "--sandbox"]).arg("--state").arg(state.path());
+        command.arg(script()).args(["--edge", "--sandbox", "--tell-asked"]).arg("--state").arg(state.path());
         command.args(fault.map(|name| format!("--break={name}")));
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().expect("node starts");
-        let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
-        let line = tokio::time::timeout(Duration::from_secs(20), lines.next_line())
+        let mut output = BufReader::new(child.stdout.take().expect("its output")).lines();
+        let line = tokio::time::timeout(Duration::from_secs(20), output.next_line())
             .await
             .expect("it listens in time")
             .expect("its output is text")
@@ -86,7 +88,7 @@ impl Foreign {
             (*in_file, words[2 * index + 1].parse().expect("a port"))
         });
         let ports = ports.collect();
-        Self { child, state, ports }
+        Self { child, output, state, ports }
     }
 
     pub(crate) fn target(&self) -> Target {
@@ -107,6 +109,14 @@ impl Foreign {
         let file = self.state.path().join("target.toml");
         std::fs::write(&file, text).expect("it is written");
         Target::load(&file, &|_| None).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// The faults that it has asked for since this was called last. With one that it has not come to it would have done all
+    /// the same.
+    pub(crate) async fn asked(&mut self) -> BTreeSet<String> {
+        self.child.stdin.as_mut().expect("its input").write_all(b"\n").await.expect("it reads");
+        let line = self.output.next_line().await.expect("its output is text").expect("it answers");
+        line.split_whitespace().map(str::to_owned).collect()
     }
 
     pub(crate) fn port(&self) -> u16 {

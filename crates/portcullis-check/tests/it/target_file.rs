@@ -166,6 +166,18 @@ fn references_are_resolved_and_hidden() {
 }
 
 #[test]
+fn a_proxy_that_the_checker_cannot_be_is_reported() {
+    let text = "name = \"bot\"\nbase_url = \"https://bot.example.org\"\n\n[forwarded]\nbase_url = \"here\"\n\
+                header = \"X Forwarded\"\nfrom = \"10.0.0.9\"\nas = [\"nobody\"]\nfor = \"x\"\n\n";
+    let error = parse(text).unwrap_err();
+    for said in ["`here`", "`X Forwarded`", "`10.0.0.9`", "`nobody`", "unknown key"] {
+        assert!(error.contains(said), "{said} in {error}");
+    }
+    let none = "name = \"bot\"\nbase_url = \"https://bot.example.org\"\n\n[forwarded]\n";
+    assert!(parse(none).unwrap_err().contains("`forwarded.as`"));
+}
+
+#[test]
 fn a_sandbox_that_cannot_be_tried_is_reported() {
     let text = "name = \"bot\"\nbase_url = \"https://bot.example.org\"\n\n[sandbox]\nbase_url = \"here\"\n\
                 runtime = \"perl\"\nmax_parallel = 0\ntenants = [\"a\", \"a\"]\nreach = [\"me\"]\n\n\

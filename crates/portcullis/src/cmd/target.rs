@@ -2,16 +2,17 @@
 //!
 //! The checks get two communities of their own, with content and keys that are theirs alone: nothing of a real
 //! community is read or written. In a third one limits are driven. The keys are made for one run, expire by themselves after
-//! an hour, and are revoked when the run ends. The communities stay, and the next run uses them again. A second instance that cannot do its work, and a
-//! third in which attacks on a model that obeys are tried, others with small budgets, with a clock that can be moved and
-//! with the screen on run beside it for as long as the
-//! checks do, and so does the embedded sandbox, in builds that have one.
+//! an hour, and are revoked when the run ends. The communities stay, and the next run uses them again. A second instance that cannot
+//! do its work, and a third in which attacks on a model that obeys are tried, others with small budgets, with a clock that can be
+//! moved, with the screen on and behind a proxy run beside it for as long as the checks do, and so does the embedded sandbox, in
+//! builds that have one.
 
 mod belongings;
 mod blocking;
 mod cell;
 mod ground;
 mod people;
+mod proxied;
 mod rehearsal;
 mod screened;
 mod shore;
@@ -41,6 +42,7 @@ use self::belongings::Belongings;
 use self::cell::Cell;
 use self::ground::{Ground, PLOTS, QUIET};
 use self::people::{ADMINS, People};
+use self::proxied::Proxied;
 use self::rehearsal::Stage;
 use self::screened::Screening;
 use self::tiers::Tiers;
@@ -85,6 +87,7 @@ pub(super) struct Made {
     tiers: Tiers,
     screening: Screening,
     cell: Cell,
+    proxied: Proxied,
 }
 
 impl SelfTarget {
@@ -114,6 +117,8 @@ impl SelfTarget {
         target.screen = Some(screened);
         let (cell, sandbox) = Cell::start(config).await?;
         target.sandbox = sandbox.map(Box::new);
+        let (proxied, forwarded) = Box::pin(proxied::start(config)).await?;
+        target.forwarded = Some(Box::new(forwarded));
         let message = json!([{ "role": "user", "content": MESSAGE }]);
         target.chat.route.body = Some(json!({ "model": model, "messages": message }));
         target.chat.stream = Some(json!({ "model": model, "messages": message, "stream": true }));
@@ -150,7 +155,7 @@ impl SelfTarget {
         standing::describe(&mut target, &grounds, &quiet, config)?;
         let (identities, keys) = people.into_parts();
         target.identities = identities;
-        Ok(Self { target, made: Made { keys, twin, stage, till, tiers, screening, cell } })
+        Ok(Self { target, made: Made { keys, twin, stage, till, tiers, screening, cell, proxied } })
     }
 
     /// Takes back what the run used. Returns what is left behind, in words.
@@ -164,6 +169,7 @@ impl SelfTarget {
         made.tiers.stop().await?;
         made.screening.stop().await?;
         made.cell.stop().await;
+        made.proxied.stop().await?;
         let [one, two] = &PLOTS;
         let left =
             format!("the communities `{}`, `{}` and `{}`, for the next run", one.slug, two.slug, QUIET.slug);

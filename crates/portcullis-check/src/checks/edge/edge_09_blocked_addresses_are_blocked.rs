@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use super::blocking::{CLAIMS, claiming, is_block, served, two_sources, until};
+use super::networks::{self, Tried};
 use crate::check::{cases, check};
 use crate::checks::deployment;
 use crate::outcome::{Coverage, Finding, Inconclusive, PositiveControl, Verdict};
@@ -16,7 +17,9 @@ check! {
     /// request from there must be refused in the blocklist's own words, with a right credential, with a wrong one and
     /// without: the list comes before any look-up. Headers that claim another address must not lift it, and must not bring it
     /// on whoever claims the blocked one. Another address must be served meanwhile. The entry must be told by the list, and taken
-    /// off again the address must be served within 10 s. Neither a stranger nor a member may make an entry.
+    /// off again the address must be served within 10 s. Where the target believes the checker what address a request comes from
+    /// (`[forwarded]`), the same must hold of an entry for an IPv6 network (/64) and of every address in it, however it is spelled and
+    /// whatever the client itself wrote in front of it; the network next to it must be served. Neither a stranger nor a member may make an entry.
     /// ## Why it matters
     /// During an attack the list is what the operator has. One that believes a header is lifted by the attacker with one
     /// line, and can be turned against members.
@@ -24,7 +27,7 @@ check! {
     /// Compare the address of the connection, or the one that a trusted proxy reports, with the list before anything else, and
     /// let a change count from the next request on, on every instance.
     /// ## Limits
-    /// One entry for one IPv4 address is tried, not networks and not IPv6. What a proxy in front passes on is not seen where the
+    /// Without `[forwarded]` one entry for one IPv4 address is tried and no network, and the result says so. What a proxy in front passes on is not seen where the
     /// checker reaches the target directly. Another list in front, such as a CDN's, is not tried.
     id: "EDGE-09", title: "Blocked addresses are blocked",
     area: Edge, severity: Medium, since: "0.1.0",
@@ -42,6 +45,10 @@ cases! {
         "blocklist-blocks-everybody",
         "blocklist-takes-entries-from-members",
         "blocklist-keeps-what-was-removed",
+        "blocklist-takes-networks-for-addresses",
+        "blocklist-compares-ipv6-as-text",
+        "blocklist-blocks-all-of-ipv6",
+        "proxy-chain-is-read-from-the-left",
     ],
     inconclusive_on: ["dead", "mute", "login-wall", "waf", "yes-man", "echo", "spa-shell"],
 }
@@ -51,11 +58,11 @@ const NOBODY: &str = "203.0.113.80";
 /// A credential that is none.
 const WRONG: &str = "portcullis-check-no-such-credential";
 
-struct Blocking<'t> {
-    target: &'t Target,
-    list: &'t Blocklist,
-    asker: &'t Identity,
-    findings: Vec<Finding>,
+pub(super) struct Blocking<'t> {
+    pub(super) target: &'t Target,
+    pub(super) list: &'t Blocklist,
+    pub(super) asker: &'t Identity,
+    pub(super) findings: Vec<Finding>,
 }
 
 async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
@@ -104,9 +111,15 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
             .shown_by([seen.number()]),
         );
     }
-    let findings = blocking.findings;
-    Verdict::settle(probe.evidence(), findings, &[], || {
-        let what = "an entry made, told, obeyed whatever headers and credentials come, and taken off again";
+    let mut findings = blocking.findings;
+    // What went wrong there hides nothing of what was found.
+    let network = networks::judge(probe, &target, list).await.unwrap_or_else(Tried::from);
+    findings.extend(network.findings);
+    Verdict::settle(probe.evidence(), findings, &network.doubts, || {
+        let what = format!(
+            "an entry made, told, obeyed whatever headers and credentials come, and taken off again; {}",
+            network.words
+        );
         let control =
             PositiveControl::all(controls, "both addresses are served before, and the other one meanwhile")?;
         Ok((Coverage::complete(1, 1, what)?, control))
@@ -131,12 +144,12 @@ impl Blocking<'_> {
         })
     }
 
-    fn change(&self, route: &Route, network: &str, entry: &str) -> Result<Call, Inconclusive> {
+    pub(super) fn change(&self, route: &Route, network: &str, entry: &str) -> Result<Call, Inconclusive> {
         Ok(self.bare(route, network, entry)?.with(&self.list.operator, "operator"))
     }
 
     /// The id of an entry that was made.
-    fn entry(&self, made: &Seen) -> Result<String, Inconclusive> {
+    pub(super) fn entry(&self, made: &Seen) -> Result<String, Inconclusive> {
         if !made.status.is_success() {
             return Err(Inconclusive::because(format!(
                 "no entry could be made: {} answers {}",

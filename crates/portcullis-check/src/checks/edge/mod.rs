@@ -4,6 +4,7 @@ mod blocking;
 mod chain;
 mod headers;
 mod hops;
+mod networks;
 mod places;
 
 pub(super) mod edge_01_https_is_forced_everywhere;

@@ -16,7 +16,7 @@ use crate::target::{Auth, Effect, Route, RouteKind, Target, Wording};
 
 check! {
     /// ## What it checks
-    /// Puts 42 texts in wherever pages show what somebody wrote (`[[display]]`), has the model say each of them, and
+    /// Puts 53 texts in wherever pages show what somebody wrote (`[[display]]`), has the model say each of them, and
     /// sends others with requests whose answers may repeat them: in what paths and queries name, in parameters that there are
     /// not, in paths that are not there and in wrong bodies. Every page is then read with a browser's parser. No text may
     /// have become a script, an event handler, an address that runs, a frame, a form, a style, a redirect, a base or a
@@ -24,7 +24,9 @@ check! {
     /// answer that is no page and repeats a text must not be guessed to be one. Every page's Content-Security-Policy must
     /// let no inline or foreign script run and nothing be fetched from or sent to any host, by images, styles, forms or
     /// scripts, and a nonce must be another one in each answer. A harmless text that is as long must be seen to its end on
-    /// each page in the same run. Where the target counts questions that hold markup or script (`[alarms]`), each must be counted, and questions about
+    /// each page in the same run, and of elements, of quotes that end an attribute and of Markdown at least one text must come to
+    /// each page as it was written, or a harmless one be rendered: what is refused or taken out before shows nothing about a page.
+    /// Where the target counts questions that hold markup or script (`[alarms]`), each must be counted, and questions about
     /// such things must not.
     /// ## Why it matters
     /// What the model says is what somebody wrote who wanted it said. If a page runs it, that somebody acts as the member who
@@ -33,7 +35,9 @@ check! {
     /// Escape every text where it is put into a page. Render answers from an allow-list of elements, without images and
     /// with the targets of links judged. Send a policy that names your own hosts alone, for every directive.
     /// ## Limits
-    /// Routes that one identity alone may ask, and those that answer no pages, are sent two of the texts.
+    /// Where a page renders harmless texts, one that drops what would do something is not told from a filter in front of it
+    /// that takes out the same. Where every bare address is taken out before, nothing is seen of what a page makes of one; the
+    /// result tells how many texts came changed. Routes that one identity alone may ask, and those that answer no pages, are sent two of the texts.
     /// Pages are read as they are sent. What scripts of a page do with a text afterwards is not seen; a page that scripts put
     /// together makes the check inconclusive. A policy in a `meta` element does not count. Texts within a page's own script are
     /// not judged. Whether a host of the policy's list serves scripts of others is known for a few hosts only.
@@ -57,6 +61,11 @@ cases! {
         "page-shows-answers-raw",
         "page-shows-images-of-answers",
         "page-takes-any-address-for-a-link",
+        "page-takes-addresses-in-brackets-for-links",
+        "page-takes-bare-addresses-for-links",
+        "page-follows-references",
+        "page-shows-images-by-reference",
+        "page-frames-titles-raw",
         "page-repeats-what-was-searched-for",
         "errors-are-sent-as-pages",
         "nobody-is-told-of-scripts",
@@ -75,7 +84,7 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     let mut doubts = Vec::new();
     let mut controls = vec![control];
     let mut gaps = Gaps::new();
-    let (mut arrived, mut refused) = (0, 0);
+    let (mut arrived, mut refused, mut changed) = (0, 0, 0);
     let mut leaks: Leaks<(Sink, String, String)> = Leaks::none();
     for (word, wording) in Wording::ALL {
         if !target.displays.iter().any(|display| display.wording == wording) {
@@ -95,13 +104,17 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
         }
         arrived += put.arrived;
         refused += put.refused;
+        changed += put.changed;
         doubts.extend(put.doubts);
         match put.control {
             Some(control) => controls.push(control),
             None => doubts.push(format!("a harmless text never came to where {} is shown", display.what)),
         }
         if put.arrived == 0 {
-            doubts.push(format!("every text was refused for {}, so that none came to a page", display.what));
+            doubts.push(format!(
+                "every text was refused or changed for {}, so that none came to a page",
+                display.what
+            ));
         }
     }
     findings.extend(leaks.into_findings(|(sink, line, what), first| {
@@ -120,10 +133,11 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     findings.extend(gaps.into_iter().map(|(gap, places)| of_gap(gap, &places)));
     probe.observe("texts that came back at once", &format!("{} of {}", repeated.repeated, repeated.asked));
     Verdict::settle(probe.evidence(), findings, &doubts, || {
-        let all = arrived + repeated.asked;
+        // What did not come back shows nothing about a page.
+        let all = arrived + repeated.repeated;
         let what = format!(
-            "texts did nothing on the pages that showed them, {refused} more were refused, and {pages} pages have policies that \
-             would stop them"
+            "texts did nothing on the pages that showed them, {changed} more came without what would do something, {refused} were \
+             refused, and {pages} pages have policies that would stop them"
         );
         let shown = "a harmless text comes to every page, and strangers are refused";
         Ok((Coverage::complete(all, all, what)?, PositiveControl::all(controls, shown)?))

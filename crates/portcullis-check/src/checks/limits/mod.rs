@@ -1,6 +1,8 @@
 //! How much may be asked.
 
 mod dimension;
+mod minute;
+mod networks;
 mod tiers;
 mod users;
 

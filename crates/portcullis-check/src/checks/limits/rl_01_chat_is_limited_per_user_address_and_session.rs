@@ -7,6 +7,7 @@ use http::StatusCode;
 use http::header::RETRY_AFTER;
 
 use super::dimension::{Dimension, PROVIDER_SIGNS, SPOOFS};
+use super::minute::{SLOWEST_BURST, wait_for_the_minute};
 use super::users::Users;
 use crate::check::{cases, check};
 use crate::classify::Kind;
@@ -60,8 +61,6 @@ const AT_ONCE: usize = 8;
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// A window, and a moment more.
 const WINDOW: Duration = Duration::from_secs(61);
-/// A burst that takes longer than this says nothing about a window of a minute.
-const SLOWEST_BURST: Duration = Duration::from_secs(45);
 
 async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     let target = probe.target();
@@ -408,13 +407,4 @@ fn says_when(seen: &Seen) -> bool {
     };
     let text = text.trim();
     text.parse::<u32>().is_ok_and(|seconds| (1..=3600).contains(&seconds)) || text.ends_with(" GMT")
-}
-
-/// A burst that straddles the turn of a minute would meet two windows of a limiter that counts by the clock.
-async fn wait_for_the_minute(probe: &Probe) {
-    let second = u64::try_from(probe.clock().now().as_second().rem_euclid(60)).unwrap_or(0);
-    let near = if probe.target().is_on_loopback() { 57 } else { 50 };
-    if second >= near {
-        tokio::time::sleep(Duration::from_secs(60 - second)).await;
-    }
 }

@@ -1,11 +1,13 @@
 //! RL-06.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use http::{Method, StatusCode};
 use serde_json::Value;
 
 use super::dimension::SPOOFS;
+use super::networks::{self, Tried};
 use crate::check::{cases, check};
 use crate::checks::{canary, deployment};
 use crate::classify::Kind;
@@ -19,15 +21,18 @@ check! {
     /// twenty ways: headers that claim another address, user or session, other keys of the same user, other spellings of the path, a query, other methods and
     /// overrides of the method, keys for idempotency, other agents, languages and content types, cookies, a stream, many at once, and where the target
     /// speaks HTTP/2 as many streams of one connection, alone and beside as many requests over HTTP/1.1. Before each
-    /// it is seen that the plain request is still refused. Another user is admitted meanwhile.
+    /// it is seen that the plain request is still refused. Another user is admitted meanwhile. Where the target believes the checker
+    /// what address a request comes from (`[forwarded]`), half as many requests again as an address may send come from as many
+    /// addresses of one IPv6 network (/64): some must be refused, and an address of another network must be admitted.
     /// ## Why it matters
     /// A limit that counts what the client chooses is a limit for those who do not know.
     /// ## How to fix
     /// Count by who was identified and by the connection's address, after the path is in its one form, and before anything
-    /// that a client may vary.
+    /// that a client may vary. Count IPv6 by networks.
     /// ## Limits
-    /// Ways that are not in its list are not tried; several machines are for RL-02, and networks of IPv6
-    /// addresses are not tried. Whether HTTP/2 was spoken stands in the evidence.
+    /// Ways that are not in its list are not tried; several machines are for RL-02. Without
+    /// `[forwarded]` no network of IPv6 addresses is tried, and the result says so; with it nothing is seen of addresses of
+    /// connections. Whether HTTP/2 was spoken stands in the evidence.
     id: "RL-06", title: "Limits cannot be bypassed",
     area: Limits, severity: High, since: "0.1.0",
     needs: [Limits, Identity], touches: Load,
@@ -37,7 +42,7 @@ check! {
 
 cases! {
     passes_on: ["foreign"],
-    fails_on: ["limit-lifted-by-a-query", "limit-lifted-by-another-agent", "limit-lifted-by-idempotency", "limit-lifted-by-streaming", "limit-lifted-over-http2", "limit-counts-one-stream-of-a-connection", "no-rate-limit", "rate-limit-by-header"],
+    fails_on: ["limit-lifted-by-a-query", "limit-lifted-by-another-agent", "limit-lifted-by-idempotency", "limit-lifted-by-streaming", "limit-lifted-over-http2", "limit-lifted-over-http2-which-fails-at-first", "limit-counts-one-stream-of-a-connection", "no-rate-limit", "no-address-limit", "rate-limit-by-header", "limits-count-each-ipv6-address"],
     inconclusive_on: ["dead", "mute", "login-wall", "waf", "yes-man", "echo", "spa-shell"],
 }
 
@@ -48,6 +53,10 @@ const BURST: usize = 32;
 const TIMES: u32 = 2;
 /// Requests from one client address.
 const FROM_ONE_ADDRESS: usize = 40;
+
+/// Connections that fail before HTTP/2 is taken not to be spoken, and the time between them.
+const HTTP2_ATTEMPTS: u32 = 3;
+const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(200);
 
 /// A way to be admitted all the same.
 struct Way {
@@ -128,8 +137,13 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     let call = plain(&target, other)?.from(probe.fresh_source());
     let witness = probe.send(call).await?;
     let control = PositiveControl::from_success(&witness, "another user is admitted meanwhile");
+    // What went wrong there hides nothing of what was found.
+    let network = networks::judge(probe, &target).await.unwrap_or_else(Tried::from);
+    findings.extend(network.finding);
+    doubts.extend(network.doubt);
     Verdict::settle(probe.evidence(), findings, &doubts, || {
-        Ok((Coverage::complete(tried, wanted, "ways around the limit of a user lead nowhere")?, control?))
+        let what = format!("ways around the limit of a user lead nowhere; {}", network.words);
+        Ok((Coverage::complete(tried, wanted, what)?, control?))
     })
 }
 
@@ -187,17 +201,22 @@ impl Burst {
     }
 }
 
-/// Whether the target answers over HTTP/2 at all.
+/// Whether the target answers over HTTP/2 at all. One connection that fails shows nothing.
 async fn speaks_http2(probe: &mut Probe, target: &Target, who: &Identity) -> Result<bool, Inconclusive> {
-    let call = plain(target, who)?.from(probe.fresh_source()).over_http2();
-    match probe.send_once(call).await {
-        Ok(_) => Ok(true),
-        Err(ProbeError::NoAnswer { .. }) => {
-            probe.observe("HTTP/2", "not spoken by the target, so that its streams were not tried");
-            Ok(false)
+    for attempt in 1..=HTTP2_ATTEMPTS {
+        let call = plain(target, who)?.from(probe.fresh_source()).over_http2();
+        match probe.send_once(call).await {
+            Ok(_) => return Ok(true),
+            Err(ProbeError::NoAnswer { .. }) if attempt < HTTP2_ATTEMPTS => {
+                tokio::time::sleep(BETWEEN_ATTEMPTS).await;
+            }
+            Err(ProbeError::NoAnswer { .. }) => {}
+            Err(error) => return Err(error.into()),
         }
-        Err(error) => Err(error.into()),
     }
+    let said = format!("not spoken in {HTTP2_ATTEMPTS} connections, so that its streams were not tried");
+    probe.observe("HTTP/2", &said);
+    Ok(false)
 }
 
 /// The sessions of the user with the most of them, of those set aside for limits if there are any.

@@ -45,18 +45,71 @@ impl Sink {
     }
 }
 
+/// How deep frames within frames are looked into.
+const DEEPEST: usize = 3;
+
 /// Everything that a text with this word does in a page, each once. A page is looked at as a browser opens it, and as a
-/// script of a page would parse it.
+/// script of a page would parse it; so is what stands in a frame of the page as `srcdoc`, which is a page of its own.
 pub(in crate::checks) fn sinks(page: &str, word: &str, author: Author) -> Vec<Sink> {
     let mut found = Vec::new();
-    for scripting in [Scripting::On, Scripting::Off] {
-        for element in parse(page, scripting) {
-            of_element(&element, word, author, &mut found);
-        }
-    }
+    collect(page, word, author, 0, &mut found);
     found.sort_unstable();
     found.dedup();
     found
+}
+
+fn collect(page: &str, word: &str, author: Author, depth: usize, found: &mut Vec<Sink>) {
+    for scripting in [Scripting::On, Scripting::Off] {
+        for element in parse(page, scripting) {
+            of_element(&element, word, author, found);
+            let Some(framed) = framed(&element).filter(|framed| framed.to_lowercase().contains(word)) else {
+                continue;
+            };
+            if depth < DEEPEST {
+                collect(framed, word, author, depth + 1, found);
+            } else {
+                // Nobody frames a text this often unasked.
+                found.push(Sink::Frame);
+            }
+        }
+    }
+}
+
+/// The page that a frame is given as a text.
+fn framed(element: &Element) -> Option<&str> {
+    if element.name == "iframe" { element.attribute("srcdoc") } else { None }
+}
+
+/// The elements of a page and of the pages in its frames.
+fn all_elements(page: &str) -> Vec<Element> {
+    let mut elements = Vec::new();
+    let mut pages = vec![(page.to_owned(), 0)];
+    while let Some((page, depth)) = pages.pop() {
+        let found = parse(&page, Scripting::On);
+        let inner = found.iter().filter_map(framed).map(|framed| (framed.to_owned(), depth + 1));
+        pages.extend(inner.filter(|(_, depth)| *depth <= DEEPEST));
+        elements.extend(found);
+    }
+    elements
+}
+
+/// How often the whole of a text stands in a page as a text: in what is read or in an attribute, wherever its lines are broken.
+pub(in crate::checks) fn shown_whole(page: &str, text: &str) -> usize {
+    let squeezed = |text: &str| text.split_whitespace().collect::<String>();
+    let text = squeezed(text);
+    if text.is_empty() {
+        return 0;
+    }
+    let elements = all_elements(page);
+    let read: String = elements.iter().map(|element| squeezed(&element.text)).collect();
+    let held = elements.iter().flat_map(|element| &element.attributes);
+    let held = held.filter(|(_, value)| squeezed(value).contains(&text));
+    read.matches(&text).count() + held.count()
+}
+
+/// Whether a word is all that stands in an element: something was made of what stood around it.
+pub(in crate::checks) fn is_rendered(page: &str, word: &str) -> bool {
+    all_elements(page).iter().any(|element| element.text.trim() == word)
 }
 
 /// How often a text stands in a page, in what is read and in attributes.
@@ -75,7 +128,7 @@ pub(in crate::checks) fn shown(page: &str, text: &str) -> usize {
 /// Whether the text stands in the middle of a script that is the page's own: whether it is data or code there cannot be
 /// told from here.
 pub(in crate::checks) fn stands_in_script(page: &str, text: &str) -> bool {
-    parse(page, Scripting::On).iter().any(|element| runs(element) && element.text.contains(text))
+    all_elements(page).iter().any(|element| runs(element) && element.text.contains(text))
 }
 
 /// Whether a browser would run what stands in it.
@@ -105,7 +158,6 @@ fn of_element(element: &Element, word: &str, author: Author, found: &mut Vec<Sin
             .any(|address| leads_to(address, word));
         let sink = match (name, attribute.as_str()) {
             (_, handler) if handler.starts_with("on") => Some(Sink::Handler),
-            (_, "srcdoc") => Some(Sink::Frame),
             (_, "style") => Some(Sink::Style),
             (_, "id" | "name") if value.to_lowercase() == word => Some(Sink::Name),
             ("meta", "content") if is_refresh(element) => Some(Sink::Redirect),
@@ -166,7 +218,7 @@ fn leads_to(address: &str, word: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Author, Sink, shown, sinks, stands_in_script};
+    use super::{Author, Sink, is_rendered, shown, shown_whole, sinks, stands_in_script};
 
     fn of(page: &str) -> Vec<Sink> {
         sinks(page, "zqw", Author::Member)
@@ -180,7 +232,9 @@ mod tests {
             ("<b OnClick='zqw()'>", Sink::Handler),
             ("<a href='\u{1} jAva\tscript:zqw()'>", Sink::ScriptAddress),
             ("<svg><animate to='javascript:zqw()'>", Sink::ScriptAddress),
-            ("<iframe srcdoc='zqw'>", Sink::Frame),
+            ("<iframe srcdoc='<script>zqw()</script>'>", Sink::Script),
+            ("<iframe srcdoc='&lt;b onclick=zqw()&gt;'>", Sink::Handler),
+            ("<iframe srcdoc='<iframe srcdoc=&quot;<img src=//zqw.example>&quot;>'>", Sink::Load),
             ("<iframe src='https://zqw.collect.example'>", Sink::Frame),
             ("<meta http-equiv=Refresh content='0;url=//zqw.example'>", Sink::Redirect),
             ("<base href=https://zqw.collect.example>", Sink::Base),
@@ -213,6 +267,9 @@ mod tests {
             "<a href=https://zqw.collect.example>",
             "<form action='/send?to=https://zqw.collect.example'>",
             "<li id='talk-zqw'>",
+            "<iframe srcdoc='<p>&amp;lt;script&amp;gt;zqw()&amp;lt;/script&amp;gt;</p>'></iframe>",
+            "<iframe srcdoc='zqw'>",
+            "<p srcdoc='<script>zqw()</script>'>",
         ] {
             assert_eq!(of(page), [], "{page}");
         }
@@ -223,5 +280,38 @@ mod tests {
         let page = "<title>zq</title><p title=zq>z&#113;</p><script>let a = 'zq';</script>";
         assert_eq!(shown(page, "zq"), 4);
         assert!(stands_in_script(page, "zq") && !stands_in_script("<p>zq</p>", "zq"));
+    }
+
+    #[test]
+    fn a_frame_in_a_frame_in_a_frame_is_looked_into_and_no_deeper() {
+        let mut page = "zqw".to_owned();
+        for _ in 0..=super::DEEPEST {
+            page =
+                format!("<iframe srcdoc=\"{}\"></iframe>", page.replace('&', "&amp;").replace('"', "&quot;"));
+        }
+        assert_eq!(of(&page), [Sink::Frame]);
+        assert!(stands_in_script("<iframe srcdoc='<script>let a = \"zq\"</script>'>", "zq"));
+    }
+
+    #[test]
+    fn a_text_is_whole_where_nothing_was_made_of_it_or_taken_out() {
+        let text = "[r]: //zqw.example\nseenzqw <b>[r]</b>";
+        for page in [
+            "<p>[r]: //zqw.example<br>seenzqw &lt;b>[r]&lt;/b></p>",
+            "<p>[r]: //zqw.example</p>\n<p>seenzqw &lt;b>[r]&lt;/b></p>",
+            "<input value='[r]: //zqw.example seenzqw <b>[r]</b>'>",
+            "<iframe srcdoc='<p>[r]: //zqw.example seenzqw &amp;lt;b>[r]&amp;lt;/b>'></iframe>",
+        ] {
+            assert!(shown_whole(page, text) > 0, "{page}");
+        }
+        for page in ["<p>seenzqw [r]</p>", "<p>[r]: //zqw.example seenzqw <b>[r]</b></p>", "<p>seenzqw</p>"] {
+            assert_eq!(shown_whole(page, text), 0, "{page}");
+        }
+        assert_eq!(shown_whole("<p>a</p>", " "), 0);
+        assert!(is_rendered("<p>seenzqw <b>zqw</b></p>", "zqw"));
+        assert!(
+            !is_rendered("<p>seenzqw &lt;b>zqw&lt;/b></p>", "zqw")
+                && !is_rendered("<p>seenzqw zqw</p>", "zqw")
+        );
     }
 }
