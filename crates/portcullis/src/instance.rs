@@ -15,7 +15,7 @@ use portcullis_core::{
 };
 use portcullis_guard::guards::operator::OperatorToken;
 use portcullis_guard::jwt::{self, Algorithm, Issuer, IssuerFault, IssuerKey, Issuers, KeyMaterial};
-use portcullis_guard::switches::SWITCHABLE;
+use portcullis_guard::switches::{ALL as ALL_GUARDS, SWITCHABLE};
 use portcullis_guard::{CsrfKey, Gate, GateParts, Switches};
 use portcullis_http::{
     App, AppParts, BodyPace, Operator, OperatorParts, ServerLimits, Settings, SignInSettings, TrustedProxies,
@@ -53,7 +53,7 @@ pub(crate) fn loaded(configured: &Configured) -> Result<Loaded, Diagnostics> {
     let environment = portcullis_config::Environment::from_process();
     let flags = configured.set.iter().fold(Flags::none(), |flags, argument| flags.with_set(argument));
     let loaded = portcullis_config::load(&configured.config, &environment, &flags)?;
-    loaded.check_guard_names(SWITCHABLE)?;
+    loaded.check_guard_names(&[SWITCHABLE, &[ALL_GUARDS]].concat())?;
     Ok(loaded)
 }
 
