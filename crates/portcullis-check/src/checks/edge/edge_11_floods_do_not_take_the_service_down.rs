@@ -165,25 +165,28 @@ impl Flood<'_> {
         let each = rate.div_ceil(SLICES);
         let began = probe.clock().monotonic();
         for number in 0..SLICES {
-            let mut calls = Vec::new();
-            for _ in 0..GOOD {
+            // Each of the good client's behind its share of the flood: who comes first need not wait for anybody.
+            let (mut calls, mut is_good) = (Vec::new(), Vec::new());
+            for nth in 0..GOOD {
+                for _ in each * nth / GOOD..each * (nth + 1) / GOOD {
+                    calls.push(self.bad()?);
+                    is_good.push(false);
+                }
                 calls.push(self.good()?);
-            }
-            for _ in 0..each {
-                calls.push(self.bad()?);
+                is_good.push(true);
             }
             let at_once = calls.len();
-            let answers = probe.burst_each(calls, at_once).await?;
-            let (good, bad) = answers.split_at(GOOD.min(answers.len()));
-            for answer in good {
+            for (answer, is_good) in probe.burst_each(calls, at_once).await?.iter().zip(is_good) {
                 match answer {
-                    Ok(seen) if seen.status.is_success() => measured.times.push(seen.elapsed),
-                    Ok(seen) => measured.failed.push(seen.says()),
-                    Err(_) => measured.failed.push("no answer".to_owned()),
+                    Ok(seen) if is_good && seen.status.is_success() => measured.times.push(seen.elapsed),
+                    Ok(seen) if is_good => measured.failed.push(seen.says()),
+                    Err(_) if is_good => measured.failed.push("no answer".to_owned()),
+                    bad => {
+                        measured.sent += 1;
+                        measured.refused += u64::from(is_refused(bad));
+                    }
                 }
             }
-            measured.sent += bad.len() as u64;
-            measured.refused += bad.iter().filter(|answer| is_refused(answer)).count() as u64;
             let due = SLICE.saturating_mul(u32::try_from(number + 1).unwrap_or(u32::MAX));
             let elapsed = probe.clock().monotonic().saturating_sub(began);
             tokio::time::sleep(due.saturating_sub(elapsed)).await;

@@ -24,7 +24,7 @@ const SLUG: &str = "portcullis-screen";
 const MODEL: &str = "gullible";
 /// The share of the checks' attacks that the threshold for refusing recognises at least, in percent. It is stricter than the
 /// first threshold, whose recall and false positives on sources that were left out docs/screen.md reports.
-const RECALL_PERCENT: u32 = 35;
+const RECALL_PERCENT: u32 = 30;
 
 /// The running instance.
 #[derive(Debug)]
