@@ -80,3 +80,19 @@ impl Switches {
         true
     }
 }
+
+#[cfg(all(test, feature = "guard-off"))]
+mod tests {
+    use super::{ALL, SWITCHABLE, Switches};
+
+    #[test]
+    fn one_word_switches_every_guard_off_and_a_name_that_one_alone() {
+        let none = Switches::without(&[ALL]).unwrap();
+        assert!(SWITCHABLE.iter().all(|guard| !none.on(guard)));
+        let one = Switches::without(&["csrf"]).unwrap();
+        let off: Vec<&str> = SWITCHABLE.iter().copied().filter(|guard| !one.on(guard)).collect();
+        assert_eq!(off, ["csrf"]);
+        assert!(!SWITCHABLE.contains(&ALL), "the word names no guard");
+        assert!(Switches::without(&["crsf"]).is_err());
+    }
+}
