@@ -21,6 +21,7 @@ use crate::identity_cache::IdentityCache;
 use crate::keystore::KeyStore;
 use crate::pool::closed;
 use crate::schema::{COMMUNITY, Standing};
+use crate::search;
 use crate::watch::Watch;
 
 /// One open community.
@@ -28,6 +29,8 @@ pub(crate) struct Community {
     pub(crate) id: CommunityId,
     pub(crate) db: Arc<Db>,
     pub(crate) identities: Mutex<IdentityCache>,
+    /// What searches keep of the file.
+    pub(crate) search: Arc<search::Memory>,
     /// Seals the addresses of those who ask for a sign-in link, who may be no members.
     pub(crate) sign_in_key: SealKey,
     /// Seals what a key asks that acts for no member, who have no key of their own.
@@ -74,6 +77,8 @@ pub(crate) struct Communities {
     keys: KeyStore,
     pools: Arc<Pools>,
     max_open: usize,
+    /// What the searches of all open files keep in memory together.
+    search: Arc<search::Budget>,
     /// One for each file that may still be opened.
     places: Arc<Semaphore>,
     /// Held by the one call that waits for a place; the others wait behind it.
@@ -106,6 +111,7 @@ impl Communities {
             keys,
             pools,
             max_open,
+            search: search::Budget::new(search::MEMORY_BYTES),
             places: Arc::new(Semaphore::new(max_open)),
             next: tokio::sync::Mutex::new(()),
             open: Mutex::new(Some(LruCache::unbounded())),
@@ -168,6 +174,7 @@ impl Communities {
         let place = self.place(id, key);
         let data_dir = self.data_dir.clone();
         let pools = Arc::clone(&self.pools);
+        let search = search::Memory::new(&self.search);
         let open = move || {
             let mut watch = place.connect(Purpose::Watch)?;
             match COMMUNITY.standing(&watch)? {
@@ -196,6 +203,7 @@ impl Communities {
                 id,
                 db,
                 identities: Mutex::new(IdentityCache::new(watch)?),
+                search,
                 sign_in_key,
                 handover_key,
                 approval_key,

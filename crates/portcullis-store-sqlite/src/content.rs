@@ -1,6 +1,7 @@
 //! The content port: documents, their chunks, their links, and the full-text index that goes with them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use portcullis_core::{Action, DocumentId, Scope, SpaceId};
@@ -95,10 +96,11 @@ impl Engine {
 
     async fn search_passages(&self, scope: &Scope, query: &Query) -> Result<Vec<Passage>, Fault> {
         let community = self.communities.of_scope(scope.community()).await?;
-        let spaces = space_list(scope.spaces());
+        let spaces = scope.spaces().to_vec();
         let terms = terms::of_query(&query.text);
         let limit = query.limit.clamp(1, search::MOST_PASSAGES);
-        community.db.read(move |conn| search::passages(conn, &spaces, &terms, limit)).await
+        let memory = Arc::clone(&community.search);
+        community.db.read(move |conn| search::passages(conn, &memory, &spaces, &terms, limit)).await
     }
 
     async fn read_document(&self, scope: &Scope, document: DocumentId) -> Result<Document, Fault> {
@@ -129,7 +131,7 @@ impl Engine {
     }
 }
 
-fn put(conn: &Connection, id: DocumentId, new: &NewDocument) -> Result<PutOutcome, Fault> {
+pub(crate) fn put(conn: &Connection, id: DocumentId, new: &NewDocument) -> Result<PutOutcome, Fault> {
     if i64::try_from(new.text.chunks.len()).is_ok_and(|chunks| chunks > CHUNKS) {
         return Err(Fault::because(Kind::Invalid, format!("a document has at most {CHUNKS} chunks")));
     }
@@ -218,7 +220,7 @@ fn write_text(conn: &Connection, document: i64, new: &NewDocument) -> Result<(),
 }
 
 /// Removes a document with all that was made of it; the number removed, 0 or 1.
-fn remove(conn: &Connection, document: DocumentId) -> Result<usize, Fault> {
+pub(crate) fn remove(conn: &Connection, document: DocumentId) -> Result<usize, Fault> {
     let row = conn
         .prepare_cached("SELECT id FROM documents WHERE uuid = ?")?
         .query_row([document.as_bytes()], |row| row.get::<_, i64>(0))

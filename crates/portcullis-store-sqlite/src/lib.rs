@@ -6,7 +6,7 @@
 //!
 //! It never decides who may ask: a [`Scope`](portcullis_core::Scope) says that, and each statement is bound to it.
 //! Start with `stores.rs`; `db.rs` has the threads and the group commit, `identity_cache.rs` the hot path of every
-//! request, `search/` how passages are found and ranked.
+//! request, `search/` how passages are found and ranked, and what is kept in memory for that.
 
 mod approvals;
 mod communities;

@@ -29,6 +29,7 @@ pub(crate) static COMMUNITY: Schema = Schema {
         include_str!("../migrations/community/0005_add_invitation_makers.sql"),
         include_str!("../migrations/community/0006_add_handovers.sql"),
         include_str!("../migrations/community/0007_add_approvals.sql"),
+        include_str!("../migrations/community/0008_add_content_epoch.sql"),
     ],
 };
 
@@ -128,5 +129,36 @@ mod tests {
         assert_eq!(risen, 0);
         let unknown = conn.execute("UPDATE keys SET ceiling = 'king'", []);
         assert!(unknown.is_err(), "the file itself keeps other words out");
+    }
+
+    #[test]
+    fn documents_of_before_are_counted_from_now_on_and_read_from_an_index() {
+        let conn = as_before(
+            "INSERT INTO spaces (id, uuid, slug, name, access) VALUES
+                 (1, zeroblob(16), 'one', 'One', 'staff'), (2, randomblob(16), 'two', 'Two', 'staff');
+             INSERT INTO documents (id, uuid, space, source, source_key, fingerprint, title, chunks) VALUES
+                 (7, randomblob(16), 1, 'test', 'key', zeroblob(32), 'A title', 3);",
+        );
+        let epoch = || -> i64 {
+            conn.query_row("SELECT epoch FROM content_epoch", [], |row| row.get(0)).expect("a number")
+        };
+        assert_eq!(epoch(), 0);
+        for (changes, change) in (1..).zip([
+            "UPDATE documents SET space = 2",
+            "INSERT INTO documents (uuid, space, source, source_key, fingerprint, title, chunks)
+             VALUES (randomblob(16), 1, 'test', 'another', zeroblob(32), 'A title', 3)",
+            "DELETE FROM documents WHERE id = 7",
+        ]) {
+            conn.execute(change, []).expect("it changes");
+            assert_eq!(epoch(), changes, "{change}");
+        }
+        let plan: String = conn
+            .query_row(
+                "EXPLAIN QUERY PLAN SELECT space, id, chunks FROM documents ORDER BY space, id",
+                [],
+                |row| row.get(3),
+            )
+            .expect("a plan");
+        assert!(plan.ends_with("USING COVERING INDEX documents_by_space"), "{plan}");
     }
 }

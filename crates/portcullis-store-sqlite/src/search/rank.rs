@@ -1,17 +1,21 @@
-//! Which passages answer best. It knows no store: it is told where the words of the question occur, and then what a
-//! few passages say.
+//! Which passages answer best. It knows no store: it is told where documents are, where the words of the question occur, and
+//! then what a few passages say.
 //!
-//! That happens in two steps, since most documents need no reading. [`shortlist`] judges documents by the words that
+//! That happens in two steps, since most documents need no reading. [`shortlist()`] judges documents by the words that
 //! their passages and titles hold: how much of the document is about them, and how many of them stand in one passage.
 //! [`order`] reads the best passages of the best documents: how often the words stand there, and how close together.
 //!
 //! A word counts the more the fewer of the scope's documents hold it. Equal scores are ordered by id, so that the same
 //! search over the same content always gives the same list.
 
-use std::collections::{BTreeMap, HashMap};
+mod shortlist;
 
+use std::ops::Range;
+
+use super::layout::Layout;
 use super::reading::Reading;
-use crate::content::CHUNK_BITS;
+use shortlist::Held;
+pub(super) use shortlist::{Contender, Hits, Shortlist, shortlist};
 
 /// How much rarity counts: 1 is the logarithm of classic ranking; less lets common words matter beside a rare one,
 /// which may be the asker's own word for something that the content calls otherwise.
@@ -24,7 +28,7 @@ const TITLE: f64 = 2.0;
 const TITLE_ALONE: f64 = 0.5;
 /// The beginning of a document says what it is about: this many chunks, what a word there counts, and what a passage
 /// there gains.
-const LEAD_CHUNKS: usize = 3;
+const LEAD_CHUNKS: u32 = 3;
 const LEAD: f64 = 1.0;
 const LEAD_GAIN: f64 = 1.4;
 /// What the best passage counts beside the whole document.
@@ -36,16 +40,13 @@ const PASSAGE_LENGTH: f64 = 0.7;
 const NEAR_WORDS: usize = 8;
 const NEAR: f64 = 0.6;
 const NEAR_TERMS: usize = 2;
-/// The fewest documents that are read, and how many passages of each.
-const SHORTLIST: usize = 30;
-const READ_PASSAGES: usize = 3;
 /// A second passage of a document counts this much of its score, so that other documents come before it.
 const SECOND: f64 = 0.5;
 /// It must hold at least this much of what the best passage holds.
 const SECOND_AT_LEAST: f64 = 0.5;
 
 /// What the scope holds.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(super) struct Extent {
     /// How many documents.
     pub(super) documents: f64,
@@ -53,160 +54,26 @@ pub(super) struct Extent {
     pub(super) chunks: f64,
 }
 
-/// A chunk that holds a word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Occurrence {
-    /// The chunk's id.
-    pub(super) chunk: i64,
-    /// How many chunks its document has.
-    pub(super) length: u32,
-}
-
-/// Where one word of the question occurs, within the scope.
-#[derive(Debug, Clone)]
-pub(super) struct Hits {
-    /// How much the word counts beside the others.
-    pub(super) weight: f64,
-    /// The chunks that hold it, by id.
-    pub(super) chunks: Vec<Occurrence>,
-    /// The first chunks of the documents whose title holds it.
-    pub(super) titles: Vec<Occurrence>,
-}
-
-/// A document that may answer.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Contender {
-    /// What the whole document counts.
-    whole: f64,
-    /// The words that its title holds.
-    title: Held,
-    /// The passages to read, with the words that each holds.
-    passages: Vec<(i64, Held)>,
-}
-
-/// The documents to read for a question, and what its words count.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Shortlist {
-    rarities: Vec<f64>,
-    pub(super) contenders: Vec<Contender>,
-}
-
-/// A passage that was chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Candidate {
-    /// The chunk's id.
-    pub(super) chunk: i64,
-}
-
-impl Candidate {
-    /// Its place in the document, from 0.
-    pub(super) fn place(self) -> usize {
-        place(self.chunk)
-    }
-}
-
-impl Contender {
-    /// The chunks to read.
-    pub(super) fn chunks(&self) -> impl Iterator<Item = i64> {
-        self.passages.iter().map(|(chunk, _)| *chunk)
-    }
-}
-
-/// A set of words of the question, by their places in it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Held(u64);
-
-impl Held {
-    fn add(&mut self, term: usize) {
-        self.0 |= 1u64.checked_shl(u32::try_from(term).unwrap_or(u32::MAX)).unwrap_or(0);
-    }
-
-    fn has(self, term: usize) -> bool {
-        1u64.checked_shl(u32::try_from(term).unwrap_or(u32::MAX)).is_some_and(|bit| self.0 & bit != 0)
-    }
-}
-
-#[derive(Debug, Default)]
-struct Judged {
-    whole: f64,
-    title: Held,
-    /// The best passages so far: what each holds, best first.
-    passages: Vec<(f64, i64, Held)>,
-}
-
-/// One word in one document.
-#[derive(Debug, Default)]
-struct InDocument {
-    chunks: f64,
-    length: f64,
-    in_lead: bool,
-    in_title: bool,
-}
-
-/// The documents that are worth reading, at least as many as `limit` if there are.
-pub(super) fn shortlist(extent: Extent, hits: &[Hits], limit: usize) -> Shortlist {
-    let usual_length =
-        if extent.documents > 0.0 { f64::max(extent.chunks / extent.documents, 1.0) } else { 1.0 };
-    let mut judged: HashMap<i64, Judged> = HashMap::new();
-    let mut passages: HashMap<i64, (f64, Held)> = HashMap::new();
-    let mut rarities = Vec::with_capacity(hits.len());
-    for (term, hit) in hits.iter().enumerate() {
-        let documents = by_document(hit);
-        let rarity = hit.weight * rarity(extent.documents, documents.len());
-        rarities.push(rarity);
-        for (document, found) in documents {
-            let judged = judged.entry(document).or_default();
-            let density = found.chunks * usual_length / f64::max(found.length, 1.0);
-            let share = density + weighed(found.in_title, TITLE) + weighed(found.in_lead, LEAD);
-            judged.whole += rarity * (saturated(share, SATURATION) + weighed(found.in_title, TITLE_ALONE));
-            if found.in_title {
-                judged.title.add(term);
-            }
-        }
-        for occurrence in &hit.chunks {
-            let (held, terms) = passages.entry(occurrence.chunk).or_default();
-            *held += rarity;
-            terms.add(term);
-        }
-    }
-    for (chunk, (held, terms)) in passages {
-        if let Some(judged) = judged.get_mut(&document(chunk)) {
-            keep_best(&mut judged.passages, (held * gain(chunk), chunk, terms));
-        }
-    }
-    let mut scored: Vec<(f64, i64, Judged)> = judged
-        .into_iter()
-        .map(|(document, judged)| {
-            let best = judged.passages.first().map_or(0.0, |(held, ..)| *held);
-            (judged.whole + PASSAGE * best, document, judged)
-        })
-        .collect();
-    scored.sort_unstable_by(|(a, x, _), (b, y, _)| b.total_cmp(a).then(x.cmp(y)));
-    scored.truncate(limit.max(SHORTLIST));
-    let contenders = scored.into_iter().map(|(_, _, judged)| Contender {
-        whole: judged.whole,
-        title: judged.title,
-        passages: judged.passages.into_iter().map(|(_, chunk, terms)| (chunk, terms)).collect(),
-    });
-    Shortlist { contenders: contenders.collect(), rarities }
-}
-
-/// The best passages, at most two of a document, best first.
+/// The chunks of the best passages, at most two of a document, best first. The readings are of the shortlist's chunks, in the
+/// same order.
 pub(super) fn order(
+    layout: &Layout,
     shortlist: &Shortlist,
-    readings: &BTreeMap<i64, Reading>,
+    readings: &[Option<Reading>],
     limit: usize,
-) -> Vec<Candidate> {
-    let usual_words = mean(readings.values().map(|reading| reading.words));
-    let mut scored: Vec<(f64, Candidate)> = Vec::new();
+) -> Vec<u32> {
+    let usual_words = mean(readings.iter().flatten().map(|reading| reading.words));
+    let mut readings = readings.iter();
+    let mut scored: Vec<(f64, u32)> = Vec::new();
     for contender in &shortlist.contenders {
-        let mut passages: Vec<(f64, i64)> = contender
+        let mut passages: Vec<(f64, u32)> = contender
             .passages
             .iter()
             .filter_map(|(chunk, held)| {
-                let reading = readings.get(chunk)?;
+                let reading = readings.next()?.as_ref()?;
                 let said = said(&shortlist.rarities, reading, *held, contender.title, usual_words);
-                Some((said * gain(*chunk), *chunk))
+                let place = place(*chunk, &layout.chunks(layout.document(*chunk)));
+                Some((said * gain(place), *chunk))
             })
             .collect();
         passages.sort_unstable_by(|(a, x), (b, y)| b.total_cmp(a).then(x.cmp(y)));
@@ -214,14 +81,16 @@ pub(super) fn order(
         let score = contender.whole + PASSAGE * best;
         for (number, (said, chunk)) in passages.into_iter().take(2).enumerate() {
             match number {
-                0 => scored.push((score, Candidate { chunk })),
-                _ if said >= SECOND_AT_LEAST * best => scored.push((score * SECOND, Candidate { chunk })),
+                0 => scored.push((score, chunk)),
+                _ if said >= SECOND_AT_LEAST * best => scored.push((score * SECOND, chunk)),
                 _ => {}
             }
         }
     }
-    scored.sort_unstable_by(|(a, x), (b, y)| b.total_cmp(a).then(x.chunk.cmp(&y.chunk)));
-    scored.into_iter().map(|(_, candidate)| candidate).take(limit).collect()
+    scored.sort_unstable_by(|(a, x), (b, y)| {
+        b.total_cmp(a).then_with(|| layout.chunk_id(*x).cmp(&layout.chunk_id(*y)))
+    });
+    scored.into_iter().map(|(_, chunk)| chunk).take(limit).collect()
 }
 
 /// How much of the question a passage says, and how close together.
@@ -248,41 +117,6 @@ fn said(rarities: &[f64], reading: &Reading, held: Held, title: Held, usual_word
     said
 }
 
-/// One word's occurrences, gathered by document, in the order of ids.
-fn by_document(hit: &Hits) -> Vec<(i64, InDocument)> {
-    let mut documents: Vec<(i64, InDocument)> = Vec::new();
-    for occurrence in &hit.chunks {
-        let id = document(occurrence.chunk);
-        if documents.last().is_none_or(|(last, _)| *last != id) {
-            documents
-                .push((id, InDocument { length: f64::from(occurrence.length), ..InDocument::default() }));
-        }
-        if let Some((_, found)) = documents.last_mut() {
-            found.chunks += 1.0;
-            found.in_lead |= is_lead(occurrence.chunk);
-        }
-    }
-    // The first chunk of a document holds its title, so its document is among them, unless there were too many.
-    for occurrence in &hit.titles {
-        let at = documents.binary_search_by_key(&document(occurrence.chunk), |(id, _)| *id);
-        if let Some((_, found)) = at.ok().and_then(|at| documents.get_mut(at)) {
-            found.in_title = true;
-        }
-    }
-    documents
-}
-
-/// Keeps a passage if it is among the best, in their order.
-fn keep_best(best: &mut Vec<(f64, i64, Held)>, passage: (f64, i64, Held)) {
-    let before =
-        |other: &(f64, i64, Held)| other.0.total_cmp(&passage.0).reverse().then(other.1.cmp(&passage.1));
-    let at = best.partition_point(|other| before(other).is_lt());
-    if at < READ_PASSAGES {
-        best.insert(at, passage);
-        best.truncate(READ_PASSAGES);
-    }
-}
-
 fn weighed(holds: bool, weight: f64) -> f64 {
     if holds { weight } else { 0.0 }
 }
@@ -292,20 +126,17 @@ fn saturated(share: f64, limit: f64) -> f64 {
     share * (limit + 1.0) / (share + limit)
 }
 
-fn is_lead(chunk: i64) -> bool {
-    place(chunk) < LEAD_CHUNKS
+/// The place of a chunk in its document, from 0.
+const fn place(chunk: u32, document: &Range<u32>) -> u32 {
+    chunk.saturating_sub(document.start)
 }
 
-fn gain(chunk: i64) -> f64 {
-    if is_lead(chunk) { LEAD_GAIN } else { 1.0 }
+const fn is_lead(place: u32) -> bool {
+    place < LEAD_CHUNKS
 }
 
-const fn document(chunk: i64) -> i64 {
-    chunk >> CHUNK_BITS
-}
-
-fn place(chunk: i64) -> usize {
-    usize::try_from(chunk & ((1 << CHUNK_BITS) - 1)).unwrap_or(0)
+const fn gain(place: u32) -> f64 {
+    if is_lead(place) { LEAD_GAIN } else { 1.0 }
 }
 
 /// What a word counts that `holding` of `documents` documents hold: always above 0.
@@ -327,10 +158,12 @@ fn count(number: usize) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use portcullis_core::SpaceId;
 
-    use super::{CHUNK_BITS, Extent, Hits, Occurrence, Shortlist, order, shortlist};
-    use crate::search::reading::{Reader, Reading};
+    use super::{Contender, Hits, Shortlist, order, shortlist};
+    use crate::content::CHUNK_BITS;
+    use crate::search::layout::Layout;
+    use crate::search::reading::{Reader, Reading, Text};
     use crate::search::terms::of_query;
 
     /// A document: its title and its chunks.
@@ -339,37 +172,44 @@ mod tests {
     /// Ranks the pages for a question, as the store does with its index. Returns document and chunk, from 0.
     fn ranked(question: &str, pages: &[Page<'_>], limit: usize) -> Vec<(i64, usize)> {
         let terms = of_query(question);
-        let reader = Reader::new(&terms);
-        let id = |page: usize, chunk: usize| (page as i64) << CHUNK_BITS | chunk as i64;
-        let length = |page: usize| u32::try_from(pages[page].1.len()).expect("few chunks");
-        let mut readings: BTreeMap<i64, Reading> = BTreeMap::new();
+        let forms = terms.iter().enumerate();
+        let forms = forms.flat_map(|(number, term)| term.forms().map(move |form| (number, form)));
+        let mut reader = Reader::new(terms.len(), forms);
+        let space = SpaceId::from_bytes([0; 16]);
+        let lengths = pages.iter().map(|(_, chunks)| u32::try_from(chunks.len()).expect("few chunks"));
+        let documents: Vec<(i64, u32)> = (0..).zip(lengths).collect();
+        let layout = Layout::of(&[(space, &documents)]);
+        let mut readings: Vec<Reading> = Vec::new();
         let mut hits: Vec<Hits> = terms
             .iter()
             .map(|term| Hits { weight: term.weight, chunks: Vec::new(), titles: Vec::new() })
             .collect();
-        for (page, (title, chunks)) in pages.iter().enumerate() {
-            let title = reader.read(title, terms.len());
-            for (chunk, text) in chunks.iter().enumerate() {
-                let reading = reader.read(text, terms.len());
+        for (page, (title, chunks)) in (0..).zip(pages) {
+            let title = reader.read(&Text::new(title));
+            for (chunk, text) in layout.chunks(page).zip(*chunks) {
+                let reading = reader.read(&Text::new(text));
                 for (term, hit) in hits.iter_mut().enumerate() {
-                    let found = Occurrence { chunk: id(page, chunk), length: length(page) };
-                    let in_title = chunk == 0 && !title.places[term].is_empty();
+                    let in_title = chunk == layout.chunks(page).start && !title.places[term].is_empty();
                     if in_title {
-                        hit.titles.push(found);
+                        hit.titles.push(chunk);
                     }
                     if in_title || !reading.places[term].is_empty() {
-                        hit.chunks.push(found);
+                        hit.chunks.push(chunk);
                     }
                 }
-                readings.insert(id(page, chunk), reading);
+                readings.push(reading);
             }
         }
-        let chunks = pages.iter().map(|(_, chunks)| chunks.len()).sum::<usize>();
-        let extent = Extent { documents: pages.len() as f64, chunks: chunks as f64 };
-        let list: Shortlist = shortlist(extent, &hits, limit);
-        order(&list, &readings, limit)
+        let list: Shortlist = shortlist(&layout, layout.reach(&[space]).extent, &hits, limit);
+        let chunks = list.contenders.iter().flat_map(Contender::chunks);
+        let readings: Vec<Option<Reading>> =
+            chunks.map(|chunk| readings.get(usize::try_from(chunk).expect("few")).cloned()).collect();
+        order(&layout, &list, &readings, limit)
             .into_iter()
-            .map(|candidate| (candidate.chunk >> CHUNK_BITS, candidate.place()))
+            .map(|chunk| {
+                let id = layout.chunk_id(chunk);
+                (id >> CHUNK_BITS, usize::try_from(id & ((1 << CHUNK_BITS) - 1)).expect("small"))
+            })
             .collect()
     }
 

@@ -46,7 +46,9 @@ pub(super) fn spellings(word: &str) -> Vec<String> {
         anywhere.chain(endings).flat_map(|((one, other), least)| [(one, other, least), (other, one, least)]);
     let mut found: Vec<String> = both
         .filter_map(|(from, to, least)| {
-            let (before, after) = word.rsplit_once(from)?;
+            // Most words hold none of these, and a searcher for each of them would take longer than to look.
+            let at = word.as_bytes().windows(from.len()).rposition(|part| part == from.as_bytes())?;
+            let (before, after) = (word.get(..at)?, word.get(at..)?.strip_prefix(from)?);
             (before.len() >= least).then(|| format!("{before}{to}{after}"))
         })
         .filter(|other| other != word)

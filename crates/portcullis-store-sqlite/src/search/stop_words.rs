@@ -1,5 +1,7 @@
 //! Words that say nothing about what a question is about.
 
+use std::sync::LazyLock;
+
 /// In the order of the alphabet, so that a word is found and seen once.
 const STOP_WORDS: &str = "\
     a about after all also am an and another any anybody anyone anything are around as at \
@@ -25,7 +27,8 @@ const STOP_WORDS: &str = "\
 
 /// Whether the word, in small letters, is one of them.
 pub(super) fn is_stop_word(word: &str) -> bool {
-    STOP_WORDS.split(' ').any(|stop_word| stop_word == word)
+    static SORTED: LazyLock<Vec<&str>> = LazyLock::new(|| STOP_WORDS.split(' ').collect());
+    SORTED.binary_search(&word).is_ok()
 }
 
 #[cfg(test)]

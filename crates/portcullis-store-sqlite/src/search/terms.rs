@@ -30,54 +30,71 @@ pub(crate) struct Term {
 }
 
 impl Term {
-    /// The engine's expression for chunks that hold the word.
-    pub(crate) fn expression(&self) -> String {
-        // The words hold letters and digits only, so they cannot end the strings.
-        let forms: Vec<String> = self.forms().map(|form| format!("\"{form}\"")).collect();
-        forms.join(" OR ")
-    }
-
-    /// The engine's expression for titles that hold the word.
-    pub(crate) fn title_expression(&self) -> String {
-        format!("title : ({})", self.expression())
-    }
-
     /// The word in each of its forms.
     pub(super) fn forms(&self) -> impl Iterator<Item = &str> {
         std::iter::once(&self.word).chain(&self.others).map(String::as_str)
     }
 }
 
-/// The words of a question that are worth looking for, in their order, each once.
-pub(crate) fn of_query(text: &str) -> Vec<Term> {
-    let all = distinct(text);
-    let telling: Vec<Term> = all.iter().filter(|term| !is_stop_word(&term.word)).cloned().collect();
-    let mut chosen = if telling.is_empty() { all } else { telling };
-    chosen.truncate(MOST_TERMS);
-    chosen
+/// The engine's expression for chunks that hold a form of a word.
+pub(super) fn expression(form: &str) -> String {
+    // Forms hold letters and digits only, so they cannot end the string.
+    format!("\"{form}\"")
 }
 
-fn distinct(text: &str) -> Vec<Term> {
-    let mut stems = BTreeSet::new();
-    let mut terms = Vec::new();
+/// The engine's expression for titles that hold a form of a word.
+pub(super) fn title_expression(form: &str) -> String {
+    format!("title : \"{form}\"")
+}
+
+/// The words of a question that are worth looking for, in their order, each once.
+pub(crate) fn of_query(text: &str) -> Vec<Term> {
     let end = text.floor_char_boundary(MOST_BYTES);
     let typed: Vec<&str> = words(text.get(..end).unwrap_or_default()).collect();
+    let mut chosen = distinct(&typed);
+    if chosen.iter().any(|word| !is_stop_word(&word.form)) {
+        chosen.retain(|word| !is_stop_word(&word.form));
+    }
+    chosen.truncate(MOST_TERMS);
+    chosen.into_iter().map(|word| word.term(&typed)).collect()
+}
+
+/// A word of a question, or a part of one.
+#[derive(Debug)]
+struct Asked {
+    /// In small letters.
+    form: String,
+    weight: f64,
+    /// Which of the words that were typed it is, if it is a whole one.
+    whole: Option<usize>,
+}
+
+impl Asked {
+    /// The word with its other forms.
+    fn term(self, typed: &[&str]) -> Term {
+        let mut others = spellings(&self.form);
+        others.extend(self.whole.into_iter().flat_map(|at| joined(typed, at)));
+        Term { word: self.form, others, weight: self.weight }
+    }
+}
+
+/// The words and their parts, the first of each family.
+fn distinct(typed: &[&str]) -> Vec<Asked> {
+    let mut stems = BTreeSet::new();
+    let mut found = Vec::new();
     for (at, word) in typed.iter().enumerate() {
-        let joined = joined(&typed, at);
         let parts = parts(word);
         let parts =
             parts.iter().filter(|part| parts.len() > 1 && part.len() > 1).map(|part| (*part, PART_WEIGHT));
         for (form, weight) in std::iter::once((*word, 1.0)).chain(parts) {
-            let is_whole = form.len() == word.len();
+            let whole = (form.len() == word.len()).then_some(at);
             let form = form.to_lowercase();
             if stems.insert(stem(&form)) {
-                let mut others = spellings(&form);
-                others.extend(joined.iter().filter(|_| is_whole).cloned());
-                terms.push(Term { word: form, others, weight });
+                found.push(Asked { form, weight, whole });
             }
         }
     }
-    terms
+    found
 }
 
 /// A word as one with the word before it, and with the one after it.
@@ -148,7 +165,7 @@ fn parts(word: &str) -> Vec<&str> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{LONGEST_WORD, MOST_TERMS, identifier_parts, of_query, parts};
+    use super::{LONGEST_WORD, MOST_TERMS, expression, identifier_parts, of_query, parts, title_expression};
 
     fn words(text: &str) -> Vec<String> {
         of_query(text).into_iter().map(|term| term.word).collect()
@@ -187,10 +204,8 @@ mod tests {
             .map(|term| term.forms().map(str::to_owned).collect())
             .collect();
         assert_eq!(forms, [vec!["start", "thestart", "startup"], vec!["colour", "color", "upcolour"]]);
-        let expression = "\"start\" OR \"thestart\" OR \"startup\"";
-        let term = of_query("the start-up colour").swap_remove(0);
-        assert_eq!(term.expression(), expression);
-        assert_eq!(term.title_expression(), format!("title : ({expression})"));
+        assert_eq!(expression("startup"), "\"startup\"");
+        assert_eq!(title_expression("startup"), "title : \"startup\"");
     }
 
     proptest! {

@@ -235,10 +235,14 @@ async fn a_file_of_the_first_schema_is_brought_up_to_date() {
             "sessions_delete_epoch",
             "subjects_update_epoch",
             "subjects_delete_epoch",
+            "documents_insert_epoch",
+            "documents_update_epoch",
+            "documents_delete_epoch",
         ] {
             raw.execute_batch(&format!("DROP TRIGGER {trigger}")).expect("dropped");
         }
         for table in [
+            "content_epoch",
             "approvals",
             "handovers",
             "message_sources",

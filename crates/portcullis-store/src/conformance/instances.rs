@@ -93,15 +93,27 @@ pub async fn a_community_created_elsewhere_is_found(world: &World) {
     assert_eq!(nobody.expect("its storage is reachable"), None);
 }
 
-/// What one instance writes or removes, the other finds or no longer finds.
+/// What one instance writes, changes, moves or removes, the very next search of the other goes by.
 pub async fn content_changed_elsewhere_is_searched_as_it_is(world: &World) {
     let (side, other) = (&world.a, world.another_instance().await);
     let scope = side.operator();
+    let plain = world.scope(side, side.plain).await;
     assert_eq!(world.found(&scope, "zebrawood").await, []);
-    let new = document(side.open, "note", "A note", &["It says zebrawood."]);
-    other.content.put(&scope, vec![new]).await.expect("stored");
-    let found = world.found(&scope, "zebrawood").await;
+    let put = async |space, text: &str| {
+        let new = document(space, "note", "A note", &[text]);
+        other.content.put(&scope, vec![new]).await.expect("stored");
+    };
+    put(side.open, "It says zebrawood.").await;
+    let found = world.found(&plain, "zebrawood").await;
     assert_eq!(found.len(), 1);
+    put(side.closed, "It says zebrawood.").await;
+    assert_eq!(world.found(&plain, "zebrawood").await, [], "it was moved out of reach");
+    assert_eq!(world.found(&scope, "zebrawood").await, found);
+    put(side.open, "It says quagga.").await;
+    assert_eq!(world.found(&plain, "quagga").await, found);
+    assert_eq!(world.found(&scope, "zebrawood").await, [], "it says something else now");
+    let read = world.search(&plain, "quagga").await;
+    assert_eq!(read.first().map(|passage| passage.text.as_str()), Some("It says quagga."));
     other.content.remove(&scope, &found).await.expect("removed");
-    assert_eq!(world.found(&scope, "zebrawood").await, []);
+    assert_eq!(world.found(&scope, "quagga").await, []);
 }
