@@ -8,6 +8,7 @@
 //! builds that have one.
 
 mod belongings;
+mod beside;
 mod blocking;
 mod cell;
 mod ground;
@@ -39,14 +40,10 @@ use portcullis_store::Community;
 use serde_json::json;
 
 use self::belongings::Belongings;
+use self::beside::Beside;
 use self::cell::Cell;
 use self::ground::{Ground, PLOTS, QUIET};
 use self::people::{ADMINS, People};
-use self::proxied::Proxied;
-use self::rehearsal::Stage;
-use self::screened::Screening;
-use self::tiers::Tiers;
-use self::till::Till;
 use self::twin::Twin;
 use crate::instance::Kept;
 
@@ -82,12 +79,8 @@ pub(super) struct SelfTarget {
 pub(super) struct Made {
     keys: Vec<(Community, KeyId)>,
     twin: Twin,
-    stage: Stage,
-    till: Till,
-    tiers: Tiers,
-    screening: Screening,
+    beside: Vec<Beside>,
     cell: Cell,
-    proxied: Proxied,
 }
 
 impl SelfTarget {
@@ -96,7 +89,7 @@ impl SelfTarget {
         let Listening { member: address, operator } = listening;
         let mut target = at(config, reachable(address))?;
         let twin = Twin::start().await?;
-        target.blocked = Some(format!("http://{}", twin.address()).parse()?);
+        target.blocked = Some(twin.at()?);
         let model = config.model.as_ref().map_or("extracts", |model| model.name.as_str());
         // Boxed: opening an instance makes a large future.
         let rehearsal::Started { stage, rehearsal, queue, logs, displays, alarms } =
@@ -119,6 +112,7 @@ impl SelfTarget {
         target.sandbox = sandbox.map(Box::new);
         let (proxied, forwarded) = Box::pin(proxied::start(config)).await?;
         target.forwarded = Some(Box::new(forwarded));
+        let beside = vec![stage, till, tiers, screening, proxied];
         let message = json!([{ "role": "user", "content": MESSAGE }]);
         target.chat.route.body = Some(json!({ "model": model, "messages": message }));
         target.chat.stream = Some(json!({ "model": model, "messages": message, "stream": true }));
@@ -155,7 +149,7 @@ impl SelfTarget {
         standing::describe(&mut target, &grounds, &quiet, config)?;
         let (identities, keys) = people.into_parts();
         target.identities = identities;
-        Ok(Self { target, made: Made { keys, twin, stage, till, tiers, screening, cell, proxied } })
+        Ok(Self { target, made: Made { keys, twin, beside, cell } })
     }
 
     /// Takes back what the run used. Returns what is left behind, in words.
@@ -164,12 +158,10 @@ impl SelfTarget {
             kept.stores.keys.revoke(&Kept::operator(&community), key).await?;
         }
         made.twin.stop().await?;
-        made.stage.stop().await?;
-        made.till.stop().await?;
-        made.tiers.stop().await?;
-        made.screening.stop().await?;
+        for beside in made.beside {
+            beside.stop().await?;
+        }
         made.cell.stop().await;
-        made.proxied.stop().await?;
         let [one, two] = &PLOTS;
         let left =
             format!("the communities `{}`, `{}` and `{}`, for the next run", one.slug, two.slug, QUIET.slug);

@@ -108,7 +108,8 @@ pub(super) async fn prepare(kept: &Kept, plot: &'static Plot) -> Result<Ground> 
         let space =
             *spaces.get(*slug).with_context(|| format!("the space `{slug}` was made and is not there"))?;
         let text = canary();
-        documents.push(document(space, slug, topic, &text));
+        let whole = format!("{} {text}.", topic.says);
+        documents.push(document(space, SOURCE, slug, topic.title, whole));
         let audience = match *slug {
             "commons" => Audience::Members,
             "lounge" => Audience::Plans(vec![PLAN.to_owned()]),
@@ -190,23 +191,18 @@ pub(super) fn canary() -> String {
     random_bytes::<20>().into_iter().map(|byte| char::from(b'a' + byte % 26)).collect()
 }
 
-fn document(space: SpaceId, key: &str, topic: &Topic, text: &str) -> NewDocument {
+/// A document of the checks that is one text.
+pub(super) fn document(space: SpaceId, source: &str, key: &str, title: &str, text: String) -> NewDocument {
     NewDocument {
         space,
-        source: SOURCE.to_owned(),
+        source: source.to_owned(),
         source_key: key.to_owned(),
         fingerprint: random_bytes(),
-        title: topic.title.to_owned(),
+        title: title.to_owned(),
         url: None,
         author: None,
         written: None,
-        text: DocumentText {
-            chunks: vec![Chunk {
-                heading: String::new(),
-                author: None,
-                text: format!("{} {text}.", topic.says),
-            }],
-        },
+        text: DocumentText { chunks: vec![Chunk { heading: String::new(), author: None, text }] },
         links: Vec::new(),
     }
 }
