@@ -19,8 +19,13 @@ use crate::instance::{Instance, Kept, Wanted};
 /// A limit that nothing reaches.
 pub(super) const PLENTY: &str = "1000000";
 /// Where limits are for other checks to judge.
-pub(super) const NO_LIMITS: [(&str, &str); 2] =
-    [("limits.per_key_per_minute", PLENTY), ("limits.per_address_per_minute", PLENTY)];
+pub(super) const NO_LIMITS: [(&str, &str); 5] = [
+    ("limits.per_key_per_minute", PLENTY),
+    ("limits.per_address_per_minute", PLENTY),
+    ("tiers.dedicated_per_minute", PLENTY),
+    ("tiers.dedicated_per_hour", PLENTY),
+    ("tiers.dedicated_per_day", PLENTY),
+];
 
 /// Where an instance is going to be: its folder, and how it is set.
 #[derive(Debug)]

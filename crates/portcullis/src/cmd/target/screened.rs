@@ -10,7 +10,7 @@ use portcullis_screen::{Channel, Screen};
 use portcullis_store::SpaceAccess;
 use serde_json::json;
 
-use super::beside::{Beside, Club, NO_LIMITS, PLENTY, Site};
+use super::beside::{Beside, Club, NO_LIMITS, Site};
 use super::ground;
 use crate::instance::Instance;
 use crate::screen;
@@ -25,13 +25,7 @@ const RECALL_PERCENT: u32 = 30;
 pub(super) async fn start(config: &Config) -> Result<(Beside, Screened)> {
     let upstream = Upstream::start_with_trace(Gullible::helpful()).await.context("no loopback port")?;
     let url = upstream.url();
-    let settings = [
-        ("model.url", url.as_str()),
-        ("model.name", MODEL),
-        ("tiers.dedicated_per_minute", PLENTY),
-        ("tiers.dedicated_per_hour", PLENTY),
-        ("tiers.dedicated_per_day", PLENTY),
-    ];
+    let settings = [("model.url", url.as_str()), ("model.name", MODEL)];
     let mut site = Site::new("that screens", settings.into_iter().chain(NO_LIMITS))?;
     site.config.screen = config.screen.clone();
     site.config.danger = config.danger.clone();
