@@ -71,7 +71,7 @@ use route::substitute;
 pub use route::{Auth, Effect, Route, RouteKind};
 pub use sandbox::{Expected, HostFile, Program, Programs, Runtime, SandboxApi};
 pub use screened::{Holds, Screened, ScreenedDocument};
-pub use sign_up::{Act, NewCredential, SignUp, SignUpBy, Step};
+pub use sign_up::{Act, NEWCOMERS, NewCredential, SignUp, SignUpBy, Step};
 pub(crate) use sign_up::{filled, placeholders};
 pub use sinks::{Logged, Logs, Shown, Sink, SinkAt};
 pub use tiers::{Here, Hooks, TierPlace};
