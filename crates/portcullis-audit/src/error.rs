@@ -209,8 +209,7 @@ const fn advice(fault: &Fault) -> &'static str {
 
 impl Error {
     pub(crate) fn io(op: &'static str, file: &str) -> impl FnOnce(io::Error) -> Self {
-        let file = file.to_owned();
-        move |source| Self::Io { op, file, source: Arc::new(source) }
+        move |source| Self::Io { op, file: file.to_owned(), source: Arc::new(source) }
     }
 
     pub(crate) fn damaged(file: &str, offset: u64, fault: Fault) -> Self {

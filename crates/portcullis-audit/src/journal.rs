@@ -5,13 +5,14 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use portcullis_core::measure::{Counter, Times};
 use portcullis_core::{Clock, TurnId};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::disk::{Disk, StdDisk};
@@ -25,8 +26,9 @@ use crate::writer::Writer;
 
 /// Records that were written together, from which on the next group is waited for: fewer and nobody is about to come.
 const COMPANY: usize = 4;
-/// How long it is waited for until as many records are there as the last time. A sync costs about as much as this.
-const GATHER: Duration = Duration::from_micros(200);
+/// How long a group gathers while many write at once. Each sync costs a write to the disk and wakes everybody in it, so what
+/// a record costs falls with how many share one; and who writes so often that they do is bound by the processor, not by this.
+const GATHER: Duration = Duration::from_millis(1);
 
 /// What a process uses the journal for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,7 +169,7 @@ impl Journal {
         let ended = Arc::new(Mutex::new(None));
         let batch = Vec::with_capacity(MAX_RECORDS);
         let desk = Desk { writer, jobs, ended: Arc::clone(&ended), batch, last_group: 0 };
-        let thread = std::thread::Builder::new()
+        let thread = thread::Builder::new()
             .name("audit-journal".into())
             .spawn(move || desk.run())
             .map_err(Error::io("start the writer of", &dir.display().to_string()))?;
@@ -184,9 +186,33 @@ impl Journal {
     /// [`Error::TurnNotOpen`], [`Error::NotServing`] and [`Error::TooLarge`] when the record itself is not valid, which
     /// leaves the journal in order.
     pub async fn append(&self, record: Record) -> Result<Receipt, Error> {
+        let record = match self.append_now(record) {
+            Ok(written) => return written.await,
+            Err(record) => *record,
+        };
         let (answer, receipt) = oneshot::channel();
         self.send(Job::Append { record, answer }).await?;
         receipt.await.unwrap_or_else(|_| Err(self.why_ended()))
+    }
+
+    /// Queues a record without waiting: it is on its way once this returns, whoever waits for what comes of it. That is what
+    /// [`Journal::append`] resolves to.
+    ///
+    /// # Errors
+    /// The record, when the queue has no room for it now.
+    pub fn append_now(
+        &self,
+        record: Record,
+    ) -> Result<impl Future<Output = Result<Receipt, Error>> + Send + use<'_>, Box<Record>> {
+        let (answer, receipt) = oneshot::channel();
+        let job = Job::Append { record, answer };
+        if let Some(queue) = &self.queue
+            && let Err(TrySendError::Full(Job::Append { record, .. })) = queue.try_send(job)
+        {
+            return Err(Box::new(record));
+        }
+        // Where nothing is taken any more the answer is gone, and why is known.
+        Ok(async move { receipt.await.unwrap_or_else(|_| Err(self.why_ended())) })
     }
 
     /// [`Journal::append`] for code without a runtime, such as the command line. It blocks its thread.
@@ -299,17 +325,14 @@ impl Desk {
         }
     }
 
-    /// While many write at once, waits a moment for those who are about to: a sync costs the same for all of them.
+    /// While many write at once, lets a group gather. It sleeps meanwhile, so that nobody who comes has to wake it.
     fn gather(&mut self) {
-        let began = Instant::now();
-        while self.last_group >= COMPANY && self.batch.len() < self.last_group {
-            let Some(left) = GATHER.checked_sub(began.elapsed()).filter(|left| !left.is_zero()) else {
-                break;
-            };
-            let room = MAX_RECORDS.saturating_sub(self.batch.len());
-            let more = park::wait_at_most(self.jobs.recv_many(&mut self.batch, room), left);
-            if more.is_none_or(|more| more == 0) {
-                break;
+        if self.last_group >= COMPANY && self.batch.len() < MAX_RECORDS {
+            thread::sleep(GATHER);
+            while self.batch.len() < MAX_RECORDS
+                && let Ok(job) = self.jobs.try_recv()
+            {
+                self.batch.push(job);
             }
         }
         self.last_group = self.batch.len();
@@ -365,5 +388,93 @@ impl Desk {
 
     fn has_failed(&self) -> bool {
         self.ended.lock().is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use portcullis_core::{RequestId, Secret, SystemClock};
+
+    use super::*;
+    use crate::record::{ActorRef, Event};
+
+    fn desk(dir: &Path, last_group: usize) -> (Desk, mpsc::Sender<Job>) {
+        let signer = Signer::new("journal.test", &Secret::new([7; 32])).unwrap();
+        let clock = Arc::new(SystemClock::new());
+        let (writer, _) = Writer::open(dir, Options::new(Use::Serving), signer, clock).unwrap();
+        let (queue, jobs) = mpsc::channel(64);
+        (Desk { writer, jobs, ended: Arc::default(), batch: Vec::new(), last_group }, queue)
+    }
+
+    fn record(number: u8) -> Record {
+        let request = RequestId::from_bytes([number; 16]);
+        let event = Event::Refused { request, guard: "test".into(), code: "test".into() };
+        Record { community: None, actor: ActorRef::Instance, event }
+    }
+
+    fn job(number: u8) -> Job {
+        let (answer, _) = oneshot::channel();
+        Job::Append { record: record(number), answer }
+    }
+
+    fn numbers(batch: &[Job]) -> Vec<Option<u8>> {
+        let number = |job: &Job| match job {
+            Job::Append { record: Record { event: Event::Refused { request, .. }, .. }, .. } => {
+                request.as_bytes().first().copied()
+            }
+            Job::Append { .. } | Job::Close { .. } => None,
+        };
+        batch.iter().map(number).collect()
+    }
+
+    #[test]
+    fn a_group_gathers_in_order_while_many_write_and_nobody_waits_for_company_that_does_not_come() {
+        let dir = tempfile::tempdir().unwrap();
+        for (last_group, gathered) in [(0, 1), (COMPANY - 1, 1), (COMPANY, 6_u8), (300, 6)] {
+            let (mut desk, queue) = desk(dir.path(), last_group);
+            (0..6).for_each(|number| queue.try_send(job(number)).unwrap());
+            desk.batch.push(desk.jobs.try_recv().unwrap());
+            desk.gather();
+            let wanted: Vec<_> = (0..gathered).map(Some).collect();
+            assert_eq!(numbers(&desk.batch), wanted, "after a group of {last_group}");
+            assert_eq!(desk.last_group, usize::from(gathered));
+        }
+    }
+
+    #[test]
+    fn a_group_is_no_larger_than_a_frame() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut desk, queue) = desk(dir.path(), COMPANY);
+        desk.batch.extend((1..MAX_RECORDS).map(|_| job(9)));
+        (0..6).for_each(|number| queue.try_send(job(number)).unwrap());
+        desk.gather();
+        assert_eq!(desk.batch.len(), MAX_RECORDS);
+    }
+
+    #[test]
+    fn what_is_queued_at_once_is_written_though_nobody_waits_for_it_and_a_full_queue_gives_it_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let signer = Signer::new("journal.test", &Secret::new([7; 32])).unwrap();
+        let options = Options { queue: 1, ..Options::new(Use::Serving) };
+        let (mut journal, _) =
+            Journal::open(dir.path(), options, signer, Arc::new(SystemClock::new())).unwrap();
+        let mut queued = 0;
+        let given_back = (0..100_000).find_map(|_| match journal.append_now(record(1)) {
+            Ok(_) => {
+                queued += 1;
+                None
+            }
+            Err(record) => Some(record),
+        });
+        // A writer that syncs is slower than a queue of one.
+        let given_back = given_back.expect("the queue is full once");
+        assert!(matches!(given_back.event, Event::Refused { .. }));
+        journal.close_blocking().unwrap();
+        assert_eq!(journal.meter().reached().records, queued);
+        let refused = journal.append_now(record(0)).map(park::wait);
+        assert!(matches!(refused, Ok(Err(Error::Closed))), "{refused:?}");
+        journal.queue = None;
+        let refused = journal.append_now(record(0)).map(park::wait);
+        assert!(matches!(refused, Ok(Err(Error::Closed))), "{refused:?}");
     }
 }

@@ -154,11 +154,11 @@ impl Exit {
     /// What of a whole answer leaves. [`Exit::stopped`] tells whether it ends before its end.
     pub(crate) fn whole(&mut self, completion: Completion) -> Result<Completion, ModelError> {
         let mut assembler = Assembler::new(usize::MAX);
-        let chunks = completion.into_chunks();
-        let last = chunks.last().cloned();
-        for mut chunk in chunks {
+        let mut last = None;
+        for mut chunk in completion.into_chunks() {
             chunk.choices = chunk.choices.into_iter().filter_map(|choice| self.pass(choice)).collect();
             assembler.push(&chunk)?;
+            last = Some(chunk);
         }
         if let Some(mut chunk) = last {
             chunk.choices = self.end();

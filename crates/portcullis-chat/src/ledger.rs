@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis_audit::{ActorRef, Event, Outcome, Record, Usage};
+use portcullis_audit::{ActorRef, Event, Outcome, Receipt, Record, Usage};
 use portcullis_core::{CommunityId, TurnId};
 use portcullis_guard::refusal::causes;
-use portcullis_guard::visit::Opened;
-use portcullis_guard::{Code, Gate, Phase, Refusal, Reservation, Tokens, Turn};
+use portcullis_guard::{Code, Gate, Grounded, Opened, Phase, Refusal, Reservation, Tokens, Turn, pipeline};
+use tokio::task::JoinHandle;
 
 use crate::rounds::added;
 
@@ -27,10 +27,27 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    pub(crate) fn of(gate: Arc<Gate>, turn: &Turn<Opened>) -> Self {
+    /// Opens the turn. Who leaves while the record is written cannot leave it open: the duty to close it is there before the
+    /// record is, and what is queued later is written later.
+    pub(crate) async fn open(
+        gate: &Arc<Gate>,
+        turn: Turn<Grounded>,
+    ) -> Result<(Turn<Opened>, Self), Refusal> {
         let scope = turn.scope();
         let (community, actor) = (scope.community(), scope.actor().into());
-        Self { gate, community, actor, turn: turn.id(), closed: false, reservation: None, earlier: None }
+        let mut ledger = Self {
+            gate: Arc::clone(gate),
+            community,
+            actor,
+            turn: turn.id(),
+            closed: false,
+            reservation: None,
+            earlier: None,
+        };
+        let opened = pipeline::open(gate, turn).await;
+        // Where nothing was opened there is nothing to close.
+        ledger.closed = opened.is_err();
+        Ok((opened?, ledger))
     }
 
     /// Takes over what was reserved for the turn.
@@ -61,19 +78,20 @@ impl Ledger {
         let usage = together(self.earlier, usage);
         let own = Arc::clone(&self.gate);
         let _timer = own.time(Phase::Close);
-        let (gate, record) = (Arc::clone(&self.gate), self.record(outcome, usage));
-        let written = self.gate.tasks().spawn(async move { gate.journal().append(record).await });
-        match written.await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => {
-                tracing::error!(
-                    error = %causes(&error),
-                    "a turn's closing record cannot be written"
-                );
-                Err(unwritable())
-            }
-            Err(_) => Err(unwritable()),
-        }
+        let written = match own.journal().append_now(self.record(outcome, usage)) {
+            Ok(written) => written.await,
+            Err(record) => self.append_later(*record).await.unwrap_or(Err(portcullis_audit::Error::Closed)),
+        };
+        written.map(|_| ()).map_err(|error| {
+            tracing::error!(error = %causes(&error), "a turn's closing record cannot be written");
+            unwritable()
+        })
+    }
+
+    /// Waits for room in the journal's queue in a task of its own, which nobody's leaving ends.
+    fn append_later(&self, record: Record) -> JoinHandle<Result<Receipt, portcullis_audit::Error>> {
+        let gate = Arc::clone(&self.gate);
+        self.gate.tasks().spawn(async move { gate.journal().append(record).await })
     }
 
     fn record(&self, outcome: Outcome, usage: Option<Usage>) -> Record {
@@ -85,9 +103,11 @@ impl Ledger {
 impl Drop for Ledger {
     fn drop(&mut self) {
         if !self.closed {
-            let (gate, record) = (Arc::clone(&self.gate), self.record(Outcome::Cancelled, self.earlier));
+            let record = self.record(Outcome::Cancelled, self.earlier);
             // The journal logs its own failure, and then refuses every later turn.
-            self.gate.tasks().spawn(async move { gate.journal().append(record).await.is_ok() });
+            if let Err(record) = self.gate.journal().append_now(record) {
+                drop(self.append_later(*record));
+            }
         }
     }
 }

@@ -6,8 +6,7 @@ use std::time::Duration;
 use portcullis_audit::{Outcome, Usage};
 use portcullis_core::{Action, ConversationId, DocumentId, Scope};
 use portcullis_guard::{
-    Approved, Code, Comes, Gate, Grounded, Opened, Phase, Refusal, Reservation, Screened, Suspicion, Turn,
-    pipeline,
+    Approved, Code, Comes, Gate, Opened, Phase, Refusal, Reservation, Screened, Suspicion, Turn, pipeline,
 };
 use portcullis_leak::Vault;
 use portcullis_model::{
@@ -201,7 +200,7 @@ impl Service {
             ContextOf::Caller => self.leaving.callers(&request),
         };
         let pace = if turn.suspicion() == Suspicion::Some { Pace::Whole } else { pace };
-        let (turn, mut ledger) = open(&parts.gate, turn).await?;
+        let (turn, mut ledger) = Ledger::open(&parts.gate, turn).await?;
         let shown_before =
             approved.as_ref().map(|approved| approved.documents().to_vec()).unwrap_or_default();
         let passages = turn.passages().iter().map(|passage| passage.document);
@@ -432,18 +431,6 @@ pub(crate) enum Put {
         /// When it was asked.
         asked: Duration,
     },
-}
-
-/// Opens the turn in a task of its own: a caller who leaves while the record is written cannot leave it open, since
-/// the ledger is then dropped with the task's result and closes it.
-async fn open(gate: &Arc<Gate>, turn: Turn<Grounded>) -> Result<(Turn<Opened>, Ledger), Refusal> {
-    let own = Arc::clone(gate);
-    let opening = gate.tasks().spawn(async move {
-        let turn = pipeline::open(&own, turn).await?;
-        let ledger = Ledger::of(own, &turn);
-        Ok((turn, ledger))
-    });
-    opening.await.unwrap_or_else(|_| Err(Refusal::new(Code::Internal, "the turn could not be opened")))
 }
 
 fn extract(turn: &Turn<Opened>, request: &ChatRequest, created: u64) -> Completion {

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use portcullis_guard::{Code, Gate, Opened, Refusal, Turn, pipeline};
-use tokio::time::MissedTickBehavior;
+use tokio::time::Instant;
 
 /// How an answer is watched.
 #[derive(Debug, Clone, Copy)]
@@ -19,20 +19,18 @@ pub(crate) struct Watch {
 impl Watch {
     /// Resolves when the answer must end, with why.
     pub(crate) async fn ends(self, gate: &Gate, turn: &Turn<Opened>) -> Refusal {
-        // The time is over even while a store is asked.
-        tokio::time::timeout(self.left, self.access_ends(gate, turn)).await.unwrap_or_else(|_| {
-            Refusal::new(Code::TimedOut, "the answer took longer than the limit").by("time-limit")
-        })
-    }
-
-    async fn access_ends(self, gate: &Gate, turn: &Turn<Opened>) -> Refusal {
-        let mut ticks = tokio::time::interval(self.every);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        ticks.reset();
+        let end = Instant::now() + self.left;
         loop {
-            ticks.tick().await;
-            if let Err(refusal) = pipeline::still_holds(gate, turn).await {
-                return refusal;
+            let next = Instant::now() + self.every;
+            tokio::time::sleep_until(next.min(end)).await;
+            // The time is over even while a store is asked.
+            match tokio::time::timeout_at(end, pipeline::still_holds(gate, turn)).await {
+                Ok(Ok(())) if next < end => {}
+                Ok(Err(refusal)) => return refusal,
+                Ok(Ok(())) | Err(_) => {
+                    return Refusal::new(Code::TimedOut, "the answer took longer than the limit")
+                        .by("time-limit");
+                }
             }
         }
     }

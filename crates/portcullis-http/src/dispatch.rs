@@ -68,7 +68,8 @@ fn serve(route: Route) -> MethodRouter<Arc<App>> {
     let route = Arc::new(route);
     on(filter, move |State(app): State<Arc<App>>, path: RawPathParams, request: Request| async move {
         let context = request.extensions().get::<Context>().copied();
-        let asked = request.headers().clone();
+        let foreign = from_elsewhere(request.headers());
+        let asked = (route.shape == Shape::Page).then(|| request.headers().clone());
         let answer = match route.handler {
             Handler::Public(handler) => handler(PublicCall {}).await,
             Handler::Open(handler) => greeted(Arc::clone(&app), &path, request, handler).await,
@@ -80,12 +81,12 @@ fn serve(route: Route) -> MethodRouter<Arc<App>> {
         };
         let request = context.map(|context| context.request);
         if let Some(Context { request, client }) = context {
-            app.gate().refused_at(&refusal, request, client, from_elsewhere(&asked));
+            app.gate().refused_at(&refusal, request, client, foreign);
         }
         // Who opens a page in a browser and is not signed in is shown where to sign in.
         let stranger = matches!(refusal.code, Code::CredentialMissing | Code::CredentialInvalid);
         if stranger
-            && route.shape == Shape::Page
+            && let Some(asked) = asked
             && let Ok(page) = sign_in::stranger(&app, &asked).await
         {
             return page;

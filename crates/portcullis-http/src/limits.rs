@@ -6,6 +6,8 @@ use axum::response::Response;
 use http::{HeaderName, HeaderValue};
 use portcullis_guard::{Applied, Authorised, Bound, Gate, Rates, Visit};
 
+use crate::stack::SECURITY_HEADERS;
+
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const LEFT: HeaderName = HeaderName::from_static("ratelimit");
 
@@ -30,6 +32,8 @@ impl LimitHeaders {
     }
 
     pub(crate) fn write(self, response: &mut Response) {
+        // These and all that every response has, so that the map does not grow under them again and again.
+        response.headers_mut().reserve(SECURITY_HEADERS.len() + 4);
         // Nothing was counted: no limit is on.
         let Some(tightest) = self.tightest else { return };
         if let Ok(policy) = HeaderValue::try_from(self.policy) {

@@ -78,6 +78,21 @@ struct Within {
     leaves: bool,
 }
 
+/// So many bytes are settled.
+#[derive(Debug, Clone, Copy)]
+struct Step {
+    len: usize,
+    leaves: Leaves,
+}
+
+/// What of them leaves.
+#[derive(Debug, Clone, Copy)]
+enum Leaves {
+    AsItIs,
+    /// These words in their place.
+    Instead(&'static str),
+}
+
 impl Stream {
     pub(crate) fn new(vault: Arc<Vault>) -> Self {
         Self {
@@ -122,21 +137,29 @@ impl Stream {
         let vault = Arc::clone(&self.vault);
         let mut held = std::mem::take(&mut self.held);
         let mut at = 0;
+        // Where the text begins that leaves as it is and was not added to `out` yet: most steps are one such character.
+        let mut plain = 0;
         while self.stopped.is_none() && at < held.len() {
             let rest = tail(&held, at);
             let step = match self.within {
-                Some(within) => self.go_on(within, rest, ended, out),
-                None => self.begin(&vault, rest, ended, out),
+                Some(within) => self.go_on(within, rest, ended),
+                None => self.begin(&vault, rest, ended),
             };
-            match step {
-                Some(len) => {
-                    at = at.saturating_add(len);
-                    self.no_address = self.no_address.saturating_sub(len);
-                    self.local = self.local.saturating_sub(len);
+            let Some(Step { len, leaves }) = step else { break };
+            let text = rest.get(..len).unwrap_or(rest);
+            match leaves {
+                Leaves::AsItIs => self.let_out(text, &vault),
+                Leaves::Instead(words) => {
+                    out.push_str(held.get(plain..at).unwrap_or_default());
+                    out.push_str(words);
+                    plain = at + text.len();
                 }
-                None => break,
             }
+            at += text.len();
+            self.no_address = self.no_address.saturating_sub(text.len());
+            self.local = self.local.saturating_sub(text.len());
         }
+        out.push_str(held.get(plain..at).unwrap_or_default());
         if at >= held.len() || self.stopped.is_some() {
             held.clear();
         } else if at > 0 {
@@ -145,59 +168,60 @@ impl Stream {
         self.held = held;
     }
 
-    /// One step outside a match: the bytes that are settled, or none if it takes more text.
-    fn begin(&mut self, vault: &Vault, rest: &str, ended: bool, out: &mut String) -> Option<usize> {
+    /// One step outside a match, or none if it takes more text.
+    fn begin(&mut self, vault: &Vault, rest: &str, ended: bool) -> Option<Step> {
         let first = rest.chars().next()?;
+        let step = |len, leaves| Some(Step { len, leaves });
         match self.judge(vault, first, rest, ended) {
             Seen::More => None,
-            Seen::No => Some(self.let_out(rest, first.len_utf8(), out)),
-            Seen::Pass(len) => Some(self.let_out(rest, len.max(first.len_utf8()), out)),
+            Seen::No => step(first.len_utf8(), Leaves::AsItIs),
+            Seen::Pass(len) => step(len.max(first.len_utf8()), Leaves::AsItIs),
             Seen::Defuse => {
-                out.push_str("< ");
                 self.before = Some(' ');
-                Some(first.len_utf8())
+                step(first.len_utf8(), Leaves::Instead("< "))
             }
-            Seen::Match(found) => Some(self.matched(found, rest, out)),
+            Seen::Match(found) => step(found.len, self.matched(found)),
         }
     }
 
-    fn let_out(&mut self, rest: &str, len: usize, out: &mut String) -> usize {
-        let text = rest.get(..len).unwrap_or(rest);
-        for c in text.chars() {
-            self.wall.pass(c, self.before);
-            self.before = Some(c);
+    /// Takes in what leaves, as far as what follows is judged by it.
+    fn let_out(&mut self, text: &str, vault: &Vault) {
+        if vault.policy().links != Action::Off {
+            for c in text.chars() {
+                self.wall.pass(c, self.before);
+                self.before = Some(c);
+            }
+        } else if let Some(last) = text.chars().next_back() {
+            self.before = Some(last);
         }
-        out.push_str(text);
-        text.len()
     }
 
-    fn matched(&mut self, found: Match, rest: &str, out: &mut String) -> usize {
+    fn matched(&mut self, found: Match) -> Leaves {
         if let Some(count) = self.found.get_mut(found.class.index()) {
             *count = count.saturating_add(1);
         }
         match self.vault.policy().action(found.class) {
             Action::Stop => {
                 self.stopped = Some(found.class);
-                return found.len;
+                return Leaves::Instead("");
             }
             Action::Observe | Action::Off => {
                 let within = Within { rest: found.rest, leaves: true };
                 // What a link leads to is text like any other.
                 self.within = (!matches!(found.rest, Rest::Nothing | Rest::Target { .. })).then_some(within);
-                return self.let_out(rest, found.len, out);
+                return Leaves::AsItIs;
             }
             Action::Redact => {}
         }
-        out.push_str(found.note);
         // Nothing can lean on what was taken out: the note ends in a brace, and a dropped target leaves its bracket.
         self.before = found.note.chars().next_back().or(self.before);
         self.within =
             (!matches!(found.rest, Rest::Nothing)).then_some(Within { rest: found.rest, leaves: false });
-        found.len
+        Leaves::Instead(found.note)
     }
 
     /// One step inside a match.
-    fn go_on(&mut self, mut within: Within, rest: &str, ended: bool, out: &mut String) -> Option<usize> {
+    fn go_on(&mut self, mut within: Within, rest: &str, ended: bool) -> Option<Step> {
         let (len, over) = match &mut within.rest {
             Rest::Nothing => (0, true),
             Rest::Token(member) => token_rest(*member, rest, ended),
@@ -205,11 +229,12 @@ impl Stream {
             Rest::Target { open } => links::target_rest(open, rest),
         };
         self.within = if over { None } else { Some(within) };
-        if within.leaves {
-            self.let_out(rest, len, out);
-        }
         // A step without progress that does not end the match waits for more.
-        if len == 0 && !over { None } else { Some(len) }
+        if len == 0 && !over {
+            return None;
+        }
+        let leaves = if within.leaves { Leaves::AsItIs } else { Leaves::Instead("") };
+        Some(Step { len, leaves })
     }
 
     /// Asks the detectors in their order.

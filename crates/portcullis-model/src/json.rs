@@ -192,7 +192,16 @@ impl<'de> Visitor<'de> for Reader<'_> {
     }
 }
 
+/// Objects with so few fields, which nearly all are, are compared key by key.
+const FEW: usize = 8;
+
 fn repeated_key(fields: &[(String, Json)]) -> Option<&str> {
+    if fields.len() <= FEW {
+        let repeated = |(at, (key, _)): &(usize, &(String, Json))| {
+            fields.iter().take(*at).any(|(before, _)| before == key)
+        };
+        return fields.iter().enumerate().find(repeated).map(|(_, (key, _))| key.as_str());
+    }
     let mut keys: Vec<&str> = fields.iter().map(|(key, _)| key.as_str()).collect();
     keys.sort_unstable();
     keys.iter().zip(keys.iter().skip(1)).find(|(key, next)| key == next).map(|(key, _)| *key)
@@ -232,6 +241,23 @@ mod tests {
         assert_eq!(Json::parse(nested(MAX_DEPTH + 1).as_bytes()), Err(Flaw::TooDeep));
         assert_eq!(Json::parse("[".repeat(1_000_000).as_bytes()), Err(Flaw::TooDeep));
         assert_eq!(Json::parse(r#"{"a":"#.repeat(100_000).as_bytes()), Err(Flaw::TooDeep));
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_found_wherever_it_stands_among_few_and_many() {
+        for fields in 2..=super::FEW + 4 {
+            for second in 1..fields {
+                for first in 0..second {
+                    let named = |at: usize| if at == second { first } else { at };
+                    let keys: Vec<_> = (0..fields).map(|at| format!("\"k{}\":{at}", named(at))).collect();
+                    let twice = format!("{{{}}}", keys.join(","));
+                    let wanted = Err(Flaw::DuplicateKey(format!("k{first}")));
+                    assert_eq!(Json::parse(twice.as_bytes()), wanted, "{twice}");
+                }
+            }
+            let keys: Vec<_> = (0..fields).map(|at| format!("\"k{at}\":0")).collect();
+            assert!(Json::parse(format!("{{{}}}", keys.join(",")).as_bytes()).is_ok());
+        }
     }
 
     proptest! {

@@ -21,6 +21,7 @@ use crate::identity_cache::IdentityCache;
 use crate::keystore::KeyStore;
 use crate::pool::closed;
 use crate::schema::{COMMUNITY, Standing};
+use crate::watch::Watch;
 
 /// One open community.
 pub(crate) struct Community {
@@ -189,9 +190,11 @@ impl Communities {
             let sign_in_key = SealKey::derive(place.key.expose(), "portcullis/sign-in");
             let handover_key = SealKey::derive(place.key.expose(), "portcullis/handovers");
             let approval_key = SealKey::derive(place.key.expose(), "portcullis/approvals");
+            let db = Db::new(place, pools);
+            let watch = Watch::new(watch, db.commits()?)?;
             Ok(Arc::new(Community {
                 id,
-                db: Db::new(place, pools),
+                db,
                 identities: Mutex::new(IdentityCache::new(watch)?),
                 sign_in_key,
                 handover_key,

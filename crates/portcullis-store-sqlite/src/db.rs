@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use portcullis_store::Kind;
@@ -11,8 +11,9 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::fault::Fault;
-use crate::file::{Place, Purpose};
+use crate::file::{Place, Purpose, unavailable};
 use crate::pool::{Pool, closed};
+use crate::watch::Commits;
 
 /// The most calls that share one commit.
 const GROUP: usize = 256;
@@ -30,6 +31,8 @@ pub(crate) struct Pools {
 pub(crate) struct Db {
     place: Place,
     pools: Arc<Pools>,
+    /// Opened when the file is first written to or watched.
+    commits: OnceLock<Arc<Commits>>,
     readers: Mutex<Option<Vec<Connection>>>,
     writer: Mutex<Writer>,
     queue: Mutex<Queue>,
@@ -95,6 +98,7 @@ impl Db {
         Arc::new(Self {
             place,
             pools,
+            commits: OnceLock::new(),
             readers: Mutex::new(Some(Vec::new())),
             writer: Mutex::new(Writer::Idle),
             queue: Mutex::default(),
@@ -187,28 +191,25 @@ impl Db {
 
     fn commit_group(&self, jobs: VecDeque<Box<dyn Job>>) {
         let mut writer = self.writer.lock();
-        let fault = match &*writer {
-            Writer::Open(_) => None,
-            Writer::Closed => Some(closed()),
-            Writer::Idle => match self.place.connect(Purpose::Write) {
-                Ok(conn) => {
-                    *writer = Writer::Open(conn);
-                    None
-                }
-                Err(fault) => Some(fault),
-            },
+        let opened = match &*writer {
+            Writer::Open(_) => self.commits(),
+            Writer::Closed => Err(closed()),
+            Writer::Idle => self.commits().and_then(|commits| {
+                *writer = Writer::Open(self.place.connect(Purpose::Write)?);
+                Ok(commits)
+            }),
         };
         let mut waiting = jobs;
-        if let (Writer::Open(conn), None) = (&*writer, &fault) {
+        if let (Writer::Open(conn), Ok(commits)) = (&*writer, &opened) {
             while !waiting.is_empty() {
-                commit_some(conn, &mut waiting);
+                commit_some(conn, commits, &mut waiting);
             }
             // A transaction that could be neither committed nor rolled back dies with its connection.
             if !conn.is_autocommit() {
                 *writer = Writer::Idle;
             }
         }
-        let fault = fault.unwrap_or_else(closed);
+        let fault = opened.err().unwrap_or_else(closed);
         waiting.into_iter().for_each(|job| job.answer(Err(fault.clone())));
     }
 
@@ -219,6 +220,16 @@ impl Db {
         drop(readers);
         // The writer last: the last connection to close writes the log back.
         drop(writer);
+    }
+
+    /// The counts of its commits.
+    pub(crate) fn commits(&self) -> Result<Arc<Commits>, Fault> {
+        if let Some(commits) = self.commits.get() {
+            return Ok(Arc::clone(commits));
+        }
+        let opened = Commits::beside(&self.place.path)
+            .map_err(|error| unavailable("the counts of commits cannot be opened", &error))?;
+        Ok(Arc::clone(self.commits.get_or_init(|| Arc::new(opened))))
     }
 
     pub(crate) fn place(&self) -> &Place {
@@ -233,7 +244,7 @@ impl fmt::Debug for Db {
 }
 
 /// Runs as many of the waiting jobs as one transaction takes, commits, and answers them.
-fn commit_some(conn: &Connection, waiting: &mut VecDeque<Box<dyn Job>>) {
+fn commit_some(conn: &Connection, commits: &Commits, waiting: &mut VecDeque<Box<dyn Job>>) {
     let mut ran = Vec::with_capacity(waiting.len());
     let mut group = step(conn, "BEGIN IMMEDIATE");
     if group.is_err() {
@@ -260,13 +271,22 @@ fn commit_some(conn: &Connection, waiting: &mut VecDeque<Box<dyn Job>>) {
         }
     }
     if group.is_ok() {
-        group = step(conn, "COMMIT");
+        group = commit(conn, commits);
     }
     if group.is_err() && !conn.is_autocommit() {
         // Its failure shows in `is_autocommit`, and then the connection is given up.
         let _ = step(conn, "ROLLBACK");
     }
     ran.into_iter().for_each(|job| job.answer(group.clone()));
+}
+
+/// Commits, and counts it: without a count that it is about to be, those who watch would not see it.
+fn commit(conn: &Connection, commits: &Commits) -> Result<(), Fault> {
+    let begun =
+        commits.begin().map_err(|error| unavailable("the counts of commits cannot be written", &error))?;
+    let committed = step(conn, "COMMIT");
+    commits.end(begun);
+    committed
 }
 
 fn step(conn: &Connection, sql: &str) -> Result<(), Fault> {
@@ -367,6 +387,20 @@ mod tests {
             }
         }
         assert_eq!((refused, count(&db).await), (10, 30));
+    }
+
+    #[tokio::test]
+    async fn what_is_acknowledged_is_counted() {
+        let (_folder, db) = open();
+        let commits = db.commits().expect("counted");
+        let mut before = commits.settled();
+        for number in 0..20 {
+            insert(&db, number, 8).await.expect("written");
+            let after = commits.settled();
+            assert!(after.is_some(), "no commit is under way");
+            assert_ne!(after, before);
+            before = after;
+        }
     }
 
     #[tokio::test]

@@ -13,9 +13,9 @@ use rusqlite::{Connection, Row, params};
 use crate::db::Db;
 use crate::fault::Fault;
 use crate::file::Purpose;
-use crate::identity_cache::version;
 use crate::stores::Engine;
 use crate::value::{micros, name, slug, time};
+use crate::watch::Watch;
 
 /// The most names of communities remembered.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(8_192).unwrap();
@@ -31,7 +31,7 @@ pub(crate) struct Platform {
 
 /// Right as long as nothing has committed to the file since `version`.
 struct Recent {
-    watch: Option<Connection>,
+    watch: Option<Watch>,
     version: i64,
     found: LruCache<Name, Community>,
 }
@@ -47,8 +47,8 @@ enum Name {
 
 impl Platform {
     pub(crate) fn open(db: Arc<Db>) -> Result<Self, Fault> {
-        let watch = db.place().connect(Purpose::Watch)?;
-        let version = version(&watch)?;
+        let mut watch = Watch::new(db.place().connect(Purpose::Watch)?, db.commits()?)?;
+        let version = watch.version()?;
         let recent = Recent { watch: Some(watch), version, found: LruCache::new(REMEMBERED) };
         Ok(Self { db, recent: Mutex::new(recent) })
     }
@@ -62,7 +62,7 @@ impl Platform {
 impl Recent {
     /// Forgets everything if anything was committed; the state of the file that the rest belongs to.
     fn refresh(&mut self) -> Option<i64> {
-        let version = version(self.watch.as_ref()?).ok()?;
+        let version = self.watch.as_mut()?.version().ok()?;
         if version != self.version {
             self.found.clear();
             self.version = version;

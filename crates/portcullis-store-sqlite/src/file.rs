@@ -15,6 +15,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::fault::Fault;
 use crate::schema::{Schema, Standing};
+use crate::watch::Commits;
 
 /// What the engine tries to stay under in all open files together: above it, pages give way to pages.
 const HEAP_BYTES: i64 = 64 << 20;
@@ -24,7 +25,7 @@ const BUSY: Duration = Duration::from_secs(15);
 /// Where a file is, what opens it and what is in it.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
-    /// The database file; `-wal` and `-shm` stand beside it.
+    /// The database file; `-wal`, `-shm` and `-commits` stand beside it.
     pub(crate) path: PathBuf,
     /// Its raw key.
     pub(crate) key: SealKey,
@@ -122,7 +123,7 @@ impl Place {
 
     /// Removes the file and what stands beside it. Nothing may have it open.
     pub(crate) fn remove(&self) {
-        for suffix in ["", "-wal", "-shm"] {
+        for suffix in ["", "-wal", "-shm", Commits::SUFFIX] {
             let mut path = self.path.clone().into_os_string();
             path.push(suffix);
             // What is not there need not be removed.

@@ -1,7 +1,7 @@
 //! Answers about identities, kept in memory for as long as nothing they are made of has changed.
 //!
-//! Each lookup first asks the engine whether any connection, of this process or another, has committed to the file
-//! since the last one (`PRAGMA data_version`), and if so whether that touched an identity (`identity_epoch`). An
+//! Each lookup first asks whether any connection, of this process or another, has committed to the file since the last
+//! one ([`Watch::version`]), and if so whether that touched an identity (`identity_epoch`). An
 //! answer also ends with the first entitlement or key expiry in it. A lookup costs a few microseconds and no page.
 
 use std::fmt;
@@ -16,6 +16,7 @@ use rusqlite::Connection;
 use crate::fault::Fault;
 use crate::session_identity::Remembered;
 use crate::value::micros;
+use crate::watch::Watch;
 
 /// The most keys, and the most members, remembered for one community.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(4_096).unwrap();
@@ -34,7 +35,7 @@ pub(crate) struct Epoch(i64);
 
 /// The remembered identities of one community.
 pub(crate) struct IdentityCache {
-    watch: Option<Connection>,
+    watch: Option<Watch>,
     version: i64,
     epoch: Epoch,
     keys: LruCache<TokenHash, Dated<KeyIdentity>>,
@@ -45,10 +46,10 @@ pub(crate) struct IdentityCache {
 
 impl IdentityCache {
     /// An empty cache that watches the file through its own connection, which never writes.
-    pub(crate) fn new(watch: Connection) -> Result<Self, Fault> {
-        let (version, epoch) = (version(&watch)?, epoch(&watch)?);
+    pub(crate) fn new(mut watch: Watch) -> Result<Self, Fault> {
+        let (version, epoch) = (watch.version()?, epoch(watch.connection())?);
         // It reads next to nothing from now on, and there is one for every open community.
-        watch.release_memory()?;
+        watch.connection().release_memory()?;
         Ok(Self {
             watch: Some(watch),
             version,
@@ -63,11 +64,11 @@ impl IdentityCache {
     /// Forgets what may have changed, and tells which state of the file the rest belongs to. `None` when that
     /// cannot be told now: then nothing remembered may be used.
     pub(crate) fn refresh(&mut self) -> Option<Epoch> {
-        let watch = self.watch.as_ref()?;
+        let watch = self.watch.as_mut()?;
         // The version is read before the epoch: a commit in between shows as another version next time.
-        let version = version(watch).ok()?;
+        let version = watch.version().ok()?;
         if version != self.version {
-            let epoch = epoch(watch).ok()?;
+            let epoch = epoch(watch.connection()).ok()?;
             if epoch != self.epoch {
                 self.keys.clear();
                 self.standings.clear();
@@ -143,11 +144,6 @@ impl fmt::Debug for IdentityCache {
 fn current<T: Clone>(remembered: Option<&Dated<T>>, now: Timestamp) -> Option<T> {
     let now = micros(now);
     remembered.filter(|dated| dated.from <= now && now < dated.until).map(|dated| dated.answer.clone())
-}
-
-/// A number that differs from the last one if another connection has committed in between.
-pub(crate) fn version(watch: &Connection) -> Result<i64, rusqlite::Error> {
-    watch.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
 }
 
 fn epoch(watch: &Connection) -> Result<Epoch, rusqlite::Error> {

@@ -36,5 +36,6 @@ mod spaces;
 mod stores;
 mod subjects;
 mod value;
+mod watch;
 
 pub use stores::{OpenError, Options, SqliteStores};

@@ -18,8 +18,9 @@ use crate::schema::{KEYS, PLATFORM, Schema, Standing};
 
 /// Descriptors kept for everything else the process does, such as connections.
 const RESERVED_DESCRIPTORS: usize = 256;
-/// The most descriptors one open community holds: four connections of two files each, and the shared log index.
-const DESCRIPTORS_A_COMMUNITY: usize = 9;
+/// The most descriptors one open community holds: four connections of two files each, the shared log
+/// index, and the counts of commits.
+const DESCRIPTORS_A_COMMUNITY: usize = 10;
 
 /// How to open the embedded stores.
 #[derive(Debug, Clone)]

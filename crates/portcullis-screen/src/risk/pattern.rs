@@ -67,6 +67,8 @@ struct Phrase {
     parts: Vec<Part>,
     /// Whether it excuses, where others accuse.
     excuses: bool,
+    /// For each part that has to be there as a whole word, the [`mark`]s of the words that it may be.
+    needs: Vec<u64>,
 }
 
 /// Phrases by their first words.
@@ -112,7 +114,8 @@ impl Patterns {
                 }
             }
         }
-        self.phrases.push(Phrase { risk, parts, excuses: !accuses });
+        let needs = parts.iter().filter_map(needed).collect();
+        self.phrases.push(Phrase { risk, parts, excuses: !accuses, needs });
         Ok(())
     }
 
@@ -126,12 +129,14 @@ impl Patterns {
                 accused.insert(phrase.risk)
             };
         };
+        let said = sentence.words.iter().fold(0, |said, word| said | mark(word.key));
+        let may_stand = |phrase: &Phrase| phrase.needs.iter().all(|one| one & said != 0);
         for (at, word) in sentence.words.iter().enumerate() {
             let rest = sentence.words.get(at..).unwrap_or_default();
             let whole = if self.sieve.may_hold(word.key) { self.by_word.get(&word.key) } else { None };
             let stem = self.by_stem.get(&initial(word.text));
             for phrase in whole.into_iter().chain(stem).flatten().filter_map(|at| self.phrases.get(*at)) {
-                if kinds.contains(&phrase.risk) && begins(&phrase.parts, rest) {
+                if may_stand(phrase) && kinds.contains(&phrase.risk) && begins(&phrase.parts, rest) {
                     hold(phrase);
                 }
             }
@@ -158,6 +163,22 @@ fn lines(text: &str) -> impl Iterator<Item = (Risk, char, &str)> {
         let sign = line.chars().next().filter(|sign| matches!(sign, '+' | '-'))?;
         Some((risk?, sign, line.get(1..)?.trim()))
     })
+}
+
+/// A bit for a word. Two words may share one, so it tells what cannot be in a sentence, and no more.
+const fn mark(key: u64) -> u64 {
+    1 << (key % 64)
+}
+
+/// The marks of the words of which one must be in the sentence; none of a part that may be absent, or that the beginning of a
+/// word is enough for.
+fn needed(part: &Part) -> Option<u64> {
+    match part {
+        Part::One { of, optional: false } if of.iter().all(|word| !word.stem) => {
+            Some(of.iter().fold(0, |marks, word| marks | mark(word.key)))
+        }
+        Part::One { .. } | Part::Gap(_) => None,
+    }
 }
 
 fn initial(word: &str) -> u8 {
