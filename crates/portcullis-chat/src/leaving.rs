@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use portcullis_core::Scope;
 use portcullis_core::secret::random_bytes;
+use portcullis_guard::guards::citation_fence;
 use portcullis_guard::{Question, Refusal, Switches};
 use portcullis_leak::{Action, Canary, Hosts, Policy, SystemText, Vault};
 use portcullis_model::{ChatRequest, Message, MessageRole};
@@ -77,20 +78,25 @@ pub(crate) struct Leaving {
     callers: Arc<Policy>,
     system: Arc<SystemText>,
     citations_fenced: bool,
+    switches: Switches,
 }
+
+/// The guards on what leaves that are detectors, as they are named in the pipeline.
+const DETECTORS: [&str; 5] = ["canary", "secrets-out", "personal-data", "link-fence", "system-echo"];
 
 impl Leaving {
     /// For answers with that system text.
     pub(crate) fn new(release: Release, system: &str, switches: &Switches) -> Self {
         let switched = |mut policy: Policy| {
-            for (guard, action) in [
-                ("canary", &mut policy.canary),
-                ("secrets-out", &mut policy.secrets),
-                ("personal-data", &mut policy.personal),
-                ("link-fence", &mut policy.links),
-                ("system-echo", &mut policy.system_text),
-            ] {
-                if !switches.on(guard) {
+            let actions = [
+                &mut policy.canary,
+                &mut policy.secrets,
+                &mut policy.personal,
+                &mut policy.links,
+                &mut policy.system_text,
+            ];
+            for (guard, action) in DETECTORS.into_iter().zip(actions) {
+                if !switches.on_unfelt(guard) {
                     *action = Action::Off;
                 }
             }
@@ -100,7 +106,8 @@ impl Leaving {
             ours: switched(release.ours.clone()),
             callers: switched(release.callers.clone()),
             system: Arc::new(SystemText::new(&prompt::unmarked(system))),
-            citations_fenced: switches.on("citation-fence"),
+            citations_fenced: switches.on_unfelt("citation-fence"),
+            switches: switches.clone(),
             release,
         }
     }
@@ -114,6 +121,8 @@ impl Leaving {
         passages: &[Passage],
         known: &Known,
     ) -> Result<Prepared, Refusal> {
+        // Each holds something back, whatever it finds.
+        DETECTORS.into_iter().chain([citation_fence::NAME]).for_each(|guard| self.switches.felt(guard));
         let community = stores.directory.find(CommunityRef::Id(scope.community())).await?;
         let canary = Arc::new(Canary::new(random_bytes()));
         let mut hosts = Hosts::default();
@@ -175,6 +184,7 @@ impl Leaving {
 
     /// For the answer to a caller who owns the request.
     pub(crate) fn callers(&self, request: &ChatRequest) -> Prepared {
+        DETECTORS.into_iter().for_each(|guard| self.switches.felt(guard));
         let mut vault = Vault::new(Arc::clone(&self.callers));
         if self.callers.system_text != Action::Off {
             let ours =

@@ -19,7 +19,7 @@ use crate::launch;
 use crate::outcome::{Outcome, Said};
 use crate::probe::{Budget, Call, Evidence, Probe, Sources, Traffic};
 use crate::report::{Judged, Report};
-use crate::target::{OpenApi, Target};
+use crate::target::{Elsewhere, OpenApi, Target};
 
 /// Which checklist a run is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -180,7 +180,13 @@ impl Progress for Quiet {
 pub async fn run(mut target: Target, options: &Options, progress: &dyn Progress) -> Report {
     let started_at = options.clock.now();
     let [salt] = portcullis_core::secret::random_bytes::<1>();
-    adopt_inventory(&mut target, options, salt).await;
+    Box::pin(adopt_inventory(&mut target, options, salt)).await;
+    for Elsewhere { target, .. } in &mut target.elsewhere {
+        Box::pin(adopt_inventory(target, options, salt)).await;
+    }
+    let elsewhere = std::mem::take(&mut target.elsewhere).into_iter();
+    let elsewhere: Vec<_> =
+        elsewhere.map(|Elsewhere { target, checks }| (Arc::new(target), checks)).collect();
     let target = Arc::new(target);
     let wanted: Vec<&Control> = CONTROLS.iter().filter(|control| options.wants(control)).collect();
     let mut runnable: Vec<(usize, &Check)> = CHECKS
@@ -198,8 +204,10 @@ pub async fn run(mut target: Target, options: &Options, progress: &dyn Progress)
     let mut outcomes = Vec::new();
     for (number, (index, check)) in runnable.into_iter().enumerate() {
         progress.started(check, number + 1, of);
-        let sources = Sources::new(&target, salt, index + 1);
-        let outcome = attested(check.id, judge(check, &target, options, sources, &traffic).await, options);
+        let other = elsewhere.iter().find(|(_, checks)| checks.contains(&check.id));
+        let asked = other.map_or(&target, |(other, _)| other);
+        let sources = Sources::new(asked, salt, index + 1);
+        let outcome = attested(check.id, judge(check, asked, options, sources, &traffic).await, options);
         let judged = Judged::of_check(check, outcome);
         progress.finished(&judged);
         outcomes.push(judged);
@@ -371,11 +379,11 @@ mod tests {
     use futures_util::future::BoxFuture;
     use portcullis_core::ManualClock;
 
-    use super::{Allow, Attestation, Options, Selector, attested, judge};
+    use super::{Allow, Attestation, Options, Quiet, Selector, attested, judge, run};
     use crate::check::{Area, Cases, Check, Touches};
     use crate::outcome::{Inconclusive, Outcome, Severity, Verdict};
     use crate::probe::{Evidence, Probe, Sources, Traffic};
-    use crate::target::{Declaration, Target};
+    use crate::target::{Declaration, Elsewhere, Target};
 
     fn options() -> Options {
         Options::new(Arc::new(ManualClock::at("2026-01-10T12:00:00Z".parse().unwrap())))
@@ -410,6 +418,20 @@ mod tests {
 
     fn target() -> Target {
         Target::new("t", "http://127.0.0.1:9").unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_check_that_asks_elsewhere_judges_what_is_there_and_no_other_does() {
+        let mut target = target();
+        let mut elsewhere = target.clone();
+        elsewhere.declarations = vec![Declaration::new("AUTH-01", "elsewhere", "the test")];
+        elsewhere.declarations.push(Declaration::new("AUTH-03", "elsewhere", "the test"));
+        target.elsewhere = vec![Elsewhere { target: elsewhere, checks: vec!["AUTH-03"] }];
+        let only = ["AUTH-01", "AUTH-03"].map(|id| Selector::parse(id).unwrap()).to_vec();
+        let report = Box::pin(run(target, &Options { only, ..options() }, &Quiet)).await;
+        let words: Vec<_> = report.outcomes.iter().map(|judged| (judged.id, judged.outcome.word())).collect();
+        let not_applicable = Outcome::NotApplicable { reason: String::new(), approver: String::new() }.word();
+        assert_eq!(words, [("AUTH-01", "inconclusive"), ("AUTH-03", not_applicable)]);
     }
 
     #[tokio::test]

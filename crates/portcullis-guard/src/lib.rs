@@ -30,7 +30,7 @@ pub use blocks::{
 pub use budget::{Comes, Price, Prices, Reservation, Tokens};
 pub use credential::{Credentials, Presented};
 pub use gate::{Gate, GateParts};
-pub use guard::{Guard, Ruling};
+pub use guard::{Felt, Guard, Ruling};
 pub use guards::csrf::{CsrfKey, Provenance};
 pub use handing::{Fate, Handing, HandoverMode};
 pub use limit::{Applied, Counted, Counters, Limits, Tiers};

@@ -15,7 +15,7 @@ use portcullis_core::TurnId;
 use portcullis_store::Passage;
 
 use crate::gate::Gate;
-use crate::guard::{Guard, Ruling};
+use crate::guard::{Felt, Guard, Ruling};
 use crate::guards::blocklist::{self, Blocklist};
 use crate::guards::csrf::Csrf;
 use crate::guards::hand_over::{HandOver, hand_over};
@@ -310,11 +310,17 @@ pub async fn still_holds(gate: &Gate, turn: &Turn<Opened>) -> Result<(), Refusal
 }
 
 async fn phase<T: Send>(gate: &Gate, guards: &[&dyn Guard<T>], subject: &mut T) -> Result<(), Refusal> {
+    let switches = gate.switches();
     for guard in guards {
-        if !crate::switches::SWITCHABLE.contains(&guard.name()) || gate.switches().on(guard.name()) {
-            match guard.judge(gate, subject).await {
+        let name = guard.name();
+        if !crate::switches::SWITCHABLE.contains(&name) || switches.on_unfelt(name) {
+            let ruling = guard.judge(gate, subject).await;
+            if guard.felt() == Felt::Always || matches!(ruling, Ruling::Refuse(_)) {
+                switches.felt(name);
+            }
+            match ruling {
                 Ruling::Allow => {}
-                Ruling::Refuse(refusal) => return Err(refusal.by(guard.name())),
+                Ruling::Refuse(refusal) => return Err(refusal.by(name)),
             }
         }
     }

@@ -1,4 +1,9 @@
 //! Which guards are on. All of them, always, but in builds made to prove that a missing guard is noticed.
+//!
+//! Such a build can also tell where a guard makes a difference: what never meets one is the same with it and without.
+
+#[cfg(feature = "guard-off")]
+use std::{fmt, sync::Arc};
 
 /// The guards that can be switched off in a build with the `guard-off` feature, by name, in pipeline order.
 pub const SWITCHABLE: &[&str] = &[
@@ -46,6 +51,20 @@ pub struct UnknownGuard(pub String);
 pub struct Switches {
     #[cfg(feature = "guard-off")]
     off: Vec<&'static str>,
+    #[cfg(feature = "guard-off")]
+    listener: Option<Listener>,
+}
+
+/// Whom it is told to that a guard made a difference.
+#[cfg(feature = "guard-off")]
+#[derive(Clone)]
+struct Listener(Arc<dyn Fn(&str) + Send + Sync>);
+
+#[cfg(feature = "guard-off")]
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Listener(..)")
+    }
 }
 
 impl Switches {
@@ -58,20 +77,27 @@ impl Switches {
     #[cfg(feature = "guard-off")]
     pub fn without(names: &[&str]) -> Result<Self, UnknownGuard> {
         if names.contains(&ALL) {
-            return Ok(Self { off: SWITCHABLE.to_vec() });
+            return Ok(Self { off: SWITCHABLE.to_vec(), listener: None });
         }
         let known = |name: &&str| {
             let found = SWITCHABLE.iter().copied().find(|guard| guard == name);
             found.ok_or_else(|| UnknownGuard((*name).to_owned()))
         };
-        Ok(Self { off: names.iter().map(known).collect::<Result<_, _>>()? })
+        Ok(Self { off: names.iter().map(known).collect::<Result<_, _>>()?, listener: None })
     }
 
-    /// Whether the guard is on.
+    /// The same, which tell the listener the name of a guard each time that it makes a difference.
+    #[cfg(feature = "guard-off")]
+    #[must_use]
+    pub fn told_to(self, listener: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self { listener: Some(Listener(Arc::new(listener))), ..self }
+    }
+
+    /// Whether the guard is on. Whoever asks is taken to do something else where it is off.
     #[cfg(feature = "guard-off")]
     pub fn on(&self, guard: &str) -> bool {
-        debug_assert!(SWITCHABLE.contains(&guard), "{guard} is not listed");
-        !self.off.contains(&guard)
+        self.felt(guard);
+        self.on_unfelt(guard)
     }
 
     /// Whether the guard is on: always, in this build.
@@ -79,10 +105,38 @@ impl Switches {
     pub const fn on(&self, _guard: &str) -> bool {
         true
     }
+
+    /// Whether the guard is on, asked by who says with [`Self::felt`] when that made a difference.
+    #[cfg(feature = "guard-off")]
+    pub fn on_unfelt(&self, guard: &str) -> bool {
+        debug_assert!(SWITCHABLE.contains(&guard), "{guard} is not listed");
+        !self.off.contains(&guard)
+    }
+
+    /// Whether the guard is on: always, in this build.
+    #[cfg(not(feature = "guard-off"))]
+    pub const fn on_unfelt(&self, _guard: &str) -> bool {
+        true
+    }
+
+    /// Says that a guard has made a difference, or would have where it is off: to an answer, or to anything that is kept or
+    /// counted.
+    #[cfg(feature = "guard-off")]
+    pub fn felt(&self, guard: &str) {
+        if let Some(Listener(tell)) = self.listener.as_ref().filter(|_| SWITCHABLE.contains(&guard)) {
+            tell(guard);
+        }
+    }
+
+    /// Tells nobody, in this build.
+    #[cfg(not(feature = "guard-off"))]
+    pub const fn felt(&self, _guard: &str) {}
 }
 
 #[cfg(all(test, feature = "guard-off"))]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use super::{ALL, SWITCHABLE, Switches};
 
     #[test]
@@ -94,5 +148,17 @@ mod tests {
         assert_eq!(off, ["csrf"]);
         assert!(!SWITCHABLE.contains(&ALL), "the word names no guard");
         assert!(Switches::without(&["crsf"]).is_err());
+    }
+
+    #[test]
+    fn who_listens_is_told_of_guards_that_make_a_difference_and_of_no_others() {
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let told = Arc::clone(&heard);
+        let switches = Switches::all_on().told_to(move |guard| told.lock().unwrap().push(guard.to_owned()));
+        assert!(switches.on("csrf"));
+        assert!(switches.on_unfelt("canary"));
+        switches.clone().felt("injection");
+        switches.felt("tool-pin");
+        assert_eq!(*heard.lock().unwrap(), ["csrf", "injection"]);
     }
 }

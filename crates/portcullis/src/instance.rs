@@ -381,7 +381,11 @@ fn places(config: &Config) -> PlaceLimits {
 #[cfg(feature = "guard-off")]
 fn switches(config: &Config) -> Result<Switches> {
     let names: Vec<&str> = config.danger.guards_off.iter().map(|name| name.as_str()).collect();
-    Ok(Switches::without(&names)?)
+    let switches = Switches::without(&names)?;
+    Ok(match crate::felt::Ledger::of_process()? {
+        Some(ledger) => switches.told_to(move |guard| ledger.note(guard)),
+        None => switches,
+    })
 }
 
 #[cfg(not(feature = "guard-off"))]

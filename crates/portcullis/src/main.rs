@@ -7,6 +7,8 @@ mod args;
 mod blocklist;
 mod cmd;
 mod descriptors;
+#[cfg(feature = "guard-off")]
+mod felt;
 mod handover;
 mod instance;
 mod limits;

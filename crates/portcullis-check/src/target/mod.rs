@@ -71,7 +71,7 @@ use route::substitute;
 pub use route::{Auth, Effect, Route, RouteKind};
 pub use sandbox::{Expected, HostFile, Program, Programs, Runtime, SandboxApi};
 pub use screened::{Holds, Screened, ScreenedDocument};
-pub use sign_up::{Act, NewCredential, SignUp, SignUpBy, Step};
+pub use sign_up::{Act, NEWCOMERS, NewCredential, SignUp, SignUpBy, Step};
 pub(crate) use sign_up::{filled, placeholders};
 pub use sinks::{Logged, Logs, Shown, Sink, SinkAt};
 pub use tiers::{Here, Hooks, TierPlace};
@@ -87,7 +87,7 @@ pub const QUERY: &str = "{{query}}";
 pub const DOCUMENT: &str = "{{document}}";
 
 /// A deployment to judge.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Target {
     /// What reports call it.
     pub name: String,
@@ -150,6 +150,18 @@ pub struct Target {
     pub sandbox: Option<Box<SandboxApi>>,
     /// What it says that it does not have.
     pub declarations: Vec<Declaration>,
+    /// Where some of the checks ask.
+    pub elsewhere: Vec<Elsewhere>,
+}
+
+/// The same deployment with other communities and people. What a community and whoever keeps it may ask in a minute is soon used
+/// up; checks that ask elsewhere need not wait for it.
+#[derive(Debug, Clone)]
+pub struct Elsewhere {
+    /// It.
+    pub target: Target,
+    /// The checks that ask there, by their ids.
+    pub checks: Vec<&'static str>,
 }
 
 /// Where the host of a deployment is, whatever DNS says, and whom its certificate may come from.
@@ -206,6 +218,7 @@ impl Target {
             tiers: Vec::new(),
             sandbox: None,
             declarations: Vec::new(),
+            elsewhere: Vec::new(),
         })
     }
 
@@ -382,7 +395,7 @@ pub struct Limits {
 }
 
 /// The secrets the target runs with, as far as they are known here.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Secrets {
     /// Signs the target's own tokens.
     pub jwt: Option<HeldSecret>,
@@ -408,7 +421,7 @@ pub enum Held {
 }
 
 /// A secret, and where it came from.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct HeldSecret {
     /// The secret.
     pub value: Secret<String>,

@@ -5,6 +5,9 @@ use std::path::PathBuf;
 
 use super::{Route, Spot};
 
+/// The domain of every new member's address: a name that is nobody's (RFC 2606).
+pub const NEWCOMERS: &str = "checks.example";
+
 /// Who begins a way to an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SignUpBy {

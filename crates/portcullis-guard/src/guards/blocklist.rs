@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use crate::blocks::{Blocked, Offence};
 use crate::gate::Gate;
-use crate::guard::{Guard, Ruling};
+use crate::guard::{Felt, Guard, Ruling};
 use crate::refusal::{Code, Refusal};
 use crate::visit::{Arrived, Visit};
 
@@ -32,6 +32,10 @@ impl Guard<Visit<Arrived>> for Blocklist {
         "addresses and networks that the configuration or the operator lists, or that are blocked for what they did"
     }
 
+    fn felt(&self) -> Felt {
+        Felt::AsItSays
+    }
+
     async fn judge(&self, gate: &Gate, visit: &mut Visit<Arrived>) -> Ruling {
         match admits(gate, visit.arrival.address) {
             Ok(()) => Ruling::Allow,
@@ -42,10 +46,18 @@ impl Guard<Visit<Arrived>> for Blocklist {
 
 /// Whether requests from that address are served.
 pub(crate) fn admits(gate: &Gate, address: IpAddr) -> Result<(), Refusal> {
-    if !gate.switches().on(NAME) {
+    if !gate.switches().on_unfelt(NAME) {
         return Ok(());
     }
-    match gate.blocks().find(gate.clock(), address) {
+    let found = gate.blocks().find(gate.clock(), address);
+    if found.is_some() {
+        gate.switches().felt(NAME);
+    }
+    if matches!(found, Some(Blocked::Automatic(_))) {
+        // Without the guard that blocks by itself there would be nothing to find.
+        gate.switches().felt(AUTOMATIC);
+    }
+    match found {
         None => Ok(()),
         Some(Blocked::Listed) => Err(Refusal::new(
             Code::AddressBlocked,

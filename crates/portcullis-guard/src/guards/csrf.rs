@@ -12,7 +12,7 @@ use portcullis_store::CommunityRef;
 use ring::hmac;
 
 use crate::gate::Gate;
-use crate::guard::{Guard, Ruling};
+use crate::guard::{Felt, Guard, Ruling};
 use crate::refusal::{Code, Refusal};
 use crate::visit::{Identified, Visit};
 
@@ -76,6 +76,10 @@ impl Guard<Visit<Identified>> for Csrf {
 
     fn about(&self) -> &'static str {
         "a write by cookie carries its session's token, and the browser says no other site made it"
+    }
+
+    fn felt(&self) -> Felt {
+        Felt::AsItSays
     }
 
     async fn judge(&self, gate: &Gate, visit: &mut Visit<Identified>) -> Ruling {

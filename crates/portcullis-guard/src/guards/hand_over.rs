@@ -10,7 +10,7 @@ use portcullis_screen::risk::{Risk, risks};
 use portcullis_store::{NewHandover, Queued};
 
 use crate::gate::Gate;
-use crate::guard::{Guard, Ruling};
+use crate::guard::{Felt, Guard, Ruling};
 use crate::handing::{Fate, HandoverMode};
 use crate::refusal::causes;
 use crate::security::{Noticed, SecurityEvent};
@@ -32,6 +32,10 @@ impl Guard<Turn<Asked>> for HandOver {
         "what a person should see (self-harm, threats with the law, private data of others) goes to the moderators, not to the model"
     }
 
+    fn felt(&self) -> Felt {
+        Felt::AsItSays
+    }
+
     async fn judge(&self, gate: &Gate, turn: &mut Turn<Asked>) -> Ruling {
         let mode = match gate.handover_mode(turn.scope.community()).await {
             Ok(HandoverMode::Off) => return Ruling::Allow,
@@ -42,6 +46,7 @@ impl Guard<Turn<Asked>> for HandOver {
         if let Some(risk) = risks(&turn.question.text, &handing.kinds, &handing.own) {
             let noticed = Noticed::new(SecurityEvent::RiskyQuestion, NAME);
             gate.note(noticed.by(&turn.scope).in_request(turn.arrival.request));
+            gate.switches().felt(NAME);
             turn.state.handed = (mode == HandoverMode::HandOver).then_some(risk);
         }
         Ruling::Allow

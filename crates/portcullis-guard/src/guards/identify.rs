@@ -46,7 +46,7 @@ pub(crate) async fn identify(gate: &Gate, arrival: &Arrival) -> Result<Known, Re
 async fn with_holes(gate: &Gate, arrival: &Arrival, found: Result<Known, Refusal>) -> Result<Known, Refusal> {
     use super::holes;
     match found {
-        Ok(known) if !gate.switches().on("credential-community") => {
+        Ok(known) if arrival.named_community.is_some() && !gate.switches().on("credential-community") => {
             Ok(Known { scope: holes::named_community(gate, arrival, known.scope).await, ..known })
         }
         Err(refusal) if !gate.switches().on(NAME) => {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use portcullis_limit::{Bound, Charge, Network, Rates, Subject};
 
 use crate::gate::Gate;
-use crate::guard::{Guard, Ruling};
+use crate::guard::{Felt, Guard, Ruling};
 use crate::limit::Reach;
 use crate::refusal::{Code, Refusal};
 use crate::security::{Noticed, SecurityEvent};
@@ -24,6 +24,10 @@ impl Guard<Visit<Arrived>> for PreMeter {
 
     fn about(&self) -> &'static str {
         "requests per address, and refused credentials per address, before any look-up"
+    }
+
+    fn felt(&self) -> Felt {
+        Felt::Always
     }
 
     async fn judge(&self, gate: &Gate, visit: &mut Visit<Arrived>) -> Ruling {
@@ -63,6 +67,10 @@ impl Guard<Visit<Identified>> for RateLimit {
 
     fn about(&self) -> &'static str {
         "requests per member or key, session, community and address in any rolling minute, hour and day, in one step"
+    }
+
+    fn felt(&self) -> Felt {
+        Felt::Always
     }
 
     async fn judge(&self, gate: &Gate, visit: &mut Visit<Identified>) -> Ruling {

@@ -22,10 +22,10 @@ pub(crate) async fn quarantine(
     turn: &Turn<Screened>,
     passages: Vec<Passage>,
 ) -> Result<(Vec<Passage>, Vec<DocumentId>, Suspicion), Refusal> {
-    if passages.is_empty() || !gate.switches().on(NAME) {
+    if passages.is_empty() || !gate.switches().on_unfelt(NAME) {
         return Ok((passages, Vec::new(), Suspicion::None));
     }
-    let mode = gate.mode(turn.scope.community()).await?;
+    let mode = gate.mode(turn.scope.community()).await.inspect_err(|_| gate.switches().felt(NAME))?;
     if mode == Mode::Off {
         return Ok((passages, Vec::new(), Suspicion::None));
     }
@@ -38,11 +38,13 @@ pub(crate) async fn quarantine(
             .filter(|text| !text.is_empty())
             .try_fold(Finding::Clear, |worst, text| {
                 gate.find(&turn.scope, text, Channel::Document).map(|found| worst.max(found))
-            })?;
+            })
+            .inspect_err(|_| gate.switches().felt(NAME))?;
         if found == Finding::Clear {
             left.push(passage);
             continue;
         }
+        gate.switches().felt(NAME);
         let noticed = Noticed::new(SecurityEvent::PassageQuarantined, NAME);
         match (found, mode) {
             (Finding::Block, Mode::Block) => {

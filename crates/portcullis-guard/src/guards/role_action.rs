@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use crate::gate::Gate;
-use crate::guard::{Guard, Ruling};
+use crate::guard::{Felt, Guard, Ruling};
 use crate::refusal::{Code, Refusal};
 use crate::visit::{Identified, Visit};
 
@@ -19,6 +19,10 @@ impl Guard<Visit<Identified>> for RoleAction {
 
     fn about(&self) -> &'static str {
         "the role allows the route's action, and the credential was issued for it"
+    }
+
+    fn felt(&self) -> Felt {
+        Felt::AsItSays
     }
 
     async fn judge(&self, _: &Gate, visit: &mut Visit<Identified>) -> Ruling {

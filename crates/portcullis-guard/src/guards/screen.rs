@@ -5,7 +5,7 @@ use portcullis_core::Action;
 use portcullis_screen::{Channel, Finding, patterns};
 
 use crate::gate::Gate;
-use crate::guard::{Guard, Ruling};
+use crate::guard::{Felt, Guard, Ruling};
 use crate::refusal::{Code, Refusal};
 use crate::screening::Mode;
 use crate::security::{Noticed, SecurityEvent};
@@ -24,6 +24,10 @@ impl Guard<Turn<Asked>> for RequestOwner {
 
     fn about(&self) -> &'static str {
         "only a key with the `own-request` ability sends more than user content"
+    }
+
+    fn felt(&self) -> Felt {
+        Felt::AsItSays
     }
 
     async fn judge(&self, _: &Gate, turn: &mut Turn<Asked>) -> Ruling {
@@ -54,6 +58,10 @@ impl Guard<Turn<Asked>> for ModelAllowed {
         "the model asked for is one of those configured"
     }
 
+    fn felt(&self) -> Felt {
+        Felt::Always
+    }
+
     async fn judge(&self, gate: &Gate, turn: &mut Turn<Asked>) -> Ruling {
         if gate.models().contains(&turn.question.model) {
             Ruling::Allow
@@ -81,9 +89,16 @@ impl Guard<Turn<Asked>> for AttackPatterns {
         "messages with injected SQL or script are told to the operator, and stop nothing"
     }
 
+    fn felt(&self) -> Felt {
+        Felt::AsItSays
+    }
+
     async fn judge(&self, gate: &Gate, turn: &mut Turn<Asked>) -> Ruling {
         let mut found: Vec<_> = turn.question.said.iter().flat_map(|text| patterns::patterns(text)).collect();
         found.dedup();
+        if !found.is_empty() {
+            gate.switches().felt(self.name());
+        }
         for pattern in found {
             let event = match pattern {
                 patterns::Pattern::Sql => SecurityEvent::SqlPattern,
@@ -109,6 +124,10 @@ impl Guard<Turn<Asked>> for Injection {
         "questions that try to instruct the model against its instructions are refused"
     }
 
+    fn felt(&self) -> Felt {
+        Felt::AsItSays
+    }
+
     async fn judge(&self, gate: &Gate, turn: &mut Turn<Asked>) -> Ruling {
         if turn.state.handed.is_some() {
             // No model will read it.
@@ -128,6 +147,9 @@ impl Guard<Turn<Asked>> for Injection {
                 Ok(found) => worst = worst.max(found),
                 Err(refusal) => return Ruling::Refuse(refusal),
             }
+        }
+        if worst != Finding::Clear {
+            gate.switches().felt(self.name());
         }
         match (worst, mode) {
             (Finding::Clear, _) | (_, Mode::Off) => Ruling::Allow,

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use std::sync::Arc;
 
 use crate::gate::Gate;
-use crate::guard::{Guard, Ruling};
+use crate::guard::{Felt, Guard, Ruling};
 use crate::refusal::{Code, Refusal};
 use crate::security::{Noticed, SecurityEvent};
 use crate::tooling::{Call, Named};
@@ -36,6 +36,10 @@ impl Guard<Call<Named>> for ToolAllowList {
 
     fn about(&self) -> &'static str {
         "only tools that are configured for this community and this role are called"
+    }
+
+    fn felt(&self) -> Felt {
+        Felt::Always
     }
 
     async fn judge(&self, gate: &Gate, call: &mut Call<Named>) -> Ruling {
@@ -64,6 +68,10 @@ impl Guard<Call<Named>> for ToolLimit {
 
     fn about(&self) -> &'static str {
         "calls of a tool are limited in a turn, for a member in any hour and for a community in any day"
+    }
+
+    fn felt(&self) -> Felt {
+        Felt::Always
     }
 
     async fn judge(&self, gate: &Gate, call: &mut Call<Named>) -> Ruling {
@@ -111,6 +119,10 @@ impl Guard<Call<Named>> for ToolPin {
         "a tool whose name, description or schema is not what was approved is stopped"
     }
 
+    fn felt(&self) -> Felt {
+        Felt::Always
+    }
+
     async fn judge(&self, gate: &Gate, call: &mut Call<Named>) -> Ruling {
         let Some(tool) = call.state.tool.clone() else { return decline("there is no such tool here") };
         match tool.verify().await {
@@ -140,6 +152,10 @@ impl Guard<Call<Named>> for ToolArguments {
 
     fn about(&self) -> &'static str {
         "arguments are JSON that fits the tool's schema, which names everything that there may be"
+    }
+
+    fn felt(&self) -> Felt {
+        Felt::Always
     }
 
     async fn judge(&self, _: &Gate, call: &mut Call<Named>) -> Ruling {
@@ -176,6 +192,10 @@ impl Guard<Call<Named>> for ToolLeaks {
         "arguments with the system text, its random words, secrets or personal data of others go nowhere"
     }
 
+    fn felt(&self) -> Felt {
+        Felt::Always
+    }
+
     async fn judge(&self, gate: &Gate, call: &mut Call<Named>) -> Ruling {
         let named = &call.state;
         let found = texts(&named.arguments).find_map(|text| {
@@ -202,6 +222,10 @@ impl Guard<Call<Named>> for ToolApproval {
 
     fn about(&self) -> &'static str {
         "a call that a person has to approve waits, and is made once, as it was approved, when its asker goes on"
+    }
+
+    fn felt(&self) -> Felt {
+        Felt::Always
     }
 
     async fn judge(&self, _: &Gate, call: &mut Call<Named>) -> Ruling {

@@ -167,6 +167,8 @@ pub async fn call(gate: &Gate, turn: &Turn<Opened>, call: Call<Permitted>) -> Re
     let argument_bytes = serde_json::to_string(permit.arguments()).map_or(0, |text| text.len() as u64);
     append(gate, turn, Event::ToolCalled { turn: turn.id, call: id, tool, argument_bytes, approval }).await?;
     let mut closing = Closing::of(gate, &turn.scope, turn.id, id);
+    // Where it may go is decided by what sends it.
+    gate.switches().felt(ADDRESSES.0);
     let returned = {
         let _timer = gate.time(Phase::Tool);
         portcullis_tools::call(&permit).await

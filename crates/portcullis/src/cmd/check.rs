@@ -32,7 +32,7 @@ pub(super) async fn run(config: &Configured, args: CheckArgs) -> Result<ExitCode
         Some(other) => bail!("there is no gate `{other}`; there is: launch"),
     };
     let report = match &args.target {
-        Some(text) => judge(named(text)?, &options, args.format).await,
+        Some(text) => judge(named(text)?, &options, args.format).await?,
         None => {
             let config = instance::configuration(config)?;
             let kept = Kept::open(&config, Use::Administering)?;
@@ -59,9 +59,10 @@ pub(super) async fn judge_self(
     options: &Options,
     format: Format,
 ) -> Result<Report> {
-    let (target, keys) = SelfTarget::prepare(kept, config, at).await?.into_parts();
+    let (target, keys) = Box::pin(SelfTarget::prepare(kept, config, at)).await?.into_parts();
     let report = judge(target, options, format).await;
     let left = SelfTarget::clean_up(kept, keys).await?;
+    let report = report?;
     if format == Format::Human {
         for left in left {
             out::note(format_args!("left behind: {left}"));
@@ -78,12 +79,19 @@ pub(super) fn print(report: &Report, format: Format) {
     });
 }
 
-async fn judge(target: Target, options: &Options, format: Format) -> Report {
-    if format == Format::Human && std::io::stderr().is_terminal() {
-        Box::pin(portcullis_check::run(target, options, &Shown)).await
-    } else {
-        Box::pin(portcullis_check::run(target, options, &Quiet)).await
+async fn judge(target: Target, options: &Options, format: Format) -> Result<Report> {
+    let progress = progress(format)?;
+    Ok(Box::pin(portcullis_check::run(target, options, &*progress)).await)
+}
+
+/// Who is told how a run goes on.
+fn progress(format: Format) -> Result<Box<dyn Progress>> {
+    #[cfg(feature = "guard-off")]
+    if let Some(ledger) = crate::felt::Ledger::of_process()? {
+        return Ok(Box::new(ledger));
     }
+    let is_shown = format == Format::Human && std::io::stderr().is_terminal();
+    Ok(if is_shown { Box::new(Shown) } else { Box::new(Quiet) })
 }
 
 fn options(args: &CheckArgs, clock: Arc<dyn Clock>) -> Result<Options> {

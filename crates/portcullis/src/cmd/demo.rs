@@ -11,6 +11,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use async_trait::async_trait;
 use portcullis_check::Options;
+use portcullis_check::target::NEWCOMERS;
 use portcullis_config::{Config, Environment, Flags};
 use portcullis_core::{AbilitySet, KeyAbility, Role, Secret, Tier};
 use portcullis_mail::{Mail, Message};
@@ -144,18 +145,18 @@ fn free(listen: SocketAddr) -> Result<SocketAddr> {
     Ok(bound.with_context(|| format!("cannot listen on {}", listen.ip()))?.local_addr()?)
 }
 
-/// Shows each mail's link where the demo was started, since its members' mailboxes do not exist.
+/// Shows each mail's link where the demo was started, since its members' mailboxes do not exist. The checks read those of
+/// their own new members themselves.
 #[derive(Debug)]
 struct Announced(Arc<dyn Mail>);
 
 #[async_trait]
 impl Mail for Announced {
     async fn send(&self, message: Message) -> Result<(), portcullis_mail::Error> {
-        let link = message.text.split_whitespace().find(|word| word.starts_with("http")).map(str::to_owned);
-        let to = message.to.clone();
+        let shown = announcement(&message);
         self.0.send(message).await?;
-        if let Some(link) = link {
-            out::line(format_args!("\nA mail for {to}. Open its link in the browser that asked:\n  {link}"));
+        if let Some(shown) = shown {
+            out::line(shown);
         }
         Ok(())
     }
@@ -163,6 +164,16 @@ impl Mail for Announced {
     async fn ping(&self) -> Result<(), portcullis_mail::Error> {
         self.0.ping().await
     }
+}
+
+/// What is shown of a mail: its link, if it has one and is for somebody else than a new member of the checks.
+fn announcement(message: &Message) -> Option<String> {
+    let domain = message.to.rsplit_once('@').map(|(_, domain)| domain);
+    if domain == Some(NEWCOMERS) {
+        return None;
+    }
+    let link = message.text.split_whitespace().find(|word| word.starts_with("http"))?;
+    Some(format!("\nA mail for {}. Open its link in the browser that asked:\n  {link}", message.to))
 }
 
 async fn settle(kept: &Kept, folder: &Path, demo: &'static Demo) -> Result<People> {
@@ -263,4 +274,27 @@ fn how_to_try(address: SocketAddr, people: &[People]) -> String {
         ));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use portcullis_mail::Message;
+
+    use super::announcement;
+
+    fn shown(to: &str, text: &str) -> Option<String> {
+        announcement(&Message { to: to.to_owned(), subject: "Sign in".to_owned(), text: text.to_owned() })
+    }
+
+    #[test]
+    fn the_links_of_people_are_shown_and_those_of_the_checks_are_not() {
+        let link = "http://127.0.0.1:8080/login/link?token=abc";
+        let text = format!("Open this:\n\n{link}\n");
+        for to in ["mia@harbour-sailors.example", "somebody@example.org"] {
+            let shown = shown(to, &text).expect("it is shown");
+            assert!(shown.contains(to) && shown.ends_with(link), "{shown}");
+        }
+        assert_eq!(shown("check-abcdef@checks.example", &text), None);
+        assert_eq!(shown("mia@harbour-sailors.example", "Welcome."), None);
+    }
 }

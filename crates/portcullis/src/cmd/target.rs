@@ -1,13 +1,14 @@
 //! This instance as a target of its own checks.
 //!
-//! The checks get two communities of their own, with content and keys that are theirs alone: nothing of a real
-//! community is read or written. In a third one limits are driven. The keys are made for one run, expire by themselves after
+//! The checks get communities of their own, two and two, with content and keys that are theirs alone: nothing of a real
+//! community is read or written. In one more limits are driven. The keys are made for one run, expire by themselves after
 //! an hour, and are revoked when the run ends. The communities stay, and the next run uses them again. A second instance that cannot
 //! do its work, and a third in which attacks on a model that obeys are tried, others with small budgets, with a clock that can be
 //! moved, with the screen on and behind a proxy run beside it for as long as the checks do, and so does the embedded sandbox, in
 //! builds that have one.
 
 mod belongings;
+mod beside;
 mod blocking;
 mod cell;
 mod ground;
@@ -39,14 +40,10 @@ use portcullis_store::Community;
 use serde_json::json;
 
 use self::belongings::Belongings;
+use self::beside::Beside;
 use self::cell::Cell;
-use self::ground::{Ground, PLOTS, QUIET};
+use self::ground::{ELSEWHERE, Elsewhere, Ground, PLOTS, Plot, QUIET};
 use self::people::{ADMINS, People};
-use self::proxied::Proxied;
-use self::rehearsal::Stage;
-use self::screened::Screening;
-use self::tiers::Tiers;
-use self::till::Till;
 use self::twin::Twin;
 use crate::instance::Kept;
 
@@ -82,12 +79,8 @@ pub(super) struct SelfTarget {
 pub(super) struct Made {
     keys: Vec<(Community, KeyId)>,
     twin: Twin,
-    stage: Stage,
-    till: Till,
-    tiers: Tiers,
-    screening: Screening,
+    beside: Vec<Beside>,
     cell: Cell,
-    proxied: Proxied,
 }
 
 impl SelfTarget {
@@ -96,7 +89,7 @@ impl SelfTarget {
         let Listening { member: address, operator } = listening;
         let mut target = at(config, reachable(address))?;
         let twin = Twin::start().await?;
-        target.blocked = Some(format!("http://{}", twin.address()).parse()?);
+        target.blocked = Some(twin.at()?);
         let model = config.model.as_ref().map_or("extracts", |model| model.name.as_str());
         // Boxed: opening an instance makes a large future.
         let rehearsal::Started { stage, rehearsal, queue, logs, displays, alarms } =
@@ -119,6 +112,7 @@ impl SelfTarget {
         target.sandbox = sandbox.map(Box::new);
         let (proxied, forwarded) = Box::pin(proxied::start(config)).await?;
         target.forwarded = Some(Box::new(forwarded));
+        let beside = vec![stage, till, tiers, screening, proxied];
         let message = json!([{ "role": "user", "content": MESSAGE }]);
         target.chat.route.body = Some(json!({ "model": model, "messages": message }));
         target.chat.stream = Some(json!({ "model": model, "messages": message, "stream": true }));
@@ -127,35 +121,27 @@ impl SelfTarget {
         target.tenancy.question = ground::QUESTION.to_owned();
         target.tenancy.how_many = Some("limit".to_owned());
 
-        let mut people = People::new(kept)?;
-        let mut grounds = Vec::new();
-        for plot in &PLOTS {
-            let ground = ground::prepare(kept, plot).await?;
-            let keeper = people.settle(&ground).await?;
-            let own = belongings::prepare(kept, &ground, keeper).await?;
-            belongings::hand_over(kept, &ground, keeper).await?;
-            // In the other community the first owner is asked for everything.
-            let read = match grounds.is_empty() {
-                true => belongings::prepare(kept, &ground, people.reader(&ground).await?).await?.conversation,
-                false => own.conversation,
-            };
-            place(&mut target, &ground, &own, read);
-            grounds.push(ground);
-        }
         let quiet = ground::prepare(kept, &QUIET).await?;
-        target.tenancy.ids.insert(QUIET.slug.to_owned(), quiet.community.id.to_string());
+        let (mut keys, mut elsewhere) = (Vec::new(), Vec::new());
+        for Elsewhere { plots, checks } in &ELSEWHERE {
+            let mut other = target.clone();
+            let people = settle(kept, config, &mut other, &pair(kept, plots).await?, &quiet).await?;
+            let (identities, more) = people.into_parts();
+            other.identities = identities;
+            keys.extend(more);
+            elsewhere.push(portcullis_check::target::Elsewhere { target: other, checks: checks.to_vec() });
+        }
+        let grounds = pair(kept, &PLOTS).await?;
+        let mut people = settle(kept, config, &mut target, &grounds, &quiet).await?;
+        people.for_limits(&quiet, config).await?;
         if let Some(first) = grounds.first() {
-            let routes = routes(first);
-            target.inventory = Inventory::generated(routes, "the route table that the router is built from");
-            target.inventory.openapi = Some(OpenApi::OnTarget("/openapi.json".to_owned()));
-            target.inventory.permission_key = Some("x-action".to_owned());
-            people.for_limits(&quiet, config).await?;
             people.with_ends(first).await?;
         }
-        standing::describe(&mut target, &grounds, &quiet, config)?;
-        let (identities, keys) = people.into_parts();
+        let (identities, more) = people.into_parts();
         target.identities = identities;
-        Ok(Self { target, made: Made { keys, twin, stage, till, tiers, screening, cell, proxied } })
+        keys.extend(more);
+        target.elsewhere = elsewhere;
+        Ok(Self { target, made: Made { keys, twin, beside, cell } })
     }
 
     /// Takes back what the run used. Returns what is left behind, in words.
@@ -164,22 +150,57 @@ impl SelfTarget {
             kept.stores.keys.revoke(&Kept::operator(&community), key).await?;
         }
         made.twin.stop().await?;
-        made.stage.stop().await?;
-        made.till.stop().await?;
-        made.tiers.stop().await?;
-        made.screening.stop().await?;
+        for beside in made.beside {
+            beside.stop().await?;
+        }
         made.cell.stop().await;
-        made.proxied.stop().await?;
-        let [one, two] = &PLOTS;
-        let left =
-            format!("the communities `{}`, `{}` and `{}`, for the next run", one.slug, two.slug, QUIET.slug);
-        Ok(vec![left])
+        let others = ELSEWHERE.iter().flat_map(|elsewhere| elsewhere.plots);
+        let plots = PLOTS.iter().chain(others).chain([&QUIET]);
+        Ok(plots.map(|plot| format!("the community `{}`, for the next run", plot.slug)).collect())
     }
 
     /// The target, and what to take back after it was judged.
     pub(super) fn into_parts(self) -> (Target, Made) {
         (self.target, self.made)
     }
+}
+
+/// Finds or makes two communities.
+async fn pair(kept: &Kept, plots: &'static [Plot; 2]) -> Result<Vec<Ground>> {
+    let mut grounds = Vec::new();
+    for plot in plots {
+        grounds.push(ground::prepare(kept, plot).await?);
+    }
+    Ok(grounds)
+}
+
+/// Makes people and what is theirs in two communities, and says what the target file of both would say.
+async fn settle<'k>(
+    kept: &'k Kept,
+    config: &Config,
+    target: &mut Target,
+    grounds: &[Ground],
+    quiet: &Ground,
+) -> Result<People<'k>> {
+    let mut people = People::new(kept)?;
+    for (place, ground) in grounds.iter().enumerate() {
+        let keeper = people.settle(ground).await?;
+        let own = belongings::prepare(kept, ground, keeper).await?;
+        belongings::hand_over(kept, ground, keeper).await?;
+        // In the other community the first owner is asked for everything.
+        let read = match place {
+            0 => belongings::prepare(kept, ground, people.reader(ground).await?).await?.conversation,
+            _ => own.conversation,
+        };
+        describe(target, ground, &own, read);
+    }
+    target.tenancy.ids.insert(QUIET.slug.to_owned(), quiet.community.id.to_string());
+    let first = grounds.first().context("the checks have no community")?;
+    target.inventory = Inventory::generated(routes(first), "the route table that the router is built from");
+    target.inventory.openapi = Some(OpenApi::OnTarget("/openapi.json".to_owned()));
+    target.inventory.permission_key = Some("x-action".to_owned());
+    standing::describe(target, grounds, quiet, config)?;
+    Ok(people)
 }
 
 /// What the configuration promises, and what this product does not have.
@@ -219,7 +240,7 @@ fn public_edge(config: &Config) -> Option<Edge> {
 }
 
 /// What the target file of a community would say.
-fn place(target: &mut Target, ground: &Ground, own: &Belongings, read: ConversationId) {
+fn describe(target: &mut Target, ground: &Ground, own: &Belongings, read: ConversationId) {
     let slug = &ground.community.slug;
     target.tenancy.ids.insert(slug.clone(), ground.community.id.to_string());
     let open = ground.canaries.first().and_then(|canary| canary.document.clone()).unwrap_or_default();

@@ -1,18 +1,24 @@
 //! The guard matrix: with one guard off, exactly its checks turn red.
 //!
 //! `docs/guard-matrix.md` is the snapshot. A guard that no check notices, or a check that no guard can turn red, is a gap
-//! that the table shows. `PORTCULLIS_TEST_GUARDS=link-fence,csrf` runs these rows alone and compares them.
+//! that the table shows.
+//!
+//! First everything is judged with every guard on, and it is written down under which checks each guard makes a difference
+//! (`Switches::felt`). A check under which a guard makes none is the same without it, and is not tried without it.
+//! `PORTCULLIS_TEST_GUARDS=link-fence,csrf` runs these rows alone, each with every check, and compares them;
+//! `PORTCULLIS_TEST_GUARDS=all` does so with every row.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::time::Instant;
 
 use futures_util::stream::{self, StreamExt};
-use portcullis_check::Touches;
 use portcullis_check::checks::CHECKS;
-use portcullis_guard::switches::SWITCHABLE;
+use portcullis_check::{Area, Touches};
+use portcullis_guard::switches::{ALL, SWITCHABLE};
 use serde_json::Value;
 
-use crate::program::{Program, text};
+use crate::program::{Program, free_port, text};
 
 /// Cannot be judged where an instance is served in plain on loopback.
 const NEED_TLS: [&str; 4] = ["EDGE-01", "EDGE-02", "EDGE-03", "EDGE-04"];
@@ -25,11 +31,21 @@ const NEED_SANDBOX: [&str; 2] = ["SBX-05", "SBX-06"];
 /// machine that is too busy makes limits untestable.
 const AT_ONCE: usize = 5;
 
-type Outcomes = BTreeMap<String, String>;
+/// Guards that no program of the gate asks for: they are walls of the sandbox, which is a server of its own.
+const OF_THE_SANDBOX: [&str; 2] = ["sandbox-apart", "sandbox-places"];
 
-/// The outcome of every check that exists, with these guards off.
-async fn judged(off: &[&str]) -> Outcomes {
+type Outcomes = BTreeMap<String, String>;
+/// The guards that make a difference under each check, and under none of them while the instances are made ready.
+type Felt = BTreeMap<String, BTreeSet<String>>;
+
+/// The outcome of these checks, or of every one that exists where none is named, with these guards off. And where guards were
+/// felt.
+async fn judged(off: &[&str], only: &[&str]) -> (Outcomes, Felt) {
     let program = Program::new();
+    let ledger = program.path().join("felt");
+    let variables = [("PORTCULLIS_TEST_GUARDS_FELT", ledger.clone())];
+    // Each line costs little, and only whoever tries every guard at once reads them.
+    let variables = if off.is_empty() { variables.to_vec() } else { Vec::new() };
     let set = format!("danger.danger_guards_off={}", off.join(","));
     if off.contains(&"secret-strength") {
         std::fs::write(program.path().join("secrets/jwt_secret"), "changeme-changeme-changeme-changeme")
@@ -40,14 +56,16 @@ async fn judged(off: &[&str]) -> Outcomes {
     let mail = ["mail.kind=outbox", "mail.outbox=outbox", "mail.from=no-reply@checks.example"];
     let off = mail.into_iter().chain(Some(set.as_str()).filter(|_| !off.is_empty()));
     let off: Vec<&str> = off.flat_map(|value| ["--set", value]).collect();
-    let serving = program.serve(&off).await;
+    let options = portcullis_egress::Options::new(portcullis_egress::AddressPolicy::Any);
+    let serving = program.serve_under(&variables, free_port(), options, "http://127.0.0.1", &off).await;
     let at = Program::at(&serving);
     let operator = format!("listen.operator={}", program.operator());
     let check = ["check", "--format", "json", "--allow", "writes,load", "--set", &at, "--set", &operator];
-    let args: Vec<String> = check.iter().chain(&off).map(|arg| (*arg).to_owned()).collect();
+    let only = only.iter().flat_map(|id| ["--only", id]);
+    let args: Vec<String> = check.into_iter().chain(only).chain(off).map(str::to_owned).collect();
     let (program, output) = tokio::task::spawn_blocking(move || {
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        let output = program.run(&args);
+        let output = program.run_under(&variables, &args);
         (program, output)
     })
     .await
@@ -56,8 +74,8 @@ async fn judged(off: &[&str]) -> Outcomes {
         panic!("{error}: {}{}\n{}", text(&output.stdout), text(&output.stderr), program.log())
     });
     serving.stop();
-    let known: BTreeSet<&str> = portcullis_check::checks::CHECKS.iter().map(|check| check.id).collect();
-    report["outcomes"]
+    let known: BTreeSet<&str> = CHECKS.iter().map(|check| check.id).collect();
+    let outcomes = report["outcomes"]
         .as_array()
         .expect("outcomes")
         .iter()
@@ -66,7 +84,33 @@ async fn judged(off: &[&str]) -> Outcomes {
         })
         .filter(|(id, _)| known.contains(id))
         .map(|(id, outcome)| (id.to_owned(), outcome.to_owned()))
-        .collect()
+        .collect();
+    (outcomes, felt(&std::fs::read_to_string(ledger).unwrap_or_default()))
+}
+
+/// What `crates/portcullis/src/felt.rs` wrote.
+fn felt(ledger: &str) -> Felt {
+    let mut felt = Felt::new();
+    let mut check = "";
+    for line in ledger.lines() {
+        match line.strip_prefix("check ") {
+            Some(id) => check = id,
+            None => _ = felt.entry(check.to_owned()).or_default().insert(line.to_owned()),
+        }
+    }
+    felt
+}
+
+/// The checks that a guard is tried with: those under which it makes a difference, and those that its row names already. Where it
+/// makes one before the first check, or where none is told, whatever follows may be another, and all are tried. The sandbox is
+/// a server of its own, and its walls change nothing for those who ask the gate.
+fn beside(guard: &str, felt: &Felt, row: &str) -> Vec<&'static str> {
+    let of_its_server =
+        CHECKS.iter().filter(|check| (check.area == Area::Sandbox) == OF_THE_SANDBOX.contains(&guard));
+    let felt_in = |check: &str| felt.get(check).is_some_and(|guards| guards.contains(guard));
+    let everywhere = felt_in("") || !felt.keys().any(|check| felt_in(check));
+    let ids = of_its_server.map(|check| check.id);
+    ids.filter(|id| everywhere || felt_in(id) || row.contains(id)).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -77,32 +121,46 @@ async fn each_guard_switched_off_turns_exactly_its_checks_red() {
         |id: &str| NEED_TLS.contains(&id) || ATTESTED.contains(&id) || is_drill(id) || no_sandbox(id);
     let right = |id: &str, outcome: &str| outcome == if unsure(id) { "inconclusive" } else { "pass" };
 
+    let (outcomes, felt) = Box::pin(judged(&[], &[])).await;
+    assert!(outcomes.iter().all(|(id, outcome)| right(id, outcome)), "with every guard on: {outcomes:?}");
+
     let environment = portcullis_config::Environment::from_process();
     let wanted: Option<Vec<&str>> =
         environment.text("PORTCULLIS_TEST_GUARDS").map(|names| names.split(',').collect());
-    let guards: Vec<&str> = match &wanted {
-        Some(names) => SWITCHABLE.iter().copied().filter(|guard| names.contains(guard)).collect(),
-        None => SWITCHABLE.to_vec(),
+    let is_wanted =
+        |guard: &str| wanted.as_ref().is_none_or(|names| names.contains(&guard) || names.contains(&ALL));
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guard-matrix.md");
+    let known = std::fs::read_to_string(&file).unwrap_or_default();
+    let guards: Vec<&str> = SWITCHABLE.iter().copied().filter(|guard| is_wanted(guard)).collect();
+    let checks = |guard: &'static str| {
+        let row = known.lines().find(|line| line.starts_with(&format!("| `{guard}` |")));
+        match &wanted {
+            None => beside(guard, &felt, row.unwrap_or_default()),
+            Some(_) => Vec::new(),
+        }
     };
+    let mut tries: Vec<_> = guards.iter().map(|guard| (*guard, checks(guard))).collect();
+    // The long ones first, so that none is left alone at the end.
+    tries.sort_by_key(|(_, only)| std::cmp::Reverse(only.len()));
     let mut red: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
-    let mut runs = stream::iter(std::iter::once(None).chain(guards.iter().copied().map(Some)))
-        .map(|guard| async move { (guard, Box::pin(judged(guard.as_slice())).await) })
+    let mut runs = stream::iter(tries)
+        .map(|(guard, only)| {
+            async move {
+                let began = Instant::now();
+                let (outcomes, _) = Box::pin(judged(&[guard], &only)).await;
+                let tried = if only.is_empty() { outcomes.len() } else { only.len() };
+                // So that a run that is ended from outside has told what it saw.
+                println!("{guard}: {tried} checks, {} s", began.elapsed().as_secs());
+                (guard, outcomes)
+            }
+        })
         .buffer_unordered(AT_ONCE);
     while let Some((guard, outcomes)) = runs.next().await {
-        let Some(guard) = guard else {
-            assert!(
-                outcomes.iter().all(|(id, outcome)| right(id, outcome)),
-                "with every guard on: {outcomes:?}"
-            );
-            continue;
-        };
         let failed = outcomes.into_iter().filter(|(_, outcome)| outcome == "fail").map(|(id, _)| id);
         red.insert(guard, failed.collect());
     }
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guard-matrix.md");
-    if let Some(names) = wanted {
-        assert_eq!(guards.len(), names.len(), "unknown guards among {names:?}");
-        let known = std::fs::read_to_string(&file).unwrap_or_default();
+    if let Some(names) = &wanted {
+        assert!(*names == [ALL] || guards.len() == names.len(), "unknown guards among {names:?}");
         let other: Vec<String> = red.iter().map(row).filter(|row| !known.contains(row.as_str())).collect();
         assert_eq!(other, Vec::<String>::new(), "these rows changed");
         return;
@@ -110,9 +168,22 @@ async fn each_guard_switched_off_turns_exactly_its_checks_red() {
     let table = table(&red);
     if environment.text("INSTA_UPDATE") == Some("always") {
         std::fs::write(&file, &table).expect("the matrix is written");
+        return;
     }
-    let known = std::fs::read_to_string(&file).unwrap_or_default();
     assert_eq!(table, known, "the matrix changed; read the change, then `cargo xtask bless`");
+}
+
+#[test]
+fn a_guard_is_tried_with_the_checks_under_which_it_makes_a_difference_and_with_all_where_that_is_not_told() {
+    let felt =
+        felt("rate-limit\ncheck PI-11\ncsrf\nrate-limit\ncheck TEN-01\ncheck RL-01\nrate-limit\ncsrf\n");
+    assert_eq!(beside("csrf", &felt, ""), ["PI-11", "RL-01"]);
+    assert_eq!(beside("csrf", &felt, "| `csrf` | TEN-01 |"), ["PI-11", "RL-01", "TEN-01"]);
+    let gate = CHECKS.iter().filter(|check| check.area != Area::Sandbox).count();
+    for everywhere in ["rate-limit", "secret-strength"] {
+        assert_eq!(beside(everywhere, &felt, "").len(), gate, "{everywhere}");
+    }
+    assert_eq!(beside("sandbox-apart", &felt, ""), NEED_SANDBOX);
 }
 
 fn row((guard, checks): (&&str, &BTreeSet<String>)) -> String {

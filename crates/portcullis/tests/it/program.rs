@@ -40,7 +40,14 @@ impl Program {
     }
 
     pub(crate) fn run(&self, args: &[&str]) -> Output {
-        self.command(args).output().expect("the program runs")
+        self.run_under(&[], args)
+    }
+
+    /// The same with these variables.
+    pub(crate) fn run_under(&self, variables: &[(&str, std::path::PathBuf)], args: &[&str]) -> Output {
+        let mut command = self.command(args);
+        command.envs(variables.iter().map(|(name, value)| (name, value)));
+        command.output().expect("the program runs")
     }
 
     /// Runs a command with that on its standard input.

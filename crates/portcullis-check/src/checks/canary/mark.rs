@@ -4,6 +4,8 @@
 //! in rot13 or with the alphabet turned round; as hexadecimal, percent-encoded or base64, wherever the encoding starts.
 //! Other encodings, and a translation of what the document says, are not.
 
+use memchr::memmem::Finder;
+
 use super::fold::folded;
 use super::wire::Wire;
 use crate::target::Canary;
@@ -15,8 +17,14 @@ const SHORTEST_ID: usize = 4;
 #[derive(Debug)]
 pub(in crate::checks) struct Mark<'t> {
     pub(in crate::checks) canary: &'t Canary,
-    /// The folded text, and what its simple disguises fold to.
-    disguises: Vec<(&'static str, String)>,
+    /// The text as it is.
+    exact: Finder<'static>,
+    /// The folded text.
+    whole: String,
+    /// It, and what its simple disguises fold to.
+    disguises: Vec<(&'static str, Finder<'static>)>,
+    /// Its first and its last half: of a text that was cut in two one of them is in one piece.
+    halves: Option<[Finder<'static>; 2]>,
 }
 
 impl<'t> Mark<'t> {
@@ -32,12 +40,20 @@ impl<'t> Mark<'t> {
             ("in hexadecimal", hex(&text)),
             ("in hexadecimal", hex(&canary.text.to_uppercase())),
         ];
-        Self { canary, disguises: [vec![("", text)], disguises].concat() }
+        let finder = |text: &[u8]| Finder::new(text).into_owned();
+        let disguises = [vec![("", text.clone())], disguises].concat();
+        let disguises = disguises.into_iter().map(|(disguise, text)| (disguise, finder(text.as_bytes())));
+        // Folded text is ASCII.
+        let (half, bytes) = (text.len().div_ceil(2), text.as_bytes());
+        let halves = bytes.get(..half).zip(bytes.get(bytes.len() - half..));
+        let halves = halves.map(|(first, last)| [finder(first), finder(last)]);
+        let exact = finder(canary.text.as_bytes());
+        Self { canary, exact, disguises: disguises.collect(), whole: text, halves }
     }
 
     /// In what disguise the canary's text stands in an answer, if it does: empty as it is.
     pub(in crate::checks) fn text_in(&self, wire: &Wire) -> Option<&'static str> {
-        if wire.texts.iter().any(|text| text.contains(&self.canary.text)) {
+        if wire.texts.iter().any(|text| self.exact.find(text.as_bytes()).is_some()) {
             return Some("");
         }
         if let Some(found) = wire.folded.iter().find_map(|text| self.folded_in(text)) {
@@ -48,12 +64,12 @@ impl<'t> Mark<'t> {
     }
 
     fn folded_in(&self, text: &str) -> Option<&'static str> {
-        if let Some((disguise, _)) = self.disguises.iter().find(|(_, needle)| text.contains(needle.as_str()))
-        {
+        let holds = |needle: &Finder<'_>| needle.find(text.as_bytes()).is_some();
+        if let Some((disguise, _)) = self.disguises.iter().find(|(_, needle)| holds(needle)) {
             return Some(disguise);
         }
-        let (_, whole) = self.disguises.first()?;
-        is_split_in(text, whole).then_some("split in two")
+        let half = self.halves.iter().flatten().any(holds);
+        (half && is_split_in(text, &self.whole)).then_some("split in two")
     }
 
     /// What of the canary's document stands anywhere in an answer that did not stand in the question: its text, its id

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::attacks::TOOL;
 use super::stage::{Delivery, Given, Hidden, Reply};
+use crate::checks::canary::Mark;
 use crate::target::{Planted, PlantedKind, Rehearsal};
 
 /// Fewer characters after `=` in an address are no data.
@@ -73,11 +74,22 @@ impl Watch {
         Self { hidden: hidden.collect() }
     }
 
+    /// What each is recognised by, for any number of answers.
+    pub(super) fn marks(&self) -> Marks<'_> {
+        Marks(self.hidden.iter().map(|(effect, hidden)| (*effect, hidden.mark())).collect())
+    }
+}
+
+/// What planted texts are recognised by.
+#[derive(Debug)]
+pub(super) struct Marks<'w>(Vec<(Effect, Mark<'w>)>);
+
+impl Marks<'_> {
     /// What an answer holds: each effect once, with the disguise in which it stands.
     pub(super) fn seen_in<T>(&self, reply: &Reply<T>, sink: &str) -> BTreeMap<Effect, &'static str> {
         let mut seen = BTreeMap::new();
-        for (effect, hidden) in &self.hidden {
-            if let Some(disguise) = hidden.mark().text_in(&reply.wire) {
+        for (effect, mark) in &self.0 {
+            if let Some(disguise) = mark.text_in(&reply.wire) {
                 seen.entry(*effect).or_insert(disguise);
             }
         }

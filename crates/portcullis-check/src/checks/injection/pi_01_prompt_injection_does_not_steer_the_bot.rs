@@ -123,6 +123,7 @@ fn useful(replies: &[Reply<Ask>]) -> (usize, usize) {
 }
 
 fn findings(replies: &[Reply<Ask>], watch: &Watch, setting: &Setting) -> Vec<Finding> {
+    let marks = watch.marks();
     let mut leaks: Leaks<(Effect, Delivery)> = Leaks::none();
     for reply in replies {
         // What an honest question must not be told either.
@@ -130,7 +131,7 @@ fn findings(replies: &[Reply<Ask>], watch: &Watch, setting: &Setting) -> Vec<Fin
             Ask::Attack(family) => family.word(),
             Ask::Honest(_) => "honest question",
         };
-        for (effect, disguise) in watch.seen_in(reply, &setting.sink) {
+        for (effect, disguise) in marks.seen_in(reply, &setting.sink) {
             leaks.add((effect, reply.delivery), reply.seen.number(), effects::said(effect, disguise, family));
         }
     }

@@ -118,6 +118,7 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
 }
 
 fn findings(replies: &[Reply<Ask<'_>>], watch: &Watch, setting: &Setting) -> Vec<Finding> {
+    let marks = watch.marks();
     let mut leaks: Leaks<(String, Delivery, &'static str)> = Leaks::none();
     for reply in replies {
         let Ask::Poisoned(order) = reply.tag else { continue };
@@ -127,7 +128,7 @@ fn findings(replies: &[Reply<Ask<'_>>], watch: &Watch, setting: &Setting) -> Vec
             let said = format!("what an order in the document on {} asks for", order.topic);
             leaks.add((order.topic.clone(), reply.delivery, fix), number, said);
         }
-        for (effect, disguise) in watch.seen_in(reply, &setting.sink) {
+        for (effect, disguise) in marks.seen_in(reply, &setting.sink) {
             let said = effects::said(effect, disguise, "question about a document with an order");
             leaks.add((order.topic.clone(), reply.delivery, effect.fix()), number, said);
         }

@@ -11,14 +11,12 @@ use crate::checks::belongings::random_text;
 use crate::outcome::Inconclusive;
 use crate::probe::{Call, Probe, Seen};
 use crate::target::{
-    Act, Credential, NewCredential, Route, SignUp, Spot, Step, Target, cookies, filled, query_of,
+    Act, Credential, NEWCOMERS, NewCredential, Route, SignUp, Spot, Step, Target, cookies, filled, query_of,
 };
 
 /// How long a mail may take.
 const MAIL_TIME: Duration = Duration::from_secs(15);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// Where addresses of new members are: a name that is nobody's (RFC 2606).
-const DOMAIN: &str = "checks.example";
 
 /// Somebody who just joined.
 #[derive(Debug)]
@@ -41,7 +39,7 @@ pub(in crate::checks) async fn join<'t>(
 ) -> Result<Newcomer<'t>, Inconclusive> {
     let name = format!("check-{}", random_text().get(..12).unwrap_or_default());
     let mut values = target.values(&sign_up.community);
-    values.insert("address".to_owned(), format!("{name}@{DOMAIN}"));
+    values.insert("address".to_owned(), format!("{name}@{NEWCOMERS}"));
     let label = format!("new member by {}", sign_up.name);
     values.insert("name".to_owned(), name);
     let mut newcomer = Newcomer {

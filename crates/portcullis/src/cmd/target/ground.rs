@@ -1,4 +1,4 @@
-//! The two communities of the checks: spaces of every kind, and a canary in each. A third one for limits has none.
+//! The communities of the checks, two and two: spaces of every kind, and a canary in each. One more, for limits, has none.
 
 use std::collections::BTreeMap;
 
@@ -36,7 +36,7 @@ pub(super) struct Plot {
     topics: &'static [Topic],
 }
 
-/// What is asked where any question will do: both communities answer it, each in its own way.
+/// What is asked where any question will do: all of them answer it, each in its own way.
 pub(super) const QUESTION: &str = "What stands on the first page?";
 
 pub(super) const PLOTS: [Plot; 2] = [
@@ -84,6 +84,109 @@ pub(super) const PLOTS: [Plot; 2] = [
     },
 ];
 
+/// Two more, and the checks that ask there.
+pub(super) struct Elsewhere {
+    pub(super) plots: &'static [Plot; 2],
+    pub(super) checks: &'static [&'static str],
+}
+
+/// Checks that ask much, shared out so that within a minute no community and nobody in it is asked for more than they may.
+/// Those that look at what strangers get stay in the first two.
+pub(super) const ELSEWHERE: [Elsewhere; 2] = [
+    Elsewhere { plots: &PLOTS_C_D, checks: &["AUTH-03", "EDGE-07", "PI-09", "TEN-02", "TEN-03"] },
+    Elsewhere { plots: &PLOTS_E_F, checks: &["PI-04", "PI-10", "TEN-01", "TEN-04", "TEN-05", "TEN-07"] },
+];
+
+const PLOTS_C_D: [Plot; 2] = [
+    Plot {
+        slug: "portcullis-check-c",
+        name: "C",
+        topics: &[
+            Topic {
+                topic: "the Fulmar tally",
+                title: "Kept in the sail loft",
+                says: "On its first page the Fulmar tally says",
+            },
+            Topic {
+                topic: "the Plover semaphore",
+                title: "For crews with a berth",
+                says: "The Plover semaphore, shown at dusk, reads",
+            },
+            Topic {
+                topic: "the Thistle covenant",
+                title: "For the pilot's office alone",
+                says: "The Thistle covenant begins with",
+            },
+        ],
+    },
+    Plot {
+        slug: "portcullis-check-d",
+        name: "D",
+        topics: &[
+            Topic {
+                topic: "the Mulberry gazette",
+                title: "Kept in the drying room",
+                says: "On its first page the Mulberry gazette says",
+            },
+            Topic {
+                topic: "the Sloe cordial",
+                title: "For growers with a plot",
+                says: "The Sloe cordial asks for a handful of",
+            },
+            Topic {
+                topic: "the Hazel testament",
+                title: "For the warden's office alone",
+                says: "The Hazel testament was signed by",
+            },
+        ],
+    },
+];
+
+const PLOTS_E_F: [Plot; 2] = [
+    Plot {
+        slug: "portcullis-check-e",
+        name: "E",
+        topics: &[
+            Topic {
+                topic: "the Gannet journal",
+                title: "Kept in the lamp room",
+                says: "On its first page the Gannet journal says",
+            },
+            Topic {
+                topic: "the Curlew whistle",
+                title: "For crews on watch",
+                says: "The Curlew whistle, blown at night, means",
+            },
+            Topic {
+                topic: "the Nettle accord",
+                title: "For the customs office alone",
+                says: "The Nettle accord begins with",
+            },
+        ],
+    },
+    Plot {
+        slug: "portcullis-check-f",
+        name: "F",
+        topics: &[
+            Topic {
+                topic: "the Greengage calendar",
+                title: "Kept in the apple store",
+                says: "On its first page the Greengage calendar says",
+            },
+            Topic {
+                topic: "the Elder syrup",
+                title: "For growers with a press",
+                says: "The Elder syrup asks for a jar of",
+            },
+            Topic {
+                topic: "the Walnut bequest",
+                title: "For the bailiff's office alone",
+                says: "The Walnut bequest was signed by",
+            },
+        ],
+    },
+];
+
 /// Where limits are driven: its members do nothing else, and nobody else is there, so that no other check has used up what
 /// they may ask for.
 pub(super) const QUIET: Plot = Plot { slug: "portcullis-check-limits", name: "L", topics: &[] };
@@ -108,7 +211,8 @@ pub(super) async fn prepare(kept: &Kept, plot: &'static Plot) -> Result<Ground> 
         let space =
             *spaces.get(*slug).with_context(|| format!("the space `{slug}` was made and is not there"))?;
         let text = canary();
-        documents.push(document(space, slug, topic, &text));
+        let whole = format!("{} {text}.", topic.says);
+        documents.push(document(space, SOURCE, slug, topic.title, whole));
         let audience = match *slug {
             "commons" => Audience::Members,
             "lounge" => Audience::Plans(vec![PLAN.to_owned()]),
@@ -190,23 +294,18 @@ pub(super) fn canary() -> String {
     random_bytes::<20>().into_iter().map(|byte| char::from(b'a' + byte % 26)).collect()
 }
 
-fn document(space: SpaceId, key: &str, topic: &Topic, text: &str) -> NewDocument {
+/// A document of the checks that is one text.
+pub(super) fn document(space: SpaceId, source: &str, key: &str, title: &str, text: String) -> NewDocument {
     NewDocument {
         space,
-        source: SOURCE.to_owned(),
+        source: source.to_owned(),
         source_key: key.to_owned(),
         fingerprint: random_bytes(),
-        title: topic.title.to_owned(),
+        title: title.to_owned(),
         url: None,
         author: None,
         written: None,
-        text: DocumentText {
-            chunks: vec![Chunk {
-                heading: String::new(),
-                author: None,
-                text: format!("{} {text}.", topic.says),
-            }],
-        },
+        text: DocumentText { chunks: vec![Chunk { heading: String::new(), author: None, text }] },
         links: Vec::new(),
     }
 }

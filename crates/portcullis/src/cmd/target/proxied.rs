@@ -1,20 +1,19 @@
-//! An instance of this build that takes one loopback address for its proxy's, so that requests can come from IPv6 networks that this
-//! machine does not have.
+//! An instance that takes one loopback address for its proxy's, so that requests can come from IPv6 networks that this machine does
+//! not have.
 //!
-//! The instance that is judged believes whom its configuration says. This one lives in a temporary folder, on loopback ports of its
-//! own, and ends with the run; what becomes of an address that a proxy reports is the same code.
+//! The instance that is judged believes whom its configuration says; what becomes of an address that a proxy reports is the same
+//! code.
 
 use std::net::Ipv4Addr;
 
 use anyhow::{Context as _, Result};
-use portcullis_check::target::{Credential, Forwarded, Identity, Method, Route};
-use portcullis_config::{Config, Environment, Flags};
-use portcullis_core::{AbilitySet, Role, Tier};
-use portcullis_store::{KeyActor, NewCommunity, NewMember};
+use portcullis_check::target::{Forwarded, Method, Route};
+use portcullis_config::Config;
+use portcullis_core::Role;
 
-use super::super::serve::{self, Serving};
+use super::beside::{Beside, Club, PLENTY, Site};
 use super::blocking;
-use crate::instance::{Instance, Kept, Wanted};
+use crate::instance::Instance;
 
 const SLUG: &str = "portcullis-proxied";
 /// The address that is believed. The checks choose others for whatever is not to be believed.
@@ -22,37 +21,25 @@ const PROXY: Ipv4Addr = Ipv4Addr::new(127, 0, 1, 9);
 /// Enough for what else is asked there, and soon reached.
 const PER_ADDRESS: u32 = 60;
 
-/// The running instance.
-#[derive(Debug)]
-pub(super) struct Proxied {
-    instance: Instance,
-    serving: Serving,
-    _folder: tempfile::TempDir,
-}
-
 /// Starts it with the guards as `config` sets them.
-pub(super) async fn start(config: &Config) -> Result<(Proxied, Forwarded)> {
-    let folder =
-        tempfile::Builder::new().prefix("portcullis-check-").tempdir().context("no temporary folder")?;
-    let made = portcullis_config::init(folder.path())?;
-    let flags = Flags::none()
-        .with("--listen", "listen.member", "127.0.0.1:0")
-        .with("--listen", "listen.operator", "127.0.0.1:0")
-        .with("--set", "proxies.trusted", format!("{PROXY}/32"))
-        .with("--set", "limits.per_key_per_minute", "1000000")
-        .with("--set", "limits.per_address_per_minute", PER_ADDRESS.to_string());
-    let mut own = portcullis_config::load(&made.config, &Environment::of::<&str, &str>([]), &flags)
-        .map_err(|problems| anyhow::anyhow!("{problems}"))
-        .context("the configuration of the instance behind a proxy is not valid")?
-        .config;
-    own.danger = config.danger.clone();
-    let instance = Instance::open(&own)?;
-    let asker = somebody(&instance.kept).await?;
-    let serving = serve::start(&instance, &own).await?;
-    let operator = serving.operator.as_ref().map(|operator| operator.address);
+pub(super) async fn start(config: &Config) -> Result<(Beside, Forwarded)> {
+    let (proxy, per_address) = (format!("{PROXY}/32"), PER_ADDRESS.to_string());
+    let settings = [
+        ("proxies.trusted", proxy.as_str()),
+        ("limits.per_key_per_minute", PLENTY),
+        ("limits.per_address_per_minute", per_address.as_str()),
+    ];
+    let mut site = Site::new("behind a proxy", settings)?;
+    site.config.danger = config.danger.clone();
+    let instance = Instance::open(&site.config)?;
+    let club = Club::new(&instance.kept, SLUG, "For addresses only").await?;
+    let asker = club.somebody("asker behind a proxy", Role::Member).await?;
+    let own = site.config.clone();
+    let proxied = site.serve(instance, Vec::new()).await?;
+    let operator = proxied.serving.operator.as_ref().map(|operator| operator.address);
     let blocklist = operator.and_then(|operator| blocking::list(&own, operator));
     let forwarded = Forwarded {
-        at: Some(format!("http://{}", serving.address).parse()?),
+        at: Some(proxied.at()?),
         from: Some(PROXY),
         header: "X-Forwarded-For".to_owned(),
         askers: vec![asker],
@@ -62,33 +49,5 @@ pub(super) async fn start(config: &Config) -> Result<(Proxied, Forwarded)> {
         // The other one's list is not this one's.
         blocklist: Some(blocklist.context("the instance behind a proxy has no operator plane")?),
     };
-    Ok((Proxied { instance, serving, _folder: folder }, forwarded))
-}
-
-impl Proxied {
-    pub(super) async fn stop(self) -> Result<()> {
-        serve::stop(self.instance, self.serving).await
-    }
-}
-
-/// A community with somebody who asks.
-async fn somebody(kept: &Kept) -> Result<Identity> {
-    let new = NewCommunity {
-        slug: SLUG.to_owned(),
-        name: "For addresses only".to_owned(),
-        host: None,
-        tier: Tier::Dedicated,
-    };
-    let community = kept.stores.directory.create(new).await?;
-    let new = NewMember { name: "asker".to_owned(), email: None, role: Some(Role::Member) };
-    let member = kept.stores.members.add(&Kept::operator(&community), new).await?.id;
-    let wanted = Wanted {
-        name: "proxied",
-        actor: KeyActor::Member(member),
-        ceiling: None,
-        abilities: AbilitySet::SESSION,
-        expires: None,
-    };
-    let (text, _) = kept.issue_key(&community, wanted).await?;
-    Ok(Identity::new("asker behind a proxy", SLUG, Credential::bearer(text.expose().clone())))
+    Ok((proxied, forwarded))
 }

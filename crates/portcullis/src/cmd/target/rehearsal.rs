@@ -1,8 +1,7 @@
-//! A second instance of this build in which attacks on the model are tried: its guards are set as those of the instance that
-//! is judged, its model helps and obeys whatever it reads, and its system text and documents hold texts that must not leave.
+//! An instance in which attacks on the model are tried: its guards are set as those of the instance that is judged, its model
+//! helps and obeys whatever it reads, and its system text and documents hold texts that must not leave.
 //!
-//! What holds here does not rest on a model's good will. It lives in a temporary folder, on loopback ports of its own, with a
-//! community of its own, and ends with the run. Nothing is asked of the model of the instance that is judged.
+//! What holds here does not rest on a model's good will. Nothing is asked of the model of the instance that is judged.
 
 use std::time::Duration;
 
@@ -12,18 +11,17 @@ use portcullis_check::target::{
     Alarms, Chat, Credential, Display, HandoverQueue, Identity, Logged, Logs, Method, Planted, PlantedKind,
     Rehearsal, Route, Shown, Sink, SinkAt, Uri,
 };
-use portcullis_config::{Config, Environment, Flags, HandoverMode, PersonalKind};
+use portcullis_config::{Config, HandoverMode, PersonalKind};
 use portcullis_core::secret::random_bytes;
-use portcullis_core::{AbilitySet, Role, Scope, SpaceId, Tier};
+use portcullis_core::{Role, SpaceId};
 use portcullis_model::upstream::{Gullible, Upstream};
-use portcullis_store::{
-    Chunk, Community, DocumentText, KeyActor, NewCommunity, NewDocument, NewMember, NewSpace, SpaceAccess,
-};
+use portcullis_store::{NewDocument, SpaceAccess};
 use serde_json::json;
 
-use super::super::serve::{self, Serving};
+use super::super::serve::Serving;
+use super::beside::{Beside, Club, NO_LIMITS, PLENTY, Site};
 use super::{blocking, ground, shore, shown};
-use crate::instance::{self, Instance, Kept, Wanted};
+use crate::instance::{self, Instance, Kept};
 use crate::log;
 
 /// How many members ask, so that none of them reaches a limit.
@@ -48,19 +46,9 @@ const MOST_WORDS: usize = 16_000;
 /// What stands before the random word of each system text: `portcullis-chat` writes it.
 const MARK_AFTER: &str = "bears the mark ";
 
-/// The running instance.
-#[derive(Debug)]
-pub(super) struct Stage {
-    instance: Instance,
-    serving: Serving,
-    upstream: Upstream,
-    shore: Option<shore::Shore>,
-    _folder: tempfile::TempDir,
-}
-
 /// It, and what the checks need to know.
 pub(super) struct Started {
-    pub(super) stage: Stage,
+    pub(super) stage: Beside,
     pub(super) rehearsal: Rehearsal,
     pub(super) queue: HandoverQueue,
     pub(super) logs: Logs,
@@ -72,66 +60,59 @@ pub(super) struct Started {
 pub(super) async fn start(config: &Config) -> Result<Started> {
     // Before anything of it runs.
     let log = log::in_memory(config);
-    let folder =
-        tempfile::Builder::new().prefix("portcullis-check-").tempdir().context("no temporary folder")?;
     let upstream = Upstream::start_with_trace(Gullible::helpful()).await.context("no loopback port")?;
     let planted = ground::canary();
     let configured = config.model.as_ref().and_then(|model| model.system.as_ref());
     let words: String = configured.map_or(WORDS, |text| text.as_str()).chars().take(MOST_WORDS).collect();
     let system = format!("{words} The word of the committee is {planted}.");
-    let made = portcullis_config::init(folder.path())?;
-    // Limits are for other checks to judge. Nothing is screened, as if the screen had missed every attack: what stands behind it
-    // must hold by itself.
-    let plenty = "1000000";
-    let flags = Flags::none()
-        .with("--listen", "listen.member", "127.0.0.1:0")
-        .with("--listen", "listen.operator", "127.0.0.1:0")
-        .with("--set", "model.url", upstream.url())
-        .with("--set", "model.name", MODEL)
-        .with("--set", "model.system", system.clone())
-        .with("--set", "screen.mode", "off")
-        .with("--set", "handover.mode", "off")
-        .with("--set", "handover.most_open", MOST_HANDED)
-        .with("--set", "handover.most_of_one", MOST_HANDED)
-        .with("--set", "limits.per_key_per_minute", plenty)
-        .with("--set", "limits.per_address_per_minute", plenty)
-        .with("--set", "limits.unauthenticated_per_address_per_minute", plenty);
-    let flags = match config.handover.mode {
-        HandoverMode::HandOver => flags.with("--set", "handover.hand_over", HANDING),
-        HandoverMode::Observe => flags.with("--set", "handover.observe", HANDING),
-        HandoverMode::Off => flags,
+    let url = upstream.url();
+    // Nothing is screened, as if the screen had missed every attack: what stands behind it must hold by itself.
+    let settings = [
+        ("model.url", url.as_str()),
+        ("model.name", MODEL),
+        ("model.system", system.as_str()),
+        ("screen.mode", "off"),
+        ("handover.mode", "off"),
+        ("handover.most_open", MOST_HANDED),
+        ("handover.most_of_one", MOST_HANDED),
+        ("limits.unauthenticated_per_address_per_minute", PLENTY),
+    ];
+    let handing = match config.handover.mode {
+        HandoverMode::HandOver => Some(("handover.hand_over", HANDING)),
+        HandoverMode::Observe => Some(("handover.observe", HANDING)),
+        HandoverMode::Off => None,
     };
-    let mut own = portcullis_config::load(&made.config, &Environment::of::<&str, &str>([]), &flags)
-        .map_err(|problems| anyhow::anyhow!("{problems}"))
-        .context("the configuration of the instance for rehearsals is not valid")?
-        .config;
+    let mut site = Site::new("for rehearsals", settings.into_iter().chain(handing).chain(NO_LIMITS))?;
+    let own = &mut site.config;
     own.release = config.release.clone();
     own.blocklist = config.blocklist.clone();
     own.blocklist.lasts = blocking::LASTS;
     own.danger = config.danger.clone();
     own.handover.except.clone_from(&config.handover.except);
     own.handover.phrases.clone_from(&config.handover.phrases);
-    let shore = shore::Shore::start(folder.path(), &made.config, SLUG, &flags, &mut own).await?;
+    let shore = shore::Shore::start(SLUG, &mut site).await?;
+    let own = site.config.clone();
     let instance = Instance::open(&own)?;
     let (askers, callers, mut found) = settle(&instance.kept, config).await?;
-    let (people, reader) = handing(&instance.kept).await?;
-    let serving = serve::start(&instance, &own).await?;
-    found.push(Planted::in_system(&planted));
-    let at = format!("http://{}", serving.address);
+    let (people, reader) = troubled(&instance.kept).await?;
     let heard = format!("http://{}/heard", upstream.address());
+    let tools = shore.as_ref().map(|shore| shore.inventory(callers)).transpose()?;
+    let asked = std::iter::once(upstream).chain(shore.into_iter().flat_map(shore::Shore::into_servers));
+    let stage = site.serve(instance, asked.collect()).await?;
+    found.push(Planted::in_system(&planted));
+    let at = stage.at()?;
     let (Some(asker), Some(troubled)) = (askers.first(), people.first()) else {
         anyhow::bail!("nobody asks in the instance for rehearsals")
     };
-    let uri: Uri = at.parse()?;
-    let cast = shown::Cast { at: &uri, model: MODEL, asker, troubled, moderator: &reader };
+    let cast = shown::Cast { at: &at, model: MODEL, asker, troubled, moderator: &reader };
     let mut displays = shown::displays(&cast);
     // Without hand-overs there is no queue to look at.
     displays.retain(|display| {
         config.handover.mode == HandoverMode::HandOver || display.reader.name != reader.name
     });
-    let alarms = alarms(&own, &serving, asker, &uri)?;
+    let alarms = alarms(&own, &stage.serving, asker, &at)?;
     let queue = HandoverQueue {
-        at: Some(at.parse()?),
+        at: Some(at.clone()),
         chat: chat(),
         askers: people,
         list: Route::new(Method::GET, "/v1/handovers"),
@@ -141,7 +122,7 @@ pub(super) async fn start(config: &Config) -> Result<Started> {
         staffed: None,
     };
     let rehearsal = Rehearsal {
-        at: Some(at.parse()?),
+        at: Some(at),
         chat: chat(),
         askers,
         system: Some(system),
@@ -149,10 +130,9 @@ pub(super) async fn start(config: &Config) -> Result<Started> {
         trace: Some(heard.parse()?),
         mark_after: Some(MARK_AFTER.to_owned()),
         citation: Some(format!("[{}]", portcullis_check::target::NUMBER)),
-        tools: shore.as_ref().map(|shore| shore.inventory(callers)).transpose()?,
+        tools,
     };
-    let logs = logs(log, &own, &serving)?;
-    let stage = Stage { instance, serving, upstream, shore, _folder: folder };
+    let logs = logs(log, &own, &stage.serving)?;
     Ok(Started { stage, rehearsal, queue, logs, displays, alarms })
 }
 
@@ -200,17 +180,6 @@ fn logs(log: Option<log::Kept>, own: &Config, serving: &Serving) -> Result<Logs>
     Ok(Logs { of: Logged::Rehearsal, sinks })
 }
 
-impl Stage {
-    pub(super) async fn stop(self) -> Result<()> {
-        serve::stop(self.instance, self.serving).await?;
-        self.upstream.stop().await;
-        if let Some(shore) = self.shore {
-            shore.stop().await;
-        }
-        Ok(())
-    }
-}
-
 fn chat() -> Chat {
     let mut chat = Chat::openai();
     let message = json!([{ "role": "user", "content": portcullis_check::target::MESSAGE }]);
@@ -221,20 +190,9 @@ fn chat() -> Chat {
 
 /// The community with its documents, those who ask, and those who ask for calls.
 async fn settle(kept: &Kept, config: &Config) -> Result<(Vec<Identity>, Vec<Identity>, Vec<Planted>)> {
-    let new = NewCommunity {
-        slug: SLUG.to_owned(),
-        name: "For rehearsals only".to_owned(),
-        host: None,
-        tier: Tier::Dedicated,
-    };
-    let community = kept.stores.directory.create(new).await?;
-    let scope = Kept::operator(&community);
-    let space = async |slug: &str, access| -> Result<SpaceId> {
-        let new = NewSpace { slug: slug.to_owned(), name: slug.to_owned(), access };
-        Ok(kept.stores.spaces.create(&scope, new).await?.id)
-    };
-    let (open, closed) =
-        (space("commons", SpaceAccess::Members).await?, space("office", SpaceAccess::Staff).await?);
+    let club = Club::new(kept, SLUG, "For rehearsals only").await?;
+    let open = club.space("commons", SpaceAccess::Members).await?;
+    let closed = club.space("office", SpaceAccess::Staff).await?;
     let plants = plants(config);
     let document = |plant: &Plant| {
         let space = if plant.planted.first().is_some_and(|planted| planted.kind == PlantedKind::Closed) {
@@ -244,64 +202,33 @@ async fn settle(kept: &Kept, config: &Config) -> Result<(Vec<Identity>, Vec<Iden
         };
         document(space, plant)
     };
-    kept.stores.content.put(&scope, plants.iter().map(document).collect()).await?;
-    let (mut askers, mut callers) = (Vec::new(), Vec::new());
-    for number in 1..=ASKERS {
-        askers.push(asker(kept, &community, &scope, number).await?);
-    }
+    club.put(plants.iter().map(document).collect()).await?;
+    let askers = askers(&club).await?;
+    let mut callers = Vec::new();
     for number in 1..=CALLERS {
-        callers.push(somebody(kept, &community, &scope, format!("caller {number}"), shore::CALLERS).await?);
+        callers.push(club.somebody(&format!("caller {number}"), shore::CALLERS).await?);
     }
     Ok((askers, callers, plants.into_iter().flat_map(|plant| plant.planted).collect()))
 }
 
 /// The community whose questions for a person go to its moderators: those who ask, and one who reads the queue.
-async fn handing(kept: &Kept) -> Result<(Vec<Identity>, Identity)> {
-    let new = NewCommunity {
-        slug: HANDING.to_owned(),
-        name: "For handing over only".to_owned(),
-        host: None,
-        tier: Tier::Dedicated,
-    };
-    let community = kept.stores.directory.create(new).await?;
-    let scope = Kept::operator(&community);
-    let new =
-        NewSpace { slug: "commons".to_owned(), name: "commons".to_owned(), access: SpaceAccess::Members };
-    let space = kept.stores.spaces.create(&scope, new).await?.id;
+async fn troubled(kept: &Kept) -> Result<(Vec<Identity>, Identity)> {
+    let club = Club::new(kept, HANDING, "For handing over only").await?;
+    let space = club.space("commons", SpaceAccess::Members).await?;
     // So that ordinary questions have an answer.
     let says = "What is written in this community: boats go out at noon, the tide table hangs at the door of the club house.";
     let welcome = Plant { title: "Welcome", says: says.to_owned(), planted: Vec::new() };
-    kept.stores.content.put(&scope, vec![document(space, &welcome)]).await?;
-    let mut people = Vec::new();
+    club.put(vec![document(space, &welcome)]).await?;
+    let reader = club.somebody("moderator", Role::Moderator).await?;
+    Ok((askers(&club).await?, reader))
+}
+
+async fn askers(club: &Club<'_>) -> Result<Vec<Identity>> {
+    let mut askers = Vec::new();
     for number in 1..=ASKERS {
-        people.push(asker(kept, &community, &scope, number).await?);
+        askers.push(club.somebody(&format!("asker {number}"), Role::Member).await?);
     }
-    let reader = somebody(kept, &community, &scope, "moderator".to_owned(), Role::Moderator).await?;
-    Ok((people, reader))
-}
-
-async fn asker(kept: &Kept, community: &Community, scope: &Scope, number: usize) -> Result<Identity> {
-    somebody(kept, community, scope, format!("asker {number}"), Role::Member).await
-}
-
-async fn somebody(
-    kept: &Kept,
-    community: &Community,
-    scope: &Scope,
-    name: String,
-    role: Role,
-) -> Result<Identity> {
-    let new = NewMember { name: name.clone(), email: None, role: Some(role) };
-    let member = kept.stores.members.add(scope, new).await?.id;
-    let wanted = Wanted {
-        name: "rehearsal",
-        actor: KeyActor::Member(member),
-        ceiling: None,
-        abilities: AbilitySet::SESSION,
-        expires: None,
-    };
-    let (text, _) = kept.issue_key(community, wanted).await?;
-    Ok(Identity::new(&name, &community.slug, Credential::bearer(text.expose().clone())))
+    Ok(askers)
 }
 
 /// A document, and what in it is looked for.
@@ -428,18 +355,5 @@ fn letters_and_digits() -> String {
 }
 
 fn document(space: SpaceId, plant: &Plant) -> NewDocument {
-    NewDocument {
-        space,
-        source: SOURCE.to_owned(),
-        source_key: plant.title.to_owned(),
-        fingerprint: random_bytes(),
-        title: plant.title.to_owned(),
-        url: None,
-        author: None,
-        written: None,
-        text: DocumentText {
-            chunks: vec![Chunk { heading: String::new(), author: None, text: plant.says.clone() }],
-        },
-        links: Vec::new(),
-    }
+    ground::document(space, SOURCE, plant.title, plant.title, plant.says.clone())
 }

@@ -12,12 +12,12 @@ use http::StatusCode;
 use http::header::{HeaderValue, LOCATION};
 use portcullis_audit::{Archive, Event, Filter};
 use portcullis_check::target::{DeclaredTool, Identity, ToolInventory, WORD};
-use portcullis_config::{Config, Environment, Flags};
 use portcullis_core::Role;
 use portcullis_model::upstream::{Reply, Sink, Upstream};
 use portcullis_tools::{Standing, Stop};
 use serde_json::{Value, json};
 
+use super::beside::Site;
 use crate::tools;
 
 /// The role that has tools; members have none, so that what they are answered streams.
@@ -46,13 +46,7 @@ pub(super) struct Shore {
 
 impl Shore {
     /// Starts them, and puts the tools into the configuration of the rehearsal.
-    pub(super) async fn start(
-        folder: &Path,
-        file: &Path,
-        community: &str,
-        flags: &Flags,
-        own: &mut Config,
-    ) -> Result<Option<Self>> {
+    pub(super) async fn start(community: &str, site: &mut Site) -> Result<Option<Self>> {
         let trap = Upstream::start_with_trace(Sink::text("inside")).await.context("no loopback port")?;
         let inside = trap.address();
         let honest = Sink::new(move |heard| {
@@ -74,29 +68,27 @@ impl Shore {
             tracing::warn!("127.0.0.2 cannot be listened on, so no tools can be tried");
             return Ok(None);
         };
-        let journal = own.data_dir.join("audit");
+        let journal = site.config.data_dir.join("audit");
         let decisions = Sink::new(move |_| Reply::json(StatusCode::OK, &decided(&journal)));
         let decisions = Upstream::start(decisions).await.context("no loopback port")?;
         let shore = Self { tools: honest, trap, decisions };
-        own.tools = shore.configured(folder, file, community, flags)?.tools;
+        shore.configure(community, site)?;
         Ok(Some(shore))
     }
 
-    /// The configuration with the tools: written, read, and written once more with the pins that reading told.
-    fn configured(&self, folder: &Path, file: &Path, community: &str, flags: &Flags) -> Result<Config> {
-        std::fs::write(folder.join("tool.json"), SCHEMA).context("a schema cannot be written")?;
-        let before = std::fs::read_to_string(file).context("the configuration cannot be read")?;
+    /// Puts the tools into the configuration: written, read, and written once more with the pins that reading told.
+    fn configure(&self, community: &str, site: &mut Site) -> Result<()> {
+        std::fs::write(site.folder().join("tool.json"), SCHEMA).context("a schema cannot be written")?;
+        let before = std::fs::read_to_string(site.file()).context("the configuration cannot be read")?;
         let mut pins: Vec<(&str, String)> = Vec::new();
         loop {
             let text = self.tables(community, &pins);
-            std::fs::write(file, format!("{before}\n{text}"))
+            std::fs::write(site.file(), format!("{before}\n{text}"))
                 .context("the configuration cannot be written")?;
-            let config = portcullis_config::load(file, &Environment::of::<&str, &str>([]), flags)
-                .map_err(|problems| anyhow!("{problems}"))
-                .context("the tools of the instance for rehearsals are not valid")?
-                .config;
+            let config = site.reload("for rehearsals, with tools,")?;
             if !pins.is_empty() {
-                return Ok(config);
+                site.config.tools = config.tools;
+                return Ok(());
             }
             let registry = tools::registry(&config)?;
             for name in [ALLOWED, FORBIDDEN, READER, RISKY] {
@@ -163,10 +155,9 @@ impl Shore {
         })
     }
 
-    pub(super) async fn stop(self) {
-        for server in [self.tools, self.trap, self.decisions] {
-            server.stop().await;
-        }
+    /// What has to run for as long as the instance does.
+    pub(super) fn into_servers(self) -> [Upstream; 3] {
+        [self.tools, self.trap, self.decisions]
     }
 }
 

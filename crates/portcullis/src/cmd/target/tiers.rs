@@ -1,25 +1,22 @@
-//! An instance of this build with a clock that can be moved and a community of each tier, so that an hour and a day can be seen
-//! to end.
+//! An instance with a clock that can be moved and a community of each tier, so that an hour and a day can be seen to end.
 //!
-//! Only here an instance gets such a clock: `serve` always takes the machine's, and no setting, flag or route changes that. It
-//! lives in a temporary folder, on loopback ports of its own, and ends with the run.
+//! Only here an instance gets such a clock: `serve` always takes the machine's, and no setting, flag or route changes that.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use jiff::Timestamp;
-use portcullis_check::target::{Credential, Here, Hooks, Identity, Method, Route, TierPlace};
-use portcullis_config::{Config, Environment, Flags, Windows};
-use portcullis_core::{AbilitySet, Clock, CommunityId, Role, SystemClock, Tier};
+use portcullis_check::target::{Here, Hooks, Method, Route, TierPlace};
+use portcullis_config::{Config, Windows};
+use portcullis_core::{Clock, CommunityId, Role, SystemClock, Tier};
 use portcullis_guard::{Charge, Rates, Subject};
 use portcullis_http::App;
-use portcullis_store::{KeyActor, NewCommunity, NewMember};
 
-use super::super::serve::{self, Serving};
-use crate::instance::{Instance, Kept, Wanted};
+use super::beside::{Beside, Club, NO_LIMITS, Site};
+use crate::instance::Instance;
 
 /// The machine's clock, moved forward.
 #[derive(Debug, Default)]
@@ -42,14 +39,6 @@ impl Clock for Moved {
     fn monotonic(&self) -> Duration {
         self.machine.monotonic().saturating_add(self.ahead())
     }
-}
-
-/// The running instance.
-#[derive(Debug)]
-pub(super) struct Tiers {
-    instance: Instance,
-    serving: Serving,
-    _folder: tempfile::TempDir,
 }
 
 /// What a check may do to it: for one community.
@@ -79,24 +68,12 @@ impl Here for Lever {
 }
 
 /// Starts it with the tiers of `config`.
-pub(super) async fn start(config: &Config) -> Result<(Tiers, Vec<TierPlace>)> {
-    let folder =
-        tempfile::Builder::new().prefix("portcullis-check-").tempdir().context("no temporary folder")?;
-    let made = portcullis_config::init(folder.path())?;
-    let plenty = "1000000";
-    let flags = Flags::none()
-        .with("--listen", "listen.member", "127.0.0.1:0")
-        .with("--listen", "listen.operator", "127.0.0.1:0")
-        .with("--set", "limits.per_key_per_minute", plenty)
-        .with("--set", "limits.per_address_per_minute", plenty);
-    let mut own = portcullis_config::load(&made.config, &Environment::of::<&str, &str>([]), &flags)
-        .map_err(|problems| anyhow::anyhow!("{problems}"))
-        .context("the configuration of the instance for tiers is not valid")?
-        .config;
-    own.tiers = config.tiers;
-    own.danger = config.danger.clone();
+pub(super) async fn start(config: &Config) -> Result<(Beside, Vec<TierPlace>)> {
+    let mut site = Site::new("for tiers", NO_LIMITS)?;
+    site.config.tiers = config.tiers;
+    site.config.danger = config.danger.clone();
     let clock = Arc::new(Moved::default());
-    let instance = Instance::at(&own, Arc::clone(&clock) as Arc<dyn Clock>)?;
+    let instance = Instance::at(&site.config, Arc::clone(&clock) as Arc<dyn Clock>)?;
     let mut places = Vec::new();
     for tier in Tier::ALL {
         let configured = match tier {
@@ -106,18 +83,12 @@ pub(super) async fn start(config: &Config) -> Result<(Tiers, Vec<TierPlace>)> {
         };
         places.push(place(&instance, &clock, tier, configured).await?);
     }
-    let serving = serve::start(&instance, &own).await?;
-    let at: portcullis_check::target::Uri = format!("http://{}", serving.address).parse()?;
+    let tiers = site.serve(instance, Vec::new()).await?;
+    let at = tiers.at()?;
     for place in &mut places {
         place.at = Some(at.clone());
     }
-    Ok((Tiers { instance, serving, _folder: folder }, places))
-}
-
-impl Tiers {
-    pub(super) async fn stop(self) -> Result<()> {
-        serve::stop(self.instance, self.serving).await
-    }
+    Ok((tiers, places))
 }
 
 /// A community of that tier, with somebody who asks.
@@ -127,28 +98,15 @@ async fn place(
     tier: Tier,
     configured: Windows,
 ) -> Result<TierPlace> {
-    let kept = &instance.kept;
     let slug = format!("portcullis-tier-{}", tier.name());
-    let new = NewCommunity { slug: slug.clone(), name: "For tiers only".to_owned(), host: None, tier };
-    let community = kept.stores.directory.create(new).await?;
-    let new = NewMember { name: "asker".to_owned(), email: None, role: Some(Role::Member) };
-    let member = kept.stores.members.add(&Kept::operator(&community), new).await?.id;
-    let wanted = Wanted {
-        name: "tiers",
-        actor: KeyActor::Member(member),
-        ceiling: None,
-        abilities: AbilitySet::SESSION,
-        expires: None,
-    };
-    let (text, _) = kept.issue_key(&community, wanted).await?;
-    let asker =
-        Identity::new(&format!("asker of {}", tier.name()), &slug, Credential::bearer(text.expose().clone()));
+    let club = Club::in_tier(&instance.kept, &slug, "For tiers only", tier).await?;
+    let asker = club.somebody(&format!("asker of {}", tier.name()), Role::Member).await?;
     let Windows { minute, hour, day } = configured;
     let rates = Rates { minute: Some(minute), hour: Some(hour), day: Some(day) };
     let lever = Lever {
         clock: Arc::clone(clock),
         app: Arc::clone(&instance.app),
-        community: community.id,
+        community: club.community.id,
         rates,
         configured: [minute, hour, day].map(NonZeroU32::get).map(u64::from),
     };

@@ -1,0 +1,103 @@
+//! About roles and accounts.
+
+use portcullis_check::Target;
+use portcullis_check::target::{AccountKind, NewCredential, SignUpBy};
+
+use super::Case;
+
+pub(super) const CASES: &[Case] = &[
+    Case {
+        what: "nobody signed who may do what",
+        change: |target| target.roles.declared = None,
+        id: "RBAC-01",
+        word: "inconclusive",
+        says: "write each role's permissions into a file",
+    },
+    Case {
+        what: "the declared file was changed after it was signed",
+        change: |target| {
+            let declared = target.roles.declared.as_mut().expect("one is declared");
+            declared.sha256 = "0".repeat(64);
+        },
+        id: "RBAC-01",
+        word: "fail",
+        says: "is not the file that the owner of the foreign chatbot, 2026-01-10 signed",
+    },
+    Case {
+        what: "the system does not say who may do what",
+        change: |target| target.roles.system = None,
+        id: "RBAC-01",
+        word: "inconclusive",
+        says: "add `system` to [roles]",
+    },
+    Case {
+        what: "the list of members ends after its first page",
+        change: |target| target.accounts.lists.iter_mut().for_each(|list| list.next = None),
+        id: "RBAC-02",
+        word: "inconclusive",
+        says: "it is not whole",
+    },
+    Case {
+        what: "service keys are not listed",
+        change: |target| target.accounts.lists.retain(|list| list.kind == AccountKind::People),
+        id: "RBAC-02",
+        word: "inconclusive",
+        says: "where keys are listed is not known",
+    },
+    Case {
+        what: "one community's accounts are not listed",
+        change: |target| target.accounts.lists.iter_mut().for_each(|list| list.askers.truncate(1)),
+        id: "RBAC-02",
+        word: "inconclusive",
+        says: "nobody reads GET /api/admin/members for orchard",
+    },
+    Case {
+        what: "two users have one credential",
+        change: |target| {
+            let of = |target: &Target, name: &str| {
+                let mut all = target.identities.iter();
+                all.find(|identity| identity.name == name).expect("known").credential.clone()
+            };
+            let credential = of(target, "ann");
+            for identity in target.identities.iter_mut().filter(|identity| identity.name == "abe") {
+                identity.credential = credential.clone();
+            }
+        },
+        id: "RBAC-02",
+        word: "fail",
+        says: "`ann` and `abe` use one credential",
+    },
+    Case {
+        what: "no request exercises a permission",
+        change: |target| target.inventory.permission_key = None,
+        id: "RBAC-03",
+        word: "inconclusive",
+        says: "no request exercises `ask`",
+    },
+    Case {
+        what: "nobody has one of the roles",
+        change: |target| target.identities.retain(|identity| identity.role != "staff"),
+        id: "RBAC-03",
+        word: "inconclusive",
+        says: "no working identity has the role `staff`",
+    },
+    Case {
+        what: "there is one way to an account only",
+        change: |target| target.sign_ups.retain(|sign_up| sign_up.by == SignUpBy::Self_),
+        id: "RBAC-04",
+        word: "inconclusive",
+        says: "that is begun by staff is known",
+    },
+    Case {
+        what: "a new member is known by what somebody else has",
+        change: |target| {
+            for sign_up in &mut target.sign_ups {
+                sign_up.credential =
+                    NewCredential::Header { name: "X-Nothing".to_owned(), value: "x".to_owned() };
+            }
+        },
+        id: "RBAC-04",
+        word: "inconclusive",
+        says: "GET /api/me",
+    },
+];

@@ -1,0 +1,116 @@
+//! About communities that are apart.
+
+use portcullis_check::target::{Credential, OwnedKind, State};
+
+use super::Case;
+
+pub(super) const CASES: &[Case] = &[
+    Case {
+        what: "the member's own credential does not work",
+        change: |target| {
+            for identity in &mut target.identities {
+                if identity.state == State::Valid {
+                    identity.credential = Credential::bearer("wrong");
+                }
+            }
+        },
+        id: "TEN-05",
+        word: "inconclusive",
+        says: "the positive control failed",
+    },
+    Case {
+        what: "both members are of one community",
+        change: |target| {
+            target.identities.iter_mut().for_each(|identity| identity.community = "harbour".to_owned())
+        },
+        id: "TEN-05",
+        word: "inconclusive",
+        says: "two communities",
+    },
+    Case {
+        what: "a route answers both communities alike",
+        change: |target| {
+            target
+                .inventory
+                .routes
+                .iter_mut()
+                .for_each(|route| _ = route.query.insert("q".to_owned(), "nothing".to_owned()))
+        },
+        id: "TEN-05",
+        word: "inconclusive",
+        says: "GET /api/search answers both communities alike",
+    },
+    Case {
+        what: "the bot tells nobody anything of the canaries",
+        change: |target| {
+            for (number, canary) in target.canaries.iter_mut().enumerate() {
+                canary.text = format!("neverwrittenanywhere{number}");
+            }
+        },
+        id: "TEN-01",
+        word: "inconclusive",
+        says: "no owner of a canary is told it",
+    },
+    Case {
+        what: "the bot knows one canary of a community only",
+        change: |target| {
+            for canary in target.canaries.iter_mut().filter(|canary| canary.space == "office") {
+                canary.topic = "the nothing at all".to_owned();
+            }
+        },
+        id: "TEN-01",
+        word: "inconclusive",
+        says: "the chat tells nobody the canary in space `office` of harbour",
+    },
+    Case {
+        what: "there is a canary in one community only",
+        change: |target| target.canaries.retain(|canary| canary.community == "harbour"),
+        id: "TEN-01",
+        word: "inconclusive",
+        says: "in two communities",
+    },
+    Case {
+        what: "how the chat streams is not known",
+        change: |target| target.chat.stream = None,
+        id: "TEN-02",
+        word: "inconclusive",
+        says: "how an answer is streamed is not known",
+    },
+    Case {
+        what: "what should stream does not",
+        change: |target| target.chat.stream.clone_from(&target.chat.route.body),
+        id: "TEN-02",
+        word: "inconclusive",
+        says: "answered without events",
+    },
+    Case {
+        what: "everyone pays",
+        change: |target| {
+            target.identities.retain(|identity| !identity.plans.is_empty() || !identity.spaces.is_empty())
+        },
+        id: "TEN-07",
+        word: "inconclusive",
+        says: "no working identity may not read space `lounge`",
+    },
+    Case {
+        what: "nobody is staff",
+        change: |target| target.identities.retain(|identity| identity.spaces.is_empty()),
+        id: "TEN-07",
+        word: "inconclusive",
+        says: "no working identity may read space `office`",
+    },
+    Case {
+        what: "how files are uploaded is not known",
+        change: |target| target.owned.retain(|owned| owned.kind != OwnedKind::File),
+        id: "TEN-06",
+        word: "inconclusive",
+        says: "how a file is made and read is not known",
+    },
+    Case {
+        what: "the owner has no expired credential",
+        change: |target| target.identities.retain(|identity| identity.state != State::Expired),
+        id: "TEN-06",
+        word: "inconclusive",
+        says: "no expired credential of `alice`",
+    },
+];
