@@ -181,8 +181,12 @@ impl IntoResponse for Problem {
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }
-        if matches!(self.refusal.code, Code::TimedOut | Code::ShuttingDown | Code::AddressBlocked) {
-            // RFC 9110 section 15.5.9: what is still to come of the request is not waited for. Who is blocked holds no place.
+        if matches!(
+            self.refusal.code,
+            Code::TimedOut | Code::BodyTooLarge | Code::ShuttingDown | Code::AddressBlocked
+        ) {
+            // RFC 9110 sections 15.5.9 and 15.5.14: what is still to come of the request is not waited for, and a client that
+            // kept the connection would find it closed. Who is blocked holds no place.
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         if status == StatusCode::UNAUTHORIZED {

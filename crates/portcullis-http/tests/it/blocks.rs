@@ -274,6 +274,7 @@ async fn a_wrong_entry_is_refused_with_what_is_wrong_and_changes_nothing() {
     }
     let large = desk.add(json!({ "network": "127.0.7.4", "reason": "x".repeat(100_000) })).await;
     assert_eq!(large.status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(large.headers["connection"], "close", "what is left of the body is not read");
     assert_eq!(desk.list().await, before);
     app.journal.close().await.expect("the journal closes");
     let unrecorded = desk.add(json!({ "network": "127.0.7.4", "reason": "x" })).await;
