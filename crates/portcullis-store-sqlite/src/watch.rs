@@ -131,71 +131,74 @@ mod tests {
     use crate::file::{Place, Purpose};
     use crate::schema::KEYS;
 
-    fn place(folder: &TempDir) -> Place {
-        let place = Place { path: folder.path().join("test.db"), key: SealKey::random(), schema: &KEYS };
-        place.create().expect("the file is created");
-        place
+    /// A file with a watch, and a writer with its own view of the counts, as another process has.
+    struct Watched {
+        _folder: TempDir,
+        watch: Watch,
+        writer: Connection,
+        counts: Commits,
     }
 
-    fn insert(writer: &Connection, number: u8) {
-        let sql = "INSERT INTO community_keys (community, wrapped, created) VALUES (?1, x'00', 0)";
-        writer.execute(sql, [vec![number; 16]]).expect("written");
+    impl Watched {
+        fn new() -> Self {
+            let folder = TempDir::new().expect("a folder");
+            let place = Place { path: folder.path().join("test.db"), key: SealKey::random(), schema: &KEYS };
+            place.create().expect("the file is created");
+            let counts = || Commits::beside(&place.path).expect("counts");
+            let reader = place.connect(Purpose::Watch).expect("opened");
+            let watch = Watch::new(reader, Arc::new(counts())).expect("watched");
+            let writer = place.connect(Purpose::Write).expect("a writer");
+            Self { counts: counts(), _folder: folder, watch, writer }
+        }
+
+        fn insert(&self, number: u8) {
+            let sql = "INSERT INTO community_keys (community, wrapped, created) VALUES (?1, x'00', 0)";
+            self.writer.execute(sql, [vec![number; 16]]).expect("written");
+        }
+
+        fn version(&mut self) -> i64 {
+            self.watch.version().expect("asked")
+        }
     }
 
     #[test]
     fn a_commit_that_is_counted_shows_at_once() {
-        let folder = TempDir::new().expect("a folder");
-        let place = place(&folder);
-        let ours = Arc::new(Commits::beside(&place.path).expect("counts"));
-        let theirs = Commits::beside(&place.path).expect("counts");
-        let writer = place.connect(Purpose::Write).expect("a writer");
-        let mut watch = Watch::new(place.connect(Purpose::Watch).expect("opened"), ours).expect("watched");
-        let mut before = watch.version().expect("asked");
-        assert!(watch.seen.is_some(), "that nothing was counted yet is a count too");
+        let mut file = Watched::new();
+        let mut before = file.version();
+        assert!(file.watch.seen.is_some(), "that nothing was counted yet is a count too");
         for number in 0..50 {
-            assert_eq!(watch.version().expect("asked"), before, "nothing was committed");
-            let begun = theirs.begin().expect("counted");
-            assert_eq!(watch.version().expect("asked"), before, "nothing was committed yet");
-            insert(&writer, number);
-            let version = watch.version().expect("asked");
+            assert_eq!(file.version(), before, "nothing was committed");
+            let begun = file.counts.begin().expect("counted");
+            assert_eq!(file.version(), before, "nothing was committed yet");
+            file.insert(number);
+            let version = file.version();
             assert_ne!(version, before, "committed, and not counted as ended yet");
-            theirs.end(begun);
-            assert_eq!(watch.version().expect("asked"), version);
+            file.counts.end(begun);
+            assert_eq!(file.version(), version);
             before = version;
         }
     }
 
     #[test]
     fn a_commit_whose_process_died_before_it_had_counted_it_shows_all_the_same() {
-        let folder = TempDir::new().expect("a folder");
-        let place = place(&folder);
-        let ours = Arc::new(Commits::beside(&place.path).expect("counts"));
-        let theirs = Commits::beside(&place.path).expect("counts");
-        let writer = place.connect(Purpose::Write).expect("a writer");
-        let mut watch = Watch::new(place.connect(Purpose::Watch).expect("opened"), ours).expect("watched");
-        let _never_ended = theirs.begin().expect("counted");
-        let before = watch.version().expect("asked");
-        insert(&writer, 1);
-        let broken_off = watch.version().expect("asked");
+        let mut file = Watched::new();
+        let _never_ended = file.counts.begin().expect("counted");
+        let before = file.version();
+        file.insert(1);
+        let broken_off = file.version();
         assert_ne!(broken_off, before);
-        let begun = theirs.begin().expect("counted");
-        insert(&writer, 2);
-        theirs.end(begun);
-        assert_ne!(watch.version().expect("asked"), broken_off);
+        let begun = file.counts.begin().expect("counted");
+        file.insert(2);
+        file.counts.end(begun);
+        assert_ne!(file.version(), broken_off);
     }
 
     #[test]
     fn a_writer_that_counts_nothing_is_seen_once_the_counts_are_old() {
-        let folder = TempDir::new().expect("a folder");
-        let place = place(&folder);
-        let commits = Arc::new(Commits::beside(&place.path).expect("counts"));
-        let writer = place.connect(Purpose::Write).expect("a writer");
-        let mut watch = Watch::new(place.connect(Purpose::Watch).expect("opened"), Arc::clone(&commits))
-            .expect("watched");
-        commits.end(commits.begin().expect("counted"));
-        let before = watch.version().expect("asked");
-        insert(&writer, 1);
+        let mut file = Watched::new();
+        let before = file.version();
+        file.insert(1);
         std::thread::sleep(super::TRUSTED);
-        assert_ne!(watch.version().expect("asked"), before);
+        assert_ne!(file.version(), before);
     }
 }
