@@ -159,6 +159,21 @@ async fn each_guard_switched_off_turns_exactly_its_checks_red() {
         let failed = outcomes.into_iter().filter(|(_, outcome)| outcome == "fail").map(|(id, _)| id);
         red.insert(guard, failed.collect());
     }
+    // On a busy machine a check may not be able to tell. What the table says is red and was not is tried once more, with nothing
+    // beside it; what was red stays red.
+    for (guard, failed) in &mut red {
+        let row = known.lines().find(|line| line.starts_with(&format!("| `{guard}` |"))).unwrap_or_default();
+        let unseen: Vec<&str> = CHECKS
+            .iter()
+            .map(|check| check.id)
+            .filter(|id| row.contains(id) && !failed.contains(*id))
+            .collect();
+        if !unseen.is_empty() {
+            println!("{guard}: once more {unseen:?}");
+            let (outcomes, _) = Box::pin(judged(&[guard], &unseen)).await;
+            failed.extend(outcomes.into_iter().filter(|(_, outcome)| outcome == "fail").map(|(id, _)| id));
+        }
+    }
     if let Some(names) = &wanted {
         assert!(*names == [ALL] || guards.len() == names.len(), "unknown guards among {names:?}");
         let other: Vec<String> = red.iter().map(row).filter(|row| !known.contains(row.as_str())).collect();
