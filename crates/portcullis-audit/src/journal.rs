@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
+use portcullis_core::lanes::{self, Errands};
 use portcullis_core::measure::{Counter, Times};
 use portcullis_core::{Clock, TurnId};
 use tokio::sync::mpsc::error::TrySendError;
@@ -29,7 +30,7 @@ const COMPANY: usize = 4;
 /// How long a group gathers while many write at once: about as long as a sync takes or two. Each sync costs a write to the disk and
 /// wakes everybody in it, so what a record costs falls with how many share one; but where all who write wait for the same sync,
 /// nobody does anything else meanwhile.
-const GATHER: Duration = Duration::from_micros(400);
+const GATHER: Duration = Duration::from_micros(550);
 
 /// What a process uses the journal for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,8 +102,24 @@ pub struct Receipt {
 
 #[derive(Debug)]
 enum Job {
-    Append { record: Record, answer: oneshot::Sender<Result<Receipt, Error>> },
+    Append { record: Record, answer: Answer },
     Close { answer: oneshot::Sender<Result<(), Error>> },
+}
+
+/// Where what came of a record is waited for.
+#[derive(Debug)]
+struct Answer {
+    to: oneshot::Sender<Result<Receipt, Error>>,
+    /// The way into the lane that waits.
+    way: Option<Errands>,
+}
+
+impl Answer {
+    /// For whoever asks from this thread.
+    fn here() -> (Self, oneshot::Receiver<Result<Receipt, Error>>) {
+        let (to, receipt) = oneshot::channel();
+        (Self { to, way: lanes::errands() }, receipt)
+    }
 }
 
 /// What this process did to the journal so far, for whoever watches it.
@@ -191,7 +208,7 @@ impl Journal {
             Ok(written) => return written.await,
             Err(record) => *record,
         };
-        let (answer, receipt) = oneshot::channel();
+        let (answer, receipt) = Answer::here();
         self.send(Job::Append { record, answer }).await?;
         receipt.await.unwrap_or_else(|_| Err(self.why_ended()))
     }
@@ -205,7 +222,7 @@ impl Journal {
         &self,
         record: Record,
     ) -> Result<impl Future<Output = Result<Receipt, Error>> + Send + use<'_>, Box<Record>> {
-        let (answer, receipt) = oneshot::channel();
+        let (answer, receipt) = Answer::here();
         let job = Job::Append { record, answer };
         if let Some(queue) = &self.queue
             && let Err(TrySendError::Full(Job::Append { record, .. })) = queue.try_send(job)
@@ -339,10 +356,7 @@ impl Desk {
         self.last_group = self.batch.len();
     }
 
-    fn sort(
-        &mut self,
-        closing: &mut Vec<oneshot::Sender<Result<(), Error>>>,
-    ) -> (Vec<Record>, Vec<oneshot::Sender<Result<Receipt, Error>>>) {
+    fn sort(&mut self, closing: &mut Vec<oneshot::Sender<Result<(), Error>>>) -> (Vec<Record>, Vec<Answer>) {
         let (mut records, mut answers) =
             (Vec::with_capacity(self.batch.len()), Vec::with_capacity(self.batch.len()));
         for job in self.batch.drain(..) {
@@ -357,7 +371,7 @@ impl Desk {
         (records, answers)
     }
 
-    fn write(&mut self, records: &[Record], answers: Vec<oneshot::Sender<Result<Receipt, Error>>>) {
+    fn write(&mut self, records: &[Record], answers: Vec<Answer>) {
         if records.is_empty() {
             return;
         }
@@ -367,12 +381,9 @@ impl Desk {
             Ok(())
         });
         let failure = self.ended.lock().clone();
-        let mut results = results.into_iter();
-        for answer in answers {
-            let stopped = || Err(failure.clone().unwrap_or(Error::Closed));
-            // A caller that has gone away does not want the answer.
-            let _ = answer.send(results.next().unwrap_or_else(stopped));
-        }
+        let stopped = || Err(failure.clone().unwrap_or(Error::Closed));
+        let results = results.into_iter().chain(std::iter::repeat_with(stopped));
+        deliver(answers.into_iter().zip(results));
     }
 
     /// Does some writing, unless writing failed before. A failure is kept, and ends all writing.
@@ -392,9 +403,28 @@ impl Desk {
     }
 }
 
+/// Tells everybody what came of their records, and wakes each lane once for all that wait in it.
+fn deliver(answers: impl Iterator<Item = (Answer, Result<Receipt, Error>)>) {
+    // A caller that has gone away does not want the answer.
+    let tell = |to: oneshot::Sender<_>, result| drop(to.send(result));
+    let mut lanes: Vec<(Errands, Vec<_>)> = Vec::new();
+    for (Answer { to, way }, result) in answers {
+        match way {
+            None => tell(to, result),
+            Some(way) => match lanes.iter_mut().find(|(known, _)| known.leads_where(&way)) {
+                Some((_, waiting)) => waiting.push((to, result)),
+                None => lanes.push((way, vec![(to, result)])),
+            },
+        }
+    }
+    for (way, waiting) in lanes {
+        way.run(move || waiting.into_iter().for_each(|(to, result)| tell(to, result)));
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use portcullis_core::{RequestId, Secret, SystemClock};
+    use portcullis_core::{Lanes, RequestId, Secret, SystemClock, Tasks};
 
     use super::*;
     use crate::record::{ActorRef, Event};
@@ -414,7 +444,7 @@ mod tests {
     }
 
     fn job(number: u8) -> Job {
-        let (answer, _) = oneshot::channel();
+        let (answer, _) = Answer::here();
         Job::Append { record: record(number), answer }
     }
 
@@ -440,6 +470,35 @@ mod tests {
             assert_eq!(numbers(&desk.batch), wanted, "after a group of {last_group}");
             assert_eq!(desk.last_group, usize::from(gathered));
         }
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_is_told_in_a_lane_and_elsewhere() {
+        let dir = tempfile::tempdir().unwrap();
+        let signer = Signer::new("journal.test", &Secret::new([7; 32])).unwrap();
+        let (journal, _) =
+            Journal::open(dir.path(), Options::new(Use::Serving), signer, Arc::new(SystemClock::new()))
+                .unwrap();
+        let (journal, lanes, tasks) = (Arc::new(journal), Lanes::start().unwrap(), Tasks::new());
+        let places: Vec<_> = (0..200_u8).filter_map(|_| lanes.place()).collect();
+        let waiting: Vec<_> = (0..200_u8)
+            .zip(&places)
+            .map(|(number, place)| {
+                let journal = Arc::clone(&journal);
+                let append =
+                    async move { (lanes::errands().is_some(), journal.append(record(number)).await) };
+                let elsewhere = tokio::runtime::Handle::current();
+                tasks.spawn_on(if number % 4 == 0 { &elsewhere } else { place.runtime() }, append)
+            })
+            .collect();
+        let mut told = Vec::new();
+        for (number, waits) in waiting.into_iter().enumerate() {
+            let (in_a_lane, receipt) = waits.await.unwrap();
+            assert_eq!(in_a_lane, number % 4 != 0);
+            told.push(receipt.unwrap().seq);
+        }
+        told.sort_unstable();
+        assert!(told.into_iter().eq(0..200), "each is told of its own record");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 pub mod access;
 pub mod clock;
 pub mod ids;
+pub mod lanes;
 pub mod mail_address;
 pub mod measure;
 pub mod scope;
@@ -21,6 +22,7 @@ pub use ids::{
     ApprovalId, BlockId, CallId, CommunityId, ConversationId, DocumentId, HandoverId, InvitationId, KeyId,
     MemberId, MemoryId, MessageId, RequestId, SessionId, SpaceId, TurnId,
 };
+pub use lanes::Lanes;
 pub use scope::{Actor, Grant, KeyBounds, Scope, Tier};
 pub use secret::Secret;
 pub use tasks::Tasks;

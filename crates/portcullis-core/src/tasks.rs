@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 
 /// Spawns tasks and waits for them. Clones share one count.
@@ -24,14 +25,23 @@ impl Tasks {
     }
 
     /// Starts `work` in the background and counts it until it ends.
-    #[expect(clippy::disallowed_methods, reason = "the one tracked spawner")]
     pub fn spawn<F>(&self, work: F) -> tokio::task::JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
+        self.spawn_on(&Handle::current(), work)
+    }
+
+    /// The same on that runtime.
+    #[expect(clippy::disallowed_methods, reason = "the one tracked spawner")]
+    pub fn spawn_on<F>(&self, runtime: &Handle, work: F) -> tokio::task::JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
         let slot = Arc::clone(&self.slots).try_acquire_owned();
-        tokio::spawn(async move {
+        runtime.spawn(async move {
             let _slot = slot;
             work.await
         })

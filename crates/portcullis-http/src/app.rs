@@ -12,6 +12,7 @@ use portcullis_store::{Community, Stores};
 use crate::address::TrustedProxies;
 use crate::cookies::Cookies;
 use crate::idempotency::Idempotency;
+use crate::limits::Policies;
 use crate::requests::Requests;
 use crate::routes::Readiness;
 
@@ -90,6 +91,7 @@ pub struct App {
     idempotency: Arc<Idempotency>,
     readiness: Readiness,
     requests: Requests,
+    policies: Policies,
 }
 
 impl App {
@@ -101,7 +103,13 @@ impl App {
             settings.idempotency_bytes,
             settings.idempotency_ttl,
         ));
-        Arc::new(Self { parts, idempotency, requests: Requests::new(), readiness: Readiness::default() })
+        Arc::new(Self {
+            parts,
+            idempotency,
+            requests: Requests::new(),
+            readiness: Readiness::default(),
+            policies: Policies::default(),
+        })
     }
 
     /// The guards.
@@ -112,6 +120,11 @@ impl App {
     /// The guards, for what runs beside requests.
     pub fn gate_handle(&self) -> Arc<Gate> {
         Arc::clone(&self.parts.gate)
+    }
+
+    /// The policies of limits that were written out before.
+    pub(crate) const fn policies(&self) -> &Policies {
+        &self.policies
     }
 
     /// Who answers questions.

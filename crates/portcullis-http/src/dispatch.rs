@@ -165,9 +165,10 @@ async fn admitted(
     let Sent { body, waited } = read(&app, &head.headers, body).await.map_err(|refusal| refusal.of(asker))?;
     // Its sender chooses when the body is whole, and may have lost by then what they had when it began.
     let visit = if waited { pipeline::confirm(app.gate(), visit).await? } else { visit };
-    let answer = handler(Call { app, visit, path, query, headers: head.headers, body }).await;
+    let answer =
+        handler(Call { app: Arc::clone(&app), visit, path, query, headers: head.headers, body }).await;
     let mut response = answer.map_err(|refusal| refusal.of(asker))?;
-    limits.write(&mut response);
+    limits.write(app.policies(), &mut response);
     Ok(response)
 }
 

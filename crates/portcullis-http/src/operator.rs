@@ -216,8 +216,7 @@ async fn answer(operator: Arc<Operator>, head: &http::request::Parts, body: Body
         }
     };
     for (name, value) in SECURITY_HEADERS {
-        let name = http::HeaderName::from_static(name);
-        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+        response.headers_mut().entry(name).or_insert(value);
     }
     response
 }

@@ -11,10 +11,11 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use portcullis_core::Tasks;
+use portcullis_core::{Lanes, Tasks};
 use portcullis_guard::refusal::causes;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -51,6 +52,7 @@ pub struct Server {
     tls: Option<Arc<Tls>>,
     proxies: TrustedProxies,
     told: Told,
+    lanes: Option<Arc<Lanes>>,
 }
 
 /// Who is told of an address that sent what is no HTTP.
@@ -60,13 +62,26 @@ impl Server {
     /// Listens on an address; port 0 takes a free one. It speaks plain HTTP until it is given a certificate.
     pub async fn bind(address: SocketAddr, limits: ServerLimits) -> std::io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
-        Ok(Self { listener, limits, tls: None, proxies: TrustedProxies::default(), told: Arc::new(|_| {}) })
+        Ok(Self {
+            listener,
+            limits,
+            tls: None,
+            proxies: TrustedProxies::default(),
+            told: Arc::new(|_| {}),
+            lanes: None,
+        })
     }
 
     /// Speaks TLS and nothing else.
     #[must_use]
     pub fn with_tls(self, tls: Arc<Tls>) -> Self {
         Self { tls: Some(tls), ..self }
+    }
+
+    /// Serves each connection in one of these lanes, and not where it listens.
+    #[must_use]
+    pub fn in_lanes(self, lanes: Arc<Lanes>) -> Self {
+        Self { lanes: Some(lanes), ..self }
     }
 
     /// Stands behind these proxies, whose connections are many people's and are not counted by address.
@@ -89,9 +104,9 @@ impl Server {
     /// Serves until `tasks` closes, then lets running requests end, at most the drain's time. While they do, new ones are
     /// still taken in, to be told that the server stops; what the router makes of them is its own matter.
     pub async fn serve(self, router: Router, tasks: Tasks) {
-        let Self { listener, limits, tls, proxies, told } = self;
+        let Self { listener, limits, tls, proxies, told, lanes } = self;
         let acceptor = tls.map(|tls| tls.acceptor());
-        let door = Door { router, limits, acceptor, tasks: tasks.clone(), told };
+        let door = Door { router, limits, acceptor, tasks: tasks.clone(), told, lanes };
         let places = Arc::new(Semaphore::new(limits.connections));
         let crowd = Crowd::of(limits.per_address);
         let seat = |peer: SocketAddr| match proxies.holds(peer.ip()) {
@@ -172,6 +187,7 @@ struct Door {
     acceptor: Option<TlsAcceptor>,
     tasks: Tasks,
     told: Told,
+    lanes: Option<Arc<Lanes>>,
 }
 
 impl Door {
@@ -188,8 +204,12 @@ impl Door {
         // Whoever has a seat of their own is no proxy.
         let told = held.seat.is_some().then(|| Arc::clone(&self.told));
         let closing = watcher.is_some().then(|| self.tasks.closing());
-        self.tasks.spawn(async move {
-            let _held = held;
+        let place = self.lanes.as_ref().and_then(|lanes| lanes.place());
+        let runtime = place.as_ref().map_or_else(Handle::current, |place| place.runtime().clone());
+        self.tasks.spawn_on(&runtime, async move {
+            let _held = (held, place);
+            // A socket belongs to the runtime that waits for it.
+            let Ok(stream) = stream.into_std().and_then(TcpStream::from_std) else { return };
             prompt(&stream, limits.write_timeout);
             let stream = Patient::new(stream, limits.write_timeout);
             let served = async {
@@ -240,12 +260,12 @@ async fn secured(
 }
 
 /// Answers are small frames that somebody waits for. What nobody acknowledges is given up by the system too, so that a
-/// client that is gone without a word is noticed.
+/// client that is gone without a word is noticed; later than by [`Patient`], since the system tells nobody.
 fn prompt(stream: &TcpStream, timeout: Duration) {
     let _ = stream.set_nodelay(true);
     #[cfg(target_os = "linux")]
     {
-        let timeout_ms = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
+        let timeout_ms = u32::try_from(timeout.saturating_mul(2).as_millis()).unwrap_or(u32::MAX);
         let _ = rustix::net::sockopt::set_tcp_user_timeout(stream, timeout_ms);
     }
     #[cfg(not(target_os = "linux"))]
@@ -302,7 +322,7 @@ mod tests {
             TcpStream::connect(listener.local_addr().expect("an address")).await.expect("connected");
         let (stream, _) = listener.accept().await.expect("accepted");
         super::prompt(&stream, Duration::from_secs(30));
-        assert_eq!(rustix::net::sockopt::tcp_user_timeout(&stream).expect("read"), 30_000);
+        assert_eq!(rustix::net::sockopt::tcp_user_timeout(&stream).expect("read"), 60_000);
         assert!(stream.nodelay().expect("read"));
     }
 }

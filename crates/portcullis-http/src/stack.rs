@@ -115,25 +115,31 @@ fn shutting_down(id: RequestId) -> Response {
     Problem { refusal, shape: Shape::Problem, request: Some(id) }.into_response()
 }
 
-pub(crate) const SECURITY_HEADERS: &[(&str, &str)] = &[
+/// The headers that browsers act on. A response that has one of its own keeps it.
+pub(crate) const SECURITY_HEADERS: [(HeaderName, HeaderValue); 8] = [
     (
-        "content-security-policy",
-        "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(
+            "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+        ),
     ),
-    ("x-content-type-options", "nosniff"),
-    ("x-frame-options", "DENY"),
-    ("referrer-policy", "no-referrer"),
-    ("cache-control", "no-store"),
-    ("permissions-policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
-    ("cross-origin-opener-policy", "same-origin"),
-    ("cross-origin-resource-policy", "same-origin"),
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    (
+        HeaderName::from_static("permissions-policy"),
+        HeaderValue::from_static("camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+    ),
+    (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
+    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
 ];
 
 /// The headers of control EDGE-07. A response that set its own, such as a page with its own policy, keeps it.
 fn security_headers(app: &App, response: &mut Response<Body>) {
     let headers = response.headers_mut();
     for (name, value) in SECURITY_HEADERS {
-        headers.entry(HeaderName::from_static(name)).or_insert(HeaderValue::from_static(value));
+        headers.entry(name).or_insert(value);
     }
     if app.cookies() == Cookies::Secure {
         headers

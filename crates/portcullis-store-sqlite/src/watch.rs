@@ -48,18 +48,13 @@ impl Commits {
         (begun == ended).then_some(Count(ended))
     }
 
-    /// How many commits began and ended; none where that cannot be read.
+    /// How many commits began and ended; none where that cannot be read. In one piece: a commit that begins meanwhile is one that
+    /// was made after this was asked.
     fn read(&self) -> Option<[u64; 2]> {
-        let (ended, begun) = (self.number(8)?, self.number(0)?);
-        Some([begun, ended])
-    }
-
-    /// The number at that place: 0 where nothing was written yet.
-    fn number(&self, at: u64) -> Option<u64> {
-        let mut bytes = [0; 8];
-        match self.0.read_at(&mut bytes, at) {
-            Ok(0) => Some(0),
-            Ok(8) => Some(u64::from_le_bytes(bytes)),
+        let mut bytes = [[0; 8]; 2];
+        match self.0.read_at(bytes.as_flattened_mut(), 0) {
+            // What was never written is 0.
+            Ok(0 | 8 | 16) => Some(bytes.map(u64::from_le_bytes)),
             Ok(_) | Err(_) => None,
         }
     }

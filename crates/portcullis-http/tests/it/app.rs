@@ -13,8 +13,8 @@ use jiff::ToSpan as _;
 use portcullis_audit::{Archive, Entry, Filter, Journal, Signer};
 use portcullis_chat::{PlaceLimits, Places, Policy, Release, Service, ServiceParts};
 use portcullis_core::{
-    AbilitySet, Actor, ApprovalId, Clock, DocumentId, Grant, HandoverId, KeyAbility, KeyId, MemberId, Role,
-    Scope, Secret, SessionId, SpaceId, SystemClock, Tasks, Tier, Token, TokenKind,
+    AbilitySet, Actor, ApprovalId, Clock, DocumentId, Grant, HandoverId, KeyAbility, KeyId, Lanes, MemberId,
+    Role, Scope, Secret, SessionId, SpaceId, SystemClock, Tasks, Tier, Token, TokenKind,
 };
 use portcullis_egress::Client;
 use portcullis_guard::jwt::Issuers;
@@ -333,8 +333,10 @@ impl TestApp {
             Server::bind("127.0.0.1:0".parse().expect("an address"), limits).await.expect("a free port");
         let address = server.address().expect("an address");
         let told = app.gate_handle();
-        let server =
-            server.behind(proxies).telling(move |peer| told.offended(peer, Offence::Malformed, None));
+        let server = server
+            .behind(proxies)
+            .telling(move |peer| told.offended(peer, Offence::Malformed, None))
+            .in_lanes(Arc::new(Lanes::start().expect("threads")));
         tasks.spawn(server.serve(portcullis_http::router(&app), tasks.clone()));
         let client = Client::new(portcullis_egress::Options::new(portcullis_egress::AddressPolicy::Any))
             .expect("a client");

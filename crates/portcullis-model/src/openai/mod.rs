@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use http::{Request, Response, Uri};
-use portcullis_core::Secret;
+use portcullis_core::{Secret, lanes};
 use portcullis_egress as egress;
 use tokio::time::{Instant, timeout_at};
 
@@ -99,6 +99,8 @@ pub struct OptionsProblem(String);
 /// An OpenAI-compatible upstream.
 pub struct OpenAi {
     client: egress::Client,
+    /// Those of the lanes but the first.
+    others: Vec<egress::Client>,
     chat: Uri,
     models: Uri,
     authorization: Option<HeaderValue>,
@@ -157,15 +159,21 @@ impl OpenAi {
         egress
             .user_agent
             .get_or_insert(HeaderValue::from_static(concat!("portcullis/", env!("CARGO_PKG_VERSION"))));
-        let client = egress::Client::new(egress).map_err(|error| problem(error.to_string()))?;
+        let client = || egress::Client::new(egress.clone()).map_err(|error| problem(error.to_string()));
         Ok(Self {
-            client,
+            client: client()?,
+            others: (1..lanes::most().get()).map(|_| client()).collect::<Result<_, _>>()?,
             chat: below("chat/completions")?,
             models: below("models")?,
             authorization,
             timeouts: options.timeouts,
             bounds: options.bounds,
         })
+    }
+
+    /// The client of this lane, with connections of its own: who waits for an answer and who reads it are one thread.
+    fn client(&self) -> &egress::Client {
+        self.others.get(lanes::here().wrapping_sub(1)).unwrap_or(&self.client)
     }
 
     async fn ask(
@@ -183,7 +191,7 @@ impl OpenAi {
             .body(Bytes::from(request.for_upstream(delivery)))
             .map_err(|error| ModelError::new(Kind::Unavailable).cause(error))?;
         self.authorise(&mut asked);
-        Ok(self.client.send(asked).await?)
+        Ok(self.client().send(asked).await?)
     }
 
     fn authorise(&self, request: &mut Request<Bytes>) {
@@ -225,7 +233,7 @@ impl Model for OpenAi {
             .body(Bytes::new())
             .map_err(|error| ModelError::new(Kind::Unavailable).cause(error))?;
         self.authorise(&mut request);
-        let response = timeout_at(reading.total, self.client.send(request))
+        let response = timeout_at(reading.total, self.client().send(request))
             .await
             .map_err(|_| ModelError::new(Kind::TimedOut(Phase::Total)))??;
         read::models(&reply::accepted(response, &reading).await?)

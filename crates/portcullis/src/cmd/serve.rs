@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use portcullis_audit::{ActorRef, Event, Record};
 use portcullis_config::Config;
+use portcullis_core::Lanes;
 use portcullis_guard::Offence;
 use portcullis_http::{Server, ServerLimits};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -55,6 +56,8 @@ pub(super) struct Serving {
     pub(super) operator: Option<OperatorServing>,
     task: tokio::task::JoinHandle<()>,
     redirect: Option<tokio::task::JoinHandle<()>>,
+    /// Where members' connections are served, and what they began goes on.
+    lanes: Arc<Lanes>,
 }
 
 /// The operator plane's listener.
@@ -77,6 +80,8 @@ pub(super) async fn start(instance: &Instance, config: &Config) -> Result<Servin
     let gate = instance.app.gate_handle();
     let mut server =
         server.behind(proxies.clone()).telling(move |peer| gate.offended(peer, Offence::Malformed, None));
+    let lanes = Arc::new(Lanes::start().context("the threads that serve cannot be started")?);
+    server = server.in_lanes(Arc::clone(&lanes));
     let address = server.address().context("the listener has no address")?;
     let redirect = match config.listen.redirect {
         Some(wanted) => {
@@ -134,7 +139,7 @@ pub(super) async fn start(instance: &Instance, config: &Config) -> Result<Servin
         }
         None => None,
     };
-    Ok(Serving { address, operator, task, redirect })
+    Ok(Serving { address, operator, task, redirect, lanes })
 }
 
 async fn listen(wanted: SocketAddr, key: &str, limits: ServerLimits) -> Result<Server> {
@@ -154,7 +159,10 @@ pub(super) async fn stop(instance: Instance, serving: Serving) -> Result<()> {
     }
     let stopped = Record { community: None, actor: ActorRef::Instance, event: Event::ServeStopped };
     instance.kept.journal.append(stopped).await.context("the audit journal cannot be written")?;
-    instance.close().await
+    let closed = instance.close().await;
+    // Last: what a request began and left behind may still have been at work there.
+    drop(serving.lanes);
+    closed
 }
 
 /// The signals that ask the process to stop. From [`Stopping::listen`] on they are kept instead of ending the process
