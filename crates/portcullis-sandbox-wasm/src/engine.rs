@@ -1,14 +1,14 @@
 //! [`Wasm`]: compiles a program, runs it on a thread of its caller's, and ends it when its time is over.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 use portcullis_sandbox::{Description, End, Error, Job, Limit, Ran, Sandbox};
-use wasmtime::{Config, Engine, Linker, Module, Store, Trap};
+use wasmtime::{Config, Engine, ExternType, InstancePre, Linker, Module, Store, Trap};
 
 use crate::state::State;
 use crate::wasi::{self, Over};
@@ -31,6 +31,16 @@ pub struct Wasm {
     linker: Linker<State>,
     clock: Arc<Ticker>,
     ticking: Mutex<Option<JoinHandle<()>>>,
+    kept: Mutex<Vec<Kept>>,
+    /// One program is got ready at a time, and none twice.
+    preparing: Mutex<()>,
+}
+
+/// A program that was got ready, for as long as somebody else holds its bytes. It is known by where these are, which costs
+/// nothing: while this points there, nothing else can be.
+struct Kept {
+    program: Weak<[u8]>,
+    ready: InstancePre<State>,
 }
 
 /// Moves the engine's time on while jobs run.
@@ -94,18 +104,42 @@ impl Wasm {
             .name("sandbox-clock".to_owned())
             .spawn(move || own.tick(&ticking))
             .map_err(|error| Unusable(error.to_string()))?;
-        Ok(Self { engine, linker, clock, ticking: Mutex::new(Some(ticking)) })
+        Ok(Self {
+            engine,
+            linker,
+            clock,
+            ticking: Mutex::new(Some(ticking)),
+            kept: Mutex::default(),
+            preparing: Mutex::default(),
+        })
     }
 
-    fn compile(&self, job: &Job) -> Result<Module, Error> {
-        if job.program.len() > LARGEST {
+    /// A program compiled, with everything in place that it asks for. It holds nothing of any job.
+    fn compile(&self, program: &[u8]) -> Result<InstancePre<State>, Error> {
+        if program.len() > LARGEST {
             return Err(Error::Refused(format!("it has more than {LARGEST} bytes")));
         }
         // What the engine says of a program may quote it.
-        Module::from_binary(&self.engine, &job.program).map_err(|error| {
+        let refused = |error: wasmtime::Error, why: &str| {
             tracing::debug!(%error, "a program was refused");
-            Error::Refused("it is no WebAssembly module that this engine takes".to_owned())
-        })
+            Error::Refused(why.to_owned())
+        };
+        let module = Module::from_binary(&self.engine, program)
+            .map_err(|error| refused(error, "it is no WebAssembly module that this engine takes"))?;
+        let begins = matches!(
+            module.get_export("_start"),
+            Some(ExternType::Func(start)) if start.params().len() == 0 && start.results().len() == 0
+        );
+        if !begins {
+            return Err(Error::Refused("it has no function `_start` to begin with".to_owned()));
+        }
+        self.linker.instantiate_pre(&module).map_err(|error| refused(error, "it asks for what no job gets"))
+    }
+
+    fn kept(&self, program: &Arc<[u8]>) -> Option<InstancePre<State>> {
+        let at = Arc::as_ptr(program);
+        let kept = self.kept.lock();
+        kept.iter().find(|kept| std::ptr::eq(kept.program.as_ptr(), at)).map(|kept| kept.ready.clone())
     }
 }
 
@@ -134,31 +168,44 @@ impl Sandbox for Wasm {
         }
     }
 
+    fn prepare(&self, program: &Arc<[u8]>) -> Result<(), Error> {
+        let _one = self.preparing.lock();
+        if self.kept(program).is_some() {
+            return Ok(());
+        }
+        let ready = self.compile(program)?;
+        let mut kept = self.kept.lock();
+        kept.retain(|kept| kept.program.strong_count() > 0);
+        kept.push(Kept { program: Arc::downgrade(program), ready });
+        Ok(())
+    }
+
     fn run(&self, job: &Job) -> Result<Ran, Error> {
-        let module = self.compile(job)?;
+        let ready = match self.kept(&job.program) {
+            Some(ready) => ready,
+            None => self.compile(&job.program)?,
+        };
         let mut store = Store::new(&self.engine, State::new(job));
         store.limiter(|state| &mut state.room);
         let steps = job.limits.time.as_millis().div_ceil(STEP.as_millis());
         store.set_epoch_deadline(u64::try_from(steps).unwrap_or(u64::MAX).max(1));
         store.epoch_deadline_trap();
         let running = Running::begin(&self.clock);
-        let ended = self.linker.instantiate(&mut store, &module).map_err(|error| (error, true)).and_then(
-            |instance| {
-                let start = instance.get_typed_func::<(), ()>(&mut store, "_start");
-                let start = start.map_err(|error| (error, true))?;
-                start.call(&mut store, ()).map_err(|error| (error, false))
-            },
-        );
+        let ended = ready.instantiate(&mut store).map_err(|error| (error, true)).and_then(|instance| {
+            let start = instance.get_typed_func::<(), ()>(&mut store, "_start");
+            let start = start.map_err(|error| (error, true))?;
+            start.call(&mut store, ()).map_err(|error| (error, false))
+        });
         drop(running);
         let state = store.into_data();
         let end = match ended {
             Ok(()) => End::Exited(0),
             Err((error, before)) => match how(&error, &state) {
                 Some(end) => end,
-                // What does not link, or does not fit before it has begun, does not run.
+                // What does not fit before it has begun does not run.
                 None if before => {
                     tracing::debug!(%error, "a program was refused");
-                    return Err(Error::Refused("it asks for what no job gets".to_owned()));
+                    return Err(Error::Refused("it asks for more than a job gets".to_owned()));
                 }
                 None => End::Trapped,
             },
@@ -178,5 +225,36 @@ fn how(error: &wasmtime::Error, state: &State) -> Option<End> {
         (None, Some(_)) if state.files.reached => Some(End::Stopped(Limit::Files)),
         (None, Some(_)) => Some(End::Trapped),
         (None, None) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_compiled_once_and_kept_while_somebody_holds_it() {
+        let wasm = Wasm::new().expect("an engine");
+        let program = |code: &str| -> Arc<[u8]> {
+            let text = format!("(module (memory (export \"memory\") 1) (func (export \"_start\") {code}))");
+            wat::parse_str(text).expect("a program").into()
+        };
+        let (one, same, other) = (program(""), program(""), program("unreachable"));
+        let kept = || wasm.kept.lock().len();
+        for program in [&one, &one, &other] {
+            wasm.prepare(program).expect("it is got ready");
+        }
+        assert_eq!(kept(), 2);
+        // The bytes are told apart by where they are: what merely looks the same is compiled for itself, and kept nowhere.
+        assert!(wasm.kept(&one).is_some() && wasm.kept(&same).is_none());
+        for (program, end) in [(&one, End::Exited(0)), (&same, End::Exited(0)), (&other, End::Trapped)] {
+            assert_eq!(wasm.run(&Job::new(Arc::clone(program))).expect("it ran").end, end);
+        }
+        assert_eq!(kept(), 2);
+        drop(one);
+        wasm.prepare(&same).expect("it is got ready");
+        assert_eq!(kept(), 2, "the one that nobody holds is gone");
+        assert!(wasm.prepare(&Arc::from(*b"no program")).is_err());
+        assert_eq!(kept(), 2, "what is refused is not kept");
     }
 }

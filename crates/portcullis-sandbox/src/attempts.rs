@@ -152,6 +152,15 @@ pub fn stays() -> String {
     )
 }
 
+/// Counts in its memory how often it ran, and says that: `run 1`, unless it is given the memory of a job before it.
+pub fn counts() -> String {
+    program(
+        "run 0",
+        "(i32.store8 (i32.const 1028) (i32.add (i32.load8_u (i32.const 1028)) (i32.const 1)))
+         (call $say (i32.const 1024) (i32.const 5))",
+    )
+}
+
 /// Says what time it is, as eight bytes.
 pub fn tells_time() -> String {
     program(

@@ -162,6 +162,16 @@ pub trait Sandbox: Send + Sync + fmt::Debug {
     /// What it is.
     fn describe(&self) -> Description;
 
+    /// Gets a program ready, once, so that its jobs begin at once: those whose `program` is this very allocation, for as long as
+    /// somebody holds it. What is kept is the program and nothing that a job did. A backend without such a step keeps nothing.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] where no job of it could run.
+    fn prepare(&self, program: &Arc<[u8]>) -> Result<(), Error> {
+        let _ = program;
+        Ok(())
+    }
+
     /// Runs a job to its end.
     ///
     /// # Errors

@@ -13,4 +13,4 @@ pub mod job;
 pub mod queue;
 
 pub use job::{Description, End, Error, Job, Limit, Limits, Ran, Sandbox};
-pub use queue::{Held, Queue};
+pub use queue::{Held, Place, Queue};

@@ -1,11 +1,12 @@
 //! The queue before a sandbox: so many jobs at once, so many that wait, and when each of them ran.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use portcullis_core::Clock;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::job::{Description, Error, Job, Ran, Sandbox};
 
@@ -31,6 +32,24 @@ pub struct Queue {
     at_once: usize,
     waiting: AtomicUsize,
     most_waiting: usize,
+    parties: Mutex<BTreeMap<String, Arc<Party>>>,
+}
+
+/// One of several whose jobs come here, with its share of the places.
+#[derive(Debug)]
+struct Party {
+    share: Arc<Semaphore>,
+    waiting: AtomicUsize,
+}
+
+/// A place for one job. Dropped before that, it is free again.
+#[derive(Debug)]
+pub struct Place {
+    sandbox: Arc<dyn Sandbox>,
+    clock: Arc<dyn Clock>,
+    asked: Duration,
+    place: OwnedSemaphorePermit,
+    share: Option<OwnedSemaphorePermit>,
 }
 
 /// One of those who wait, however the waiting ends.
@@ -40,6 +59,23 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+async fn take(
+    places: &Arc<Semaphore>,
+    waiting: &AtomicUsize,
+    most_waiting: usize,
+) -> Result<OwnedSemaphorePermit, Error> {
+    if let Ok(place) = Arc::clone(places).try_acquire_owned() {
+        return Ok(place);
+    }
+    let before = waiting.fetch_add(1, Ordering::Relaxed);
+    let _waiting = Waiting(waiting);
+    if before >= most_waiting {
+        return Err(Error::Busy);
+    }
+    let place = Arc::clone(places).acquire_owned().await;
+    place.map_err(|_| Error::Failed("the queue is closed".to_owned()))
 }
 
 impl Queue {
@@ -52,7 +88,8 @@ impl Queue {
     ) -> Self {
         let at_once = at_once.max(1);
         let places = Arc::new(Semaphore::new(at_once));
-        Self { sandbox, clock, places, at_once, waiting: AtomicUsize::new(0), most_waiting }
+        let parties = Mutex::default();
+        Self { sandbox, clock, places, at_once, waiting: AtomicUsize::new(0), most_waiting, parties }
     }
 
     /// What runs the jobs.
@@ -65,32 +102,71 @@ impl Queue {
         self.at_once
     }
 
-    /// Runs a job when there is a place. Whoever leaves while it runs leaves it running: it ends by its limits, and its place is
-    /// taken until then.
+    /// Gets a program ready, on a thread where that may take its time.
+    ///
+    /// # Errors
+    /// See [`Sandbox::prepare`].
+    pub async fn prepare(&self, program: Arc<[u8]>) -> Result<(), Error> {
+        let sandbox = Arc::clone(&self.sandbox);
+        let preparing = tokio::task::spawn_blocking(move || sandbox.prepare(&program));
+        preparing.await.unwrap_or_else(|_| Err(Error::Failed("the program was not made ready".to_owned())))
+    }
+
+    /// A place for one job, when there is one.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when too many wait.
+    pub async fn place(&self) -> Result<Place, Error> {
+        self.enter(None).await
+    }
+
+    /// The same for a job of one of several parties. However many jobs one has, it takes half of the places at most, and one at
+    /// least; what it has beyond that waits apart and stands before nobody else. Parties are remembered, so there must be few.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when too many wait, of all or of this one.
+    pub async fn place_of(&self, party: &str) -> Result<Place, Error> {
+        let party = {
+            let mut parties = self.parties.lock().unwrap_or_else(PoisonError::into_inner);
+            let share = (self.at_once / 2).max(1);
+            let known = parties.entry(party.to_owned()).or_insert_with(|| {
+                Arc::new(Party { share: Arc::new(Semaphore::new(share)), waiting: AtomicUsize::new(0) })
+            });
+            Arc::clone(known)
+        };
+        let share = take(&party.share, &party.waiting, self.most_waiting).await?;
+        self.enter(Some(share)).await
+    }
+
+    async fn enter(&self, share: Option<OwnedSemaphorePermit>) -> Result<Place, Error> {
+        let asked = self.clock.monotonic();
+        let place = take(&self.places, &self.waiting, self.most_waiting).await?;
+        let (sandbox, clock) = (Arc::clone(&self.sandbox), Arc::clone(&self.clock));
+        Ok(Place { sandbox, clock, asked, place, share })
+    }
+
+    /// Runs a job when there is a place; see [`Place::run`].
     ///
     /// # Errors
     /// [`Error::Busy`] when too many wait, and what the sandbox says.
     pub async fn run(&self, job: Job) -> Result<Held, Error> {
-        let asked = self.clock.monotonic();
-        let place = match Arc::clone(&self.places).try_acquire_owned() {
-            Ok(place) => place,
-            Err(_) => {
-                let before = self.waiting.fetch_add(1, Ordering::Relaxed);
-                let _waiting = Waiting(&self.waiting);
-                if before >= self.most_waiting {
-                    return Err(Error::Busy);
-                }
-                let place = Arc::clone(&self.places).acquire_owned().await;
-                place.map_err(|_| Error::Failed("the queue is closed".to_owned()))?
-            }
-        };
-        let (sandbox, clock) = (Arc::clone(&self.sandbox), Arc::clone(&self.clock));
+        self.place().await?.run(job).await
+    }
+}
+
+impl Place {
+    /// Runs a job. Whoever leaves while it runs leaves it running: it ends by its limits, and its place is taken until then.
+    ///
+    /// # Errors
+    /// What the sandbox says.
+    pub async fn run(self, job: Job) -> Result<Held, Error> {
         let running = tokio::task::spawn_blocking(move || {
+            let Self { sandbox, clock, asked, place, share } = self;
             let began = clock.monotonic();
             let ran = sandbox.run(&job);
             let ended = clock.monotonic();
             // After it ended: whoever takes the place begins later than that.
-            drop(place);
+            drop((place, share));
             ran.map(|ran| Held { ran, asked, began, ended })
         });
         running.await.unwrap_or_else(|_| Err(Error::Failed("the job broke off".to_owned())))
@@ -99,7 +175,7 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Barrier, Mutex};
+    use std::sync::Barrier;
 
     use portcullis_core::{SystemClock, Tasks};
 
@@ -178,5 +254,22 @@ mod tests {
         drop(held);
         queue.run(Job::new([])).await.expect("it ran");
         first.await.expect("no task fails").expect("it ran");
+    }
+
+    #[tokio::test]
+    async fn who_has_more_jobs_than_its_share_keeps_nobody_else_from_a_place() {
+        let (_, queue) = queue(1);
+        let held = queue.place_of("one").await.expect("a place");
+        // Its second waits for its own share, its third finds one that waits; the other place is free for somebody else.
+        let mut second = std::pin::pin!(queue.place_of("one"));
+        tokio::select! {
+            biased;
+            place = &mut second => panic!("more than its share: {place:?}"),
+            () = std::future::ready(()) => {}
+        }
+        assert_eq!(queue.place_of("one").await.map(drop), Err(Error::Busy));
+        drop(queue.place_of("two").await.expect("a place"));
+        drop(held);
+        second.await.expect("its share is free again");
     }
 }

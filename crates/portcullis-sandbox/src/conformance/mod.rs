@@ -43,7 +43,12 @@ pub fn problems<'a>(sandbox: &'a dyn Sandbox, assemble: &'a Assemble) -> impl It
         Some(format!("{}: {why}", attempt.name))
     });
     // Whatever was tried, the next job runs as the first did.
-    part(works).chain(part(apart)).chain(part(time_is_fixed)).chain(tried).chain(part(works))
+    part(works)
+        .chain(part(apart))
+        .chain(part(prepared))
+        .chain(part(time_is_fixed))
+        .chain(tried)
+        .chain(part(works))
 }
 
 fn said(outcome: &Result<Ran, Error>) -> String {
@@ -73,6 +78,41 @@ fn apart(sandbox: &dyn Sandbox, job: &dyn Fn(&str) -> Job, wrong: &mut Vec<Strin
     let found = sandbox.run(&given);
     if said(&found).trim() != ESCAPED {
         wrong.push(format!("the files it is given: it said {:?} and was {found:?}", said(&found)));
+    }
+}
+
+/// What was got ready once runs like what was not, as often as it is asked for, and each job of it is as alone as any other.
+fn prepared(sandbox: &dyn Sandbox, job: &dyn Fn(&str) -> Job, wrong: &mut Vec<String>) {
+    let mut ready = |name: &str, text: &str| {
+        let job = job(text);
+        if let Err(error) = sandbox.prepare(&job.program) {
+            wrong.push(format!("{name}, got ready: {error}"));
+        }
+        job
+    };
+    let (hello, writes) =
+        (ready("hello", &attempts::hello()), ready("its own files", &attempts::own_files()));
+    let looks = ready("another job's file", &attempts::reads_notes());
+    let counts = ready("memory of its own", &attempts::counts());
+    for name in ["Ada", "Bo"] {
+        let greeted = sandbox.run(&Job { input: Arc::from(name.as_bytes()), ..hello.clone() });
+        let own = sandbox.run(&writes);
+        let other = sandbox.run(&looks);
+        let counted = sandbox.run(&counts);
+        for (outcome, wanted) in
+            [(&greeted, format!("hello {name}")), (&own, "notes.txt".to_owned()), (&other, HELD.to_owned())]
+        {
+            if said(outcome).trim() != wanted {
+                wrong.push(format!("got ready, it said {:?} and not {wanted:?}", said(outcome)));
+            }
+        }
+        if said(&counted) != "run 1" {
+            wrong.push(format!("got ready, it found memory of another job: {:?}", said(&counted)));
+        }
+    }
+    let no_program: Arc<[u8]> = Arc::from(*b"no program");
+    if sandbox.prepare(&no_program) == Ok(()) && sandbox.run(&Job::new(no_program)).is_ok() {
+        wrong.push("what is no program was got ready and ran".to_owned());
     }
 }
 

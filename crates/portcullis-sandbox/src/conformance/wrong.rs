@@ -1,6 +1,6 @@
 //! Sandboxes that are wrong on purpose. Each wraps a right one, changes one thing, and must be caught.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::attempts::ESCAPED;
@@ -31,11 +31,13 @@ pub enum Flaw {
     Open,
     /// After a job was stopped none runs any more.
     Fragile,
+    /// A program that was got ready runs once, and what it said then is told for every later job of it.
+    Stale,
 }
 
 impl Flaw {
     /// Every flaw.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Dead,
         Self::Mute,
         Self::YesMan,
@@ -47,6 +49,7 @@ impl Flaw {
         Self::Forgetful,
         Self::Open,
         Self::Fragile,
+        Self::Stale,
     ];
 }
 
@@ -56,12 +59,16 @@ pub struct Wrong<S> {
     flaw: Flaw,
     right: S,
     broken: Mutex<bool>,
+    ready: Mutex<Vec<Ready>>,
 }
+
+/// A program that was got ready, and what it said first.
+type Ready = (Arc<[u8]>, Option<Ran>);
 
 impl<S: Sandbox> Wrong<S> {
     /// The right one with this flaw.
     pub const fn new(flaw: Flaw, right: S) -> Self {
-        Self { flaw, right, broken: Mutex::new(false) }
+        Self { flaw, right, broken: Mutex::new(false), ready: Mutex::new(Vec::new()) }
     }
 
     fn bent(&self, job: &Job) -> Job {
@@ -74,7 +81,7 @@ impl<S: Sandbox> Wrong<S> {
                 job.limits.files = 1 << 30;
                 job.limits.time = Duration::from_millis(200);
             }
-            Flaw::Remembering => job.files.push(("notes.txt".to_owned(), std::sync::Arc::from(*b"before"))),
+            Flaw::Remembering => job.files.push(("notes.txt".to_owned(), Arc::from(*b"before"))),
             Flaw::Forgetful => job.files.clear(),
             _ => {}
         }
@@ -87,7 +94,25 @@ impl<S: Sandbox> Sandbox for Wrong<S> {
         self.right.describe()
     }
 
+    fn prepare(&self, program: &Arc<[u8]>) -> Result<(), Error> {
+        if self.flaw == Flaw::Stale
+            && let Ok(mut ready) = self.ready.lock()
+        {
+            ready.push((Arc::clone(program), None));
+        }
+        self.right.prepare(program)
+    }
+
     fn run(&self, job: &Job) -> Result<Ran, Error> {
+        if self.flaw == Flaw::Stale
+            && let Ok(mut ready) = self.ready.lock()
+            && let Some((_, first)) = ready.iter_mut().find(|(program, _)| Arc::ptr_eq(program, &job.program))
+        {
+            return match first {
+                Some(first) => Ok(first.clone()),
+                None => self.right.run(job).inspect(|ran| *first = Some(ran.clone())),
+            };
+        }
         let said = |text: &str| Ran { end: End::Exited(0), output: text.into(), errors: Vec::new() };
         match self.flaw {
             Flaw::Dead => return Err(Error::Failed("nothing runs here".to_owned())),
