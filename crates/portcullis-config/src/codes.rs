@@ -172,11 +172,11 @@ codes! {
 
     /// Two settings exclude each other. In an `[[issuer]]`, `HS256` takes `key`; `RS256` and `ES256` take either `public_key` or
     /// `jwks`; and the keys of a JWK Set bring their own ids, so `key_id` does not stand beside it. In `[mail]`, a mail
-    /// server (`smtp`) and a folder (`outbox`) each take their own settings.
+    /// server (`smtp`) and a folder (`outbox`) each take their own settings. In a `[[tool]]`, each kind takes its own.
     Excluded = 34, "two settings exclude each other";
 
     /// Other accounts of the machine can write the file of a public key. Whoever can replace the key can sign tokens
-    /// for every member of the issuer's communities.
+    /// for every member of the issuer's communities. The schema and the program of a tool are held to the same.
     WritableKey = 35, "other accounts can replace a key";
 
     /// The file or the secret is not the kind of key that its setting wants: a private key or a certificate where a public key
@@ -211,6 +211,10 @@ codes! {
     /// A budget of costs is set, and a model that may be asked has no price: what it costs would not be counted. Give it one in
     /// `model.prices`, or state what is taken for every model without one.
     NoPrice = 43, "a model has no price";
+
+    /// A tool is a program, and this build has no sandbox to run one in. It is never run anywhere else. Releases have a sandbox;
+    /// of the source it is `cargo build --release --features sandbox`.
+    NoSandbox = 44, "this build has no sandbox";
 }
 
 impl Code {

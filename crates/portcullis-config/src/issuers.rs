@@ -326,17 +326,19 @@ impl Table<'_, '_> {
 /// Reads a file that everybody may read and nobody else may write. A name that leads to no file is not shown: it may be a
 /// key that stands where its file's name belongs.
 pub(crate) fn read_public(path: &Path) -> Result<String, Fault> {
-    let bad = |why: &str| {
-        Fault::new(Code::BadPath, format!("names a file that {why}"))
-            .help("give its path, relative to the folder of this file")
-    };
+    let bytes = read_public_bytes(path, LARGEST_FILE, "256 KiB")?;
+    String::from_utf8(bytes).map_err(|_| bad_path("is not text"))
+}
+
+/// The same for a file that need not be text, of so many bytes at most.
+pub(crate) fn read_public_bytes(path: &Path, largest: u64, largest_shown: &str) -> Result<Vec<u8>, Fault> {
     let failed = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::NotFound => bad("does not exist"),
-        kind => bad(&format!("cannot be read: {kind}")),
+        std::io::ErrorKind::NotFound => bad_path("does not exist"),
+        kind => bad_path(&format!("cannot be read: {kind}")),
     };
     // Opening a named pipe would wait for its writer, so the kind of file is looked at first.
     if !path.metadata().map_err(failed)?.is_file() {
-        return Err(bad("is not a plain file"));
+        return Err(bad_path("is not a plain file"));
     }
     let file = File::open(path).map_err(failed)?;
     let mode = file.metadata().map_err(failed)?.permissions().mode();
@@ -348,11 +350,16 @@ pub(crate) fn read_public(path: &Path) -> Result<String, Fault> {
         return Err(fault.help(help));
     }
     let mut bytes = Vec::new();
-    file.take(LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > LARGEST_FILE {
-        return Err(bad("is larger than 256 KiB"));
+    file.take(largest + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > largest {
+        return Err(bad_path(&format!("is larger than {largest_shown}")));
     }
-    String::from_utf8(bytes).map_err(|_| bad("is not text"))
+    Ok(bytes)
+}
+
+fn bad_path(why: &str) -> Fault {
+    Fault::new(Code::BadPath, format!("names a file that {why}"))
+        .help("give its path, relative to the folder of this file")
 }
 
 fn judge_pem(text: &str) -> Result<(), Fault> {

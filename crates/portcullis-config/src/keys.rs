@@ -19,7 +19,9 @@ use crate::shape::{
     Address, Choice, Count, Days, FilePath, Least, MemberUrl, Millis, Minutes, Names, Networks, OneName,
     Prose, Reference, Seconds, Shape, Size, Slugs, Switch, Url,
 };
-use crate::tools::{Description, HostsAndPorts, Roles, ToolApproval, ToolKind};
+use crate::tools::{
+    Description, HostsAndPorts, PROGRAM_MEMORY, PROGRAM_OUTPUT, Roles, ToolApproval, ToolKind,
+};
 use crate::value::{Given, Value, quote};
 
 /// What a key is when nobody sets it.
@@ -289,10 +291,11 @@ pub(crate) static LISTS: &[List] = &[
     List {
         section: Section {
             name: "tool",
-            doc: "A tool that the model may ask for, one table for each: an HTTP address, pages of listed hosts, or a tool of an MCP \
-                  server. The model is told of it, and it is called, only in these communities and for these roles, with \
-                  arguments that fit its schema, and only while its name, description and schema are those whose hash is \
-                  `pin`. `portcullis tool list` says how each stands and prints its hash.",
+            doc: "A tool that the model may ask for, one table for each: an HTTP address, pages of listed hosts, a tool of an MCP \
+                  server, or a program that runs in the sandbox. The model is told of it, and it is called, only in these \
+                  communities and for these roles, with arguments that fit its schema, and only while its name, description, \
+                  schema and program are those whose hash is `pin`. `portcullis tool list` says how each stands and prints its \
+                  hash.",
             in_example: InExample::Commented,
         },
         keys: TOOL,
@@ -629,6 +632,13 @@ keys! {
     /// How many of them may be of one member or key.
     TOOLS_APPROVALS_OF_ONE: Count = "tools.approvals_most_of_one", Preset::Number(10), Count { max: 500 };
 
+    /// How many programs of tools run at a time. Each may take its `memory_bytes`, and 16 MiB for its files. One community takes
+    /// half of the places at most.
+    TOOLS_PROGRAMS: Count = "tools.programs_at_once", Preset::Number(4), Count { max: 64 };
+
+    /// How many calls of programs may wait for a place, and how many of one community beside them. More fail at once.
+    TOOLS_PROGRAMS_WAITING: Count = "tools.programs_most_waiting", Preset::Number(64), Count { max: 1_000 };
+
     /// Requests of one member in any rolling minute, with all their sessions and keys; and of one key that acts for no member.
     LIMITS_KEY: Count = "limits.per_key_per_minute", Preset::Number(60), Count { max: 1_000_000 };
 
@@ -875,7 +885,8 @@ keys! {
     TOOL_NAME: OneName = "tool.name", Preset::Unset("\"tide_table\""), OneName;
 
     /// How it is called: `http-post` sends the arguments as a JSON object, `http-get` in the query, `fetch` reads a page that the
-    /// model names, `mcp` calls a tool of a server that speaks the Model Context Protocol over streamable HTTP. Required.
+    /// model names, `mcp` calls a tool of a server that speaks the Model Context Protocol over streamable HTTP, `program` runs a
+    /// program in the sandbox, which releases have. Required.
     TOOL_KIND: Choice<ToolKind> = "tool.kind", Preset::Unset("\"http-get\""), Choice { words: ToolKind::WORDS };
 
     /// Where it is, or its MCP server.
@@ -897,13 +908,25 @@ keys! {
     /// What the MCP server calls it, where that is not `name`.
     TOOL_REMOTE: OneName = "tool.remote_name", Preset::Instead("\"tides/lookup\""), OneName;
 
+    /// File with the program of a `program`: WebAssembly with WASI preview 1, of 16 MiB at most, which no other account can write,
+    /// relative to the folder of this file. It is run once for each call, reads the arguments as a JSON object from its standard
+    /// input, and what it writes to its standard output is the result. It has no network and no files but its own.
+    TOOL_PROGRAM: FilePath = "tool.program", Preset::Instead("\"tools/reckon.wasm\""), FilePath;
+
+    /// The most memory of one call of a `program`.
+    TOOL_MEMORY: Size = "tool.memory_bytes", Preset::Number(PROGRAM_MEMORY), Size { min: 65_536, max: 1_073_741_824 };
+
+    /// The most that one call of a `program` may write, on both its streams. Beyond that it is stopped, and the call fails;
+    /// `result_bytes` says how much of it is read.
+    TOOL_OUTPUT: Size = "tool.output_bytes", Preset::Number(PROGRAM_OUTPUT), Size { min: 256, max: 16_777_216 };
+
     /// The communities that may use it, by short name. Required.
     TOOL_COMMUNITIES: Slugs = "tool.communities", Preset::Unset("[\"sailors\"]"), Slugs { least: Least::One };
 
     /// The roles that may use it. Required: no role stands for another.
     TOOL_ROLES: Roles = "tool.roles", Preset::Unset("[\"member\", \"moderator\", \"admin\", \"owner\"]"), Roles;
 
-    /// The hash of its name, description and schema as somebody read and approved them. While it is missing or different the
+    /// The hash of its name, description, schema and program as somebody read and approved them. While it is missing or different the
     /// tool is stopped.
     TOOL_PIN: OneName = "tool.pin", Preset::Unset("\"sha256:…\""), OneName;
 
@@ -924,7 +947,7 @@ keys! {
     /// The most calls of it by a whole community in any day.
     TOOL_PER_DAY: Count = "tool.per_day", Preset::Number(2_000), Count { max: 100_000_000 };
 
-    /// The longest time of one call.
+    /// The longest time of one call. A `program` waits no longer than that for a place, and then runs no longer than that.
     TOOL_TIMEOUT: Seconds = "tool.timeout_seconds", Preset::Number(10), Seconds { min: 1, max: 120 };
 
     /// The most bytes that are read of what it returns.

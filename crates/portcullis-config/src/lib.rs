@@ -60,7 +60,7 @@ pub use resolve::Resolved;
 pub use screen::{Screen, ScreenMode, ScreenThresholds};
 pub use secrets::{SecretReport, Secrets};
 pub use text::{Name, SystemText};
-pub use tools::{Tool, ToolApproval, ToolWay, Tools};
+pub use tools::{ProgramFile, Tool, ToolApproval, ToolWay, Tools};
 pub use url::{BaseUrl, Host, PublicUrl, Scheme, UrlFault};
 
 /// No configuration is larger; a larger file is something else.

@@ -4,8 +4,10 @@
 //! that of the tool, is for `portcullis-tools` to say.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::num::NonZeroU32;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_core::{Role, Secret};
@@ -13,7 +15,7 @@ use portcullis_core::{Role, Secret};
 use crate::codes::Code;
 use crate::config::Reader;
 use crate::diagnostic::{Origin, Severity};
-use crate::issuers::read_public;
+use crate::issuers::{read_public, read_public_bytes};
 use crate::keys::{self, Key};
 use crate::network::Cidr;
 use crate::raw::Entry;
@@ -38,6 +40,10 @@ pub struct Tools {
     pub approvals_most_open: NonZeroU32,
     /// How many of them may be of one asker.
     pub approvals_most_of_one: NonZeroU32,
+    /// How many programs run at a time.
+    pub programs_at_once: NonZeroU32,
+    /// How many calls of programs may wait.
+    pub programs_most_waiting: NonZeroU32,
     /// The tools.
     pub list: Vec<Tool>,
 }
@@ -120,6 +126,30 @@ pub enum ToolWay {
         /// What the server calls the tool.
         remote: Option<Name>,
     },
+    /// A program is run in the sandbox.
+    Program {
+        /// The program.
+        program: ProgramFile,
+        /// The most memory of one call.
+        memory_bytes: usize,
+        /// The most that one call may write.
+        output_bytes: usize,
+    },
+}
+
+/// A file with a program, and what stood there when it was read.
+#[derive(Clone)]
+pub struct ProgramFile {
+    /// The file.
+    pub path: PathBuf,
+    /// The program.
+    pub bytes: Arc<[u8]>,
+}
+
+impl fmt::Debug for ProgramFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProgramFile").field("path", &self.path).field("bytes", &self.bytes.len()).finish()
+    }
 }
 
 /// The kinds of tools that may be named.
@@ -129,12 +159,24 @@ pub(crate) enum ToolKind {
     Get,
     Fetch,
     Mcp,
+    Program,
 }
 
 impl ToolKind {
-    pub(crate) const WORDS: &[(&str, Self)] =
-        &[("http-post", Self::Post), ("http-get", Self::Get), ("fetch", Self::Fetch), ("mcp", Self::Mcp)];
+    pub(crate) const WORDS: &[(&str, Self)] = &[
+        ("http-post", Self::Post),
+        ("http-get", Self::Get),
+        ("fetch", Self::Fetch),
+        ("mcp", Self::Mcp),
+        ("program", Self::Program),
+    ];
 }
+
+/// How much a program may use unless its table says otherwise, in bytes.
+pub(crate) const PROGRAM_MEMORY: u32 = 64 << 20;
+pub(crate) const PROGRAM_OUTPUT: u32 = 64 << 10;
+/// The largest program of a tool, in bytes.
+const LARGEST_PROGRAM: u64 = 16 << 20;
 
 /// A list of roles.
 #[derive(Debug)]
@@ -242,6 +284,7 @@ pub(crate) fn read(r: &mut Reader<'_>) -> Option<Tools> {
     let (approval, keep) = (r.required(&keys::TOOLS_APPROVAL), r.required(&keys::TOOLS_APPROVALS_KEEP));
     let open = r.required(&keys::TOOLS_APPROVALS_OPEN);
     let of_one = r.required(&keys::TOOLS_APPROVALS_OF_ONE);
+    let (at_once, waiting) = (r.required(&keys::TOOLS_PROGRAMS), r.required(&keys::TOOLS_PROGRAMS_WAITING));
     let resolved = r.resolved;
     let entries = resolved.entries("tool");
     let read: Vec<Option<Tool>> = entries.iter().map(|entry| Table { r, entry }.tool()).collect();
@@ -264,6 +307,8 @@ pub(crate) fn read(r: &mut Reader<'_>) -> Option<Tools> {
         approvals_keep: keep?,
         approvals_most_open: open?,
         approvals_most_of_one: of_one?,
+        programs_at_once: at_once?,
+        programs_most_waiting: waiting?,
         list: read.into_iter().collect::<Option<_>>()?,
     })
 }
@@ -307,7 +352,13 @@ impl Table<'_, '_> {
             self.missing(&keys::TOOL_DESCRIPTION, "only an MCP server says itself what a tool does");
             return None;
         }
-        if schema.is_none() && matches!(way, Some(ToolWay::Post { .. } | ToolWay::Get { .. })) {
+        if matches!(way, Some(ToolWay::Program { .. }))
+            && networks.as_ref().is_some_and(|networks| !networks.is_empty())
+        {
+            self.excluded(keys::TOOL_NETWORKS.name, "is not for `program`, which has no network");
+        }
+        let takes = matches!(way, Some(ToolWay::Post { .. } | ToolWay::Get { .. } | ToolWay::Program { .. }));
+        if schema.is_none() && takes {
             self.missing(&keys::TOOL_SCHEMA, "only an MCP server says itself what a tool takes");
             return None;
         }
@@ -342,7 +393,35 @@ impl Table<'_, '_> {
         let reference = self.optional(&keys::TOOL_KEY);
         let hosts = self.optional(&keys::TOOL_HOSTS);
         let remote = self.optional(&keys::TOOL_REMOTE);
+        let program = self.optional(&keys::TOOL_PROGRAM);
+        let limits = (self.required(&keys::TOOL_MEMORY), self.required(&keys::TOOL_OUTPUT));
         let (kind, url, reference, hosts, remote) = (kind?, url?, reference?, hosts?, remote?);
+        if kind == ToolKind::Program {
+            for (given, key) in [
+                (url.is_some(), keys::TOOL_URL.name),
+                (reference.is_some(), keys::TOOL_KEY.name),
+                (hosts.is_some_and(|hosts| !hosts.is_empty()), keys::TOOL_HOSTS.name),
+                (remote.is_some(), keys::TOOL_REMOTE.name),
+            ] {
+                if given {
+                    self.excluded(key, "is not for `program`, which has no network");
+                }
+            }
+            let (memory_bytes, output_bytes) = (limits.0?, limits.1?);
+            return self.program(program?, memory_bytes, output_bytes);
+        }
+        // A limit that is none of this tool would be believed in; its default, written out, says nothing.
+        let other =
+            |limit: Option<usize>, preset: u32| limit.is_some_and(|limit| limit as u64 != preset.into());
+        for (given, key) in [
+            (program.is_some_and(|program| program.is_some()), keys::TOOL_PROGRAM.name),
+            (other(limits.0, PROGRAM_MEMORY), keys::TOOL_MEMORY.name),
+            (other(limits.1, PROGRAM_OUTPUT), keys::TOOL_OUTPUT.name),
+        ] {
+            if given {
+                self.excluded(key, "is for `program`");
+            }
+        }
         if remote.is_some() && kind != ToolKind::Mcp {
             self.excluded(keys::TOOL_REMOTE.name, "is for `mcp`");
         }
@@ -385,7 +464,41 @@ impl Table<'_, '_> {
         Some(match kind {
             ToolKind::Post => ToolWay::Post { url, key },
             ToolKind::Get => ToolWay::Get { url, key },
-            ToolKind::Mcp | ToolKind::Fetch => ToolWay::Mcp { url, key, remote },
+            ToolKind::Mcp | ToolKind::Fetch | ToolKind::Program => ToolWay::Mcp { url, key, remote },
+        })
+    }
+
+    fn program(
+        &mut self,
+        program: Option<PathBuf>,
+        memory_bytes: usize,
+        output_bytes: usize,
+    ) -> Option<ToolWay> {
+        if !cfg!(feature = "sandbox") {
+            let fault = Fault::new(Code::NoSandbox, "must not be `program`: this build has no sandbox")
+                .help("take a release, or build with `--features sandbox`");
+            self.r.report_at(self.origin(keys::TOOL_KIND.name), keys::TOOL_KIND.name, fault, Severity::Error);
+            return None;
+        }
+        let Some(program) = program else {
+            self.missing(&keys::TOOL_PROGRAM, "it is what is run");
+            return None;
+        };
+        let path = self.r.base.join(program);
+        let read = read_public_bytes(&path, LARGEST_PROGRAM, "16 MiB")
+            .and_then(|bytes| judge_program(&bytes).map(|()| Arc::from(bytes)));
+        let read = read.map_err(|fault| {
+            self.r.report_at(
+                self.origin(keys::TOOL_PROGRAM.name),
+                keys::TOOL_PROGRAM.name,
+                fault,
+                Severity::Error,
+            );
+        });
+        read.ok().map(|bytes| ToolWay::Program {
+            program: ProgramFile { path, bytes },
+            memory_bytes,
+            output_bytes,
         })
     }
 
@@ -443,6 +556,21 @@ impl Table<'_, '_> {
     fn origin(&self, key: &str) -> Origin {
         self.entry.keys.get(key).map_or_else(|| self.entry.origin.clone(), |given| given.origin.clone())
     }
+}
+
+/// Whether it is WebAssembly by its first bytes; whether it runs is for the sandbox to say.
+fn judge_program(bytes: &[u8]) -> Result<(), Fault> {
+    let Some(rest) = bytes.strip_prefix(b"\0asm") else {
+        let wanted = "must name a file with a WebAssembly program in its binary form";
+        return Err(Fault::new(Code::Malformed, wanted).help("build it for `wasm32-wasip1`"));
+    };
+    // The version, and behind it whether it is a component.
+    if !rest.starts_with(&[1, 0, 0, 0]) {
+        let wanted =
+            "must name a file with a WebAssembly module, and this is a component or of another version";
+        return Err(Fault::new(Code::Malformed, wanted).help("build it for `wasm32-wasip1`"));
+    }
+    Ok(())
 }
 
 fn is_tool_name(text: &str) -> bool {

@@ -58,6 +58,12 @@ const ADDRESSES: (&str, &str) = (
     "a call goes to the tool's own hosts alone, redirects too, and to no address inside networks that are not listed",
 );
 
+/// What the sandbox does for every call of a program.
+const SANDBOX: (&str, &str) = (
+    "tool-sandbox",
+    "a program runs within its time, memory and output, with no network, no files but its own and nothing of another call",
+);
+
 /// What happens once a body is there: its name and what it stops.
 const CONFIRM: (&str, &str) = (
     "still-authorised",
@@ -114,6 +120,7 @@ pub fn order(http: &[(&'static str, &'static str)]) -> Vec<Step> {
         ))
         .chain(steps("tool", TOOLS))
         .chain(one("tool", ADDRESSES.0, ADDRESSES.1))
+        .chain(one("tool", SANDBOX.0, SANDBOX.1))
         .chain(one("tool", tool_results::NAME, tool_results::ABOUT))
         .chain(one(
             "release",

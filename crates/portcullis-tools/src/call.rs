@@ -7,10 +7,11 @@ use std::time::Duration;
 use http::Response;
 use http::header::CONTENT_TYPE;
 use portcullis_egress as egress;
+use portcullis_sandbox::Limit;
 use serde_json::{Map, Value};
 
 use crate::registry::{Tool, Way};
-use crate::{fetch, mcp, web};
+use crate::{fetch, mcp, program, web};
 
 /// What one call was allowed to be. `Debug` shows no arguments.
 pub struct Permit {
@@ -81,6 +82,16 @@ pub enum FaultKind {
     Malformed,
     /// It says that the call failed.
     Failed,
+    /// The program reached a limit of the sandbox and was stopped.
+    Limit(Limit),
+    /// The program ended by a fault of its own.
+    BrokeOff,
+    /// The program is none that the sandbox runs within these limits.
+    ProgramRefused,
+    /// No place in the sandbox came free in time.
+    Busy,
+    /// The sandbox itself failed.
+    SandboxFailed,
 }
 
 impl FaultKind {
@@ -96,12 +107,25 @@ impl FaultKind {
             Self::NotText => "not_text",
             Self::Malformed => "malformed",
             Self::Failed => "failed",
+            Self::Limit(Limit::Time) => "time_limit",
+            Self::Limit(Limit::Memory) => "memory_limit",
+            Self::Limit(Limit::Output) => "output_limit",
+            Self::Limit(Limit::Files) => "files_limit",
+            Self::BrokeOff => "broke_off",
+            Self::ProgramRefused => "program_refused",
+            Self::Busy => "busy",
+            Self::SandboxFailed => "sandbox_failed",
         }
     }
 
     /// Whether a guard stopped it on its way.
     pub const fn is_refusal(self) -> bool {
         matches!(self, Self::AddressRefused | Self::HostRefused | Self::RedirectRefused)
+    }
+
+    /// Whether it reached a limit of the sandbox.
+    pub const fn is_limit(self) -> bool {
+        matches!(self, Self::Limit(_))
     }
 }
 
@@ -132,21 +156,28 @@ impl From<egress::Error> for Fault {
     }
 }
 
-/// Calls the tool, once. Dropping the future closes the connection.
+/// Calls the tool, once. Dropping the future closes the connection. A program that has begun is left to its limits.
 ///
 /// # Errors
 /// Why it came to nothing. Whether the tool had acted before is not known then.
 pub async fn call(permit: &Permit) -> Result<Returned, Fault> {
-    let tool = &permit.tool;
-    let settings = tool.settings();
-    let calling = async {
-        match &settings.way {
-            Way::Http { url, method, key } => web::call(permit, url, *method, key.as_ref()).await,
-            Way::Fetch { hosts } => fetch::call(permit, hosts).await,
-            Way::Mcp { remote, .. } => mcp::call(permit, remote).await,
+    let settings = permit.tool.settings();
+    match &settings.way {
+        Way::Http { url, method, key } => {
+            within(settings.timeout, web::call(permit, url, *method, key.as_ref())).await
         }
-    };
-    tokio::time::timeout(settings.timeout, calling).await.unwrap_or(Err(FaultKind::TimedOut.into()))
+        Way::Fetch { hosts } => within(settings.timeout, fetch::call(permit, hosts)).await,
+        Way::Mcp { remote, .. } => within(settings.timeout, mcp::call(permit, remote)).await,
+        // The sandbox ends it when its time is over, and that is told from a wait for a place.
+        Way::Program(program) => program::call(permit, program).await,
+    }
+}
+
+async fn within(
+    time: Duration,
+    calling: impl Future<Output = Result<Returned, Fault>>,
+) -> Result<Returned, Fault> {
+    tokio::time::timeout(time, calling).await.unwrap_or(Err(FaultKind::TimedOut.into()))
 }
 
 /// The body of an answer as text, as much of it as may be read.

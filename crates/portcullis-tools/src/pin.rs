@@ -1,4 +1,4 @@
-//! The hash of what an operator approved of a tool: its name, its description, its schema.
+//! The hash of what an operator approved of a tool: its name, its description, its schema, and where it is one its program.
 
 use std::fmt;
 use std::str::FromStr;
@@ -20,11 +20,21 @@ pub struct MalformedPin;
 impl Pin {
     /// Of a tool as it stands. The order of keys in the schema makes no difference; everything else does.
     pub fn of(name: &str, description: &str, schema: &Value) -> Self {
+        Self::made("portcullis tool 1", name, description, schema, &[])
+    }
+
+    /// Of a tool that is a program with this SHA-256. It is no other tool's, whatever stands in that one's texts.
+    pub fn of_program(name: &str, description: &str, schema: &Value, program: &[u8; 32]) -> Self {
+        Self::made("portcullis program 1", name, description, schema, program)
+    }
+
+    fn made(kind: &str, name: &str, description: &str, schema: &Value, program: &[u8]) -> Self {
         let mut bytes = Vec::new();
-        for text in ["portcullis tool 1", name, description] {
+        for text in [kind, name, description] {
             part(text, &mut bytes);
         }
         canonical(schema, &mut bytes);
+        bytes.extend_from_slice(program);
         let mut hash = [0; 32];
         hash.copy_from_slice(digest(&SHA256, &bytes).as_ref());
         Self(hash)
@@ -93,6 +103,33 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::Pin;
+
+    #[test]
+    fn the_pin_of_a_program_is_of_its_bytes_and_no_other_tools() {
+        let schema = json!({"type": "object"});
+        let pin = Pin::of_program("reckon", "Reckons.", &schema, &[1; 32]);
+        assert_eq!(pin, Pin::of_program("reckon", "Reckons.", &schema, &[1; 32]));
+        let mut other = [1; 32];
+        other[31] = 2;
+        for differs in [
+            Pin::of_program("reckon", "Reckons.", &schema, &other),
+            Pin::of_program("reckons", "Reckons.", &schema, &[1; 32]),
+            Pin::of_program("reckon", "Reckons", &schema, &[1; 32]),
+            Pin::of_program("reckon", "Reckons.", &json!({"type": "object", "required": []}), &[1; 32]),
+            Pin::of("reckon", "Reckons.", &schema),
+        ] {
+            assert_ne!(pin, differs);
+        }
+    }
+
+    #[test]
+    fn the_pin_of_a_tool_without_a_program_is_what_it_was() {
+        let pin = Pin::of("tide", "Tells the tide.", &json!({"type": "object"}));
+        assert_eq!(
+            pin.to_string(),
+            "sha256:e9f5f730b665263554a5c51155c04ed5fd3d2573e591ca16064c2b2dd15b079a"
+        );
+    }
 
     #[test]
     fn whatever_a_model_reads_of_a_tool_changes_its_pin_and_nothing_else_does() {

@@ -12,11 +12,13 @@ use parking_lot::Mutex;
 use portcullis_core::{Role, Secret};
 use portcullis_egress::{AddressPolicy, Client, Options, Resolver};
 use serde_json::Value;
+use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use crate::fetch;
 use crate::mcp::Server;
 use crate::pin::Pin;
+use crate::program::{self, Program};
 use crate::schema::{Schema, SchemaProblem};
 use crate::spec::{Spec, ToolName};
 
@@ -95,6 +97,8 @@ pub enum Way {
         /// What the server calls the tool.
         remote: String,
     },
+    /// A program is run in the sandbox.
+    Program(Program),
 }
 
 /// How arguments go to an HTTP tool.
@@ -134,6 +138,12 @@ pub enum Stop {
     Unsupported(SchemaProblem),
     /// Its server cannot be asked.
     Unreachable,
+    /// The file of its program is another than the one that was read with the configuration.
+    Replaced,
+    /// The file of its program cannot be read any more.
+    Missing,
+    /// Its program does not run here, and why.
+    Unrunnable(String),
 }
 
 impl Stop {
@@ -145,6 +155,9 @@ impl Stop {
             Self::Gone => "gone",
             Self::Unsupported(_) => "schema_unsupported",
             Self::Unreachable => "unreachable",
+            Self::Replaced => "program_replaced",
+            Self::Missing => "program_missing",
+            Self::Unrunnable(_) => "program_unrunnable",
         }
     }
 }
@@ -153,17 +166,22 @@ impl fmt::Display for Stop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotApproved(now) => {
-                write!(f, "it was not approved: read its description and schema, then set `pin = \"{now}\"`")
+                write!(f, "it was not approved: read what it is and takes, then set `pin = \"{now}\"`")
             }
             Self::Changed(now) => write!(
                 f,
-                "its description or schema is not what was approved: read it, then set `pin = \"{now}\"`"
+                "its description, schema or program is not what was approved: read it, then set `pin = \"{now}\"`"
             ),
             Self::Gone => f.write_str("its server does not list it any more"),
             Self::Unsupported(problem) => {
                 write!(f, "its schema cannot be checked, {problem}; give a narrower one with `schema`")
             }
             Self::Unreachable => f.write_str("its server cannot be asked"),
+            Self::Replaced => f.write_str(
+                "the file of its program is not what was read at the start: put the old one back, or start again and approve it",
+            ),
+            Self::Missing => f.write_str("the file of its program cannot be read: put it back"),
+            Self::Unrunnable(why) => f.write_str(why),
         }
     }
 }
@@ -185,6 +203,8 @@ pub struct Tool {
     pub(crate) client: Client,
     pub(crate) server: Option<Server>,
     standing: Mutex<(Standing, Option<Instant>)>,
+    /// What came of getting its program ready, which is tried once.
+    ready: OnceCell<Result<(), Stop>>,
 }
 
 impl fmt::Debug for Tool {
@@ -274,8 +294,14 @@ impl Tool {
                 }
                 (None, settings.judge(&settings.description, &json))
             }
+            Way::Program(_) => {
+                let json = settings.schema.as_ref().ok_or("it has no schema")?;
+                Schema::read(json).map_err(|problem| format!("its schema, {problem}"))?;
+                (None, settings.judge(&settings.description, json))
+            }
         };
-        Ok(Self { settings, client, server, standing: Mutex::new((standing, None)) })
+        let standing = Mutex::new((standing, None));
+        Ok(Self { settings, client, server, standing, ready: OnceCell::new() })
     }
 
     /// Its name.
@@ -315,26 +341,55 @@ impl Tool {
         }
     }
 
-    /// Whether it may be used as it stands. The server of an MCP tool is asked what it says of it now, once a minute.
+    /// Whether it may be used as it stands. The server of an MCP tool is asked what it says of it now, and the file of a program
+    /// looked at, once a minute. A program is got ready to run the first time.
     ///
     /// # Errors
     /// Why it may not.
     pub async fn verify(&self) -> Result<Arc<Spec>, Stop> {
-        if let Some(server) = &self.server {
-            let (standing, asked) = self.standing.lock().clone();
-            let counts = if matches!(standing, Standing::Ready(_)) { FRESH } else { FRESH_STOPPED };
-            if asked.is_none_or(|asked| asked.elapsed() >= counts) {
-                let judged = match tokio::time::timeout(self.settings.timeout, server.list(self)).await {
-                    Ok(Ok(listed)) => self.settings.judge_listed(&listed),
-                    Ok(Err(_)) | Err(_) => Standing::Stopped(Stop::Unreachable),
-                };
-                *self.standing.lock() = (judged, Some(Instant::now()));
-            }
+        if let Way::Program(program) = &self.settings.way
+            && !self.is_fresh()
+        {
+            let judged = self.judge_program(program).await;
+            *self.standing.lock() = (judged, Some(Instant::now()));
+        }
+        if let Some(server) = &self.server
+            && !self.is_fresh()
+        {
+            let judged = match tokio::time::timeout(self.settings.timeout, server.list(self)).await {
+                Ok(Ok(listed)) => self.settings.judge_listed(&listed),
+                Ok(Err(_)) | Err(_) => Standing::Stopped(Stop::Unreachable),
+            };
+            *self.standing.lock() = (judged, Some(Instant::now()));
         }
         match self.standing() {
             Standing::Ready(spec) => Ok(spec),
             Standing::Stopped(stop) => Err(stop),
             Standing::Unknown => Err(Stop::Unreachable),
+        }
+    }
+
+    /// Whether what is known of it still counts.
+    fn is_fresh(&self) -> bool {
+        let (standing, asked) = &*self.standing.lock();
+        let counts = if matches!(standing, Standing::Ready(_)) { FRESH } else { FRESH_STOPPED };
+        asked.is_some_and(|asked| asked.elapsed() < counts)
+    }
+
+    /// Its file is what was read, what was read is what was approved, and that runs here.
+    async fn judge_program(&self, program: &Program) -> Standing {
+        if let Some(stop) = program.differs(&self.settings).await {
+            return Standing::Stopped(stop);
+        }
+        let schema = self.settings.schema.as_ref().unwrap_or(&Value::Null);
+        let judged = self.settings.judge(&self.settings.description, schema);
+        // What nobody approved is not even compiled.
+        if !matches!(judged, Standing::Ready(_)) {
+            return judged;
+        }
+        match self.ready.get_or_init(|| program.prepare()).await {
+            Ok(()) => judged,
+            Err(stop) => Standing::Stopped(stop.clone()),
         }
     }
 }
@@ -352,9 +407,12 @@ impl Settings {
     fn judge(&self, description: &str, schema: &Value) -> Standing {
         let name = match &self.way {
             Way::Mcp { remote, .. } => remote.as_str(),
-            Way::Http { .. } | Way::Fetch { .. } => self.name.as_str(),
+            Way::Http { .. } | Way::Fetch { .. } | Way::Program(_) => self.name.as_str(),
         };
-        let now = Pin::of(name, description, schema);
+        let now = match &self.way {
+            Way::Program(program) => program::pin(name, description, schema, program),
+            Way::Http { .. } | Way::Fetch { .. } | Way::Mcp { .. } => Pin::of(name, description, schema),
+        };
         match self.pin {
             None => Standing::Stopped(Stop::NotApproved(now)),
             Some(pin) if pin != now => Standing::Stopped(Stop::Changed(now)),

@@ -24,7 +24,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("import", &["core", "store"]),
     ("model", &["core", "egress"]),
     ("check", &["core", "egress"]),
-    ("tools", &["core", "egress"]),
+    ("tools", &["core", "egress", "sandbox"]),
     ("guard", &["core", "leak", "limit", "screen", "store", "audit", "tools"]),
     ("chat", &["core", "leak", "store", "audit", "guard", "model"]),
     ("http", &["core", "store", "audit", "guard", "model", "chat", "mail", "pages"]),

@@ -121,6 +121,7 @@ fn the_reference_holds_every_key_of_the_example() {
         ("mail", "outbox", "\"outbox"),
         ("tool", "hosts", "[\"docs"),
         ("tool", "remote_name", "\"tides"),
+        ("tool", "program", "\"tools/"),
     ] {
         assert!(example_toml().contains(&format!("\n# {instead} = {value}")), "{instead}");
         assert!(reference.contains(&format!("### `{section}.{instead}`\n")));

@@ -138,6 +138,8 @@ fn every_value_is_shown_with_its_origin_and_no_secret() {
     tools.approvals_keep_days                     = 30                                 # default
     tools.approvals_most_open                     = 200                                # default
     tools.approvals_most_of_one                   = 10                                 # default
+    tools.programs_at_once                        = 4                                  # default
+    tools.programs_most_waiting                   = 64                                 # default
     limits.per_key_per_minute                     = 60                                 # default
     limits.per_key_per_hour                       = (none)                             # not set
     limits.per_key_per_day                        = (none)                             # not set

@@ -102,3 +102,104 @@ fn a_schema_that_others_may_change_is_refused() {
     site.file("tool.json", "{\"type\": \"object\"}", 0o666);
     assert_eq!(codes(&site.problems()), [Code::WritableKey]);
 }
+
+const PROGRAM: &str =
+    "kind = \"program\"\nprogram = \"reckon.wasm\"\ndescription = \"D\"\nschema = \"tool.json\"\n";
+
+fn program(rest: &str) -> Site {
+    let site = site(&table("a", &format!("{PROGRAM}{rest}")));
+    site.file("reckon.wasm", "\0asm\u{1}\0\0\0", 0o644);
+    site
+}
+
+#[cfg(not(feature = "sandbox"))]
+#[test]
+fn a_build_without_a_sandbox_refuses_a_program_and_says_what_to_do() {
+    let site = program("");
+    let problems = site.problems();
+    assert_eq!(codes(&problems), [Code::NoSandbox]);
+    let told = site.told(&problems);
+    assert!(told.contains("`tool.kind`") && told.contains("--features sandbox"), "{told}");
+    assert!(!told.contains("reckon.wasm"), "only what is wrong is told: {told}");
+}
+
+#[cfg(feature = "sandbox")]
+#[test]
+fn a_program_is_read_with_its_limits() {
+    let tools = program("").loaded().config.tools;
+    let ToolWay::Program { program: file, memory_bytes, output_bytes } = &tools.list[0].way else {
+        panic!("a program")
+    };
+    assert_eq!(
+        (&*file.bytes, *memory_bytes, *output_bytes),
+        (b"\0asm\x01\0\0\0".as_slice(), 64 << 20, 64 << 10)
+    );
+    assert_eq!((tools.programs_at_once.get(), tools.programs_most_waiting.get()), (4, 64));
+    assert!(!format!("{:?}", tools.list).contains("97, 115, 109"), "the bytes are not shown");
+    let site = program(
+        "memory_bytes = 1048576\noutput_bytes = 512\ntimeout_seconds = 2\n[tools]\nprograms_at_once = 2",
+    );
+    let tools = site.loaded().config.tools;
+    let ToolWay::Program { memory_bytes, output_bytes, .. } = tools.list[0].way else { panic!("a program") };
+    assert_eq!((memory_bytes, output_bytes, tools.programs_at_once.get()), (1 << 20, 512, 2));
+    assert_eq!(tools.list[0].timeout, Duration::from_secs(2));
+}
+
+#[cfg(feature = "sandbox")]
+#[test]
+fn what_is_wrong_with_a_program_is_told() {
+    for (rest, wanted) in [
+        ("url = \"https://a.example\"", Code::Excluded),
+        ("key = \"file:secrets/key\"", Code::Excluded),
+        ("hosts = [\"a.example\"]", Code::Excluded),
+        ("remote_name = \"b\"", Code::Excluded),
+        ("networks = [\"10.0.0.0/24\"]", Code::Excluded),
+        ("memory_bytes = 1000", Code::OutOfRange),
+        ("memory_bytes = 2147483648", Code::OutOfRange),
+        ("output_bytes = 1", Code::OutOfRange),
+        ("output_bytes = 33554432", Code::OutOfRange),
+        ("timeout_seconds = 121", Code::OutOfRange),
+        ("[tools]\nprograms_at_once = 0", Code::OutOfRange),
+        ("[tools]\nprograms_at_once = 65", Code::OutOfRange),
+    ] {
+        let problems = program(rest).problems();
+        assert_eq!(codes(&problems), [wanted], "{rest}: {problems}");
+    }
+    let without = |key: &str| {
+        let lines = PROGRAM.lines().filter(|line| !line.starts_with(key)).collect::<Vec<_>>().join("\n");
+        let site = site(&table("a", &lines));
+        site.file("reckon.wasm", "\0asm\u{1}\0\0\0", 0o644);
+        codes(&site.problems())
+    };
+    for key in ["program", "description", "schema"] {
+        assert_eq!(without(key), [Code::Missing], "{key}");
+    }
+    for (text, mode, wanted) in [
+        ("#!/bin/sh", 0o644, Code::Malformed),
+        ("", 0o644, Code::Malformed),
+        ("\0asm\r\0\u{1}\0", 0o644, Code::Malformed),
+        ("(module)", 0o644, Code::Malformed),
+        ("\0asm\u{1}\0\0\0", 0o666, Code::WritableKey),
+    ] {
+        let site = program("");
+        site.file("reckon.wasm", text, mode);
+        let problems = site.problems();
+        assert_eq!(codes(&problems), [wanted], "{text}: {problems}");
+        assert!(problems.to_string().contains("`tool.program`"), "{problems}");
+    }
+    let site = program("");
+    std::fs::remove_file(site.path("reckon.wasm")).expect("a file");
+    assert_eq!(codes(&site.problems()), [Code::BadPath]);
+    let site = program("");
+    let large = std::fs::File::create(site.path("reckon.wasm")).expect("a file");
+    large.set_len((16 << 20) + 1).expect("a large file");
+    assert_eq!(codes(&site.problems()), [Code::BadPath]);
+}
+
+#[test]
+fn limits_of_programs_do_not_stand_with_other_kinds() {
+    for rest in ["program = \"reckon.wasm\"", "memory_bytes = 1048576", "output_bytes = 512"] {
+        let problems = site(&format!("{}{rest}\n", post("a"))).problems();
+        assert_eq!(codes(&problems), [Code::Excluded], "{rest}: {problems}");
+    }
+}

@@ -116,7 +116,7 @@ impl Guard<Call<Named>> for ToolPin {
     }
 
     fn about(&self) -> &'static str {
-        "a tool whose name, description or schema is not what was approved is stopped"
+        "a tool whose name, description, schema or program is not what was approved is stopped"
     }
 
     fn felt(&self) -> Felt {

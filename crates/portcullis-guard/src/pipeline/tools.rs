@@ -8,10 +8,10 @@ use portcullis_audit::{CallOutcome, Event, Label};
 use portcullis_core::CallId;
 use portcullis_leak::Vault;
 use portcullis_store::{CommunityRef, Ended};
-use portcullis_tools::{Permit, Returned, Standing};
+use portcullis_tools::{FaultKind, Permit, Returned, Standing, Way};
 use serde_json::Map;
 
-use super::{ADDRESSES, TOOLS, append, phase, unwritable};
+use super::{ADDRESSES, SANDBOX, TOOLS, append, phase, unwritable};
 use crate::approving;
 use crate::gate::Gate;
 #[cfg(feature = "guard-off")]
@@ -180,8 +180,14 @@ pub async fn call(gate: &Gate, turn: &Turn<Opened>, call: Call<Permitted>) -> Re
             (shown, outcome, bytes)
         }
         Err(fault) => {
-            if fault.kind.is_refusal() {
-                let noticed = Noticed::new(SecurityEvent::ToolRefused, ADDRESSES.0);
+            let noticed = match fault.kind {
+                FaultKind::ProgramRefused => Some((SecurityEvent::ToolRefused, SANDBOX.0)),
+                kind if kind.is_limit() => Some((SecurityEvent::SandboxLimit, SANDBOX.0)),
+                kind if kind.is_refusal() => Some((SecurityEvent::ToolRefused, ADDRESSES.0)),
+                _ => None,
+            };
+            if let Some((event, guard)) = noticed {
+                let noticed = Noticed::new(event, guard);
                 gate.note(noticed.by(&turn.scope).in_request(turn.arrival.request));
             }
             tracing::warn!(
@@ -190,11 +196,10 @@ pub async fn call(gate: &Gate, turn: &Turn<Opened>, call: Call<Permitted>) -> Re
                 "a call of a tool failed"
             );
             // A request that was sent may have been acted on, whatever came back. For a call that a person approved that is said.
-            let words = if begun.is_some() && !fault.kind.is_refusal() {
-                approving::CUT_OFF
-            } else {
-                "the tool could not be used"
-            };
+            // A program has nothing outside to act on.
+            let sent = !fault.kind.is_refusal() && !matches!(permit.tool().settings().way, Way::Program(_));
+            let words =
+                if begun.is_some() && sent { approving::CUT_OFF } else { "the tool could not be used" };
             (Shown::Note(words.into()), CallOutcome::Failed { code: fault.kind.name().into() }, 0)
         }
     };

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Result, anyhow};
-use portcullis_tools::{ApprovalRule, Standing, Tool};
+use portcullis_tools::{ApprovalRule, Standing, Tool, Way};
 
 use crate::args::{Configured, ToolCommand};
 use crate::{instance, out, tools};
@@ -32,6 +32,9 @@ pub(super) async fn run(configured: &Configured, command: ToolCommand) -> Result
             let (description, schema) =
                 tool.told().await.map_err(|stop| anyhow!("the tool `{name}`: {stop}"))?;
             out::line(format_args!("\n{description}\n\n{schema:#}"));
+            if let Way::Program(program) = &tool.settings().way {
+                out::line(format_args!("\nprogram, sha256 {}", program.digest()));
+            }
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -37,6 +37,9 @@ mod pages;
 mod powercut;
 #[cfg(test)]
 mod program;
+#[cfg(feature = "sandbox")]
+#[cfg(test)]
+mod programs;
 #[cfg(test)]
 mod tls;
 #[cfg(test)]
