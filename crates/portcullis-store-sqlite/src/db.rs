@@ -297,17 +297,21 @@ fn step(conn: &Connection, sql: &str) -> Result<(), Fault> {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::time::Duration;
 
+    use parking_lot::Mutex;
     use portcullis_core::Tasks;
     use portcullis_core::seal::SealKey;
     use portcullis_store::Kind;
+    use rusqlite::hooks::Wal;
     use tempfile::TempDir;
 
-    use super::{Db, Pools};
+    use super::{Db, Pools, Writer};
     use crate::fault::Fault;
-    use crate::file::Place;
+    use crate::file::{Place, Purpose};
     use crate::pool::Pool;
     use crate::schema::KEYS;
+    use crate::watch::{Commits, Watch};
 
     /// Ends the file's threads before the test does: what they hold is not to be freed while the process exits.
     struct Held(Arc<Db>, #[expect(dead_code, reason = "the folder lives as long")] TempDir);
@@ -401,6 +405,87 @@ mod tests {
             assert_ne!(after, before);
             before = after;
         }
+    }
+
+    /// What somebody who watches the file sees at one moment, by counts of their own, as another process has them.
+    struct Watcher {
+        watch: Watch,
+        counts: Commits,
+    }
+
+    /// The version that they are told, and whether the counts say that no commit is under way.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    struct Seen {
+        version: i64,
+        settled: bool,
+    }
+
+    impl Watcher {
+        fn of(db: &Db) -> Self {
+            let counts = || Commits::beside(&db.place.path).expect("counts");
+            let connection = db.place.connect(Purpose::Watch).expect("opened");
+            Self { watch: Watch::new(connection, Arc::new(counts())).expect("watched"), counts: counts() }
+        }
+
+        fn look(&mut self) -> Seen {
+            let version = self.watch.version().expect("asked");
+            Seen { version, settled: self.counts.settled().is_some() }
+        }
+    }
+
+    #[tokio::test]
+    async fn who_watches_sees_a_commit_from_the_moment_that_it_is_made_and_not_earlier() {
+        let (_folder, db) = open();
+        insert(&db, 0, 8).await.expect("the writer is opened");
+        let watcher = Arc::new(Mutex::new(Watcher::of(&db)));
+        // The engine calls the one when it is about to commit, and the other when it has, before `COMMIT` returns.
+        let (about_to, has) = (Arc::new(Mutex::new(None)), Arc::new(Mutex::new(None)));
+        {
+            let mut writer = db.writer.lock();
+            let Writer::Open(conn) = &mut *writer else { panic!("the writer is open") };
+            let (looks, noted) = (Arc::clone(&watcher), Arc::clone(&about_to));
+            let before = move || {
+                *noted.lock() = Some(looks.lock().look());
+                false
+            };
+            conn.commit_hook(Some(before)).expect("hooked");
+            let (looks, noted) = (Arc::clone(&watcher), Arc::clone(&has));
+            let after = move |_: &mut Wal, _| {
+                *noted.lock() = Some(looks.lock().look());
+                Ok(())
+            };
+            conn.wal_hook(Some(after)).expect("hooked");
+        }
+        for number in 1..=20 {
+            let earlier = watcher.lock().look();
+            assert!(earlier.settled);
+            insert(&db, number, 8).await.expect("written");
+            let about_to = about_to.lock().take().expect("the engine told");
+            assert_eq!(about_to, Seen { settled: false, ..earlier }, "counted as begun, and not made yet");
+            let has = has.lock().take().expect("the engine told");
+            assert_ne!(has.version, earlier.version, "made");
+            assert!(!has.settled, "not counted as ended yet");
+            assert_eq!(watcher.lock().look(), Seen { settled: true, ..has }, "counted as ended");
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_counted_while_somebody_else_writes() {
+        let (_folder, db) = open();
+        insert(&db, 0, 8).await.expect("the writer is opened");
+        if let Writer::Open(conn) = &*db.writer.lock() {
+            conn.busy_timeout(Duration::ZERO).expect("it waits for nobody");
+        }
+        let other = db.place.connect(Purpose::Write).expect("opened");
+        let counts = db.commits().expect("counted");
+        let before = counts.settled();
+        assert!(before.is_some());
+        other.execute_batch("BEGIN IMMEDIATE").expect("nobody writes");
+        insert(&db, 1, 8).await.expect_err("somebody else writes");
+        assert_eq!(counts.settled(), before);
+        other.execute_batch("COMMIT").expect("nothing was written");
+        insert(&db, 1, 8).await.expect("nobody else writes");
+        assert_ne!(counts.settled(), before);
     }
 
     #[tokio::test]

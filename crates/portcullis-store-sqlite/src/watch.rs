@@ -1,9 +1,9 @@
 //! Whether anything was committed to a file since it was last asked, mostly without asking the engine.
 //!
 //! The engine's own answer (`PRAGMA data_version`) takes two locks and a few microseconds, on every request. So every writer of
-//! ours, in whatever process, counts its commits in a small file beside the database: before a commit and after it, both within
-//! the time in which nobody else can write. As long as both counts agree and are those of last time, nothing was committed.
-//! Counts that do not agree, that cannot be read, or that are old send the question to the engine.
+//! ours, in whatever process, counts its commits in a small file beside the database: before a commit, while nobody else can
+//! write, and after it. As long as both counts agree and are those of last time, nothing was committed. Counts that do not
+//! agree, that cannot be read, or that are old send the question to the engine.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
