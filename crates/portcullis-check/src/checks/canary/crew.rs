@@ -79,13 +79,22 @@ pub(in crate::checks) struct Crew<'t> {
     target: &'t Target,
     /// Users who were answered 429, and until when they rest.
     resting: BTreeMap<&'t str, Duration>,
+    /// The same for requests by nobody in particular. Those that were under way together rest together: one after the other they
+    /// would use up the time of a check.
+    strangers_rest: Duration,
     source: Option<Ipv4Addr>,
     left_at_source: u32,
 }
 
 impl<'t> Crew<'t> {
     pub(in crate::checks) const fn of(target: &'t Target) -> Self {
-        Self { target, resting: BTreeMap::new(), source: None, left_at_source: 0 }
+        Self {
+            target,
+            resting: BTreeMap::new(),
+            strangers_rest: Duration::ZERO,
+            source: None,
+            left_at_source: 0,
+        }
     }
 
     /// Sends them all; the answers come in the order of the errands.
@@ -107,11 +116,7 @@ impl<'t> Crew<'t> {
             let Plan { batch, later } = self.plan(probe, now, waiting);
             waiting = later;
             if batch.is_empty() {
-                let free = waiting
-                    .iter()
-                    .flat_map(|waiting| waiting.errand.askers.iter().map(move |asker| (waiting, asker)))
-                    .map(|(waiting, asker)| self.free_at(probe, &waiting.errand, asker, 0))
-                    .min();
+                let free = waiting.iter().map(|waiting| self.next_at(probe, &waiting.errand)).min();
                 let wait = free.unwrap_or_default().saturating_sub(now).max(Duration::from_millis(100));
                 tokio::time::sleep(wait.min(probe.budget().longest_wait)).await;
                 continue;
@@ -134,16 +139,20 @@ impl<'t> Crew<'t> {
                 if item.tries > PATIENCE {
                     return Err(ProbeError::Limited { request: item.errand.route.line() }.into());
                 }
-                let until = probe.clock().monotonic() + probe.patience_asked(&seen);
-                match asker {
-                    Some(asker) => _ = self.resting.insert(&asker.user, until),
-                    None => tokio::time::sleep(probe.patience_asked(&seen)).await,
-                }
+                self.rest(asker, probe.clock().monotonic() + probe.patience_asked(&seen));
                 waiting.push(item);
             }
         }
         answers.sort_by_key(|(place, _)| *place);
         Ok(answers.into_iter().map(|(_, answer)| answer).collect())
+    }
+
+    /// Lets whoever was answered 429 rest until then.
+    fn rest(&mut self, asker: Option<&'t Identity>, until: Duration) {
+        match asker {
+            Some(asker) => _ = self.resting.insert(&asker.user, until),
+            None => self.strangers_rest = self.strangers_rest.max(until),
+        }
     }
 
     /// What can be sent now and by whom, and what has to wait.
@@ -157,7 +166,11 @@ impl<'t> Crew<'t> {
                 continue;
             }
             if item.errand.askers.is_empty() {
-                batch.push((item, None));
+                if self.strangers_rest <= now {
+                    batch.push((item, None));
+                } else {
+                    later.push(item);
+                }
                 continue;
             }
             let sent = |asker: &Identity| planned.get(asker.user.as_str()).copied().unwrap_or(0);
@@ -173,6 +186,12 @@ impl<'t> Crew<'t> {
             }
         }
         Plan { batch, later }
+    }
+
+    /// When somebody may send an errand.
+    fn next_at<T>(&self, probe: &Probe, errand: &Errand<'t, T>) -> Duration {
+        let askers = errand.askers.iter().map(|asker| self.free_at(probe, errand, asker, 0));
+        askers.min().unwrap_or(self.strangers_rest)
     }
 
     /// When this identity may send an errand, with `planned` more on their way. One that nobody else may send is sent until
@@ -250,4 +269,54 @@ struct Waiting<'t, T> {
 /// Path and body of a request: what an answer may repeat.
 fn said(call: &Call) -> String {
     format!("{} {}", call.path, call.body.as_ref().map(ToString::to_string).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use http::Method;
+    use portcullis_core::ManualClock;
+
+    use super::{Crew, Errand, Plan, Waiting};
+    use crate::probe::{Budget, Probe, Sources, Traffic};
+    use crate::target::{Credential, Identity, Route, Target};
+
+    #[test]
+    fn strangers_who_were_asked_to_wait_do_so_together_while_others_go_on() {
+        let mut target = Target::new("t", "http://127.0.0.1:9").unwrap();
+        target.identities = vec![Identity::new("alice", "harbour", Credential::bearer("x"))];
+        let (target, clock) = (Arc::new(target), ManualClock::at("2026-01-10T12:00:00Z".parse().unwrap()));
+        let sources = Sources::new(&target, 9, 1);
+        let (budget, traffic) = (Budget::default(), Traffic::default());
+        let probe = Probe::new(Arc::clone(&target), Arc::new(clock), budget, sources, traffic, false);
+        let errand = |askers| Errand {
+            tag: (),
+            route: Route::new(Method::GET, "/v1/me"),
+            values: None,
+            askers,
+            call: None,
+        };
+        let waiting = || {
+            let errands =
+                [errand(Vec::new()), errand(Vec::new()), errand(target.identities.iter().collect())];
+            let waiting = errands.into_iter().enumerate();
+            waiting.map(|(place, errand)| Waiting { place, errand, tries: 0 }).collect::<Vec<_>>()
+        };
+        let places = |plan: &Plan<'_, ()>| {
+            let sent: Vec<usize> = plan.batch.iter().map(|(item, _)| item.place).collect();
+            (sent, plan.later.iter().map(|item| item.place).collect::<Vec<_>>())
+        };
+        let mut crew = Crew::of(&target);
+        let at = Duration::from_secs;
+        for until in [5, 9, 7] {
+            crew.rest(None, at(until));
+        }
+        assert_eq!(places(&crew.plan(&probe, at(8), waiting())), (vec![2], vec![0, 1]));
+        assert_eq!(crew.next_at(&probe, &errand(Vec::new())), at(9));
+        assert_eq!(places(&crew.plan(&probe, at(9), waiting())), (vec![0, 1, 2], vec![]));
+        crew.rest(target.identities.first(), at(20));
+        assert_eq!(places(&crew.plan(&probe, at(9), waiting())), (vec![0, 1], vec![2]));
+    }
 }
