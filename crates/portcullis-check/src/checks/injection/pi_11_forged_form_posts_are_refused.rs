@@ -12,7 +12,8 @@ use crate::target::{Auth, Effect, NewCredential, Route, SignUp, Target};
 
 check! {
     /// ## What it checks
-    /// Two new members sign up and are known by a cookie, as browsers are. Every route that changes something and that they may use
+    /// New members sign up, two or as many as it takes for none to come to their limit, and are known by a cookie, as browsers
+    /// are. Every route that changes something and that they may use
     /// is asked with that cookie as pages of other sites would make a browser ask: as a form and as JSON, from a foreign
     /// site, from a sibling host, from a host whose name begins like the target's, from a sandboxed frame (`Origin: null`), as
     /// new browsers and as old ones say where a request comes from. Where requests carry a token (`headers` of `[sign_up]`), also
@@ -46,6 +47,11 @@ cases! {
     ],
     inconclusive_on: ["dead", "mute", "login-wall", "waf", "yes-man", "echo", "spa-shell"],
 }
+
+/// The most that join. With more routes than they can ask for within a limit, what the target asks for is waited.
+const MOST_MEMBERS: usize = 6;
+/// What a new member's own sign-up counts for, at most.
+const TO_JOIN: usize = 4;
 
 /// What a request says of the page that made it.
 #[derive(Debug, Clone)]
@@ -88,30 +94,51 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
              declare PI-11 lacking where nothing is known by a cookie",
         )
     })?;
-    let member = joining::join(probe, &target, sign_up, None).await?;
-    let judged = judge(probe, &target, sign_up, &member).await;
-    member.leave(probe, &target).await;
+    let mut members = Vec::new();
+    let judged = judge(probe, &target, sign_up, &mut members).await;
+    for member in members {
+        member.leave(probe, &target).await;
+    }
     judged
 }
 
-async fn judge(
+/// How many members are asked for: each asks for as many of the routes as leave them within a promised limit. Where nothing
+/// refuses forged requests, all of them count.
+fn how_many(target: &Target, routes: &[Route], with_tokens: bool) -> usize {
+    // Of another one is the token that must not work.
+    let least = if with_tokens { 2 } else { 1 };
+    let limits = &target.limits;
+    let Some(most) = limits.user_per_minute.into_iter().chain(limits.session_per_minute).min() else {
+        return least;
+    };
+    let each = 1 + forgeries(target, with_tokens).len();
+    let of_one = ((most as usize).saturating_sub(TO_JOIN) / each).max(1);
+    let counted = routes.iter().filter(|route| target.counts(&route.path)).count();
+    counted.div_ceil(of_one).clamp(least, MOST_MEMBERS)
+}
+
+/// Who joined stands in `members`, whatever comes of it.
+async fn judge<'t>(
     probe: &mut Probe,
     target: &Target,
-    sign_up: &SignUp,
-    member: &Newcomer<'_>,
+    sign_up: &'t SignUp,
+    members: &mut Vec<Newcomer<'t>>,
 ) -> Result<Verdict, Inconclusive> {
     let with_tokens = !sign_up.headers.is_empty();
-    let other = if with_tokens { Some(joining::join(probe, target, sign_up, None).await?) } else { None };
+    let routes = routes(target);
+    for _ in 0..how_many(target, &routes, with_tokens) {
+        members.push(joining::join(probe, target, sign_up, None).await?);
+    }
+    let (in_turn, others) = (members.iter().cycle(), members.iter().cycle().skip(1));
     let own = own_origin(target);
     let mut doubts = Vec::new();
     let mut controls = Vec::new();
     let mut asked = 0;
     let mut leaks: Leaks<String> = Leaks::none();
-    let routes = routes(target);
-    for route in &routes {
+    for (route, (member, other)) in routes.iter().zip(in_turn.zip(others)) {
         let page =
             Page { words: "its own page", origin: Some(own.clone()), site: Some("same-origin"), form: false };
-        let seen = send(probe, call(member, other.as_ref(), route, &page, Token::Right)?).await?;
+        let seen = send(probe, call(member, other, route, &page, Token::Right)?).await?;
         if got(route, &seen) != Got::Reached {
             doubts.push(format!(
                 "{} from the target's own page was answered {}, so nothing shows that a forged one is refused as such: correct \
@@ -123,7 +150,7 @@ async fn judge(
         }
         controls.push(shown(route, &seen, "a signed-in browser")?);
         for (page, token) in forgeries(target, with_tokens) {
-            let seen = send(probe, call(member, other.as_ref(), route, &page, token)?).await?;
+            let seen = send(probe, call(member, other, route, &page, token)?).await?;
             asked += 1;
             match got(route, &seen) {
                 Got::Reached => {
@@ -136,9 +163,6 @@ async fn judge(
                 Got::Refused | Got::Unclear => {}
             }
         }
-    }
-    if let Some(other) = other {
-        other.leave(probe, target).await;
     }
     let findings: Vec<Finding> = leaks.into_findings(|line, first| {
         let fix = format!(
@@ -219,7 +243,7 @@ fn forgeries(target: &Target, with_tokens: bool) -> Vec<(Page, Token)> {
 
 fn call(
     member: &Newcomer<'_>,
-    other: Option<&Newcomer<'_>>,
+    other: &Newcomer<'_>,
     route: &Route,
     page: &Page,
     token: Token,
@@ -231,7 +255,7 @@ fn call(
             Token::Right => value.clone(),
             Token::Empty => String::new(),
             Token::Changed => changed(value),
-            Token::OfAnother => match other.and_then(|other| other.own_headers().get(name)) {
+            Token::OfAnother => match other.own_headers().get(name) {
                 Some(value) => value.clone(),
                 None => continue,
             },
@@ -261,8 +285,28 @@ fn changed(token: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Token, changed, forgeries};
-    use crate::target::Target;
+    use http::Method;
+
+    use super::{MOST_MEMBERS, Token, changed, forgeries, how_many};
+    use crate::target::{Counted, Route, Target};
+
+    #[test]
+    fn as_many_members_ask_as_stay_within_a_promised_limit() {
+        let mut target = Target::new("t", "https://bot.example").unwrap();
+        let routes: Vec<Route> =
+            (0..7).map(|number| Route::new(Method::POST, format!("/v1/{number}"))).collect();
+        assert_eq!(how_many(&target, &routes, true), 2, "nothing is promised");
+        assert_eq!(how_many(&target, &routes, false), 1, "no token is another's");
+        target.limits.counted = Counted::Everything;
+        target.limits.user_per_minute = Some(60);
+        let each = 1 + forgeries(&target, true).len();
+        assert_eq!(how_many(&target, &routes, true), 3);
+        assert!(routes.len().div_ceil(3) * each <= 60);
+        target.limits.session_per_minute = Some(10);
+        assert_eq!(how_many(&target, &routes, true), MOST_MEMBERS);
+        target.limits.counted = Counted::Chat;
+        assert_eq!(how_many(&target, &routes, true), 2, "nothing of it is counted");
+    }
 
     #[test]
     fn a_changed_token_is_another_one_of_the_same_length() {
