@@ -12,13 +12,13 @@ use crate::target::{Auth, Effect, NewCredential, Route, SignUp, Target};
 
 check! {
     /// ## What it checks
-    /// New members sign up, two or as many as it takes for none to come to their limit, and are known by a cookie, as browsers
-    /// are. Every route that changes something and that they may use
-    /// is asked with that cookie as pages of other sites would make a browser ask: as a form and as JSON, from a foreign
-    /// site, from a sibling host, from a host whose name begins like the target's, from a sandboxed frame (`Origin: null`), as
-    /// new browsers and as old ones say where a request comes from. Where requests carry a token (`headers` of `[sign_up]`), also
-    /// without it, with an empty one, with a changed one, with that of the other member's session, and with the right one
-    /// from a foreign site. All must be refused. The same request from the target's own page must be served.
+    /// New members sign up, two at least and as many as it takes to stay within a promised limit, and are known by a
+    /// cookie, as browsers are. Every route that changes something and that they may use is asked with that cookie as pages
+    /// of other sites would make a browser ask: as a form and as JSON, from a foreign site, from a sibling host, from a
+    /// host whose name begins like the target's, from a sandboxed frame (`Origin: null`), as new browsers and as old ones
+    /// say where a request comes from. Where requests carry a token (`headers` of `[sign_up]`), also without it, with an
+    /// empty one, with a changed one, with that of another member's session, and with the right one from a foreign site.
+    /// All must be refused. The same request from the target's own page must be served.
     /// ## Why it matters
     /// A browser sends its cookies with every request to a host, whoever wrote the page that makes it. A member who opens the
     /// wrong page while signed in then changes what that page's author wants.
