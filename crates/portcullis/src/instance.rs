@@ -405,7 +405,7 @@ fn models(model: &portcullis_config::Model) -> Vec<String> {
 
 fn model(config: &Config) -> Result<Option<Arc<dyn Model>>> {
     let Some(model) = &config.model else { return Ok(None) };
-    let client = OpenAi::new(OpenAiOptions {
+    let mut options = OpenAiOptions {
         timeouts: Timeouts {
             connect: model.connect_timeout,
             first_byte: model.first_byte_timeout,
@@ -414,8 +414,10 @@ fn model(config: &Config) -> Result<Option<Arc<dyn Model>>> {
         },
         key: model.api_key.clone(),
         ..OpenAiOptions::new(model.url.as_str())
-    })
-    .map_err(|problem| anyhow!("`model.url`: {problem}"))?;
+    };
+    // With fewer, some of those who ask at once would open a connection of their own each time.
+    options.egress.pool_idle_per_host = usize::try_from(model.max_concurrent.get()).unwrap_or(usize::MAX);
+    let client = OpenAi::new(options).map_err(|problem| anyhow!("`model.url`: {problem}"))?;
     Ok(Some(Arc::new(client)))
 }
 

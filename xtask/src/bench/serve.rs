@@ -31,8 +31,7 @@ const SENTENCE: &str = "A mooring is picked up bow to tide. ";
 const CHARACTERS: usize = 400;
 /// Between two frames of a paced stream, about as fast as a quick model writes.
 const PAUSE_MS: u64 = 5;
-/// Connections of the closed loop, and of the paced streams.
-const CONNECTIONS: u32 = 32;
+/// How many paced streams there are at once.
 const STREAMS: u32 = 64;
 /// Different questions of members.
 const QUESTIONS: usize = 64;
@@ -53,6 +52,9 @@ pub(crate) struct Options {
     /// How long one run of a flow is, in seconds
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=120))]
     seconds: u64,
+    /// Connections of the closed loop. With much fewer, who writes durably waits for the disk and the processors for both
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=512))]
+    connections: u32,
     /// Documents in the community that full turns are answered from
     #[arg(long, default_value_t = 4_000, value_parser = clap::value_parser!(u32).range(100..=100_000))]
     documents: u32,
@@ -196,7 +198,7 @@ fn measure(
             program_mb: u32::try_from(bytes / 1_000).map_or(f64::INFINITY, |kb| f64::from(kb) / 1e3),
             rounds: options.rounds,
             seconds: options.seconds,
-            connections: CONNECTIONS,
+            connections: options.connections,
             documents,
             import_seconds,
             minutes: began.elapsed().as_secs_f64() / 60.0,
@@ -310,14 +312,19 @@ fn throughput(
         for flow in stand.flows(&Flow::ALL) {
             let target = stand.target(flow, mode)?;
             target.prove(mode, text)?;
-            meter.closed(folder, &target, CONNECTIONS, Duration::from_secs(1))?;
+            meter.closed(folder, &target, options.connections, Duration::from_secs(1))?;
             targets.push((mode, target, Vec::<Closed>::new()));
         }
     }
     for round in 1..=options.rounds {
         for (mode, target, runs) in &mut targets {
             eprintln!("bench: round {round} of {}: {}, {}", options.rounds, target.flow.name(), mode.name());
-            runs.push(meter.closed(folder, target, CONNECTIONS, Duration::from_secs(options.seconds))?);
+            runs.push(meter.closed(
+                folder,
+                target,
+                options.connections,
+                Duration::from_secs(options.seconds),
+            )?);
         }
     }
     Ok(targets.iter().map(|(mode, target, runs)| Throughput::of(target.flow, *mode, runs)).collect())
