@@ -12,6 +12,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
@@ -19,6 +20,9 @@ use tokio::sync::watch;
 
 /// With so many connections a lane has enough, while another has fewer.
 const ENOUGH: usize = 64;
+
+/// How long the end of a lane waits for threads that do for it what would block it.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 thread_local! {
     static HERE: RefCell<Option<Errands>> = const { RefCell::new(None) };
@@ -127,8 +131,8 @@ impl Lane {
         let thread = thread::Builder::new().name(format!("lane-{number}")).spawn(move || {
             HERE.set(Some(Errands { lane: number, send }));
             runtime.block_on(run(errands, ended));
-            // Without waiting for threads of its own that are still busy with files.
-            runtime.shutdown_background();
+            // Threads that are busy with files for it may end what they do; one that hangs holds up nobody.
+            runtime.shutdown_timeout(PATIENCE);
         })?;
         Ok(Self { runtime: handle, taken: Arc::default(), thread: Some(thread) })
     }

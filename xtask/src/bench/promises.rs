@@ -119,12 +119,12 @@ pub(super) fn judge(findings: &Findings) -> Vec<Promise> {
     };
     let kept = || {
         let of = |flow| findings.throughput(flow, Mode::Whole).map(|run| run.per_second);
-        Some(of(Flow::Gate)? / of(Flow::Unguarded)?)
+        Some(of(Flow::Guarded)? / of(Flow::Unguarded)?)
     };
     let guards_per_frame = || {
         let of = |flow| findings.paced(flow).map(|run| run.cpu_us_per_frame);
         // Guards that seem to save time are less than one run differs from the next: that shows nothing about them.
-        Some(of(Flow::Gate)? - of(Flow::Unguarded)?).filter(|us| *us >= 0.0)
+        Some(of(Flow::Guarded)? - of(Flow::Unguarded)?).filter(|us| *us >= 0.0)
     };
     let beyond_disk = |flow: Flow| {
         // At another pace than the promised one nothing is said about the promised one.

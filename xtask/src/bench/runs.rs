@@ -22,7 +22,10 @@ pub(super) enum Flow {
     Nginx,
     /// Through the gate, with a key that owns its whole request.
     Gate,
-    /// The same through a gate that was built for tests and has every guard off.
+    /// The same through a gate that was built for tests, with every guard on. Such a build also notes where its guards make a
+    /// difference, so it is compared with itself.
+    Guarded,
+    /// The same through that build with every guard off.
     Unguarded,
     /// Through the gate, with a member's key: recall, our own context, citations.
     Full,
@@ -37,6 +40,7 @@ impl Flow {
             Self::Upstream => "upstream alone",
             Self::Nginx => "nginx",
             Self::Gate => "gate",
+            Self::Guarded => "guards on",
             Self::Unguarded => "guards off",
             Self::Full => "full turn",
         }

@@ -77,7 +77,7 @@ struct Stand {
     upstream: (Program, SocketAddr),
     nginx: Nginx,
     serve: (Program, SocketAddr),
-    unguarded: Option<(Program, SocketAddr)>,
+    tried: Option<Tried<(Program, SocketAddr)>>,
     keys: Keys,
     questions: Vec<String>,
 }
@@ -85,8 +85,7 @@ struct Stand {
 #[derive(Debug, Clone)]
 struct Keys {
     backend: String,
-    /// Of the instance that has its guards off, where there is one.
-    unguarded: String,
+    tried: Option<Tried<String>>,
     member: String,
 }
 
@@ -94,7 +93,20 @@ struct Keys {
 #[derive(Debug)]
 struct Instances {
     gate: Instance,
-    unguarded: Option<Instance>,
+    tried: Option<Tried<Instance>>,
+}
+
+/// The program that was built for tests, twice.
+#[derive(Debug, Clone)]
+struct Tried<T> {
+    guarded: T,
+    unguarded: T,
+}
+
+impl<T> Tried<T> {
+    fn map<U>(&self, make: impl Fn(&T) -> Result<U>) -> Result<Tried<U>> {
+        Ok(Tried { guarded: make(&self.guarded)?, unguarded: make(&self.unguarded)? })
+    }
 }
 
 pub(super) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
@@ -161,17 +173,21 @@ fn measure(
     let importing = Instant::now();
     instance.import("bench", &texts, documents)?;
     let import_seconds = importing.elapsed().as_secs_f64();
-    let unguarded = guards_off.map(|binary| Instance::init(binary, folder.join("unguarded"))).transpose()?;
-    let unguarded_key = unguarded.as_ref().map(|instance| {
-        instance.create(&["bench".to_owned()])?;
-        instance.backend_key("bench")
+    let names = Tried { guarded: "guarded", unguarded: "unguarded" };
+    let tried = guards_off.map(|binary| names.map(|name| Instance::init(binary, folder.join(name))));
+    let tried = tried.transpose()?;
+    let tried_keys = tried.as_ref().map(|tried| {
+        tried.map(|instance| {
+            instance.create(&["bench".to_owned()])?;
+            instance.backend_key("bench")
+        })
     });
     let keys = Keys {
         backend: instance.backend_key("bench")?,
-        unguarded: unguarded_key.transpose()?.unwrap_or_default(),
+        tried: tried_keys.transpose()?,
         member: instance.member_key("bench")?,
     };
-    let instances = Instances { gate: instance, unguarded };
+    let instances = Instances { gate: instance, tried };
 
     let stand = Stand::start(binary, folder, &instances, &keys, &text, 0)?;
     let throughput = throughput(&stand, folder, options, tick, &text)?;
@@ -223,15 +239,21 @@ impl Stand {
         let upstream = instance::upstream(binary, folder, text, pause_ms)?;
         let nginx = Nginx::start(&folder.join(format!("nginx-{pause_ms}")), upstream.1)?;
         let serve = instances.gate.serve(upstream.1)?;
-        let unguarded = instances.unguarded.as_ref().map(|instance| instance.serve_unguarded(upstream.1));
+        let tried = match &instances.tried {
+            Some(Tried { guarded, unguarded }) => Some(Tried {
+                guarded: guarded.serve(upstream.1)?,
+                unguarded: unguarded.serve_unguarded(upstream.1)?,
+            }),
+            None => None,
+        };
         let questions = content::questions(QUESTIONS);
-        Ok(Self { upstream, nginx, serve, unguarded: unguarded.transpose()?, keys: keys.clone(), questions })
+        Ok(Self { upstream, nginx, serve, tried, keys: keys.clone(), questions })
     }
 
-    /// These flows, and with guards off where there is a program for it.
+    /// These flows, and with guards on and off where there is a program for it.
     fn flows(&self, flows: &[Flow]) -> Vec<Flow> {
-        let unguarded = self.unguarded.as_ref().map(|_| Flow::Unguarded);
-        flows.iter().copied().chain(unguarded).collect()
+        let tried = self.tried.as_ref().map(|_| [Flow::Guarded, Flow::Unguarded]);
+        flows.iter().copied().chain(tried.into_iter().flatten()).collect()
     }
 
     fn target(&self, flow: Flow, mode: Mode) -> Result<Target> {
@@ -266,13 +288,18 @@ impl Stand {
                 bodies: own(),
                 processes: vec![self.serve.0.id()],
             },
-            Flow::Unguarded => {
-                let (program, address) = self.unguarded.as_ref().context("no program has its guards off")?;
+            Flow::Guarded | Flow::Unguarded => {
+                let tried = self.tried.as_ref().zip(self.keys.tried.as_ref());
+                let (programs, keys) = tried.context("no program has its guards off")?;
+                let ((program, address), key) = match flow {
+                    Flow::Guarded => (&programs.guarded, &keys.guarded),
+                    _ => (&programs.unguarded, &keys.unguarded),
+                };
                 Target {
                     flow,
                     address: *address,
                     path: plain(),
-                    key: self.keys.unguarded.clone(),
+                    key: key.clone(),
                     bodies: own(),
                     processes: vec![program.id()],
                 }
@@ -290,8 +317,9 @@ impl Stand {
 
     fn stop_but_upstream(self) -> Result<(Program, SocketAddr)> {
         self.serve.0.stop()?;
-        if let Some((program, _)) = self.unguarded {
-            program.stop()?;
+        if let Some(Tried { guarded, unguarded }) = self.tried {
+            guarded.0.stop()?;
+            unguarded.0.stop()?;
         }
         self.nginx.stop()?;
         Ok(self.upstream)
