@@ -223,28 +223,29 @@ impl Communities {
             if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
                 return Ok(place);
             }
-            self.close_idle()?;
+            let closing = self.close_idle()?;
             let free = Arc::clone(&self.places).acquire_owned();
-            // A file falls idle without telling, so this looks again. Closing never fails to give the place back.
-            if let Ok(Ok(place)) = tokio::time::timeout(LOOK_AGAIN, free).await {
+            // A file falls idle without telling, so this looks again; but one that is being closed never fails to give its place
+            // back, however long that takes, and a second one would be closed for nothing.
+            let place = if closing { Ok(free.await) } else { tokio::time::timeout(LOOK_AGAIN, free).await };
+            if let Ok(Ok(place)) = place {
                 return Ok(place);
             }
         }
     }
 
-    /// Closes the least recently used file that nobody uses, if there is one.
-    fn close_idle(&self) -> Result<(), Fault> {
+    /// Closes the least recently used file that nobody uses. Whether there is one.
+    fn close_idle(&self) -> Result<bool, Fault> {
         let idle = {
             let mut open = self.open.lock();
             let open = open.as_mut().ok_or_else(closed)?;
             let idle = open.iter().rev().find(|(_, slot)| slot.is_idle()).map(|(id, _)| *id);
             idle.and_then(|id| open.pop(&id))
         };
-        if let Some(slot) = idle {
-            // Closing writes the log back, so it is not done here. A closed pool drops it at once instead.
-            let _ = self.pools.writers.submit(Box::new(move || drop(slot)));
-        }
-        Ok(())
+        let Some(slot) = idle else { return Ok(false) };
+        // Closing writes the log back, so it is not done here. A closed pool drops it at once instead.
+        let _ = self.pools.writers.submit(Box::new(move || drop(slot)));
+        Ok(true)
     }
 
     /// Forgets a community that could not be opened, unless another call is trying to.
