@@ -498,7 +498,7 @@ mod tests {
             told.push(receipt.unwrap().seq);
         }
         told.sort_unstable();
-        assert!(told.into_iter().eq(0..200), "each is told of its own record");
+        assert!(told.into_iter().eq(0..200), "each is told of one record, and no two of the same");
     }
 
     #[test]

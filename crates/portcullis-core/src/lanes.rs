@@ -147,6 +147,11 @@ async fn run(mut errands: UnboundedReceiver<Errand>, mut ended: watch::Receiver<
             _ = ended.changed() => break,
         }
     }
+    // What came before the end is done all the same, and what comes now is done by who brings it.
+    errands.close();
+    while let Ok(errand) = errands.try_recv() {
+        errand();
+    }
 }
 
 impl LanePlace {
@@ -259,7 +264,15 @@ mod tests {
         };
         assert_eq!(done_in(first).await.as_deref(), Some("lane-0"));
         assert_eq!(done_in(other).await.as_deref(), Some("lane-1"));
-        drop((places, lanes));
+        let (tell, mut told) = mpsc::unbounded_channel();
+        for number in 0..64 {
+            let tell = tell.clone();
+            first.run(move || tell.send(number).expect("somebody waits"));
+        }
+        drop((places, lanes, tell));
+        for number in 0..64 {
+            assert_eq!(told.recv().await, Some(number), "none is lost that was brought before the end");
+        }
         assert_eq!(done_in(first).await.as_deref(), thread::current().name());
     }
 
