@@ -101,14 +101,22 @@ impl Lanes {
     /// # Errors
     /// What the system says when it gives no thread, or nothing to wait with.
     pub fn start() -> std::io::Result<Self> {
-        Self::start_many(most())
+        Self::start_with(|| {})
     }
 
-    fn start_many(count: NonZeroUsize) -> std::io::Result<Self> {
+    /// The same. Each lane's thread calls `before_rest` when there is nothing left to do for now.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_with(before_rest: fn()) -> std::io::Result<Self> {
+        Self::start_many(most(), before_rest)
+    }
+
+    fn start_many(count: NonZeroUsize, before_rest: fn()) -> std::io::Result<Self> {
         let (running, ended) = watch::channel(());
         let mut lanes = Self { lanes: Vec::new(), running: Some(running) };
         for number in 0..count.get() {
-            lanes.lanes.push(Lane::start(number, ended.clone())?);
+            lanes.lanes.push(Lane::start(number, ended.clone(), before_rest)?);
         }
         Ok(lanes)
     }
@@ -124,8 +132,8 @@ impl Lanes {
 }
 
 impl Lane {
-    fn start(number: usize, ended: watch::Receiver<()>) -> std::io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
+    fn start(number: usize, ended: watch::Receiver<()>, before_rest: fn()) -> std::io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().on_thread_park(before_rest).build()?;
         let handle = runtime.handle().clone();
         let (send, errands) = mpsc::unbounded_channel();
         let thread = thread::Builder::new().name(format!("lane-{number}")).spawn(move || {
@@ -185,7 +193,7 @@ mod tests {
     use crate::Tasks;
 
     fn lanes(count: usize) -> Lanes {
-        Lanes::start_many(NonZeroUsize::new(count).expect("not none")).expect("threads")
+        Lanes::start_many(NonZeroUsize::new(count).expect("not none"), || {}).expect("threads")
     }
 
     /// In which lane the place is.

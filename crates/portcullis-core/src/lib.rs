@@ -15,6 +15,7 @@ pub mod secret;
 pub mod strength;
 pub mod tasks;
 pub mod token;
+pub mod unseen;
 
 pub use access::{AbilitySet, Action, KeyAbility, Role};
 pub use clock::{Clock, ManualClock, SystemClock};

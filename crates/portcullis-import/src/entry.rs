@@ -3,6 +3,7 @@
 use std::fmt;
 
 use jiff::Timestamp;
+use portcullis_core::unseen::visible_line;
 use portcullis_store::Chunk;
 use ring::digest;
 use serde::{Serialize, Serializer};
@@ -236,7 +237,7 @@ impl fmt::Display for Reason {
             Self::Json { what, line, column } => write!(f, "{what} at line {line} column {column}"),
             Self::Nested { limit } => write!(f, "its JSON nests deeper than {limit}"),
             Self::NotATopic => f.write_str("JSON, but not a topic as Discourse serves it at /t/ID.json"),
-            Self::Duplicate { of } => write!(f, "the same topic as `{}`", printable(of)),
+            Self::Duplicate { of } => write!(f, "the same topic as `{}`", visible_line(of)),
             Self::Withheld { what } => f.write_str(what),
             Self::Empty => f.write_str("no text in it"),
             Self::Changed => f.write_str("it changed while it was imported; run the import again"),
@@ -251,24 +252,11 @@ impl Serialize for Reason {
     }
 }
 
-/// A path as it may stand on a terminal: control characters and invisible ones are escaped.
-pub(crate) fn printable(path: &str) -> String {
-    let mut out = String::with_capacity(path.len());
-    for c in path.chars() {
-        if c.is_control() || crate::invisible::is_invisible(c) {
-            out.extend(c.escape_unicode());
-        } else {
-            out.push(c);
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use portcullis_store::Chunk;
 
-    use super::{Parsed, printable};
+    use super::Parsed;
 
     #[test]
     fn moving_text_between_fields_changes_the_fingerprint() {
@@ -279,10 +267,5 @@ mod tests {
         assert_ne!(one.fingerprint(), other.fingerprint());
         let noted = Parsed { notes: vec!["seen".into()], bytes: 7, ..one.clone() };
         assert_eq!(one.fingerprint(), noted.fingerprint());
-    }
-
-    #[test]
-    fn a_path_cannot_drive_the_terminal() {
-        assert_eq!(printable("a\u{1b}[2Jb\n\u{202e}c é"), "a\\u{1b}[2Jb\\u{a}\\u{202e}c é");
     }
 }

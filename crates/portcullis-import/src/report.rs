@@ -2,9 +2,10 @@
 
 use std::fmt;
 
+use portcullis_core::unseen::visible_line;
 use serde::Serialize;
 
-use crate::entry::{Reason, printable};
+use crate::entry::Reason;
 
 /// The most lines of one kind that are shown to people; programs get all.
 const MOST_SHOWN: usize = 200;
@@ -121,7 +122,7 @@ fn list<'a>(
     }
     writeln!(f, "{title}:")?;
     for (path, what) in lines.take(MOST_SHOWN) {
-        writeln!(f, "  {}: {}", printable(path), printable(&what))?;
+        writeln!(f, "  {}: {}", visible_line(path), visible_line(&what))?;
     }
     match count.checked_sub(MOST_SHOWN) {
         Some(more) if more > 0 => writeln!(f, "  and {more} more"),

@@ -231,7 +231,8 @@ impl Gathered {
         let stored = ports.content.source(scope, &self.report.source).await.map_err(Error::Store)?;
         if self.found.is_empty() && stored.is_empty() {
             let first = self.report.rejected.first();
-            let first = first.map(|left| format!("`{}` {}", crate::entry::printable(&left.path), left.why));
+            let first = first
+                .map(|left| format!("`{}` {}", portcullis_core::unseen::visible_line(&left.path), left.why));
             return Err(Error::Nothing { files: self.export.files(), first });
         }
         let plans = ports.spaces.plans(scope).await.map_err(Error::Store)?;

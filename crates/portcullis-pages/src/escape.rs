@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::fmt::{self, Write};
 
 use askama::filters::Escaper;
+use portcullis_core::unseen::is_unseen;
 
 /// The escaper of all templates.
 #[derive(Debug, Clone, Copy)]
@@ -30,30 +31,6 @@ impl Escaper for Shown {
     }
 }
 
-/// Whether a reader cannot see this character, or it changes how others are shown. Line ends and tabs are kept, and so
-/// are the joiners that scripts and emoji need.
-pub(crate) fn is_unseen(c: char) -> bool {
-    match c {
-        '\n' | '\t' => false,
-        // Not for joining: a soft hyphen, a mark of direction, the zero-width space, an invisible operator, a filler.
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{200b}' | '\u{200e}'
-        | '\u{200f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}' => true,
-        // Line and paragraph separators; embeddings and overrides of direction.
-        '\u{2028}'..='\u{202e}' => true,
-        // Invisible operators, isolates of direction, and deprecated format characters.
-        '\u{2060}'..='\u{206f}' => true,
-        // Annotations; tags, with which text is hidden in text.
-        '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}' => true,
-        c => c.is_control() || is_noncharacter(c),
-    }
-}
-
-/// Code points that are never characters; HTML parsers report them as errors.
-fn is_noncharacter(c: char) -> bool {
-    let code = u32::from(c);
-    (0xfdd0..=0xfdef).contains(&code) || code & 0xfffe == 0xfffe
-}
-
 /// The text without what a reader cannot see.
 pub(crate) fn seen(text: &str) -> Cow<'_, str> {
     if text.chars().any(is_unseen) {
@@ -61,24 +38,6 @@ pub(crate) fn seen(text: &str) -> Cow<'_, str> {
     } else {
         Cow::Borrowed(text)
     }
-}
-
-/// The text with what a reader cannot see written out, for whoever decides on exactly this text: joiners and the like too.
-pub(crate) fn visible(text: &str) -> String {
-    let hides = |c: char| {
-        is_unseen(c)
-            || matches!(c, '\t' | '\u{a0}' | '\u{200c}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}')
-            || matches!(c, '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{2800}' | '\u{3000}')
-    };
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if hides(c) {
-            out.push_str(&format!("\\u{{{:x}}}", u32::from(c)));
-        } else {
-            out.push(c);
-        }
-    }
-    out
 }
 
 /// One line of text: a name or a title, never empty.
@@ -101,7 +60,9 @@ pub(crate) fn line<'a>(text: &'a str, otherwise: &'a str) -> Cow<'a, str> {
 mod tests {
     use askama::filters::Escaper;
 
-    use super::{Shown, line, seen, visible};
+    use portcullis_core::unseen::visible;
+
+    use super::{Shown, line, seen};
 
     fn shown(text: &str) -> String {
         let mut out = String::new();
@@ -116,16 +77,9 @@ mod tests {
 
     #[test]
     fn who_decides_on_a_text_sees_every_character_of_it() {
-        assert_eq!(visible("{\n  \"to\": \"Müller & Co\"\n}"), "{\n  \"to\": \"Müller & Co\"\n}");
-        for (hidden, wanted) in [
-            ("a\u{202e}b", "a\\u{202e}b"),
-            ("a\u{200b}b", "a\\u{200b}b"),
-            ("a\u{200d}b", "a\\u{200d}b"),
-            ("a\u{e0041}b", "a\\u{e0041}b"),
-            ("a\u{a0}b\u{3000}", "a\\u{a0}b\\u{3000}"),
-            ("a\rb\0", "a\\u{d}b\\u{0}"),
-        ] {
-            assert_eq!(visible(hidden), wanted);
+        for (hidden, wanted) in
+            [("a\u{202e}b", "a\\u{202e}b"), ("a\u{e0041}b", "a\\u{e0041}b"), ("a\rb\0", "a\\u{d}b\\u{0}")]
+        {
             assert_eq!(shown(&visible(hidden)), wanted, "the escaper takes nothing out");
         }
     }

@@ -1,10 +1,11 @@
 //! The pages: each function lays a view into its template.
 
 use askama::Template;
+use portcullis_core::unseen::visible;
 
 use crate::answer::Answer;
 use crate::assets::{MARK, SCRIPT, STYLE};
-use crate::escape::{line, visible};
+use crate::escape::line;
 use crate::link;
 use crate::view::{
     Account, Allowance, ApprovalReader, Approvals, Author, Chat, Choose, ChooseProblem, Confirm, Document,

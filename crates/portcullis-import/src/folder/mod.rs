@@ -149,10 +149,9 @@ impl Pages {
             title: title(path, &fields, &blocks),
             ..Parsed::default()
         };
-        let short =
-            |text: &str, most| Some(one_line(&invisible::clean(text), most)).filter(|text| !text.is_empty());
         parsed.url = fields.first(&["url", "permalink", "canonical"]).and_then(links::web);
-        parsed.author = fields.first(&["author", "authors"]).and_then(|author| short(author, AUTHOR_CHARS));
+        parsed.author =
+            fields.first(&["author", "authors"]).and_then(|author| visible_line(author, AUTHOR_CHARS));
         if let Some(written) = fields.first(&["date", "created", "published", "pubdate"]) {
             parsed.written = date::parse(written);
             if parsed.written.is_none() {
@@ -179,7 +178,7 @@ impl Pages {
                     continue;
                 }
                 if let Some(author) = post_author(text) {
-                    chunker.set_author(short(author, AUTHOR_CHARS));
+                    chunker.set_author(visible_line(author, AUTHOR_CHARS));
                 }
             }
             chunker.push(block);
@@ -206,12 +205,10 @@ impl Pages {
         let category = match self.space_from {
             SpaceFrom::Folder => None,
             SpaceFrom::Category => {
-                fields.first(&["category", "categories"]).map(|category| one_line(category, 80))
+                fields.first(&["category", "categories"]).and_then(|category| visible_line(category, 80))
             }
         };
-        category
-            .filter(|category| !category.is_empty())
-            .unwrap_or_else(|| path.split_once('/').map_or(ROOT, |(folder, _)| folder).to_owned())
+        category.unwrap_or_else(|| path.split_once('/').map_or(ROOT, |(folder, _)| folder).to_owned())
     }
 
     /// A link as a document keeps it: another page's path, or a web address.
@@ -241,8 +238,8 @@ impl Pages {
 /// Where several headings stand at that level, as in a form with fixed sections, or others before it, it names the page
 /// only if it shares a word with the file's name, or that says nothing either (`README.md`).
 fn title(path: &str, fields: &FrontMatter, blocks: &[Block]) -> String {
-    if let Some(title) = fields.title() {
-        return one_line(&invisible::clean(&title), TITLE_CHARS);
+    if let Some(title) = fields.title().and_then(|title| visible_line(&title, TITLE_CHARS)) {
+        return title;
     }
     let headings = || {
         blocks.iter().filter_map(|block| match block {
@@ -256,14 +253,20 @@ fn title(path: &str, fields: &FrontMatter, blocks: &[Block]) -> String {
     let (first, only) = (top.next(), leads && top.next().is_none());
     let name = path.rsplit('/').next().unwrap_or(path);
     let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
-    let stem = fields.first(&["slug"]).unwrap_or(stem);
+    let stem =
+        fields.first(&["slug"]).filter(|slug| visible_line(slug, TITLE_CHARS).is_some()).unwrap_or(stem);
     let says_nothing = PLAIN_NAMES.iter().any(|plain| plain.eq_ignore_ascii_case(stem));
-    let names_the_page =
-        |heading: &&str| !heading.trim().is_empty() && (only || says_nothing || share_a_word(heading, stem));
-    let title =
-        first.filter(names_the_page).map_or_else(|| stem.replace(['-', '_', '+'], " "), str::to_owned);
-    let title = one_line(&invisible::clean(&title), TITLE_CHARS);
-    if title.is_empty() { "Untitled".to_owned() } else { title }
+    let names_the_page = |heading: &String| only || says_nothing || share_a_word(heading, stem);
+    first
+        .and_then(|heading| visible_line(heading, TITLE_CHARS))
+        .filter(names_the_page)
+        .or_else(|| visible_line(&stem.replace(['-', '_', '+'], " "), TITLE_CHARS))
+        .unwrap_or_else(|| "Untitled".to_owned())
+}
+
+/// What people see of a text, in one line of at most `most` characters; `None` if that is nothing.
+fn visible_line(text: &str, most: usize) -> Option<String> {
+    Some(one_line(&invisible::clean(text), most)).filter(|line| !line.is_empty())
 }
 
 /// Whether a word of one text begins a word of the other, as `slice` begins `slices`.

@@ -34,6 +34,9 @@ fn the_title_is_the_best_name_there_is() {
         ("a/x.html", "<title>The\n title</title><h1>Heading</h1><p>text", "The title"),
         ("a/x.rst", "Heading\n=======\n\ntext", "Heading"),
         ("a/-.md", "text", "Untitled"),
+        // What nobody sees names nothing.
+        ("a/x.md", "---\ntitle: \u{200b}\u{202e}\n---\n# Heading\ntext", "Heading"),
+        ("a/some-page.md", "---\ntitle: \u{1}\nslug: \u{feff}\n---\n# \u{200b}\ntext", "some page"),
     ] {
         assert_eq!(read(path, content).title, title, "{path} {content:?}");
     }
