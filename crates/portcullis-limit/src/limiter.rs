@@ -7,11 +7,13 @@ use parking_lot::Mutex;
 
 use crate::snapshot::{Kept, Snapshot};
 use crate::subject::{Share, Subject};
-use crate::table::{Counter, Table};
+use crate::table::{Counter, PARTS, Table};
 use crate::window::{Allowance, Rates, SLOTS, Window};
 
 /// Moments are counted from so long before the clock's start, so that what is restored lies after zero.
 const BEFORE: Duration = Duration::from_secs(2 * 86_400);
+/// What the counters of the last resort may take, one for each of some fourteen kinds.
+const ALL_BYTES: usize = 8 << 10;
 /// How many decisions there are between two looks for counters that have become stale.
 const SWEEP_EVERY: u64 = 64;
 
@@ -67,6 +69,8 @@ struct State {
     strangers: Table,
     /// Counters that many share, who found no room for their own.
     shared: Table,
+    /// The last resort: one a kind, which no ceiling is too low for.
+    all: Table,
     decisions: u64,
     /// The latest time that was told. Threads read the clock before they are let in, and come in another order.
     latest: Duration,
@@ -79,6 +83,7 @@ struct State {
 impl State {
     fn own(&mut self, subject: &Subject) -> &mut Table {
         match subject {
+            Subject::Shared(_, Share::All) => &mut self.all,
             Subject::Shared(..) => &mut self.shared,
             Subject::Community(_)
             | Subject::Actor(..)
@@ -98,41 +103,60 @@ impl State {
         }
     }
 
+    fn tables(&self) -> impl Iterator<Item = &Table> {
+        [&self.known, &self.strangers, &self.shared, &self.all].into_iter()
+    }
+
     /// The counter that a subject is counted in, if there is one.
-    ///
-    /// A subject's own comes first. Without one, a shared counter that counts anything comes before a new one of its own:
-    /// part of what it holds may be this subject's.
     fn counted_in(&mut self, subject: Subject, now: Duration) -> Option<Subject> {
         if self.own(&subject).get(&subject).is_some() {
             return Some(subject);
         }
-        if self.shared.len() == 0 {
+        self.share_of(subject, now)
+    }
+
+    /// The shared counter that may hold what was counted of a subject.
+    ///
+    /// Only the first that counts anything does: as long as one does, no narrower one is made.
+    fn share_of(&mut self, subject: Subject, now: Duration) -> Option<Subject> {
+        if self.shared.len() == 0 && self.all.len() == 0 {
             return None;
         }
         subject.shares().find(|share| {
-            self.shared.get_mut(share).is_some_and(|(counter, _)| {
+            self.own(share).get_mut(share).is_some_and(|(counter, _)| {
                 counter.advance(now);
                 counter.is_live()
             })
         })
     }
 
-    /// The same, made if there is none.
-    fn resolve(&mut self, subject: Subject, rates: Rates, now: Duration) -> Subject {
-        if let Some(counted) = self.counted_in(subject, now) {
-            return counted;
-        }
-        if self.own(&subject).make(subject, rates, now) {
+    /// The counter that a subject is counted in, made if there is none.
+    fn resolve(&mut self, subject: Subject, now: Duration) -> Subject {
+        if self.own(&subject).hold(&subject) {
             return subject;
         }
+        let share = self.share_of(subject, now);
+        if self.own(&subject).make(subject, now) {
+            // Part of what the share holds may be this subject's. It is taken along instead of staying with the share:
+            // strangers who come without end would keep that one alive, and nobody would ever be apart again.
+            if let Some(share) = share {
+                let held = self.own(&share).get(&share).cloned().unwrap_or_default();
+                if let Some((own, _)) = self.own(&subject).get_mut(&subject) {
+                    own.begin_with(&held);
+                }
+            }
+            return subject;
+        }
+        if let Some(share) = share {
+            return share;
+        }
         for share in subject.shares() {
-            if self.shared.make(share, rates, now) {
+            if self.own(&share).make(share, now) {
                 return share;
             }
         }
-        // One a kind, which no ceiling is too low for.
         let all = Subject::Shared(subject.kind(), Share::All);
-        self.shared.make_anyway(all, rates);
+        self.all.make_anyway(all);
         all
     }
 
@@ -144,11 +168,16 @@ impl State {
         let losses = self.losses.clone();
         let last = self.last_loss;
         let Some((counter, room)) = self.own(&subject).get_mut(&subject) else { return };
+        // What is counted against the minute and what against hour and day may come one after the other.
+        counter.most_a_minute = counter.most_a_minute.max(rates.minute.map_or(0, NonZeroU32::get));
+        let a_minute = counter.most_a_minute;
+        if a_minute == 0 || (rates.hour.is_none() && rates.day.is_none()) {
+            return;
+        }
         let seen = std::mem::replace(&mut counter.losses_seen, last);
-        let Some(minute) = rates.minute else { return };
         for loss in losses.iter().filter(|loss| loss.number > seen) {
-            let amount = minute.get().saturating_mul(loss.minutes.get());
-            for (window, _) in rates.iter().filter(|(window, _)| *window != Window::Minute) {
+            let amount = a_minute.saturating_mul(loss.minutes.get());
+            for window in [Window::Hour, Window::Day] {
                 counter.track_mut(window).add(window.slot(loss.at), amount, room);
             }
         }
@@ -162,10 +191,16 @@ impl State {
 
     fn tend(&mut self, now: Duration) {
         self.decisions = self.decisions.wrapping_add(1);
+        for table in [&mut self.known, &mut self.strangers, &mut self.shared, &mut self.all] {
+            table.step = table.step.wrapping_add(1);
+        }
         if self.decisions.is_multiple_of(SWEEP_EVERY) {
             match self.decisions / SWEEP_EVERY % 4 {
                 0 => self.known.sweep(now),
-                1 => self.shared.sweep(now),
+                1 => {
+                    self.shared.sweep(now);
+                    self.all.sweep(now);
+                }
                 _ => self.strangers.sweep(now),
             }
             let over = Window::Day.length() + Window::Day.width() * 2;
@@ -182,12 +217,17 @@ pub struct Limiter {
 
 impl Limiter {
     /// A limiter whose counters take at most `memory` bytes: half for members, keys, sessions and communities, two
-    /// fifths for addresses and mailboxes, the rest for counters that are shared once those are full.
+    /// fifths for addresses and mailboxes, the rest for counters that are shared once those are full. Less than 8 KiB are
+    /// taken as 8 KiB.
     pub fn new(memory: usize) -> Self {
+        // Without memory to grow they count a little longer than they have to.
+        let all = Table::new(0);
+        let memory = memory.saturating_sub(ALL_BYTES);
         let state = State {
             known: Table::new(memory / 2),
             strangers: Table::new(memory / 5 * 2),
             shared: Table::new(memory / 10),
+            all,
             decisions: 0,
             latest: BEFORE,
             losses: Vec::new(),
@@ -210,7 +250,7 @@ impl Limiter {
         let mut tightest: Option<Bound> = None;
         let mut refused: Option<Bound> = None;
         for charge in charges {
-            let subject = state.resolve(charge.subject, charge.rates, now);
+            let subject = state.resolve(charge.subject, now);
             state.add_losses(subject, charge.rates);
             // Charges that share a counter must fit into it together.
             let before: u32 = counted
@@ -253,7 +293,7 @@ impl Limiter {
         let mut state = self.state.lock();
         let (now, at) = (state.moment(now), at.saturating_add(BEFORE));
         for charge in charges {
-            let subject = state.resolve(charge.subject, charge.rates, now);
+            let subject = state.resolve(charge.subject, now);
             let Some((counter, room)) = state.own(&subject).get_mut(&subject) else { continue };
             counter.advance(now);
             for (window, _) in charge.rates.iter() {
@@ -287,13 +327,13 @@ impl Limiter {
     /// How many counters there are.
     pub fn held(&self) -> usize {
         let state = self.state.lock();
-        state.known.len() + state.strangers.len() + state.shared.len()
+        state.tables().map(Table::len).sum()
     }
 
     /// How many bytes the counters take, as far as they know.
     pub fn bytes(&self) -> usize {
         let state = self.state.lock();
-        state.known.room.used + state.strangers.room.used + state.shared.room.used
+        state.tables().map(|table| table.room.used).sum()
     }
 
     /// What is counted in hours and days, to be kept for a later run. `wall_ms` is the wall clock's time.
@@ -309,11 +349,9 @@ impl Limiter {
             (losses, state.last_loss)
         };
         let mut kept = Vec::new();
-        for number in 0.. {
+        for number in 0..PARTS {
             let state = self.state.lock();
-            let parts = [&state.known, &state.strangers, &state.shared].map(|table| table.part(number));
-            let [Some(known), Some(strangers), Some(shared)] = parts else { break };
-            for (subject, counter) in known.chain(strangers).chain(shared) {
+            for (subject, counter) in state.tables().flat_map(|table| table.part(number)) {
                 let tracks = [Window::Hour, Window::Day].map(|window| {
                     let from = window.slot(now).saturating_sub(SLOTS);
                     let entries = counter.track(window).entries().iter().filter(|entry| entry.slot >= from);
@@ -365,8 +403,7 @@ impl Limiter {
             if counts.is_empty() {
                 continue;
             }
-            let all = Rates { minute: None, hour: Some(NonZeroU32::MIN), day: Some(NonZeroU32::MIN) };
-            let subject = state.resolve(kept.subject, all, now);
+            let subject = state.resolve(kept.subject, now);
             let Some((counter, room)) = state.own(&subject).get_mut(&subject) else { continue };
             // Where several come together, the one that has seen least decides.
             counter.losses_seen =

@@ -204,6 +204,10 @@ impl Subject {
             | Self::Refused(network)
             | Self::Asking(network)
             | Self::AskingFor(_, _, network) => network.wider().map(Some),
+            // Where its members look next.
+            Self::Shared(_, Share::In(network, prefix)) => network
+                .wider()
+                .map(|share| matches!(share, Share::In(_, wider) if wider < *prefix).then_some(share)),
             Self::Community(_) | Self::CommunityTokens(_) | Self::CommunityCost(_) | Self::Shared(..) => {
                 [None, None]
             }

@@ -6,29 +6,24 @@ use std::hash::BuildHasher;
 use std::time::Duration;
 
 use crate::subject::Subject;
-use crate::window::{ALLOCATION_BYTES, Rates, Room, Track, Window};
+use crate::window::{ALLOCATION_BYTES, Room, Track, Window};
 
 /// In how many parts a table is kept, so that growing and sweeping one takes microseconds.
-const PARTS: usize = 32;
+pub(crate) const PARTS: usize = 32;
 
 /// What is counted of one subject.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Counter {
     tracks: [Track; 3],
     /// The number of the last loss that was added.
     pub(crate) losses_seen: u32,
+    /// The highest limit for a minute that it was counted against; 0 for none.
+    pub(crate) most_a_minute: u32,
+    /// The last step that needed it.
+    step: u32,
 }
 
 impl Counter {
-    /// With room for something in each window.
-    fn new(rates: Rates) -> Self {
-        let mut counter = Self::default();
-        for (window, _) in rates.iter() {
-            *counter.track_mut(window) = Track::with_room();
-        }
-        counter
-    }
-
     pub(crate) fn track(&self, window: Window) -> &Track {
         let [minute, hour, day] = &self.tracks;
         match window {
@@ -53,6 +48,16 @@ impl Counter {
         }
     }
 
+    /// Takes over what another one holds, in no more room than a new one has: what does not fit is counted for longer.
+    pub(crate) fn begin_with(&mut self, other: &Self) {
+        for window in Window::ALL {
+            let own = self.track_mut(window);
+            for entry in other.track(window).entries() {
+                own.add(entry.slot, entry.count, &mut Room::new(0));
+            }
+        }
+    }
+
     /// Whether anything is counted.
     pub(crate) fn is_live(&self) -> bool {
         self.tracks.iter().any(|track| track.total() > 0)
@@ -64,7 +69,38 @@ impl Counter {
     }
 }
 
-type Part = HashMap<Subject, Box<Counter>>;
+/// A part of a table.
+#[derive(Debug, Default)]
+struct Part {
+    counters: HashMap<Subject, Box<Counter>>,
+    /// For how many elements the hash table has memory: the most that it ever said, as it says less for each place that
+    /// an element has left and that it has not cleaned up yet.
+    room: usize,
+}
+
+impl Part {
+    fn bytes(&self) -> usize {
+        part_bytes(self.room)
+    }
+
+    /// What one more element takes in the hash table itself.
+    fn growth(&self) -> usize {
+        // When it says that it is full and at most half is taken it cleans up instead of growing.
+        let is_full = self.counters.len() == self.counters.capacity();
+        if !is_full || self.counters.len() < self.room / 2 {
+            return 0;
+        }
+        part_bytes((self.room * 2).max(1)) - self.bytes()
+    }
+
+    /// Gives back half of the hash table's memory if three quarters of the other half are enough.
+    fn shrink(&mut self) {
+        if self.counters.len() * 8 < self.room * 3 {
+            self.counters.shrink_to(self.room / 2);
+            self.room = self.counters.capacity();
+        }
+    }
+}
 
 /// What a hash table takes for as many elements as it says it has room for: a power of two of places, an eighth of them
 /// kept empty, and a byte for each.
@@ -84,21 +120,24 @@ pub(crate) struct Table {
     pub(crate) room: Room,
     next_swept: usize,
     swept_whole: Option<u32>,
+    /// The number of the step that is being decided: what it needs is not swept.
+    pub(crate) step: u32,
 }
 
 impl Table {
     pub(crate) fn new(ceiling: usize) -> Self {
         Self {
-            parts: (0..PARTS).map(|_| Part::new()).collect(),
+            parts: (0..PARTS).map(|_| Part::default()).collect(),
             hasher: RandomState::new(),
             room: Room::new(ceiling),
             next_swept: 0,
             swept_whole: None,
+            step: 0,
         }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.parts.iter().map(HashMap::len).sum()
+        self.parts.iter().map(|part| part.counters.len()).sum()
     }
 
     fn place(&self, subject: &Subject) -> usize {
@@ -106,62 +145,65 @@ impl Table {
     }
 
     pub(crate) fn get(&self, subject: &Subject) -> Option<&Counter> {
-        self.parts.get(self.place(subject))?.get(subject).map(|counter| &**counter)
+        self.parts.get(self.place(subject))?.counters.get(subject).map(|counter| &**counter)
     }
 
     /// The counter with the memory that it grows in.
     pub(crate) fn get_mut(&mut self, subject: &Subject) -> Option<(&mut Counter, &mut Room)> {
         let place = self.place(subject);
-        let counter = self.parts.get_mut(place)?.get_mut(subject)?;
+        let counter = self.parts.get_mut(place)?.counters.get_mut(subject)?;
         Some((counter, &mut self.room))
     }
 
     /// Makes a counter, if there is memory for it or for what can be swept. Returns whether it is there.
-    pub(crate) fn make(&mut self, subject: Subject, rates: Rates, now: Duration) -> bool {
-        if !self.room.fits(self.cost(&subject, rates)) {
+    pub(crate) fn make(&mut self, subject: Subject, now: Duration) -> bool {
+        if self.hold(&subject) {
+            return true;
+        }
+        if !self.room.fits(self.cost(&subject)) {
             self.sweep_whole(now);
-            if !self.room.fits(self.cost(&subject, rates)) {
+            if !self.room.fits(self.cost(&subject)) {
                 return false;
             }
         }
-        self.make_anyway(subject, rates);
+        self.make_anyway(subject);
         true
     }
 
     /// Makes a counter whether there is memory for it or not.
-    pub(crate) fn make_anyway(&mut self, subject: Subject, rates: Rates) {
+    pub(crate) fn make_anyway(&mut self, subject: Subject) {
         let place = self.place(&subject);
         let Some(part) = self.parts.get_mut(place) else { return };
-        let before = part_bytes(part.capacity());
-        part.entry(subject).or_insert_with(|| {
-            let counter = Box::new(Counter::new(rates));
+        let before = part.bytes();
+        part.counters.entry(subject).or_insert_with(|| {
+            let counter = Box::new(Counter { step: self.step, ..Counter::default() });
             self.room.take(counter.bytes());
             counter
         });
-        self.room.take(part_bytes(part.capacity()).saturating_sub(before));
+        part.room = part.room.max(part.counters.capacity());
+        self.room.take(part.bytes() - before);
     }
 
-    /// What a new counter takes until it has counted something in each window.
-    fn cost(&self, subject: &Subject, rates: Rates) -> usize {
-        let grows = self.parts.get(self.place(subject)).map_or(0, |part| {
-            if part.len() < part.capacity() {
-                0
-            } else {
-                part_bytes((part.capacity() + 1).max(part.capacity() * 2)) - part_bytes(part.capacity())
-            }
-        });
-        let own = size_of::<Counter>() + ALLOCATION_BYTES + rates.iter().count() * Track::first_cost();
-        grows + own
+    /// What a new counter takes.
+    fn cost(&self, subject: &Subject) -> usize {
+        let grows = self.parts.get(self.place(subject)).map_or(0, Part::growth);
+        grows + Counter::default().bytes()
+    }
+
+    /// Keeps a counter until the step has ended, though it may count nothing yet. Returns whether it is there.
+    pub(crate) fn hold(&mut self, subject: &Subject) -> bool {
+        let step = self.step;
+        self.get_mut(subject).map(|(counter, _)| counter.step = step).is_some()
     }
 
     /// Drops the counters of one part that count nothing any more. One that counts anything is never dropped.
     pub(crate) fn sweep(&mut self, now: Duration) {
         self.next_swept = (self.next_swept + 1) % PARTS;
         let Some(part) = self.parts.get_mut(self.next_swept) else { return };
-        let room = &mut self.room;
-        part.retain(|_, counter| {
+        let (room, step) = (&mut self.room, self.step);
+        part.counters.retain(|_, counter| {
             counter.advance(now);
-            let live = counter.is_live();
+            let live = counter.is_live() || counter.step == step;
             if live {
                 for window in Window::ALL {
                     counter.track_mut(window).shrink(room);
@@ -171,6 +213,9 @@ impl Table {
             }
             live
         });
+        let before = part.bytes();
+        part.shrink();
+        room.give(before - part.bytes());
     }
 
     /// The same for all parts, at most once in the shortest sub-window: in between nothing can have become stale.
@@ -184,7 +229,8 @@ impl Table {
     }
 
     /// The counters of one part.
-    pub(crate) fn part(&self, number: usize) -> Option<impl Iterator<Item = (&Subject, &Counter)>> {
-        Some(self.parts.get(number)?.iter().map(|(subject, counter)| (subject, &**counter)))
+    pub(crate) fn part(&self, number: usize) -> impl Iterator<Item = (&Subject, &Counter)> {
+        let counters = self.parts.get(number).into_iter().flat_map(|part| &part.counters);
+        counters.map(|(subject, counter)| (subject, &**counter))
     }
 }

@@ -3,10 +3,12 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 /// How many sub-windows a window has. The oldest is counted whole, so a client that never rests gets 120 parts of 121.
 pub const SLOTS: u32 = 120;
-/// The room that a track begins with, in entries.
-const FIRST_ROOM: usize = 4;
+/// How many entries of a track are in the counter itself.
+const FIRST_ROOM: usize = 3;
 /// The most entries that a track can have: a window's sub-windows, and the one that is partly in.
 const MOST_ROOM: usize = SLOTS as usize + 1;
 /// What an allocation costs beside its own size, roughly.
@@ -164,26 +166,17 @@ pub(crate) struct Entry {
 ///
 /// Whatever happens to an entry, it only ever moves to a later sub-window: it may be counted for longer than it should,
 /// never for less.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Track {
-    entries: Vec<Entry>,
+    /// The first few are in the counter itself, so that every window of it can be counted in without more memory.
+    entries: SmallVec<[Entry; FIRST_ROOM]>,
     total: u64,
 }
 
 impl Track {
-    /// One with the room that every track begins with.
-    pub(crate) fn with_room() -> Self {
-        Self { entries: Vec::with_capacity(FIRST_ROOM), total: 0 }
-    }
-
-    /// What the entries of a track with that room cost.
+    /// What so many entries take beside the counter itself.
     const fn cost(room: usize) -> usize {
-        if room == 0 { 0 } else { room * size_of::<Entry>() + ALLOCATION_BYTES }
-    }
-
-    /// What a new track costs once something is counted.
-    pub(crate) const fn first_cost() -> usize {
-        Self::cost(FIRST_ROOM)
+        if room <= FIRST_ROOM { 0 } else { room * size_of::<Entry>() + ALLOCATION_BYTES }
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -210,9 +203,9 @@ impl Track {
 
     /// Gives back room that is no longer used.
     pub(crate) fn shrink(&mut self, room: &mut Room) {
-        if self.entries.len() <= FIRST_ROOM && self.entries.capacity() > FIRST_ROOM {
+        if self.entries.spilled() && self.entries.len() <= FIRST_ROOM {
             let before = self.bytes();
-            self.entries.shrink_to(FIRST_ROOM);
+            self.entries.shrink_to_fit();
             room.give(before.saturating_sub(self.bytes()));
         }
     }
@@ -243,11 +236,10 @@ impl Track {
             return;
         }
         let held = self.entries.capacity();
-        let wanted = (held * 2).clamp(FIRST_ROOM, MOST_ROOM.max(held + 1));
-        let cost = Self::cost(wanted) - Self::cost(held);
-        if held < FIRST_ROOM || room.fits(cost) {
+        let wanted = (held * 2).min(MOST_ROOM.max(held + 1));
+        if room.fits(Self::cost(wanted) - Self::cost(held)) {
             self.entries.reserve_exact(wanted - self.entries.len());
-            room.take(self.bytes().saturating_sub(Self::cost(held)));
+            room.take(self.bytes() - Self::cost(held));
             return;
         }
         let pairs = self.entries.iter().zip(self.entries.iter().skip(1)).enumerate();

@@ -3,6 +3,7 @@
 
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
+mod adversary;
 mod exact;
 mod memory;
 mod restart;

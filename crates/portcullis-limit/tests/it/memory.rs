@@ -11,11 +11,15 @@ use crate::{community, minute, number};
 
 const CEILING: usize = 200_000;
 
-fn address(number: u32) -> Subject {
-    Subject::Address(Network::from(IpAddr::V4(Ipv4Addr::from(0x0a00_0000 + number))))
+pub(crate) fn address_of(number: u32) -> Network {
+    Network::from(IpAddr::V4(Ipv4Addr::from(0x0a00_0000 + number)))
 }
 
-fn key(number: u64) -> Subject {
+fn address(number: u32) -> Subject {
+    Subject::Address(address_of(number))
+}
+
+pub(crate) fn key(number: u64) -> Subject {
     Subject::Key(community(number % 50), key_id(number))
 }
 
@@ -118,6 +122,30 @@ fn nobody_is_ever_over_their_limit_whatever_the_memory() {
                 assert!(held <= 8, "{held} in a minute with {ceiling} bytes");
             }
         }
+    }
+}
+
+/// Counters come and go for a long time at the ceiling: it is never passed, and no room is lost over it.
+#[test]
+fn counters_that_come_and_go_neither_pass_the_ceiling_nor_lose_room() {
+    for seed in 1..=12 {
+        let limiter = Limiter::new(CEILING);
+        let mut random = Random::new(seed);
+        let mut now = Duration::from_secs(1);
+        let mut most = [0; 2];
+        for step in 0..60_000 {
+            // Crowded and quiet minutes in turn, so that tables are emptied and filled again.
+            let crowded = step / 5_000 % 2 == 0;
+            now += Duration::from_millis(if crowded { 20 } else { 400 });
+            let stranger = address(random.below(1 << 31) as u32);
+            let _ = limiter.admit(now, &[one(stranger, 10), one(key(random.below(10_000)), 10)].concat());
+            let bytes = limiter.bytes();
+            assert!(bytes <= CEILING, "{bytes} bytes at step {step} of seed {seed}");
+            let late = usize::from(step >= 30_000);
+            most[late] = most[late].max(limiter.held());
+        }
+        let [early, late] = most;
+        assert!(late * 20 >= early * 19, "seed {seed}: room for {early} counters, later for {late}");
     }
 }
 
