@@ -17,98 +17,20 @@ use portcullis_store::{
 };
 use portcullis_store_sqlite::{Options, SqliteStores};
 
+/// The content that the program is measured with from outside. The file is shared, since no crate may use the other.
+#[path = "../../../xtask/src/bench/words.rs"]
+mod words;
+
+use words::{Dice, Vocabulary};
+
 const DOCUMENTS: usize = 4_000;
 const SPACES: usize = 8;
 /// How many passages a search is asked for, as by a chat turn.
 const LIMIT: usize = 8;
-/// Words that every language has most of; the others are made up.
-const COMMON: &str = "the of and to a in is it you that for on with as this how do when what can my not be have from \
-                      or if after before use more than";
-const RARE: usize = 6_000;
 const PARAGRAPHS: usize = 6;
 const WORDS: usize = 45;
 /// The most characters of a chunk, as the importers cut them.
 const CHUNK: usize = 1_200;
-
-/// A small generator of numbers (SplitMix64), so that every run has the same content.
-#[derive(Debug)]
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.roll() % u64::try_from(end.max(1)).unwrap_or(u64::MAX)).unwrap_or(0)
-    }
-
-    fn one_of<'a>(&mut self, items: &'a [&'a str]) -> &'a str {
-        items.get(self.below(items.len())).copied().unwrap_or_default()
-    }
-}
-
-/// A vocabulary, most frequent word first, with the word frequencies of a language.
-#[derive(Debug)]
-struct Vocabulary(Vec<String>);
-
-impl Vocabulary {
-    fn new() -> Self {
-        let first =
-            ["b", "d", "f", "g", "k", "l", "m", "n", "p", "r", "s", "t", "v", "br", "st", "tr", "pl", "sh"];
-        let vowels = ["a", "e", "i", "o", "u", "ai", "ea", "ou"];
-        let last = ["n", "r", "l", "t", "s", "nd", "rm", "ck", "m", "p"];
-        let mut dice = Dice(1);
-        let mut words: Vec<String> = COMMON.split(' ').map(str::to_owned).collect();
-        words.extend((0..RARE).map(|_| {
-            let mut word = String::new();
-            for _ in 0..=dice.below(2) {
-                word.push_str(dice.one_of(&first));
-                word.push_str(dice.one_of(&vowels));
-            }
-            word.push_str(dice.one_of(&last));
-            word
-        }));
-        Self(words)
-    }
-
-    /// A word of rank r comes about 1/r as often as the first one (Zipf).
-    fn word(&self, dice: &mut Dice) -> &str {
-        let share = f64::from(u32::try_from(dice.roll() >> 32).unwrap_or(0)) / f64::from(u32::MAX);
-        let ranks = f64::from(u32::try_from(self.0.len()).unwrap_or(u32::MAX));
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "between 0 and the number of words"
-        )]
-        let rank = (ranks.powf(share) - 1.0) as usize;
-        self.0.get(rank).map_or("the", String::as_str)
-    }
-
-    /// A word that a person might ask about.
-    fn subject(&self, dice: &mut Dice) -> &str {
-        let rank = COMMON.split(' ').count().saturating_add(dice.below(RARE / 4));
-        self.0.get(rank).map_or("the", String::as_str)
-    }
-
-    fn sentence(&self, dice: &mut Dice, words: usize) -> String {
-        let words: Vec<&str> = (0..words).map(|_| self.word(dice)).collect();
-        words.join(" ")
-    }
-
-    fn questions(&self, dice: &mut Dice, count: usize) -> Vec<String> {
-        (0..count)
-            .map(|_| {
-                let mut subject = || self.subject(dice).to_owned();
-                format!("How do I use the {} with a {} when it is {}?", subject(), subject(), subject())
-            })
-            .collect()
-    }
-}
 
 fn document(vocabulary: &Vocabulary, dice: &mut Dice, spaces: &[SpaceId], number: usize) -> NewDocument {
     let title = format!("{} {}", vocabulary.subject(dice), vocabulary.sentence(dice, 4));

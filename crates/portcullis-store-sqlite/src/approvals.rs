@@ -90,6 +90,34 @@ struct Sealed {
     decided: Option<(Actor, i64)>,
 }
 
+/// What a scope stands on: its member, and the key that it came by.
+struct Credentials {
+    member: Option<[u8; 16]>,
+    key: Option<[u8; 16]>,
+}
+
+impl Credentials {
+    fn of(scope: &Scope) -> Self {
+        let key = match scope.actor() {
+            Actor::Key(key) => Some(key),
+            Actor::Member(_) | Actor::Operator => scope.key().map(|bounds| bounds.key),
+        };
+        Self { member: scope.member().map(|member| *member.as_bytes()), key: key.map(|key| *key.as_bytes()) }
+    }
+
+    /// Whether both count at this moment.
+    fn count(&self, conn: &Connection, now: i64) -> Result<bool, Fault> {
+        let count = conn
+            .prepare_cached(
+                "SELECT (?1 IS NULL OR EXISTS (SELECT 1 FROM members WHERE uuid = ?1 AND status = 'active'))
+                     AND (?2 IS NULL OR EXISTS (SELECT 1 FROM keys WHERE uuid = ?2 AND revoked IS NULL
+                         AND (expires IS NULL OR expires > ?3)))",
+            )?
+            .query_row(params![self.member, self.key, now], |row| row.get(0))?;
+        Ok(count)
+    }
+}
+
 /// Whose eyes an entry is opened for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reader {
@@ -250,8 +278,13 @@ impl Engine {
     async fn begin_approval(&self, scope: &Scope, id: ApprovalId) -> Result<Step, Fault> {
         let community = self.allowed(scope, Action::Ask).await?;
         let (kind, asker) = written(scope.actor());
+        let credentials = Credentials::of(scope);
         let now = micros(self.clock.now());
         let write = community.db.write(move |conn| {
+            // In the write itself: who leaves before it leaves what was approved as it is.
+            if !credentials.count(conn, now)? {
+                return Err(Fault::because(Kind::Forbidden, "who asked may not go on any more"));
+            }
             let moved = conn
                 .prepare_cached(
                     "UPDATE approvals SET state = 'running', begun = ?2

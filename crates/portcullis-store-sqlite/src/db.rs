@@ -20,7 +20,7 @@ const GROUP: usize = 256;
 /// The most idle readers an open file keeps.
 const IDLE_READERS: usize = 2;
 
-/// The threads that all files share. Reads and writes do not wait for each other.
+/// The ways to the threads that all files share. Reads and writes do not wait for each other.
 #[derive(Debug)]
 pub(crate) struct Pools {
     pub(crate) readers: Pool,
@@ -309,31 +309,25 @@ mod tests {
     use super::{Db, Pools, Writer};
     use crate::fault::Fault;
     use crate::file::{Place, Purpose};
-    use crate::pool::Pool;
+    use crate::pool::Threads;
     use crate::schema::KEYS;
     use crate::watch::{Commits, Watch};
 
-    /// Ends the file's threads before the test does: what they hold is not to be freed while the process exits.
-    struct Held(Arc<Db>, #[expect(dead_code, reason = "the folder lives as long")] TempDir);
-
-    impl Drop for Held {
-        fn drop(&mut self) {
-            self.0.close();
-            self.0.pools.writers.close();
-            self.0.pools.readers.close();
-        }
+    /// What a file needs for as long as it is used.
+    #[expect(dead_code, reason = "it is only kept")]
+    struct Held {
+        threads: [Threads; 2],
+        folder: TempDir,
     }
 
     fn open() -> (Held, Arc<Db>) {
         let folder = TempDir::new().expect("a temporary folder");
         let place = Place { path: folder.path().join("test.db"), key: SealKey::random(), schema: &KEYS };
         place.create().expect("the file is created");
-        let pools = Pools {
-            readers: Pool::start("test-read", 2).expect("threads start"),
-            writers: Pool::start("test-write", 1).expect("threads start"),
-        };
-        let db = Db::new(place, Arc::new(pools));
-        (Held(Arc::clone(&db), folder), db)
+        let readers = Threads::start("test-read", 2).expect("threads start");
+        let writers = Threads::start("test-write", 1).expect("threads start");
+        let db = Db::new(place, Arc::new(Pools { readers: readers.pool(), writers: writers.pool() }));
+        (Held { threads: [readers, writers], folder }, db)
     }
 
     async fn insert(db: &Arc<Db>, number: u8, bytes: i64) -> Result<(), Fault> {

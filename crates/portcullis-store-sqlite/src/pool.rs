@@ -13,10 +13,19 @@ use tokio::sync::oneshot;
 
 use crate::fault::Fault;
 
-/// Threads that run tasks in the order they came.
-#[derive(Debug)]
+/// A way to hand tasks to threads, which run them in the order they came. Clones lead to the same threads.
+#[derive(Debug, Clone)]
 pub(crate) struct Pool {
     shared: Arc<Shared>,
+}
+
+/// The threads of a pool.
+///
+/// Whoever drops them waits for them: SQLCipher frees its memory at the end of the process, whoever still uses it. So no task
+/// may own them, which would be the thread that waits for itself.
+#[derive(Debug)]
+pub(crate) struct Threads {
+    pool: Pool,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -47,23 +56,6 @@ pub(crate) fn closed() -> Fault {
 }
 
 impl Pool {
-    /// Starts `count` threads.
-    pub(crate) fn start(name: &str, count: usize) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared {
-            state: Mutex::new(State { tasks: VecDeque::new(), closing: false }),
-            wake: Condvar::new(),
-        });
-        let pool = Self { shared, threads: Mutex::new(Vec::new()) };
-        for number in 0..count {
-            let shared = Arc::clone(&pool.shared);
-            let thread = std::thread::Builder::new()
-                .name(format!("{name}-{number}"))
-                .spawn(move || shared.work_until_closed())?;
-            pool.threads.lock().push(thread);
-        }
-        Ok(pool)
-    }
-
     /// Hands a task to the next free thread.
     pub(crate) fn submit(&self, task: Box<dyn FnOnce() + Send>) -> Result<(), Closed> {
         let mut state = self.shared.state.lock();
@@ -91,21 +83,48 @@ impl Pool {
         self.submit(Box::new(task)).map_err(|Closed| closed())?;
         answer.await.unwrap_or_else(|_| Err(Fault::because(Kind::Unavailable, "a store call broke off")))
     }
+}
 
-    /// Lets the threads finish what was submitted and waits for them. It blocks.
+impl Threads {
+    /// Starts `count` threads.
+    pub(crate) fn start(name: &str, count: usize) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State { tasks: VecDeque::new(), closing: false }),
+            wake: Condvar::new(),
+        });
+        let started = Self { pool: Pool { shared }, threads: Mutex::new(Vec::new()) };
+        for number in 0..count {
+            let shared = Arc::clone(&started.pool.shared);
+            let thread = std::thread::Builder::new()
+                .name(format!("{name}-{number}"))
+                .spawn(move || shared.work_until_closed())?;
+            started.threads.lock().push(thread);
+        }
+        Ok(started)
+    }
+
+    /// The way to hand them tasks.
+    pub(crate) fn pool(&self) -> Pool {
+        self.pool.clone()
+    }
+
+    /// Lets the threads finish what was submitted and waits for them, but not for the thread that asks. It blocks.
     pub(crate) fn close(&self) {
-        self.shared.close();
+        self.pool.shared.close();
+        let here = std::thread::current().id();
         for thread in std::mem::take(&mut *self.threads.lock()) {
-            // A thread ends by itself; its panic was reported where it happened.
-            let _ = thread.join();
+            // What holds the stores last may be dropped by the thread that answers it.
+            if thread.thread().id() != here {
+                // A thread ends by itself; its panic was reported where it happened.
+                let _ = thread.join();
+            }
         }
     }
 }
 
-/// The threads end by themselves; dropping does not wait, as it may happen on one of them.
-impl Drop for Pool {
+impl Drop for Threads {
     fn drop(&mut self) {
-        self.shared.close();
+        self.close();
     }
 }
 
@@ -138,25 +157,61 @@ impl Shared {
 mod tests {
     use portcullis_store::Kind;
 
-    use super::Pool;
+    use super::Threads;
 
     #[tokio::test]
     async fn a_panic_fails_its_own_call_only() {
-        let pool = Pool::start("test", 1).expect("threads start");
+        let threads = Threads::start("test", 1).expect("threads start");
+        let pool = threads.pool();
         let broken = pool.run::<()>(|| panic!("on purpose")).await;
         assert_eq!(broken.expect_err("a panicking call fails").kind(), Kind::Unavailable);
         assert_eq!(pool.run(|| Ok(7)).await.expect("the thread lives on"), 7);
     }
 
+    #[test]
+    fn what_a_pool_took_is_done_when_its_threads_are_gone_whoever_may_still_hand_it_tasks() {
+        let threads = Threads::start("test", 2).expect("threads start");
+        let pool = threads.pool();
+        let (tell, told) = std::sync::mpsc::channel();
+        let (go, gone) = std::sync::mpsc::channel();
+        // As a write holds its file, and that the way to the threads.
+        let held = pool.clone();
+        let slow = move || {
+            gone.recv().expect("the test tells");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            tell.send("slow").expect("the test listens");
+            drop(held);
+        };
+        pool.submit(Box::new(slow)).expect("open");
+        go.send(()).expect("it waits");
+        drop(threads);
+        assert_eq!(told.try_recv(), Ok("slow"), "done before the drop was");
+        assert!(pool.submit(Box::new(|| {})).is_err(), "there is nobody to do it");
+    }
+
+    #[test]
+    fn a_thread_that_ends_its_pool_does_not_wait_for_itself() {
+        let threads = Threads::start("test", 2).expect("threads start");
+        let pool = threads.pool();
+        let (tell, told) = std::sync::mpsc::channel();
+        let ends_it = move || {
+            drop(threads);
+            tell.send("ended").expect("the test listens");
+        };
+        pool.submit(Box::new(ends_it)).expect("open");
+        assert_eq!(told.recv(), Ok("ended"));
+    }
+
     #[tokio::test]
     async fn a_closed_pool_refuses_work_but_finishes_what_it_took() {
-        let pool = Pool::start("test", 1).expect("threads start");
+        let threads = Threads::start("test", 1).expect("threads start");
+        let pool = threads.pool();
         let (tell, told) = std::sync::mpsc::channel();
         for number in 0..10 {
             let tell = tell.clone();
             let _ = pool.submit(Box::new(move || tell.send(number).expect("the test listens")));
         }
-        pool.close();
+        threads.close();
         assert_eq!(told.try_iter().count(), 10);
         assert_eq!(pool.run(|| Ok(())).await.expect_err("closed").kind(), Kind::Unavailable);
     }

@@ -13,7 +13,7 @@ use crate::directory::Platform;
 use crate::fault::Fault;
 use crate::file::{FolderLock, Place, Purpose, private_folder};
 use crate::keystore::KeyStore;
-use crate::pool::Pool;
+use crate::pool::Threads;
 use crate::schema::{KEYS, PLATFORM, Schema, Standing};
 
 /// Descriptors kept for everything else the process does, such as connections.
@@ -91,6 +91,8 @@ pub(crate) struct Engine {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) pools: Arc<Pools>,
     keys_db: Arc<Db>,
+    writers: Threads,
+    readers: Threads,
 }
 
 impl Engine {
@@ -138,17 +140,18 @@ impl SqliteStores {
         drop(lock);
 
         let threads = std::thread::available_parallelism().map_or(2, usize::from);
-        let pools = Arc::new(Pools {
-            readers: Pool::start("store-read", threads.clamp(2, 16)).map_err(folder)?,
-            writers: Pool::start("store-write", (threads * 2).clamp(4, 16)).map_err(folder)?,
-        });
+        let readers = Threads::start("store-read", threads.clamp(2, 16)).map_err(folder)?;
+        let writers = Threads::start("store-write", (threads * 2).clamp(4, 16)).map_err(folder)?;
+        let pools = Arc::new(Pools { readers: readers.pool(), writers: writers.pool() });
         let keys_db = Db::new(keys, Arc::clone(&pools));
         let keys = KeyStore::new(Arc::clone(&keys_db), master_key.expose(), Arc::clone(&clock));
         let platform =
             Platform::open(Db::new(platform, Arc::clone(&pools))).map_err(|fault| fault.at("store.open"))?;
         let max_open = max_open.min(descriptor_room()).max(1);
         let communities = Communities::new(data_dir, keys.clone(), Arc::clone(&pools), max_open);
-        Ok(Self { engine: Arc::new(Engine { platform, communities, keys, clock, pools, keys_db }) })
+        Ok(Self {
+            engine: Arc::new(Engine { platform, communities, keys, clock, pools, keys_db, writers, readers }),
+        })
     }
 
     /// The stores behind their ports.
@@ -188,8 +191,8 @@ impl SqliteStores {
     pub async fn close(&self) {
         let engine = Arc::clone(&self.engine);
         let closed = tokio::task::spawn_blocking(move || {
-            engine.pools.writers.close();
-            engine.pools.readers.close();
+            engine.writers.close();
+            engine.readers.close();
             engine.communities.close();
             engine.platform.close();
             engine.keys_db.close();

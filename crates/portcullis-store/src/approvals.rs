@@ -204,7 +204,9 @@ pub trait Approvals: Send + Sync + fmt::Debug {
     /// read any more is not approved.
     async fn decide(&self, scope: &Scope, id: ApprovalId, decision: Decision) -> Result<Step>;
 
-    /// Begins what is approved and has not expired, for whoever asked: of all who try, at any time, one.
+    /// Begins what is approved and has not expired, for whoever asked: of all who try, at any time, one. For a member who is not
+    /// active at that moment, and for a key that does not count then, nothing is begun, and what is approved stays so: that is
+    /// `Forbidden`.
     async fn begin(&self, scope: &Scope, id: ApprovalId) -> Result<Step>;
 
     /// Notes how a call that the scope's actor has begun ended, and what came of it. A call that was ended is left as it is.

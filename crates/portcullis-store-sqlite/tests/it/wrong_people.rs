@@ -108,6 +108,7 @@ fn catching<'w>(flaw: Flaw, world: &'w World) -> Pin<Box<dyn Future<Output = ()>
         Flaw::LastDecision => Box::pin(approvals::one_decision_counts(world)),
         Flaw::BegunAgain => Box::pin(approvals::a_call_is_begun_once(world)),
         Flaw::AnybodyBegins => Box::pin(approvals::only_who_asked_goes_on(world)),
+        Flaw::LeaversBegin => Box::pin(approvals::who_has_left_begins_nothing(world)),
         Flaw::TimelessApprovals => Box::pin(approvals::what_is_not_done_in_time_is_not_done(world)),
         Flaw::EndlessApprovals | Flaw::CrowdedApprovals => {
             Box::pin(approvals::what_waits_is_bounded_for_one_and_for_all(world))

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use portcullis_core::{AbilitySet, Actor, ApprovalId, KeyAbility, Scope, Tasks};
+use portcullis_core::{AbilitySet, Actor, ApprovalId, KeyAbility, Role, Scope, Tasks};
 
 use super::{World, refusal};
 use crate::approvals::{LONGEST_APPROVAL, LONGEST_UNDER_WAY};
-use crate::{Approval, ApprovalState, Decision, Ended, Kind, NewApproval, Queued, Room, Step};
+use crate::{
+    Approval, ApprovalState, Decision, Ended, KeyActor, Kind, NewApproval, Queued, Room, Status, Step,
+};
 
 const PIN: &str = "sha256:00";
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -249,6 +251,44 @@ pub async fn only_who_asked_goes_on(world: &World) {
         assert_eq!(refusal(ended), Some(Kind::NotFound));
     }
     assert_eq!(state(world, &asker, id).await, ApprovalState::Running);
+}
+
+/// Who has left in the moment in which their call would begin begins nothing, and uses nothing up.
+pub async fn who_has_left_begins_nothing(world: &World) {
+    let (side, approvals) = (&world.a, &world.stores.approvals);
+    let (members, keys) = (&world.stores.members, &world.stores.keys);
+    let moderator = world.scope(side, side.moderator).await;
+    let backend = || KeyActor::Backend { role: Role::Member, plans: Vec::new() };
+    let (revoked, revoked_key) = world.key(side, backend(), None).await;
+    let (of_member, member_key) = world.key(side, KeyActor::Member(side.paying), None).await;
+    let (expired, _) = world.key(side, backend(), world.now().checked_add(HOUR / 2).ok()).await;
+    let askers = [
+        world.scope(side, side.plain).await,
+        world.by_key(side, of_member).await,
+        world.by_key(side, revoked).await,
+        world.by_key(side, expired).await,
+    ];
+    let mut ids = Vec::new();
+    for asker in &askers {
+        let id = requested(world, asker, "{}").await;
+        taken(approvals.decide(&moderator, id, approve(world)).await);
+        ids.push(id);
+    }
+    members.set_status(&side.operator(), side.plain, Status::Suspended).await.expect("suspended");
+    for key in [member_key, revoked_key] {
+        keys.revoke(&side.operator(), key.id).await.expect("revoked");
+    }
+    world.clock.advance(HOUR / 2);
+    let there = world.another_instance().await;
+    for (asker, id) in askers.iter().zip(&ids) {
+        for stores in [&world.stores, &there] {
+            assert_eq!(refusal(stores.approvals.begin(asker, *id).await), Some(Kind::Forbidden));
+        }
+        assert_eq!(state(world, &moderator, *id).await, ApprovalState::Approved, "it is not used up");
+    }
+    members.set_status(&side.operator(), side.plain, Status::Active).await.expect("restored");
+    let [asker, ..] = &askers;
+    taken(approvals.begin(asker, *ids.first().expect("it waits")).await);
 }
 
 /// Nobody of one community sees or moves what was asked for in another.

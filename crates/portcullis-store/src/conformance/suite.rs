@@ -201,6 +201,7 @@ macro_rules! conformance {
                 a_call_is_begun_once
                 nobody_decides_on_their_own_call_or_below_moderator
                 only_who_asked_goes_on
+                who_has_left_begins_nothing
                 the_calls_of_another_community_are_out_of_reach
                 what_is_not_done_in_time_is_not_done
                 what_waits_is_bounded_for_one_and_for_all

@@ -6,7 +6,8 @@ use portcullis_core::{Actor, ApprovalId, CommunityId, Scope};
 
 use super::{Flaw, Wrong, acting, owner};
 use crate::{
-    Approval, ApprovalState, Approvals, Decided, Decision, Ended, NewApproval, Queued, Result, Room, Step,
+    Approval, ApprovalState, Approvals, Decided, Decision, Ended, Kind, NewApproval, Queued, Result, Room,
+    Step,
 };
 
 impl Wrong {
@@ -96,7 +97,12 @@ impl Approvals for Wrong {
             Flaw::AnybodyBegins => self.as_asker(own, id).await?,
             _ => own.clone(),
         };
-        let step = self.right.approvals.begin(&scope, id).await?;
+        let step = match self.right.approvals.begin(&scope, id).await {
+            Err(error) if self.is(Flaw::LeaversBegin) && error.kind() == Kind::Forbidden => {
+                Step::Taken(self.right.approvals.get(&owner(own.community()), id).await?)
+            }
+            step => step?,
+        };
         Ok(match step {
             Step::NotOpen(entry)
                 if self.is(Flaw::BegunAgain)

@@ -142,6 +142,8 @@ pub enum Flaw {
     BegunUnapproved,
     /// Whoever knows the id of a call begins and ends it.
     AnybodyBegins,
+    /// Who has left begins what they asked for all the same.
+    LeaversBegin,
     /// A call waits for ever.
     TimelessApprovals,
     /// What waits has no end.
@@ -158,7 +160,7 @@ pub enum Flaw {
 
 impl Flaw {
     /// Every flaw.
-    pub const ALL: [Self; 67] = [
+    pub const ALL: [Self; 68] = [
         Self::ReusableLinks,
         Self::RacingLinks,
         Self::AnyBrowser,
@@ -220,6 +222,7 @@ impl Flaw {
         Self::BegunAgain,
         Self::BegunUnapproved,
         Self::AnybodyBegins,
+        Self::LeaversBegin,
         Self::TimelessApprovals,
         Self::EndlessApprovals,
         Self::CrowdedApprovals,
