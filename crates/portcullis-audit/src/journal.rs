@@ -27,10 +27,10 @@ use crate::writer::Writer;
 
 /// Records that were written together, from which on the next group is waited for: fewer and nobody is about to come.
 const COMPANY: usize = 4;
-/// How long a group gathers while many write at once: about as long as a sync takes or two. Each sync costs a write to the disk and
+/// How long a group gathers while many write at once: about as long as a sync takes. Each sync costs a write to the disk and
 /// wakes everybody in it, so what a record costs falls with how many share one; but where all who write wait for the same sync,
 /// nobody does anything else meanwhile.
-const GATHER: Duration = Duration::from_micros(400);
+const GATHER: Duration = Duration::from_micros(200);
 
 /// What a process uses the journal for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -262,6 +262,7 @@ impl hyper::rt::Read for Link {
     }
 }
 
+// No vectored writes: a head and a small body in one buffer are cheaper to send than as two.
 impl hyper::rt::Write for Link {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match &mut self.get_mut().transport {
@@ -281,24 +282,6 @@ impl hyper::rt::Write for Link {
         match &mut self.get_mut().transport {
             Transport::Plain(io) => Pin::new(io).poll_shutdown(cx),
             Transport::Tls(io) => Pin::new(&mut **io).poll_shutdown(cx),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match &self.transport {
-            Transport::Plain(io) => io.is_write_vectored(),
-            Transport::Tls(io) => io.is_write_vectored(),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().transport {
-            Transport::Plain(io) => Pin::new(io).poll_write_vectored(cx, slices),
-            Transport::Tls(io) => Pin::new(&mut **io).poll_write_vectored(cx, slices),
         }
     }
 }

@@ -20,7 +20,8 @@ struct Open {
     appends: bool,
 }
 
-/// The files, and those that are open, by number.
+/// The files, and those that are open, by number. As a file grows twice its length may be allocated, and never more: so
+/// all together take at most twice what they may hold.
 #[derive(Debug)]
 pub(crate) struct Files {
     most: usize,
@@ -73,7 +74,8 @@ impl Files {
             Some(_) if exclusive => return Err(Errno::Exists),
             Some(bytes) if truncates => {
                 self.used = self.used.saturating_sub(bytes.len());
-                bytes.clear();
+                // Not `clear`, which keeps the memory, and that counts no more.
+                *bytes = Vec::new();
             }
             Some(_) => {}
             None if creates => {
@@ -207,5 +209,28 @@ mod tests {
         // Far past the end takes all that is between.
         assert_eq!(files.seek(5, i64::MAX, 0), Ok(i64::MAX as u64));
         assert_eq!(files.write(5, &[1]), Err(Errno::NoSpace));
+    }
+    #[test]
+    fn what_is_cut_off_is_given_back_and_not_held_beside_what_counts() {
+        let mut files = Files::new(1 << 20, &[]);
+        let allocated = |files: &Files| files.held.values().map(Vec::capacity).sum::<usize>();
+        for n in 0..50 {
+            let name = format!("file {n}");
+            let number = files.open(name.clone(), true, false, false, false).expect("room");
+            for _ in 0..9 {
+                files.write(number, &[7; 100 << 10]).expect("room");
+            }
+            files.close(number).expect("it is open");
+            let number = files.open(name, false, false, true, false).expect("it is there");
+            assert_eq!(files.size(number), Ok(0));
+            files.close(number).expect("it is open");
+            assert!(allocated(&files) <= 2 << 20, "{n}: {}", allocated(&files));
+        }
+        assert_eq!(allocated(&files), 0);
+        // Nor is much more held than counts while a file grows little by little.
+        let number = files.open("slow".to_owned(), true, false, false, false).expect("room");
+        while files.write(number, &[7; 1_000]).is_ok() {
+            assert!(allocated(&files) <= 2 << 20);
+        }
     }
 }

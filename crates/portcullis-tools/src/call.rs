@@ -80,6 +80,8 @@ pub enum FaultKind {
     NotText,
     /// It did not speak as its kind of tool does.
     Malformed,
+    /// It said more than is read.
+    TooLarge,
     /// It says that the call failed.
     Failed,
     /// The program reached a limit of the sandbox and was stopped.
@@ -106,6 +108,7 @@ impl FaultKind {
             Self::BadStatus => "bad_status",
             Self::NotText => "not_text",
             Self::Malformed => "malformed",
+            Self::TooLarge => "too_large",
             Self::Failed => "failed",
             Self::Limit(Limit::Time) => "time_limit",
             Self::Limit(Limit::Memory) => "memory_limit",

@@ -9,6 +9,7 @@
 //! `portcullis-guard` grants. Nothing here prints arguments or results. Start with [`Registry`].
 
 mod call;
+mod events;
 mod fetch;
 mod mcp;
 mod pin;

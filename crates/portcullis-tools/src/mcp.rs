@@ -14,15 +14,19 @@ use portcullis_egress as egress;
 use serde_json::{Value, json};
 
 use crate::call::{Fault, FaultKind, Permit, Returned, bounded};
+use crate::events::Events;
 use crate::registry::{Listed, Tool};
 use crate::web::told;
 
 const REVISION: &str = "2025-06-18";
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
-/// The most bytes of a list of tools, and the most pages that it may come in.
-const LIST_BYTES: usize = 1 << 20;
+/// The most bytes of a list of tools, all its pages together, and the most pages that it may come in. What is read takes
+/// many times its bytes while it is looked at.
+const LIST_BYTES: usize = 256 << 10;
 const LIST_PAGES: usize = 16;
+/// The most events of one stream: before its answer a server may say how far it is, and that it is still there.
+const EVENTS: usize = 1_000;
 /// What stands around a result beside its text, at most.
 const AROUND_BYTES: usize = 16 << 10;
 
@@ -63,7 +67,7 @@ pub(crate) async fn call(permit: &Permit, remote: &str) -> Result<Returned, Faul
     let server = tool.server.as_ref().ok_or(FaultKind::Malformed)?;
     let most = tool.settings().result_bytes;
     let parameters = json!({ "name": remote, "arguments": permit.arguments });
-    let result = server
+    let (result, _) = server
         .ask(tool, "tools/call", &parameters, most.saturating_mul(2) + AROUND_BYTES, Some(permit))
         .await?;
     let mut text = String::new();
@@ -93,33 +97,28 @@ impl Server {
         Self { address, key, session: Mutex::new(None) }
     }
 
-    /// Every tool that the server lists.
-    pub(crate) async fn list(&self, tool: &Tool) -> Result<Vec<Listed>, Fault> {
-        let mut listed = Vec::new();
-        let mut cursor: Option<String> = None;
+    /// The tool of that name as the server describes it, if it lists one. Of the others nothing is kept.
+    pub(crate) async fn find(&self, tool: &Tool, wanted: &str) -> Result<Option<Listed>, Fault> {
+        let (mut left, mut cursor) = (LIST_BYTES, None::<String>);
         for _ in 0..LIST_PAGES {
             let parameters = cursor.map_or_else(|| json!({}), |cursor| json!({ "cursor": cursor }));
-            let page = self.ask(tool, "tools/list", &parameters, LIST_BYTES, None).await?;
-            let tools = page.get("tools").and_then(Value::as_array).ok_or(FaultKind::Malformed)?;
-            listed.extend(tools.iter().filter_map(|tool| {
-                Some(Listed {
-                    name: tool.get("name")?.as_str()?.to_owned(),
-                    description: tool
-                        .get("description")
-                        .and_then(Value::as_str)
-                        .unwrap_or_default()
-                        .to_owned(),
-                    schema: tool.get("inputSchema")?.clone(),
-                })
-            }));
-            cursor = page.get("nextCursor").and_then(Value::as_str).map(str::to_owned);
-            if cursor.is_none() {
-                return Ok(listed);
+            let (mut page, read) = self.ask(tool, "tools/list", &parameters, left, None).await?;
+            left = left.saturating_sub(read);
+            let Some(Value::Array(tools)) = page.get_mut("tools").map(Value::take) else {
+                return Err(FaultKind::Malformed.into());
+            };
+            if let Some(listed) = tools.into_iter().find_map(|tool| listed(tool, wanted)) {
+                return Ok(Some(listed));
             }
+            cursor = match page.get_mut("nextCursor").map(Value::take) {
+                Some(Value::String(cursor)) => Some(cursor),
+                _ => return Ok(None),
+            };
         }
-        Err(FaultKind::Malformed.into())
+        Err(FaultKind::TooLarge.into())
     }
 
+    /// The result, and how many bytes were read for it.
     async fn ask(
         &self,
         tool: &Tool,
@@ -127,7 +126,7 @@ impl Server {
         parameters: &Value,
         most: usize,
         permit: Option<&Permit>,
-    ) -> Result<Value, Fault> {
+    ) -> Result<(Value, usize), Fault> {
         for _ in 0..2 {
             let known = self.session.lock().clone();
             let session = match known {
@@ -173,7 +172,7 @@ impl Server {
         parameters: &Value,
         most: usize,
         permit: Option<&Permit>,
-    ) -> Result<Value, Failure> {
+    ) -> Result<(Value, usize), Failure> {
         let response = self.send(tool, session, &request_of(method, parameters), permit).await?;
         result_of(response, most).await
     }
@@ -215,8 +214,20 @@ fn request_of(method: &str, parameters: &Value) -> Value {
     json!({ "jsonrpc": "2.0", "id": ID, "method": method, "params": parameters })
 }
 
-/// The result in an answer: the whole body, or the one event of a stream that answers the request.
-async fn result_of(response: Response<egress::Body>, most: usize) -> Result<Value, Failure> {
+/// The tool that an entry of a list describes, if it is the one that is wanted.
+fn listed(mut entry: Value, wanted: &str) -> Option<Listed> {
+    if entry.get("name")?.as_str()? != wanted {
+        return None;
+    }
+    let description = match entry.get_mut("description").map(Value::take) {
+        Some(Value::String(description)) => description,
+        _ => String::new(),
+    };
+    Some(Listed { description, schema: entry.get_mut("inputSchema")?.take() })
+}
+
+/// The result in an answer, and how many bytes were read: the whole body, or the one event of a stream that answers the request.
+async fn result_of(response: Response<egress::Body>, most: usize) -> Result<(Value, usize), Failure> {
     if response.status() == StatusCode::NOT_FOUND {
         return Err(Failure::NoSession);
     }
@@ -226,70 +237,52 @@ async fn result_of(response: Response<egress::Body>, most: usize) -> Result<Valu
     let form = response.headers().get(CONTENT_TYPE).and_then(|form| form.to_str().ok()).unwrap_or_default();
     let streams = form.trim_start().to_ascii_lowercase().starts_with("text/event-stream");
     let mut body = response.into_body();
-    let (mut bytes, mut read) = (BytesMut::new(), 0_usize);
+    let (mut bytes, mut events) = (BytesMut::new(), Events::default());
+    let (mut read, mut seen) = (0_usize, 0_usize);
     while let Some(piece) = body.chunk().await {
         let piece = piece.map_err(Fault::from)?;
         read = read.saturating_add(piece.len());
         if read > most {
-            return Err(FaultKind::Malformed.into());
+            return Err(FaultKind::TooLarge.into());
         }
-        bytes.extend_from_slice(&piece);
-        while let Some(event) = streams.then(|| next_event(&mut bytes)).flatten() {
+        if !streams {
+            bytes.extend_from_slice(&piece);
+            continue;
+        }
+        events.push(&piece);
+        while let Some(event) = events.next_event() {
+            seen = seen.saturating_add(1);
+            if seen > EVENTS {
+                return Err(FaultKind::TooLarge.into());
+            }
             if let Some(answer) = answer(&event) {
-                return answer;
+                return Ok((answer?, read));
             }
         }
     }
-    let rest = if streams { data_of(&bytes) } else { bytes.to_vec() };
-    answer(&rest).unwrap_or_else(|| Err(FaultKind::Malformed.into()))
-}
-
-/// Takes the first whole event off the buffer, if there is one.
-fn next_event(bytes: &mut BytesMut) -> Option<Vec<u8>> {
-    let ends: [&[u8]; 3] = [b"\n\n", b"\r\n\r\n", b"\r\r"];
-    let end = ends
-        .into_iter()
-        .filter_map(|end| bytes.windows(end.len()).position(|window| window == end).map(|at| at + end.len()))
-        .min()?;
-    Some(data_of(&bytes.split_to(end)))
-}
-
-/// What the `data` lines of an event hold.
-fn data_of(event: &[u8]) -> Vec<u8> {
-    let lines =
-        event.split(|byte| matches!(byte, b'\n' | b'\r')).filter_map(|line| line.strip_prefix(b"data:"));
-    let lines: Vec<&[u8]> = lines.map(|line| line.strip_prefix(b" ").unwrap_or(line)).collect();
-    lines.join(&b'\n')
+    let rest = if streams { events.finish() } else { bytes.into() };
+    match answer(&rest) {
+        Some(answer) => Ok((answer?, read)),
+        None => Err(FaultKind::Malformed.into()),
+    }
 }
 
 /// What a message says about our request; none if it is about something else.
 fn answer(message: &[u8]) -> Option<Result<Value, Failure>> {
-    let message: Value = serde_json::from_slice(message).ok()?;
+    let mut message: Value = serde_json::from_slice(message).ok()?;
     if message.get("id").and_then(Value::as_u64) != Some(ID) {
         return None;
     }
-    Some(match (message.get("result"), message.get("error")) {
-        (Some(result), None) => Ok(result.clone()),
+    let failed = message.get("error").is_some();
+    Some(match message.get_mut("result") {
+        Some(result) if !failed => Ok(result.take()),
         _ => Err(FaultKind::Failed.into()),
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use bytes::BytesMut;
-
-    use super::{answer, next_event};
-
-    #[test]
-    fn events_are_taken_apart_however_their_lines_end() {
-        let mut bytes = BytesMut::from(
-            &b"event: message\r\ndata: {\"a\":\r\ndata: 1}\r\n\r\n: note\n\ndata:{\"b\":2}\n\ndata: {\"c\""[..],
-        );
-        assert_eq!(next_event(&mut bytes).unwrap(), b"{\"a\":\n1}");
-        assert_eq!(next_event(&mut bytes).unwrap(), b"");
-        assert_eq!(next_event(&mut bytes).unwrap(), b"{\"b\":2}");
-        assert_eq!(next_event(&mut bytes), None);
-    }
+    use super::answer;
 
     #[test]
     fn only_the_answer_to_our_request_is_one() {

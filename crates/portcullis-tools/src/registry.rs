@@ -9,12 +9,14 @@ use std::time::Duration;
 use http::Uri;
 use ipnet::IpNet;
 use parking_lot::Mutex;
+use portcullis_core::unseen::visible_line;
 use portcullis_core::{Role, Secret};
 use portcullis_egress::{AddressPolicy, Client, Options, Resolver};
 use serde_json::Value;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
+use crate::call::{FaultKind, bounded};
 use crate::fetch;
 use crate::mcp::Server;
 use crate::pin::Pin;
@@ -25,6 +27,8 @@ use crate::spec::{Spec, ToolName};
 /// How long what an MCP server said of a tool counts, before it is asked again; and where it may not run by that.
 const FRESH: Duration = Duration::from_secs(60);
 const FRESH_STOPPED: Duration = Duration::from_secs(5);
+/// As much as is told of what is wrong with a server's schema.
+const PROBLEM_BYTES: usize = 500;
 /// The longest time to connect to a tool.
 const CONNECT: Duration = Duration::from_secs(5);
 
@@ -138,6 +142,8 @@ pub enum Stop {
     Unsupported(SchemaProblem),
     /// Its server cannot be asked.
     Unreachable,
+    /// Its server says more than is read of a list of tools.
+    TooMuch,
     /// The file of its program is another than the one that was read with the configuration.
     Replaced,
     /// The file of its program cannot be read any more.
@@ -155,6 +161,7 @@ impl Stop {
             Self::Gone => "gone",
             Self::Unsupported(_) => "schema_unsupported",
             Self::Unreachable => "unreachable",
+            Self::TooMuch => "list_too_long",
             Self::Replaced => "program_replaced",
             Self::Missing => "program_missing",
             Self::Unrunnable(_) => "program_unrunnable",
@@ -174,14 +181,19 @@ impl fmt::Display for Stop {
             ),
             Self::Gone => f.write_str("its server does not list it any more"),
             Self::Unsupported(problem) => {
+                // It names places of the schema, and these are the server's words.
+                let problem = bounded(visible_line(&problem.to_string()).as_bytes(), PROBLEM_BYTES);
                 write!(f, "its schema cannot be checked, {problem}; give a narrower one with `schema`")
             }
             Self::Unreachable => f.write_str("its server cannot be asked"),
+            Self::TooMuch => f.write_str(
+                "its server says more than is read of a list of tools: 256 KiB in 16 pages, 1,000 events each",
+            ),
             Self::Replaced => f.write_str(
                 "the file of its program is not what was read at the start: put the old one back, or start again and approve it",
             ),
             Self::Missing => f.write_str("the file of its program cannot be read: put it back"),
-            Self::Unrunnable(why) => f.write_str(why),
+            Self::Unrunnable(why) => f.write_str(&visible_line(why)),
         }
     }
 }
@@ -203,6 +215,8 @@ pub struct Tool {
     pub(crate) client: Client,
     pub(crate) server: Option<Server>,
     standing: Mutex<(Standing, Option<Instant>)>,
+    /// Held by the one who asks what it says now.
+    asking: tokio::sync::Mutex<()>,
     /// What came of getting its program ready, which is tried once.
     ready: OnceCell<Result<(), Stop>>,
 }
@@ -301,7 +315,8 @@ impl Tool {
             }
         };
         let standing = Mutex::new((standing, None));
-        Ok(Self { settings, client, server, standing, ready: OnceCell::new() })
+        let asking = tokio::sync::Mutex::new(());
+        Ok(Self { settings, client, server, standing, asking, ready: OnceCell::new() })
     }
 
     /// Its name.
@@ -324,17 +339,18 @@ impl Tool {
         self.standing.lock().0.clone()
     }
 
-    /// What it says of itself now, whether that was approved or not: description and schema.
+    /// What it says of itself now, whether that was approved or not: description and schema. It stands by what was said here from
+    /// then on, so that the pin which somebody reads beside it is of the same words.
     ///
     /// # Errors
     /// Why that cannot be known.
     pub async fn told(&self) -> Result<(String, Value), Stop> {
         match (&self.settings.way, &self.server) {
             (Way::Mcp { remote, .. }, Some(server)) => {
-                let listed = tokio::time::timeout(self.settings.timeout, server.list(self)).await;
-                let listed = listed.ok().and_then(Result::ok).ok_or(Stop::Unreachable)?;
-                let own = listed.into_iter().find(|listed| listed.name == *remote).ok_or(Stop::Gone)?;
-                Ok((own.description, own.schema))
+                let listed = self.listed(server, remote).await?;
+                let judged = self.settings.judge(&listed.description, &listed.schema);
+                *self.standing.lock() = (judged, Some(Instant::now()));
+                Ok((listed.description, listed.schema))
             }
             (Way::Fetch { .. }, _) => Ok((self.settings.description.clone(), fetch::schema())),
             _ => Ok((self.settings.description.clone(), self.settings.schema.clone().unwrap_or_default())),
@@ -347,20 +363,14 @@ impl Tool {
     /// # Errors
     /// Why it may not.
     pub async fn verify(&self) -> Result<Arc<Spec>, Stop> {
-        if let Way::Program(program) = &self.settings.way
-            && !self.is_fresh()
-        {
-            let judged = self.judge_program(program).await;
-            *self.standing.lock() = (judged, Some(Instant::now()));
-        }
-        if let Some(server) = &self.server
-            && !self.is_fresh()
-        {
-            let judged = match tokio::time::timeout(self.settings.timeout, server.list(self)).await {
-                Ok(Ok(listed)) => self.settings.judge_listed(&listed),
-                Ok(Err(_)) | Err(_) => Standing::Stopped(Stop::Unreachable),
-            };
-            *self.standing.lock() = (judged, Some(Instant::now()));
+        if !self.is_fresh() {
+            // One asks, and whoever comes meanwhile waits for what comes of it.
+            let _alone = self.asking.lock().await;
+            if !self.is_fresh()
+                && let Some(judged) = self.judge_now().await
+            {
+                *self.standing.lock() = (judged, Some(Instant::now()));
+            }
         }
         match self.standing() {
             Standing::Ready(spec) => Ok(spec),
@@ -371,9 +381,33 @@ impl Tool {
 
     /// Whether what is known of it still counts.
     fn is_fresh(&self) -> bool {
+        if matches!(self.settings.way, Way::Http { .. } | Way::Fetch { .. }) {
+            return true;
+        }
         let (standing, asked) = &*self.standing.lock();
         let counts = if matches!(standing, Standing::Ready(_)) { FRESH } else { FRESH_STOPPED };
         asked.is_some_and(|asked| asked.elapsed() < counts)
+    }
+
+    /// How it stands by what its server says now, or by the file of its program. None where there is nobody to ask.
+    async fn judge_now(&self) -> Option<Standing> {
+        match (&self.settings.way, &self.server) {
+            (Way::Program(program), _) => Some(self.judge_program(program).await),
+            (Way::Mcp { remote, .. }, Some(server)) => Some(match self.listed(server, remote).await {
+                Ok(listed) => self.settings.judge(&listed.description, &listed.schema),
+                Err(stop) => Standing::Stopped(stop),
+            }),
+            _ => None,
+        }
+    }
+
+    /// What its server says of it.
+    async fn listed(&self, server: &Server, remote: &str) -> Result<Listed, Stop> {
+        match tokio::time::timeout(self.settings.timeout, server.find(self, remote)).await {
+            Ok(Ok(listed)) => listed.ok_or(Stop::Gone),
+            Ok(Err(fault)) if fault.kind == FaultKind::TooLarge => Err(Stop::TooMuch),
+            Ok(Err(_)) | Err(_) => Err(Stop::Unreachable),
+        }
     }
 
     /// Its file is what was read, what was read is what was approved, and that runs here.
@@ -397,7 +431,6 @@ impl Tool {
 /// A tool as its server describes it.
 #[derive(Debug, Clone)]
 pub(crate) struct Listed {
-    pub(crate) name: String,
     pub(crate) description: String,
     pub(crate) schema: Value,
 }
@@ -420,14 +453,6 @@ impl Settings {
                 Ok(schema) => Standing::Ready(Arc::new(Spec { description: description.to_owned(), schema })),
                 Err(problem) => Standing::Stopped(Stop::Unsupported(problem)),
             },
-        }
-    }
-
-    fn judge_listed(&self, listed: &[Listed]) -> Standing {
-        let Way::Mcp { remote, .. } = &self.way else { return Standing::Unknown };
-        match listed.iter().find(|listed| listed.name == *remote) {
-            Some(listed) => self.judge(&listed.description, &listed.schema),
-            None => Standing::Stopped(Stop::Gone),
         }
     }
 }

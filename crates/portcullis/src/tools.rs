@@ -1,19 +1,28 @@
 //! The tools that the model may ask for, from the configuration to the registry.
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
+use futures_util::future::join_all;
 use portcullis_config::{Config, ToolApproval, ToolWay};
 use portcullis_core::SystemClock;
 use portcullis_egress::AddressPolicy;
 use portcullis_guard::{Approving, ToolLimits};
-use portcullis_sandbox::{Queue, Sandbox};
-use portcullis_tools::{ApprovalRule, Egress, Pin, Program, Registry, Settings, Way, WebMethod};
+use portcullis_sandbox::Queue;
+#[cfg(not(feature = "sandbox"))]
+use portcullis_sandbox::Sandbox;
+use portcullis_tools::{ApprovalRule, Egress, Pin, Program, Registry, Settings, Tool, Way, WebMethod};
+use tokio::sync::Semaphore;
+use tokio::time::MissedTickBehavior;
 
+#[cfg(feature = "sandbox")]
+use crate::sandbox::walls::sandbox;
+
+/// How many tools are asked about at a time, at most.
+const AT_ONCE: usize = 32;
 /// How often the servers of tools are asked, and files of programs looked at, whether tools are still what was approved.
 const EVERY: Duration = Duration::from_secs(60);
 
@@ -54,20 +63,16 @@ impl Yard<'_> {
             return Ok(Arc::clone(queue));
         }
         let tools = &self.config.tools;
-        let (at_once, waiting) = (count(tools.programs_at_once), count(tools.programs_most_waiting));
-        let queue = Queue::new(sandbox()?, Arc::new(SystemClock::new()), at_once, waiting);
+        let (sandbox, at_once) = sandbox(self.config, count(tools.programs_at_once))?;
+        let waiting = count(tools.programs_most_waiting);
+        let queue = Queue::new(sandbox, Arc::new(SystemClock::new()), at_once, waiting);
         Ok(Arc::clone(self.queue.insert(Arc::new(queue))))
     }
 }
 
-#[cfg(feature = "sandbox")]
-fn sandbox() -> Result<Arc<dyn Sandbox>> {
-    Ok(Arc::new(portcullis_sandbox_wasm::Wasm::new()?))
-}
-
 /// The configuration refuses such a tool before this.
 #[cfg(not(feature = "sandbox"))]
-fn sandbox() -> Result<Arc<dyn Sandbox>> {
+fn sandbox(_: &Config, _: usize) -> Result<(Arc<dyn Sandbox>, usize)> {
     anyhow::bail!("this build has no sandbox; take a release, or build with `--features sandbox`")
 }
 
@@ -122,35 +127,116 @@ fn settings(tool: &portcullis_config::Tool, yard: &mut Yard<'_>) -> Result<Setti
 }
 
 /// Asks the servers of tools and looks at programs now and then, so that the model is told of those that stand, and the operator
-/// of the others.
+/// of the others. Each tool goes by itself: a server that does not answer keeps no other tool waiting.
 pub(crate) async fn watch(registry: Arc<Registry>, closing: impl Future<Output = ()>) {
     if registry.is_empty() {
         return;
     }
-    let asking = async {
-        let mut ticks = tokio::time::interval(EVERY);
-        let mut told = BTreeMap::new();
-        loop {
-            ticks.tick().await;
-            for tool in registry.all() {
-                let now = tool.verify().await.err();
-                let before = told.insert(tool.name().clone(), now.clone());
-                // Each change once, and at the start what is stopped.
-                match (before, now) {
-                    (Some(before), now) if before == now => {}
-                    (None, None) => {}
-                    (_, None) => {
-                        tracing::info!(tool = tool.name().as_str(), "the tool stands as it was approved")
-                    }
-                    (_, Some(stop)) => {
-                        tracing::warn!(tool = tool.name().as_str(), why = %stop, "the tool is stopped");
-                    }
-                }
+    let places = Semaphore::new(AT_ONCE);
+    let asking = join_all(registry.all().map(|tool| watch_one(tool, &places)));
+    tokio::select! {
+        _ = asking => {}
+        () = closing => {}
+    }
+}
+
+async fn watch_one(tool: &Tool, places: &Semaphore) {
+    let mut ticks = tokio::time::interval(EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut told = None;
+    loop {
+        ticks.tick().await;
+        let now = {
+            let _place = places.acquire().await;
+            tool.verify().await.err()
+        };
+        let before = told.replace(now.clone());
+        // Each change once, and at the start what is stopped.
+        match (before, now) {
+            (Some(before), now) if before == now => {}
+            (None, None) => {}
+            (_, None) => {
+                tracing::info!(tool = tool.name().as_str(), "the tool stands as it was approved")
+            }
+            (_, Some(stop)) => {
+                tracing::warn!(tool = tool.name().as_str(), why = %stop, "the tool is stopped");
             }
         }
-    };
-    tokio::select! {
-        () = asking => {}
-        () = closing => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::{SocketAddr, TcpListener, TcpStream};
+
+    use portcullis_core::Role;
+    use portcullis_tools::Standing;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn mcp(name: &str, server: SocketAddr) -> Settings {
+        Settings {
+            name: name.parse().expect("a name"),
+            description: String::new(),
+            schema: None,
+            way: Way::Mcp { url: format!("http://{server}/mcp"), key: None, remote: name.to_owned() },
+            communities: ["sailors".to_owned()].into(),
+            roles: [Role::Member].into(),
+            pin: Some(Pin::of(name, "", &json!({ "type": "object" }))),
+            approval: ApprovalRule::None,
+            networks: vec!["127.0.0.1/32".parse().expect("a network")],
+            per_turn: 1,
+            per_hour: None,
+            per_day: None,
+            timeout: Duration::from_secs(120),
+            result_bytes: 1_000,
+        }
+    }
+
+    /// Answers whatever it is asked with a list of that one tool.
+    fn answer(mut stream: TcpStream, name: &str) {
+        let mut bytes = Vec::new();
+        let asked = |bytes: &[u8]| {
+            let (_, body) = std::str::from_utf8(bytes).ok()?.split_once("\r\n\r\n")?;
+            serde_json::from_str::<Value>(body).ok()
+        };
+        while asked(&bytes).is_none() {
+            let mut piece = [0; 4096];
+            match stream.read(&mut piece) {
+                Ok(0) | Err(_) => return,
+                Ok(read) => bytes.extend_from_slice(&piece[..read]),
+            }
+        }
+        let tools = json!([{ "name": name, "inputSchema": { "type": "object" } }]);
+        let body = json!({ "jsonrpc": "2.0", "id": 1, "result": { "tools": tools } }).to_string();
+        let length = body.len();
+        let _ = write!(
+            stream,
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}",
+        );
+    }
+
+    #[tokio::test]
+    async fn a_server_that_never_answers_keeps_no_other_tool_from_the_model() {
+        // The system takes the connection, and nobody answers on it.
+        let slow = TcpListener::bind("127.0.0.1:0").expect("a loopback address");
+        let good = TcpListener::bind("127.0.0.1:0").expect("a loopback address");
+        let at = |listener: &TcpListener| listener.local_addr().expect("an address");
+        let tools = vec![mcp("a_slow", at(&slow)), mcp("b_good", at(&good))];
+        std::thread::spawn(move || good.incoming().flatten().for_each(|stream| answer(stream, "b_good")));
+        let registry = Arc::new(Registry::new(tools, &Egress::default()).expect("a registry"));
+        let standing = |name: &str| registry.find(name).expect("a tool").standing();
+        let ready = async {
+            while !matches!(standing("b_good"), Standing::Ready(_)) {
+                tokio::task::yield_now().await;
+            }
+        };
+        let watching = watch(Arc::clone(&registry), ready);
+        tokio::time::timeout(Duration::from_secs(10), watching)
+            .await
+            .expect("it is ready while the other hangs");
+        assert!(matches!(standing("a_slow"), Standing::Unknown));
     }
 }

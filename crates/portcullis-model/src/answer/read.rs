@@ -105,6 +105,8 @@ fn finish_reason(reason: Option<Cow<'_, str>>) -> Option<FinishReason> {
         "length" => FinishReason::Length,
         "tool_calls" | "function_call" => FinishReason::ToolCalls,
         "content_filter" => FinishReason::ContentFilter,
+        // What some servers write for none.
+        "" => return None,
         _ => FinishReason::Stop,
     })
 }

@@ -173,3 +173,65 @@ async fn a_call_that_failed_is_not_sent_again() {
     );
     assert_eq!(server.asked().iter().filter(|request| request.contains("tools/call")).count(), 1);
 }
+
+/// A page of entries that take little room in the message and much when they are read, and the cursor of the next.
+fn costly_page(request: &str, bytes: usize) -> String {
+    if !request.contains("tools/list") {
+        return respond(request, Says::Json);
+    }
+    let entries = vec![r#"{"":0}"#; bytes / 7].join(",");
+    let page = format!(r#"{{"tools":[{{"name":"x","inputSchema":[{entries}]}}],"nextCursor":"n"}}"#);
+    answer("200 OK", "application/json", &format!(r#"{{"jsonrpc":"2.0","id":1,"result":{page}}}"#))
+}
+
+#[tokio::test]
+async fn a_server_that_lists_without_end_is_read_within_a_bound_and_its_tool_stopped() {
+    // As bytes of a page, and how many such pages are asked for.
+    for (bytes, pages) in [(1 << 20, 1), (100 << 10, 3), (70, 16)] {
+        let server = Server::at("127.0.0.2:0", move |request| costly_page(request, bytes)).await;
+        let tool = tool(settings(&server), &Egress::default());
+        let stop = tool.verify().await.expect_err("it is stopped");
+        assert_eq!((stop.clone(), stop.name()), (Stop::TooMuch, "list_too_long"), "{bytes}");
+        assert!(stop.to_string().contains("256 KiB"), "{stop}");
+        assert_eq!(tool.told().await, Err(Stop::TooMuch));
+        let asked = server.asked().iter().filter(|request| request.contains("tools/list")).count();
+        assert_eq!(asked, 2 * pages, "{bytes}: for `verify` and for `told`");
+    }
+}
+
+#[tokio::test]
+async fn who_wants_to_know_at_the_same_time_asks_once() {
+    let server = Server::at("127.0.0.2:0", |request| respond(request, Says::Json)).await;
+    let tool = tool(settings(&server), &Egress::default());
+    let (first, second) = tokio::join!(tool.verify(), tool.verify());
+    assert_eq!((first.is_ok(), second.is_ok()), (true, true));
+    let asked = server.asked();
+    let sent = |what: &str| asked.iter().filter(|request| request.contains(what)).count();
+    assert_eq!((sent("\"initialize\""), sent("tools/list")), (1, 2), "one list, in its two pages");
+}
+
+#[tokio::test]
+async fn what_is_told_of_a_tool_and_how_it_stands_are_of_one_answer() {
+    let server = Server::at("127.0.0.2:0", |request| respond(request, Says::Json)).await;
+    let tool = tool(settings(&server), &Egress::default());
+    tool.told().await.expect("told");
+    let asked = server.asked().len();
+    assert!(tool.verify().await.is_ok());
+    assert_eq!(server.asked().len(), asked, "a second answer may be another one");
+}
+
+#[tokio::test]
+async fn a_stream_of_events_that_say_nothing_is_given_up() {
+    let server = Server::at("127.0.0.2:0", |request| {
+        if request.contains("tools/call") || request.contains("\"cursor\"") {
+            answer("200 OK", "text/event-stream", &"\n\n".repeat(10_000))
+        } else {
+            respond(request, Says::Json)
+        }
+    })
+    .await;
+    let stopped = tool(settings(&server), &Egress::default());
+    assert_eq!(stopped.verify().await.err(), Some(Stop::TooMuch));
+    let fault = call_with(&stopped, json!({ "place": "Hull" })).await.expect_err("it is given up");
+    assert_eq!((fault.kind, fault.kind.name()), (FaultKind::TooLarge, "too_large"));
+}

@@ -80,7 +80,8 @@ pub(super) async fn start(instance: &Instance, config: &Config) -> Result<Servin
     let gate = instance.app.gate_handle();
     let mut server =
         server.behind(proxies.clone()).telling(move |peer| gate.offended(peer, Offence::Malformed, None));
-    let lanes = Arc::new(Lanes::start().context("the threads that serve cannot be started")?);
+    let lanes =
+        Arc::new(Lanes::start_with(log::write_gathered).context("the threads that serve cannot be started")?);
     server = server.in_lanes(Arc::clone(&lanes));
     let address = server.address().context("the listener has no address")?;
     let redirect = match config.listen.redirect {

@@ -22,6 +22,8 @@ mod standing;
 mod tiers;
 mod till;
 mod twin;
+#[cfg(feature = "sandbox")]
+mod workshop;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -153,7 +155,7 @@ impl SelfTarget {
         for beside in made.beside {
             beside.stop().await?;
         }
-        made.cell.stop().await;
+        made.cell.stop().await?;
         let others = ELSEWHERE.iter().flat_map(|elsewhere| elsewhere.plots);
         let plots = PLOTS.iter().chain(others).chain([&QUIET]);
         Ok(plots.map(|plot| format!("the community `{}`, for the next run", plot.slug)).collect())

@@ -1,8 +1,9 @@
-//! `tool list|show`: how each tool stands, and what the model would be told of it.
+//! `tool list|show`: how each tool stands, and what the model would be told of it, with every character that a reader would not see.
 
 use std::process::ExitCode;
 
 use anyhow::{Result, anyhow};
+use portcullis_core::unseen::visible;
 use portcullis_tools::{ApprovalRule, Standing, Tool, Way};
 
 use crate::args::{Configured, ToolCommand};
@@ -28,10 +29,12 @@ pub(super) async fn run(configured: &Configured, command: ToolCommand) -> Result
             let tool = registry
                 .find(&name)
                 .ok_or_else(|| anyhow!("there is no tool `{name}` in the configuration"))?;
+            // First, so that how it stands is told of these words and of no others that the server says a moment later.
+            let told = tool.told().await;
             out::line(format_args!("{}\n  for {}\n  {}", tool.name(), audience(tool), standing(tool).await));
-            let (description, schema) =
-                tool.told().await.map_err(|stop| anyhow!("the tool `{name}`: {stop}"))?;
-            out::line(format_args!("\n{description}\n\n{schema:#}"));
+            let (description, schema) = told.map_err(|stop| anyhow!("the tool `{name}`: {stop}"))?;
+            // Somebody approves what they read here: no character of it acts on the terminal, and none is hidden.
+            out::line(format_args!("\n{}\n\n{}", visible(&description), visible(&format!("{schema:#}"))));
             if let Way::Program(program) = &tool.settings().way {
                 out::line(format_args!("\nprogram, sha256 {}", program.digest()));
             }

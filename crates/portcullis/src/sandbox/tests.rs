@@ -4,13 +4,17 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use http::StatusCode;
-use portcullis_check::target::{Credential, HostFile, Runtime, SandboxApi};
+use portcullis_check::target::{
+    CalledProgram, CalledPrograms, Chat, Credential, Expected, HostFile, Identity, Runtime, SandboxApi, WORD,
+};
 use portcullis_check::{Options, Quiet, Selector, Target};
 use portcullis_core::{Secret, SystemClock};
 use portcullis_egress::{AddressPolicy, Client, Options as ClientOptions};
+use portcullis_model::upstream::{Reply, Sink, Upstream};
 use portcullis_sandbox::conformance::wrong::{Flaw, Wrong};
 use portcullis_sandbox::{Queue, Sandbox};
 use portcullis_sandbox_wasm::Wasm;
+use serde_json::{Value, json};
 
 use super::api::Api;
 use super::programs;
@@ -36,6 +40,17 @@ async fn judged<const N: usize>(
     waiting: usize,
     checks: [&str; N],
 ) -> [(&'static str, String); N] {
+    judged_with(sandbox, at_once, waiting, checks, None).await
+}
+
+/// The same, and of what a model may call.
+async fn judged_with<const N: usize>(
+    sandbox: Arc<dyn Sandbox>,
+    at_once: usize,
+    waiting: usize,
+    checks: [&str; N],
+    called: Option<CalledPrograms>,
+) -> [(&'static str, String); N] {
     let api = start(sandbox, at_once, waiting).await;
     let folder = tempfile::TempDir::new().expect("a folder");
     let file = folder.path().join("canary");
@@ -51,6 +66,7 @@ async fn judged<const N: usize>(
         tenants: ["sailors", "gardeners"].map(str::to_owned),
         reach: Vec::new(),
         planted,
+        called: called.map(Box::new),
     }));
     let mut options = Options::new(Arc::new(SystemClock::new()));
     options.only = checks.iter().map(|id| Selector::parse(id).expect("a check")).collect();
@@ -84,6 +100,97 @@ async fn each_wall_that_is_taken_away_turns_the_check_of_escapes_red() {
             Flaw::Hoarding => assert_eq!(escapes.0, "inconclusive", "{flaw:?}: {}", escapes.1),
             _ => assert_eq!(escapes.0, "fail", "{flaw:?}: {}", escapes.1),
         }
+    }
+}
+
+/// What a bot answers whose model is asked for calls: `None` is a fault of the bot.
+type Says = fn(tool: &str, word: &str) -> Option<String>;
+
+/// What the check of escapes says of the embedded sandbox and of such a bot, which tells of these ends of its calls.
+async fn judged_of_bot(says: Says, ends: Value) -> (&'static str, String) {
+    let bot = Sink::new(move |heard| {
+        let asked = heard.json()["messages"][0]["content"].as_str().unwrap_or_default().to_owned();
+        let tool = asked.split(' ').nth(4).unwrap_or_default();
+        match says(tool, asked.split('"').nth(3).unwrap_or_default()) {
+            Some(said) => {
+                Reply::json(StatusCode::OK, &json!({ "choices": [{ "message": { "content": said } }] }))
+            }
+            None => Reply::json(StatusCode::INTERNAL_SERVER_ERROR, &json!({})),
+        }
+    });
+    let bot = Upstream::start(bot).await.expect("a bot");
+    let told =
+        Upstream::start(Sink::new(move |_| Reply::json(StatusCode::OK, &ends))).await.expect("a server");
+    let asker = |name: &str| Identity::new(name, "sailors", Credential::bearer(name));
+    let attempt = |name: &str, tool: &str, expect| CalledProgram {
+        name: name.to_owned(),
+        tool: tool.to_owned(),
+        expect,
+    };
+    let called = CalledPrograms {
+        at: format!("http://{}", bot.address()).parse().expect("a URL"),
+        chat: Chat::openai(),
+        askers: [asker("owner"), asker("thief")],
+        arguments: format!("{{\"word\":\"{WORD}\"}}"),
+        hello: "greets".to_owned(),
+        writes: "writes".to_owned(),
+        attempts: vec![
+            attempt("a file", "opens", Expected::Held),
+            attempt("a loop", "loops", Expected::Bounded(vec!["time"])),
+        ],
+        ends: format!("http://{}/", told.address()).parse().expect("a URL"),
+    };
+    let [judged] = Box::pin(judged_with(Arc::new(wasm()), SAID, 64, ["SBX-05"], Some(called))).await;
+    bot.stop().await;
+    told.stop().await;
+    judged
+}
+
+fn held(tool: &str, word: &str) -> Option<String> {
+    let said = match tool {
+        "greets" => format!("It says: hello {word}"),
+        "writes" => "It says: notes.txt".to_owned(),
+        "opens" => "It says: held".to_owned(),
+        _ => "It could not be used.".to_owned(),
+    };
+    Some(said)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_model_may_call_is_judged_beside_the_sandbox_itself() {
+    let ends = || json!([{ "tool": "opens", "end": "returned" }, { "tool": "loops", "end": "time_limit" }]);
+    let found =
+        |tool: &str, word: &str| if tool == "opens" { Some("ESCAPED".to_owned()) } else { held(tool, word) };
+    let breaks = |tool: &str, word: &str| match tool {
+        "opens" => Some("ESCAPED".to_owned()),
+        "loops" => None,
+        _ => held(tool, word),
+    };
+    let mute =
+        |tool: &str, word: &str| if tool == "greets" { Some(word.to_owned()) } else { held(tool, word) };
+    let no_files =
+        |tool: &str, word: &str| if tool == "writes" { Some(String::new()) } else { held(tool, word) };
+    let cases: [(Says, Value, &str, &str); 8] = [
+        (held, ends(), "pass", "2 of them as calls of a model"),
+        (found, ends(), "fail", "a file was got at from a call of a model"),
+        // What got out before the bot broke stays found.
+        (breaks, json!([]), "fail", "a file was got at from a call of a model"),
+        (
+            held,
+            json!([{ "tool": "opens", "end": "returned" }, { "tool": "loops", "end": "returned" }]),
+            "fail",
+            "a loop was got at",
+        ),
+        // Where nothing runs, and where nobody tells, nothing can be seen to be held.
+        (mute, ends(), "inconclusive", "nothing shows that such calls run"),
+        (no_files, ends(), "inconclusive", "another community's call"),
+        (held, json!([{ "tool": "opens", "end": "returned" }]), "inconclusive", "nothing tells how it ended"),
+        (held, json!({}), "inconclusive", "how calls ended was wanted"),
+    ];
+    for (says, ends, word, why) in cases {
+        let (outcome, reason) = Box::pin(judged_of_bot(says, ends)).await;
+        assert_eq!(outcome, word, "{reason}");
+        assert!(reason.contains(why), "{why}: {reason}");
     }
 }
 

@@ -27,6 +27,8 @@ mod guard;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod log;
+#[cfg(test)]
 mod mail;
 #[cfg(feature = "guard-off")]
 #[cfg(test)]

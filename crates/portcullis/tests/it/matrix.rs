@@ -31,7 +31,7 @@ const NEED_SANDBOX: [&str; 2] = ["SBX-05", "SBX-06"];
 /// machine that is too busy makes limits untestable.
 const AT_ONCE: usize = 5;
 
-/// Guards that no program of the gate asks for: they are walls of the sandbox, which is a server of its own.
+/// Guards that no program of the gate asks for: they are walls of the sandbox, of which nobody is told when they make a difference.
 const OF_THE_SANDBOX: [&str; 2] = ["sandbox-apart", "sandbox-places"];
 
 /// The outcome of each check, and why.
@@ -42,6 +42,21 @@ type Felt = BTreeMap<String, BTreeSet<String>>;
 /// The outcome of these checks, or of every one that exists where none is named, with these guards off. And where guards were
 /// felt.
 async fn judged(off: &[&str], only: &[&str]) -> (Outcomes, Felt) {
+    let (report, felt) = reported(off, only).await;
+    let known: BTreeSet<&str> = CHECKS.iter().map(|check| check.id).collect();
+    let outcomes = report["outcomes"]
+        .as_array()
+        .expect("outcomes")
+        .iter()
+        .map(|outcome| ["id", "outcome", "reason"].map(|name| outcome[name].as_str().unwrap_or_default()))
+        .filter(|[id, ..]| known.contains(id))
+        .map(|[id, outcome, reason]| (id.to_owned(), (outcome.to_owned(), reason.to_owned())))
+        .collect();
+    (outcomes, felt)
+}
+
+/// The whole report, and where guards were felt.
+async fn reported(off: &[&str], only: &[&str]) -> (Value, Felt) {
     let program = Program::new();
     let ledger = program.path().join("felt");
     let variables = [("PORTCULLIS_TEST_GUARDS_FELT", ledger.clone())];
@@ -75,16 +90,7 @@ async fn judged(off: &[&str], only: &[&str]) -> (Outcomes, Felt) {
         panic!("{error}: {}{}\n{}", text(&output.stdout), text(&output.stderr), program.log())
     });
     serving.stop();
-    let known: BTreeSet<&str> = CHECKS.iter().map(|check| check.id).collect();
-    let outcomes = report["outcomes"]
-        .as_array()
-        .expect("outcomes")
-        .iter()
-        .map(|outcome| ["id", "outcome", "reason"].map(|name| outcome[name].as_str().unwrap_or_default()))
-        .filter(|[id, ..]| known.contains(id))
-        .map(|[id, outcome, reason]| (id.to_owned(), (outcome.to_owned(), reason.to_owned())))
-        .collect();
-    (outcomes, felt(&std::fs::read_to_string(ledger).unwrap_or_default()))
+    (report, felt(&std::fs::read_to_string(ledger).unwrap_or_default()))
 }
 
 /// What `crates/portcullis/src/felt.rs` wrote.
@@ -101,15 +107,36 @@ fn felt(ledger: &str) -> Felt {
 }
 
 /// The checks that a guard is tried with: those under which it makes a difference, and those that its row names already. Where it
-/// makes one before the first check, or where none is told, whatever follows may be another, and all are tried. The sandbox is
-/// a server of its own, and its walls change nothing for those who ask the gate.
+/// makes one before the first check, or where none is told, whatever follows may be another, and all are tried. The walls of
+/// the sandbox change nothing for those who ask the gate, and a guard of the gate changes something for what is run in the sandbox only
+/// where it is felt there.
 fn beside(guard: &str, felt: &Felt, row: &str) -> Vec<&'static str> {
-    let of_its_server =
-        CHECKS.iter().filter(|check| (check.area == Area::Sandbox) == OF_THE_SANDBOX.contains(&guard));
+    let is_wall = OF_THE_SANDBOX.contains(&guard);
     let felt_in = |check: &str| felt.get(check).is_some_and(|guards| guards.contains(guard));
     let everywhere = felt_in("") || !felt.keys().any(|check| felt_in(check));
-    let ids = of_its_server.map(|check| check.id);
-    ids.filter(|id| everywhere || felt_in(id) || row.contains(id)).collect()
+    let is_tried = |area: Area, id: &str| match (area == Area::Sandbox) == is_wall {
+        true => everywhere || felt_in(id) || row.contains(id),
+        false => !is_wall && felt_in(id),
+    };
+    CHECKS.iter().filter(|check| is_tried(check.area, check.id)).map(|check| check.id).collect()
+}
+
+#[cfg(feature = "sandbox")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_gets_out_of_the_sandbox_is_found_by_its_api_and_by_calls_of_a_model() {
+    let (outcomes, _) = Box::pin(judged(&[], &["SBX-05"])).await;
+    let (outcome, reason) = &outcomes["SBX-05"];
+    assert_eq!(outcome, "pass", "{reason}");
+    assert!(reason.contains("of them as calls of a model") && !reason.contains(", 0 of them"), "{reason}");
+
+    let (report, _) = Box::pin(reported(&["sandbox-apart"], &["SBX-05"])).await;
+    let findings = report["outcomes"][0]["findings"].to_string();
+    for way in ["from a job", "from a call of a model"] {
+        assert!(
+            findings.contains(&format!("another community's file was got at {way}")),
+            "{way}: {findings}"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -193,6 +220,8 @@ fn a_guard_is_tried_with_the_checks_under_which_it_makes_a_difference_and_with_a
         assert_eq!(beside(everywhere, &felt, "").len(), gate, "{everywhere}");
     }
     assert_eq!(beside("sandbox-apart", &felt, ""), NEED_SANDBOX);
+    let felt = self::felt("check PI-11\ncsrf\ncheck SBX-05\ncsrf\n");
+    assert_eq!(beside("csrf", &felt, ""), ["PI-11", "SBX-05"]);
 }
 
 fn row((guard, checks): (&&str, &BTreeSet<String>)) -> String {

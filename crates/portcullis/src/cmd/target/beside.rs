@@ -3,18 +3,21 @@
 //! It lives in a temporary folder, on loopback ports of its own, and ends with the run. Each module that needs one says how it
 //! is set; the communities in it and the people who ask there are made here.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use portcullis_check::target::{Credential, Identity, Uri};
 use portcullis_config::{Config, Environment, Flags};
 use portcullis_core::{AbilitySet, Role, Scope, SpaceId, Tier};
 use portcullis_model::upstream::Upstream;
 use portcullis_store::{Community, KeyActor, NewCommunity, NewDocument, NewMember, NewSpace, SpaceAccess};
+use portcullis_tools::{Standing, Stop};
 use tempfile::TempDir;
 
 use super::super::serve::{self, Serving};
 use crate::instance::{Instance, Kept, Wanted};
+use crate::tools;
 
 /// A limit that nothing reaches.
 pub(super) const PLENTY: &str = "1000000";
@@ -55,19 +58,43 @@ impl Site {
         Ok(Self { folder, file, flags, config })
     }
 
+    /// Puts tools into the configuration, approved as they are: written, read, and written once more with the pins that reading
+    /// told. `tables` gives what stands in the file, with those pins that are known.
+    pub(super) fn approve(
+        &mut self,
+        what: &str,
+        names: &[&str],
+        tables: impl Fn(&BTreeMap<&str, String>) -> String,
+    ) -> Result<()> {
+        let before = std::fs::read_to_string(&self.file).context("the configuration cannot be read")?;
+        let mut pins = BTreeMap::new();
+        loop {
+            std::fs::write(&self.file, format!("{before}\n{}", tables(&pins)))
+                .context("the configuration cannot be written")?;
+            let config = self.reload(what)?;
+            if !pins.is_empty() {
+                self.config.tools = config.tools;
+                return Ok(());
+            }
+            let registry = tools::registry(&config)?;
+            for name in names {
+                let standing = registry.find(name).map(|tool| tool.standing());
+                let Some(Standing::Stopped(Stop::NotApproved(pin))) = standing else {
+                    return Err(anyhow!("the tool `{name}` says no pin"));
+                };
+                pins.insert(*name, pin.to_string());
+            }
+        }
+    }
+
     /// The same settings over the configuration as its file says now.
-    pub(super) fn reload(&self, what: &str) -> Result<Config> {
+    fn reload(&self, what: &str) -> Result<Config> {
         load(what, &self.file, &self.flags)
     }
 
     /// The folder.
     pub(super) fn folder(&self) -> &Path {
         self.folder.path()
-    }
-
-    /// The configuration's file.
-    pub(super) fn file(&self) -> &Path {
-        &self.file
     }
 
     /// Serves an instance that was opened here, with the servers that it asks.

@@ -1,5 +1,5 @@
-//! The embedded sandbox of this build behind its API, for the checks that try to get out of it. A build without one has none,
-//! and the checks say so.
+//! The embedded sandbox of this build, for the checks that try to get out of it: behind its API, and as a model reaches it. A build
+//! without one has none, and the checks say so.
 
 #[cfg(feature = "sandbox")]
 pub(super) use with_sandbox::Cell;
@@ -23,7 +23,9 @@ mod without_sandbox {
         }
 
         #[expect(clippy::unused_async, reason = "the other one waits")]
-        pub(in crate::cmd::target) async fn stop(self) {}
+        pub(in crate::cmd::target) async fn stop(self) -> Result<()> {
+            Ok(())
+        }
     }
 }
 
@@ -36,22 +38,24 @@ mod with_sandbox {
     use portcullis_check::target::{Credential, HostFile, Runtime, SandboxApi};
     use portcullis_config::Config;
     use portcullis_core::{Secret, SystemClock};
-    use portcullis_sandbox::{Queue, Sandbox};
-    use portcullis_sandbox_wasm::Wasm;
+    use portcullis_sandbox::Queue;
 
+    use super::super::beside::Beside;
     use super::super::ground::{self, PLOTS};
+    use super::super::workshop;
     use crate::sandbox::api::Api;
-    use crate::sandbox::programs;
+    use crate::sandbox::{programs, walls};
 
     /// How many jobs run at a time.
     const AT_ONCE: usize = 4;
     /// How many may wait.
     const WAITING: usize = 64;
 
-    /// The running API, and the file beside it that no job may read.
+    /// The running API, the instance whose tools are programs, and the file beside them that no job may read.
     #[derive(Debug)]
     pub(in crate::cmd::target) struct Cell {
         api: Api,
+        workshop: Beside,
         _folder: tempfile::TempDir,
     }
 
@@ -66,43 +70,28 @@ mod with_sandbox {
             std::fs::write(&path, &text).context("a file for the sandbox's checks cannot be written")?;
             let planted = vec![HostFile { path: path.display().to_string(), text }];
             let key = ground::canary();
-            let (sandbox, places) = walls(config, Wasm::new()?);
+            let programs = programs::all(&planted)?;
+            let (workshop, called) = Box::pin(workshop::start(config, &programs)).await?;
+            let (sandbox, places) = walls::sandbox(config, AT_ONCE)?;
             let queue = Queue::new(sandbox, Arc::new(SystemClock::new()), places, WAITING);
             let api = Api::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), Secret::new(key.clone()), queue)
                 .await?;
             let declared = SandboxApi {
                 at: format!("http://{}", api.address()).parse()?,
                 credential: Some(Credential::bearer(key)),
-                runtime: Runtime::Wasm(Some(programs::all(&planted)?)),
+                runtime: Runtime::Wasm(Some(programs)),
                 at_once: AT_ONCE,
                 tenants: [PLOTS[0].slug.to_owned(), PLOTS[1].slug.to_owned()],
                 reach: Vec::new(),
                 planted,
+                called: Some(Box::new(called)),
             };
-            Ok((Self { api, _folder: folder }, Some(declared)))
+            Ok((Self { api, workshop, _folder: folder }, Some(declared)))
         }
 
-        pub(in crate::cmd::target) async fn stop(self) {
+        pub(in crate::cmd::target) async fn stop(self) -> Result<()> {
             self.api.stop().await;
-        }
-    }
-
-    /// The sandbox and how many of its jobs run at a time, both as they are.
-    #[cfg(not(feature = "guard-off"))]
-    fn walls(_: &Config, wasm: Wasm) -> (Arc<dyn Sandbox>, usize) {
-        (Arc::new(wasm), AT_ONCE)
-    }
-
-    /// The sandbox and how many of its jobs run at a time, with the walls off that the configuration says.
-    #[cfg(feature = "guard-off")]
-    fn walls(config: &Config, wasm: Wasm) -> (Arc<dyn Sandbox>, usize) {
-        use portcullis_sandbox::conformance::wrong::{Flaw, Wrong};
-
-        let off = |name: &str| config.danger.guards_off.iter().any(|guard| guard.as_str() == name);
-        let places = if off("sandbox-places") { usize::from(u8::MAX) } else { AT_ONCE };
-        match off("sandbox-apart") {
-            true => (Arc::new(Wrong::new(Flaw::Remembering, wasm)), places),
-            false => (Arc::new(wasm), places),
+            self.workshop.stop().await
         }
     }
 }

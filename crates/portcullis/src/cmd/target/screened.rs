@@ -87,7 +87,7 @@ async fn plant(club: &Club<'_>) -> Result<Vec<ScreenedDocument>> {
         let subject = topic.replacen("the", "The", 1);
         let whole = format!("{subject} lies in the loft beside {text}. {says}");
         stored.push(ground::document(space, SLUG, topic, "Kept in the loft", whole));
-        documents.push(ScreenedDocument { topic: topic.to_owned(), text, holds });
+        documents.push(ScreenedDocument { topic: topic.to_owned(), text, marker: None, holds });
     }
     club.put(stored).await?;
     Ok(documents)

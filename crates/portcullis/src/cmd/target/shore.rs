@@ -4,21 +4,20 @@
 //! The honest ones stand on 127.0.0.2, the network that they are configured for; the trap on 127.0.0.1. Where the machine
 //! has no such address there are no tools, and the check that needs them is inconclusive.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result};
 use http::StatusCode;
 use http::header::{HeaderValue, LOCATION};
 use portcullis_audit::{Archive, Event, Filter};
 use portcullis_check::target::{DeclaredTool, Identity, ToolInventory, WORD};
 use portcullis_core::Role;
 use portcullis_model::upstream::{Reply, Sink, Upstream};
-use portcullis_tools::{Standing, Stop};
 use serde_json::{Value, json};
 
 use super::beside::Site;
-use crate::tools;
 
 /// The role that has tools; members have none, so that what they are answered streams.
 pub(super) const CALLERS: Role = Role::Moderator;
@@ -76,32 +75,14 @@ impl Shore {
         Ok(Some(shore))
     }
 
-    /// Puts the tools into the configuration: written, read, and written once more with the pins that reading told.
+    /// Puts the tools into the configuration.
     fn configure(&self, community: &str, site: &mut Site) -> Result<()> {
         std::fs::write(site.folder().join("tool.json"), SCHEMA).context("a schema cannot be written")?;
-        let before = std::fs::read_to_string(site.file()).context("the configuration cannot be read")?;
-        let mut pins: Vec<(&str, String)> = Vec::new();
-        loop {
-            let text = self.tables(community, &pins);
-            std::fs::write(site.file(), format!("{before}\n{text}"))
-                .context("the configuration cannot be written")?;
-            let config = site.reload("for rehearsals, with tools,")?;
-            if !pins.is_empty() {
-                site.config.tools = config.tools;
-                return Ok(());
-            }
-            let registry = tools::registry(&config)?;
-            for name in [ALLOWED, FORBIDDEN, READER, RISKY] {
-                let standing = registry.find(name).map(|tool| tool.standing());
-                let Some(Standing::Stopped(Stop::NotApproved(pin))) = standing else {
-                    return Err(anyhow!("the tool `{name}` says no pin"));
-                };
-                pins.push((name, pin.to_string()));
-            }
-        }
+        let names = [ALLOWED, FORBIDDEN, READER, RISKY];
+        site.approve("for rehearsals, with tools,", &names, |pins| self.tables(community, pins))
     }
 
-    fn tables(&self, community: &str, pins: &[(&str, String)]) -> String {
+    fn tables(&self, community: &str, pins: &BTreeMap<&str, String>) -> String {
         let (honest, trap) = (self.tools.address(), self.trap.address());
         let every = format!("[\"{}\"]", CALLERS.name());
         let post = |name: &str| {
@@ -125,8 +106,7 @@ impl Shore {
         ];
         rows.into_iter()
             .map(|(name, way, roles, description)| {
-                let pin = pins.iter().find(|(known, _)| *known == name);
-                let pin = pin.map_or_else(String::new, |(_, pin)| format!("pin = \"{pin}\"\n"));
+                let pin = pins.get(name).map_or_else(String::new, |pin| format!("pin = \"{pin}\"\n"));
                 format!(
                     "[[tool]]\nname = \"{name}\"\n{way}\ndescription = \"{description}\"\ncommunities = [\"{community}\"]\n\
                      roles = {roles}\nnetworks = [\"127.0.0.2/32\"]\nper_hour = 100000\nper_day = 1000000\n{pin}"
@@ -152,6 +132,8 @@ impl Shore {
             decisions: Some(format!("http://{}/", self.decisions.address()).parse()?),
             reader: Some((READER.to_owned(), "url".to_owned())),
             traps: vec![format!("http://{trap}/?w={WORD}"), format!("http://{honest}/away?w={WORD}")],
+            pages: vec![format!("http://{honest}/tides?w={WORD}")],
+            visited: vec![format!("http://{honest}/heard").parse()?],
         })
     }
 

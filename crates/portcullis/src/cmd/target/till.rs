@@ -4,6 +4,7 @@
 use anyhow::{Context as _, Result};
 use portcullis_check::target::{Cap, Capped, Chat, Identity, MESSAGE, TokenPrice};
 use portcullis_core::Role;
+use portcullis_guard::Code;
 use portcullis_model::upstream::{Scripted, Upstream};
 use serde_json::json;
 
@@ -61,6 +62,7 @@ pub(super) async fn start() -> Result<(Beside, Vec<Cap>)> {
         other: other.clone(),
         question_tokens: "/usage/prompt_tokens".to_owned(),
         answer_tokens: "/usage/completion_tokens".to_owned(),
+        marker: Some(Code::BudgetExhausted.name().to_owned()),
     };
     let caps = vec![
         cap(Capped::Tokens, TOKENS, None, CHEAP, &member),
