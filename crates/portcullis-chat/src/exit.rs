@@ -54,6 +54,12 @@ struct Call {
     name: String,
     /// So many bytes of it have left.
     named: usize,
+    /// Its id has left.
+    known: bool,
+    /// The id that the server gave it.
+    given: Option<String>,
+    /// What comes belongs to another call.
+    another: bool,
     /// The head of the call, until its name may leave.
     head: Option<CallDelta>,
 }
@@ -227,6 +233,9 @@ impl Call {
             arguments: Leak::new(vault),
             name: String::new(),
             named: 0,
+            known: false,
+            given: None,
+            another: false,
             head: None,
         }
     }
@@ -240,18 +249,26 @@ impl Call {
     ) -> Option<CallDelta> {
         let CallDelta { index, id, kind, function } = part;
         let FunctionDelta { name, arguments } = function;
+        // Some servers number every call the same. Of a second one nothing leaves, for it would be taken for a part of the first.
+        let is_another = |id: &String| name.is_some() && self.given.as_ref().is_some_and(|given| given != id);
+        self.another |= id.as_ref().is_some_and(is_another);
+        if self.another {
+            return None;
+        }
+        self.given = self.given.take().or_else(|| id.clone());
         if let Some(more) = arguments {
             let mut plain = String::with_capacity(more.len());
             self.unescape.push(&more, &mut plain);
             let held = self.head.get_or_insert_with(|| empty(index));
             self.arguments.push(&plain, held.function.arguments.get_or_insert_default());
         }
-        if id.is_some() || kind.is_some() {
+        // Some servers say id, kind and name again with each part, and some clients put all they hear of each together.
+        if (id.is_some() || kind.is_some()) && !self.known {
             let held = self.head.get_or_insert_with(|| empty(index));
             held.id = held.id.take().or_else(|| id.map(|id| harmless(vault, id, index)));
             held.kind = held.kind.or(kind);
         }
-        if let Some(more) = name {
+        if let Some(more) = name.filter(|more| self.named == 0 || *more != self.name) {
             self.name.push_str(&more);
         }
         if functions.contains(&self.name) {
@@ -264,6 +281,7 @@ impl Call {
         if self.named == 0 || self.named < self.name.len() {
             return None;
         }
+        self.known |= self.head.as_ref().is_some_and(|head| head.id.is_some());
         self.head.take()
     }
 

@@ -17,6 +17,7 @@ use portcullis_model::{Chunk, ChunkChoice, ChunkStream, Delta, FinishReason, Mod
 use portcullis_store::Stores;
 use tokio::sync::{Mutex, oneshot, watch};
 
+use crate::ending::Ending;
 use crate::exit::Exit;
 use crate::keeping;
 use crate::ledger::{Ledger, outcome_of, recorded};
@@ -54,16 +55,16 @@ pub enum Frame {
         /// Why.
         handover: Handover,
     },
-    /// How a call stands that a person has to approve.
-    Approval {
+    /// How calls stand that a person has to approve.
+    Approvals {
         /// The answer's id, as every chunk has it.
         id: String,
         /// The model's name, as every chunk has it.
         model: String,
         /// When the answer was made, in seconds since 1970.
         created: u64,
-        /// How it stands.
-        approval: Approval,
+        /// How they stand, in their order.
+        approvals: Vec<Approval>,
     },
     /// The end. It comes only after the closing record is durable.
     Done,
@@ -75,14 +76,14 @@ pub struct Frames(BoxStream<'static, Result<Vec<Frame>, Refusal>>);
 impl Frames {
     /// The frames of an answer that is complete already.
     pub(crate) fn of_whole(whole: Whole) -> Self {
-        let Whole { completion, citations, handover, approval } = whole;
+        let Whole { completion, citations, handover, approvals } = whole;
         let (id, model, created) = (completion.id.clone(), completion.model.clone(), completion.created);
         let mut frames: Vec<Frame> = completion.into_chunks().into_iter().map(Frame::Chunk).collect();
         if let Some(handover) = handover {
             frames.push(Frame::HandedOver { id: id.clone(), model: model.clone(), created, handover });
         }
-        if let Some(approval) = approval {
-            frames.push(Frame::Approval { id: id.clone(), model: model.clone(), created, approval });
+        if !approvals.is_empty() {
+            frames.push(Frame::Approvals { id: id.clone(), model: model.clone(), created, approvals });
         }
         if let Some(citations) = citations {
             frames.push(Frame::Citations { id, model, created, citations });
@@ -93,7 +94,8 @@ impl Frames {
 
     /// The frames of an answer that the model is still giving.
     pub(crate) fn live(live: Live) -> Self {
-        let Live { gate, turn, ledger, chunks, place, asked, exit, keeping, tells_usage, watch } = live;
+        let Live { gate, turn, ledger, chunks, place, asked, exit, keeping, tells_usage, ending, watch } =
+            live;
         let open = gate.measures().streams().enter();
         let turn = Arc::new(turn);
         let (stop, stopped) = watch::channel(None);
@@ -109,6 +111,7 @@ impl Frames {
             last: None,
             usage: None,
             tells_usage,
+            ending,
             created: 0,
             keeping,
             said: String::new(),
@@ -168,6 +171,7 @@ pub(crate) struct Live {
     pub(crate) exit: Exit,
     /// Whether the caller asked to be told what was used.
     pub(crate) tells_usage: bool,
+    pub(crate) ending: Ending,
     pub(crate) watch: Watch,
     /// Where the question and the answer are kept, if they are.
     pub(crate) keeping: Option<(ConversationId, Stores)>,
@@ -190,6 +194,7 @@ struct Streaming {
     usage: Option<Usage>,
     /// Whether the caller asked to be told.
     tells_usage: bool,
+    ending: Ending,
     created: u64,
     keeping: Option<(ConversationId, Stores)>,
     /// The answer so far, when it is kept.
@@ -266,10 +271,10 @@ impl Streaming {
         }
         if let Some(reservation) = self.ledger.as_mut().and_then(Ledger::reservation) {
             reservation.produced(chunk.choices.iter().map(|part| part.delta.text_bytes()).sum());
-            if !self.tells_usage {
-                // It was asked for on account of the budget.
-                chunk.usage = None;
-            }
+        }
+        if !self.tells_usage {
+            // It may have been asked for on account of the budget. Clients that did not ask do not expect a frame without choices.
+            chunk.usage = None;
         }
         let parts = std::mem::take(&mut chunk.choices);
         chunk.choices = parts.into_iter().filter_map(|part| self.exit.pass(part)).collect();
@@ -327,11 +332,12 @@ impl Streaming {
         self.gate.measures().took(Phase::Release, self.releasing);
         match how {
             Ok(()) => {
+                self.ending.begin();
                 let mut frames = self.last_words();
                 report(&self.gate, &self.turn, &self.exit);
                 if let Some((id, stores)) = &self.keeping {
                     let said = std::mem::take(&mut self.said);
-                    let kept = keeping::keep(stores, self.gate.clock(), &self.turn, *id, said, &[]).await;
+                    let kept = keeping::keep(stores, self.gate.clock(), &self.turn, *id, said).await;
                     if let Err(refusal) = kept {
                         let code = refusal.code.name().into();
                         ledger.close(Outcome::Failed { code }, self.usage).await?;

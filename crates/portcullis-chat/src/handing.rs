@@ -34,8 +34,12 @@ impl Service {
             usage: None,
         };
         let handover = Handover { reason: turn.reason(), queued: turn.fate() == Fate::Queued };
-        let whole =
-            Whole { completion, citations: ours.then(Vec::new), handover: Some(handover), approval: None };
+        let whole = Whole {
+            completion,
+            citations: ours.then(Vec::new),
+            handover: Some(handover),
+            approvals: Vec::new(),
+        };
         let answer = if turn.question().streaming {
             Answer::Stream(Frames::of_whole(whole))
         } else {

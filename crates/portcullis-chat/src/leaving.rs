@@ -139,7 +139,7 @@ impl Leaving {
             .with_canary(Arc::clone(&canary))
             .with_system_text(Arc::clone(&self.system));
         if self.ours.personal != Action::Off {
-            self.own(&mut vault, stores, scope, question, passages, known).await?;
+            self.own(&mut vault, question, passages, known);
         }
         let whole = match &self.release.whole {
             JudgedWhole::All => true,
@@ -152,34 +152,35 @@ impl Leaving {
         Ok(Prepared { exit, canary: Some(canary), pace })
     }
 
-    /// What is no secret to the member who asks: their own address and what they wrote themselves.
-    async fn own(
-        &self,
-        vault: &mut Vault,
-        stores: &Stores,
-        scope: &Scope,
-        question: &Question,
-        passages: &[Passage],
-        known: &Known,
-    ) -> Result<(), Refusal> {
-        if let Some(member) = scope.member() {
-            match stores.members.get(scope, member).await {
-                Ok(member) => member.email.iter().for_each(|address| vault.own(address)),
-                // A key that was not issued for the member's own data is told none of it.
-                Err(error) if error.kind() == portcullis_store::Kind::Forbidden => {}
-                Err(error) => return Err(error.into()),
-            }
+    /// The address of the member who asks, where it matters to what may leave.
+    pub(crate) async fn address(&self, stores: &Stores, scope: &Scope) -> Result<Option<String>, Refusal> {
+        let Some(member) = scope.member().filter(|_| self.ours.personal != Action::Off) else {
+            return Ok(None);
+        };
+        match stores.members.get(scope, member).await {
+            Ok(member) => Ok(member.email),
+            // A key that was not issued for the member's own data is told none of it.
+            Err(error) if error.kind() == portcullis_store::Kind::Forbidden => Ok(None),
+            Err(error) => Err(error.into()),
         }
+    }
+
+    /// What is no secret to the member who asks: their own address and what they wrote themselves.
+    fn own(&self, vault: &mut Vault, question: &Question, passages: &[Passage], known: &Known) {
+        known.address.iter().for_each(|address| vault.own(address));
         vault.own_text(&question.text);
         known.memories.iter().for_each(|memory| vault.own_text(memory));
-        let asked = known.earlier.iter().filter(|message| message.role == MessageRole::User);
+        let asked = known
+            .earlier
+            .iter()
+            .map(|earlier| &earlier.message)
+            .filter(|message| message.role == MessageRole::User);
         asked.for_each(|message| vault.own_text(&message.text()));
         if self.release.quote_content {
             for passage in passages {
                 vault.own_text(&passage.text);
             }
         }
-        Ok(())
     }
 
     /// For the answer to a caller who owns the request.

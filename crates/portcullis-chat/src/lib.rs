@@ -4,6 +4,7 @@
 //! has allowed; what was handed to a person is answered by [`Service::tell`]. Start there; [`frames`] is the same for answers that stream.
 
 pub mod asked;
+mod ending;
 mod exit;
 mod extracts;
 pub mod frames;
@@ -19,6 +20,7 @@ mod rounds;
 pub mod service;
 mod watch;
 
+pub use ending::Ending;
 pub use frames::Frames;
 pub use leaving::{JudgedWhole, Release};
 pub use places::{PlaceLimits, Places};

@@ -38,8 +38,8 @@ pub struct Whole {
     pub citations: Option<Vec<Citation>>,
     /// That a person answers in the model's place, and why.
     pub handover: Option<Handover>,
-    /// That a call waits for a person, or was gone on with.
-    pub approval: Option<Approval>,
+    /// The calls that it is about which a person has to approve, in their order: one that was gone on with, one that waits.
+    pub approvals: Vec<Approval>,
 }
 
 /// How a call stands that a person has to approve.
@@ -101,7 +101,7 @@ pub(crate) fn release(
         None => citations(turn.passages(), &exit.cited()),
     };
     let whole =
-        Whole { completion, citations: exit.cites().then_some(cited), handover: None, approval: None };
+        Whole { completion, citations: exit.cites().then_some(cited), handover: None, approvals: Vec::new() };
     Ok(Released { whole, stopped })
 }
 

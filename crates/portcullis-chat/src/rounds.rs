@@ -53,11 +53,11 @@ impl Service {
         marks: &Marks,
         ledger: &mut Ledger,
     ) -> Result<Put, Refusal> {
-        let mut approval = None;
+        let mut approvals = Vec::new();
         if let Some(approved) = kit.approved() {
             let (id, tool) = (approved.id(), approved.tool().to_owned());
             self.make_approved(turn, kit, marks, request).await?;
-            approval = Some(Approval { id, tool, status: "done" });
+            approvals.push(Approval { id, tool, status: "done" });
         }
         let mut round = 0;
         loop {
@@ -76,7 +76,7 @@ impl Service {
             if last || calls.is_empty() {
                 self.give_up_the_rest(turn, calls.len()).await?;
                 end_in_words(&mut completion, calls.len());
-                return Ok(Put::Whole(completion, usage, approval));
+                return Ok(Put::Whole(completion, usage, approvals));
             }
             ledger.settle_round(usage);
             let answer = Completion {
@@ -88,8 +88,8 @@ impl Service {
             };
             if let Some(waiting) = self.make(turn, kit, marks, request, completion, calls, round).await? {
                 // The model is not asked again: what its asker is told of this is no matter of its words.
-                let (completion, approval) = told(answer, waiting);
-                return Ok(Put::Whole(completion, None, Some(approval)));
+                let completion = told(answer, &waiting, &mut approvals);
+                return Ok(Put::Whole(completion, None, approvals));
             }
             round += 1;
         }
@@ -199,12 +199,17 @@ fn quoted(marks: &Marks, shown: Shown) -> String {
     }
 }
 
-/// The answer to whoever has a call waiting.
-fn told(answer: Completion, waiting: Waiting) -> (Completion, Approval) {
-    let message = AnswerMessage { content: Some(waiting.words()), ..AnswerMessage::default() };
-    let choices = vec![Choice { index: 0, message, finish_reason: Some(FinishReason::Stop) }];
+/// The answer to whoever has a call waiting. It joins those that the answer is about: the one that was gone on with before.
+fn told(answer: Completion, waiting: &Waiting, approvals: &mut Vec<Approval>) -> Completion {
+    let before = approvals.iter().map(|Approval { tool, .. }| {
+        format!("The call of {tool} that was approved was gone on with, and is not made a second time. ")
+    });
+    let words = before.chain([waiting.words()]).collect();
     let status = if waiting.fate == Fate::Queued { "pending" } else { waiting.fate.name() };
-    (Completion { choices, ..answer }, Approval { id: waiting.id, tool: waiting.tool, status })
+    approvals.push(Approval { id: waiting.id, tool: waiting.tool.clone(), status });
+    let message = AnswerMessage { content: Some(words), ..AnswerMessage::default() };
+    let choices = vec![Choice { index: 0, message, finish_reason: Some(FinishReason::Stop) }];
+    Completion { choices, ..answer }
 }
 
 /// Makes an answer of words of the last one, whatever the model wanted.

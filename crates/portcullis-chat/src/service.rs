@@ -12,8 +12,10 @@ use portcullis_leak::Vault;
 use portcullis_model::{
     AnswerMessage, AnswerRole, ChatRequest, Choice, ChunkStream, Completion, FinishReason, Message, Model,
 };
+use portcullis_store::conversations::MOST_SOURCES;
 use portcullis_store::{Passage, Query, Stores};
 
+use crate::ending::Ending;
 use crate::frames::{Frames, Live};
 use crate::keeping::{self, Known};
 use crate::leaving::{Leaving, Pace, Prepared, Release};
@@ -131,13 +133,16 @@ impl Service {
     /// Whose the context is follows from the credential: one with the `own-request` ability owns its whole request, and
     /// it goes to the model as it is; for every other the system text and the recalled content are ours.
     /// With a conversation, the question follows on what was said in it, and both are kept there.
+    ///
+    /// `ending` tells from when on the answer should be waited for to its end, also when its client has left.
     pub async fn ask(
         &self,
         turn: Turn<Screened>,
         request: ChatRequest,
         conversation: Option<ConversationId>,
+        ending: Ending,
     ) -> Result<Answered, Refusal> {
-        self.answer(turn, request, conversation, None).await
+        self.answer(turn, request, conversation, None, ending).await
     }
 
     /// Goes on with a question whose call a person approved: the call is made, once, and the model is asked again with what came
@@ -147,6 +152,7 @@ impl Service {
         turn: Turn<Screened>,
         request: ChatRequest,
         approved: Approved,
+        ending: Ending,
     ) -> Result<Answered, Refusal> {
         if turn.scope().may(Action::OwnRequest) || self.parts.model.is_none() {
             return Err(Refusal::new(
@@ -155,7 +161,7 @@ impl Service {
             ));
         }
         let conversation = approved.conversation();
-        self.answer(turn, request, conversation, Some(approved)).await
+        self.answer(turn, request, conversation, Some(approved), ending).await
     }
 
     async fn answer(
@@ -164,6 +170,7 @@ impl Service {
         mut request: ChatRequest,
         conversation: Option<ConversationId>,
         approved: Option<Approved>,
+        ending: Ending,
     ) -> Result<Answered, Refusal> {
         let parts = &self.parts;
         let tells_usage = request.include_usage;
@@ -176,12 +183,30 @@ impl Service {
                 "no model is configured, so there is nothing to pass on to",
             ));
         }
-        let (passages, known) = match context {
+        let (passages, known, also) = match context {
             ContextOf::Community => {
                 let question = &turn.question().text;
                 let clock = parts.gate.clock();
-                let known = keeping::read(&parts.stores, clock, turn.scope(), conversation, question).await?;
-                (self.recall_for(&turn).await?, known)
+                // None of these needs what another finds, and each waits for a thread of the store: the longest is first.
+                let (mut passages, mut known, address) = tokio::try_join!(
+                    self.recall_for(&turn),
+                    keeping::read(&parts.stores, turn.scope(), conversation, question),
+                    self.leaving.address(&parts.stores, turn.scope()),
+                )?;
+                known.address = address;
+                // A question that is gone on with was asked before, and its wish was kept then.
+                if approved.is_none() {
+                    keeping::remember(&parts.stores, clock, turn.scope(), &known, question).await?;
+                }
+                let mut also = approved.as_ref().map(|call| call.documents().to_vec()).unwrap_or_default();
+                passages.truncate(MOST_SOURCES.saturating_sub(also.len()));
+                // Without a model nothing is made of what was said before.
+                if parts.model.is_some() {
+                    let documents = passages.iter().map(|passage| passage.document);
+                    let earlier = known.fit(documents.chain(also.iter().copied()));
+                    also.extend(earlier);
+                }
+                (passages, known, also)
             }
             ContextOf::Caller if conversation.is_some() => {
                 return Err(Refusal::new(
@@ -189,9 +214,9 @@ impl Service {
                     "a key with the `own-request` ability keeps its own conversations",
                 ));
             }
-            ContextOf::Caller => (Vec::new(), Known::default()),
+            ContextOf::Caller => (Vec::new(), Known::default(), Vec::new()),
         };
-        let turn = pipeline::ground(&parts.gate, turn, passages).await?;
+        let turn = pipeline::ground(&parts.gate, turn, passages).await?.made_of(also);
         let Prepared { mut exit, canary, pace } = match context {
             ContextOf::Community => {
                 let (scope, question) = (turn.scope(), turn.question());
@@ -201,12 +226,7 @@ impl Service {
         };
         let pace = if turn.suspicion() == Suspicion::Some { Pace::Whole } else { pace };
         let (turn, mut ledger) = Ledger::open(&parts.gate, turn).await?;
-        let shown_before =
-            approved.as_ref().map(|approved| approved.documents().to_vec()).unwrap_or_default();
-        let passages = turn.passages().iter().map(|passage| passage.document);
-        let mut sources: Vec<_> = passages.chain(shown_before.iter().copied()).collect();
-        sources.sort_unstable();
-        sources.dedup();
+        let sources = turn.documents();
         let answered = |answer| Answered { answer, sources };
         let watch = || {
             let spent = parts.gate.clock().monotonic().saturating_sub(asked);
@@ -215,7 +235,7 @@ impl Service {
         let outcome = match &parts.model {
             None => {
                 let created = u64::try_from(parts.gate.clock().now().as_second()).unwrap_or(0);
-                Ok(Put::Whole(extract(&turn, &request, created), None, None))
+                Ok(Put::Whole(extract(&turn, &request, created), None, Vec::new()))
             }
             Some(model) => {
                 let marks =
@@ -232,7 +252,7 @@ impl Service {
             }
         };
         match outcome {
-            Ok(Put::Whole(completion, usage, approval)) => {
+            Ok(Put::Whole(completion, usage, approvals)) => {
                 let released = {
                     let _timer = parts.gate.time(Phase::Release);
                     release(&turn, completion, &mut exit)
@@ -245,17 +265,11 @@ impl Service {
                         return Err(refusal);
                     }
                 };
-                whole.approval = approval;
+                ending.begin();
+                whole.approvals = approvals;
                 if let Some(id) = conversation {
-                    let kept = keeping::keep(
-                        &parts.stores,
-                        parts.gate.clock(),
-                        &turn,
-                        id,
-                        text_of(&whole),
-                        &shown_before,
-                    )
-                    .await;
+                    let kept =
+                        keeping::keep(&parts.stores, parts.gate.clock(), &turn, id, text_of(&whole)).await;
                     if let Err(refusal) = kept {
                         ledger.close(Outcome::Failed { code: refusal.code.name().into() }, usage).await?;
                         return Err(refusal);
@@ -266,6 +280,9 @@ impl Service {
                     None => Outcome::Answered,
                 };
                 ledger.close(outcome, usage).await?;
+                if turn.question().streaming && !tells_usage {
+                    whole.completion.usage = None;
+                }
                 Ok(answered(if turn.question().streaming {
                     Answer::Stream(Frames::of_whole(whole))
                 } else {
@@ -283,6 +300,7 @@ impl Service {
                     place,
                     asked,
                     tells_usage,
+                    ending,
                     watch: watch(),
                 };
                 Ok(answered(Answer::Stream(Frames::live(live))))
@@ -318,7 +336,8 @@ impl Service {
             kit.go_on(conversation, approved);
             if !kit.is_empty() {
                 rounds::offer(request, &kit);
-                return self.in_rounds(model, request, turn, &mut kit, &marks, ledger).await;
+                // Apart, so that a turn without tools does not carry the room for them.
+                return Box::pin(self.in_rounds(model, request, turn, &mut kit, &marks, ledger)).await;
             }
         }
         if goes_on {
@@ -402,7 +421,7 @@ impl Service {
                 reservation
                     .produced(completion.choices.iter().map(|choice| choice.message.text_bytes()).sum());
             }
-            Ok(Put::Whole(completion, usage, None))
+            Ok(Put::Whole(completion, usage, Vec::new()))
         }
     }
 }
@@ -420,8 +439,8 @@ struct Context<'a> {
 
 /// What the model answers with.
 pub(crate) enum Put {
-    /// All of it, and how the call stands that it was about, where a person has to approve one.
-    Whole(Completion, Option<Usage>, Option<Approval>),
+    /// All of it, and how the calls stand that it is about, where a person has to approve them.
+    Whole(Completion, Option<Usage>, Vec<Approval>),
     /// Piece by piece.
     Stream {
         /// The pieces.

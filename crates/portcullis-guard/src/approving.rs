@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use portcullis_audit::{ActorRef, Event, Label, Record};
-use portcullis_core::{ApprovalId, ConversationId, DocumentId, Scope};
+use portcullis_core::{ApprovalId, ConversationId, DocumentId, Scope, Tasks};
 use portcullis_store::{Approval, ApprovalState, Approvals, Ended, NewApproval, Queued, Room, Step};
 use portcullis_tools::{Pin, Tool};
 use serde::{Deserialize, Serialize};
@@ -302,14 +302,11 @@ pub(crate) async fn hold(
     gate.expire_approvals(&turn.scope).await?;
     let id = ApprovalId::new(gate.clock());
     let asked = &turn.question.text;
-    let mut documents: Vec<_> = turn.state.passages.iter().map(|passage| passage.document).collect();
-    documents.sort_unstable();
-    documents.dedup();
     let question = Kept {
         text: asked.get(..asked.floor_char_boundary(LONGEST_QUESTION)).unwrap_or_default().to_owned(),
         model: turn.question.model.clone(),
         conversation,
-        documents,
+        documents: turn.documents(),
     };
     let new = NewApproval {
         id,
@@ -348,36 +345,43 @@ pub(crate) async fn hold(
 }
 
 /// A call that was begun. Dropped before its end is noted, as when its asker leaves, it is noted as failed.
-pub(crate) struct Begun<'g> {
-    gate: &'g Gate,
+pub(crate) struct Begun {
+    approvals: Arc<dyn Approvals>,
+    tasks: Tasks,
     scope: Scope,
     id: ApprovalId,
     ended: bool,
 }
 
 /// Begins an approved call. Whoever gets this has begun it, and nobody else has or will.
-pub(crate) async fn begin<'g>(gate: &'g Gate, scope: &Scope, id: ApprovalId) -> Result<Begun<'g>, Refusal> {
-    match gate.parts.stores.approvals.begin(scope, id).await? {
-        Step::Taken(_) => Ok(Begun { gate, scope: scope.clone(), id, ended: false }),
-        Step::NotOpen(entry) => Err(not_open(entry.state)),
-    }
+pub(crate) async fn begin(gate: &Gate, scope: &Scope, id: ApprovalId) -> Result<Begun, Refusal> {
+    let (approvals, tasks, scope) =
+        (Arc::clone(&gate.parts.stores.approvals), gate.tasks().clone(), scope.clone());
+    // In a task of its own: whoever leaves while the store writes leaves nothing that is begun and has no end.
+    let beginning = gate.tasks().spawn(async move {
+        match approvals.begin(&scope, id).await? {
+            Step::Taken(_) => Ok(Begun { approvals, tasks, scope, id, ended: false }),
+            Step::NotOpen(entry) => Err(not_open(entry.state)),
+        }
+    });
+    let lost = || Err(Refusal::new(Code::Internal, "an approved call could not be begun"));
+    beginning.await.unwrap_or_else(|_| lost())
 }
 
-impl Begun<'_> {
+impl Begun {
     /// Notes how it ended and what may be shown of it. A store that fails here leaves it begun, which is safe: it is not made
     /// again, and the answer that was made of it is given.
     pub(crate) async fn finish(mut self, ended: Ended, shown: &Shown) {
-        finish(&*self.gate.parts.stores.approvals, &self.scope, self.id, ended, shown).await;
+        finish(&*self.approvals, &self.scope, self.id, ended, shown).await;
         self.ended = true;
     }
 }
 
-impl Drop for Begun<'_> {
+impl Drop for Begun {
     fn drop(&mut self) {
         if !self.ended {
-            let approvals = Arc::clone(&self.gate.parts.stores.approvals);
-            let (scope, id) = (self.scope.clone(), self.id);
-            self.gate.tasks().spawn(async move {
+            let (approvals, scope, id) = (Arc::clone(&self.approvals), self.scope.clone(), self.id);
+            self.tasks.spawn(async move {
                 finish(&*approvals, &scope, id, Ended::Failed, &Shown::Note(CUT_OFF.into())).await;
             });
         }

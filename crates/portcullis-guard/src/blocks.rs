@@ -291,8 +291,10 @@ impl Blocks {
         let (now, now_ms) = (clock.now(), millis(clock.monotonic()));
         let mut lists = self.lists.write();
         let mut offenders = self.offenders.lock();
+        let longest = lists.automatic.map_or(Duration::MAX, |thresholds| thresholds.lasts);
         for (network, block, left) in kept.automatic(now) {
-            let until_ms = now_ms.saturating_add(millis(left));
+            // A clock that was set back makes no block longer than one that begins now.
+            let until_ms = now_ms.saturating_add(millis(left.min(longest)));
             offenders.restore(network, offenders::Automatic { until_ms, ..block });
             self.any_automatic.store(true, Ordering::Release);
         }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_audit::{Event, Record};
-use portcullis_core::TurnId;
+use portcullis_core::{DocumentId, Scope, TurnId};
 use portcullis_store::Passage;
 
 use crate::gate::Gate;
@@ -244,7 +244,7 @@ pub async fn screen(gate: &Gate, visit: Visit<Authorised>, question: Question) -
         arrival,
         scope: state.scope,
         question,
-        state: Asked { suspicion: Suspicion::None, handed: None },
+        state: Asked { suspicion: Suspicion::None, handed: None, keys: None },
     };
     if let Err(refusal) = phase(gate, SCREEN, &mut turn).await {
         let event = Event::Refused {
@@ -275,7 +275,7 @@ pub async fn ground(
         .await
         .map_err(|refusal| refusal.by(quarantine::NAME).of(Asker::identified(&turn.scope)))?;
     let suspicion = if found == Suspicion::None { turn.state.suspicion } else { found };
-    Ok(turn.into_state(Grounded { passages, withheld, suspicion }))
+    Ok(turn.into_state(Grounded { passages, withheld, suspicion, also: Vec::new() }))
 }
 
 /// Opens the turn in the journal. Without a durable record no model is asked.
@@ -290,7 +290,7 @@ pub async fn open(gate: &Gate, turn: Turn<Grounded>) -> Result<Turn<Opened>, Ref
     };
     append(gate, &turn, event).await?;
     let Turn { id, arrival, scope, question, state } = turn;
-    Ok(Turn { id, arrival, scope, question, state: Opened { passages: state.passages } })
+    Ok(Turn { id, arrival, scope, question, state: Opened { passages: state.passages, also: state.also } })
 }
 
 /// Tells the operator that the named guard found in an answer what must not leave. Of what it was no word is kept.
@@ -303,10 +303,16 @@ pub fn leak_found(gate: &Gate, turn: &Turn<Opened>, guard: &'static str) {
 pub async fn still_holds(gate: &Gate, turn: &Turn<Opened>) -> Result<(), Refusal> {
     let blocked = blocklist::admits(gate, turn.arrival.address).is_err();
     let now = identify::identify(gate, &turn.arrival).await;
-    let holds = now.is_ok_and(|Known { scope, .. }| {
-        let spaces = turn.state.passages.iter().all(|passage| scope.spaces().contains(&passage.space));
-        scope.may(turn.arrival.action) && scope.role() == turn.scope.role() && spaces
-    });
+    let holds = match now {
+        Ok(Known { scope, .. }) => {
+            let spaces = turn.state.passages.iter().all(|passage| scope.spaces().contains(&passage.space));
+            scope.may(turn.arrival.action)
+                && scope.role() == turn.scope.role()
+                && spaces
+                && all_readable(gate, &scope, &turn.documents()).await
+        }
+        Err(_) => false,
+    };
     if holds && !blocked {
         Ok(())
     } else {
@@ -314,6 +320,15 @@ pub async fn still_holds(gate: &Gate, turn: &Turn<Opened>) -> Result<(), Refusal
             .by("access-watch")
             .of(Asker::identified(&turn.scope)))
     }
+}
+
+/// Whether the scope may read all of these documents now.
+async fn all_readable(gate: &Gate, scope: &Scope, documents: &[DocumentId]) -> bool {
+    if documents.is_empty() {
+        return true;
+    }
+    let titles = gate.parts.stores.content.titles(scope, documents).await;
+    titles.is_ok_and(|readable| documents.iter().all(|document| readable.contains_key(document)))
 }
 
 async fn phase<T: Send>(gate: &Gate, guards: &[&dyn Guard<T>], subject: &mut T) -> Result<(), Refusal> {

@@ -11,12 +11,14 @@ use jiff::Timestamp;
 use lru::LruCache;
 use parking_lot::Mutex;
 use portcullis_core::{Actor, CommunityId, DocumentId, Scope};
+use portcullis_screen::patterns::Pattern;
 use portcullis_screen::{Channel, Finding, Screen, Thresholds};
 use portcullis_store::CommunityRef;
 use ring::digest::{Context, SHA256};
 
 use crate::gate::Gate;
 use crate::refusal::Refusal;
+use crate::visit::{Asked, Turn};
 
 /// What is done about what was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -85,18 +87,26 @@ impl Default for Quarantined {
     }
 }
 
-/// Scores of texts that were judged before: the same passages are recalled again and again, and whoever keeps a
+/// What was found in texts that were judged before: the same passages are recalled again and again, and whoever keeps a
 /// conversation sends all of it with every question. Of a text only its hash is kept.
 pub(crate) struct Judged {
-    questions: Mutex<LruCache<TextHash, f32>>,
-    documents: Mutex<LruCache<TextHash, f32>>,
+    questions: Mutex<LruCache<TextKey, Found>>,
+    documents: Mutex<LruCache<TextKey, Found>>,
 }
 
-/// SHA-256 of a text and of whose it is: nobody can make two texts that share a score, nor learn from the time that an
-/// answer takes what somebody else asked.
-type TextHash = [u8; 32];
+/// SHA-256 of a text and of whose it is: nobody can make two texts that share what was found, nor learn from the time that
+/// an answer takes what somebody else asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct TextKey([u8; 32]);
 
-/// How many scores are kept for each channel, of 36 bytes each and some more for their order.
+/// What was found in one text, as far as it was looked at.
+#[derive(Debug, Default)]
+struct Found {
+    score: Option<f32>,
+    patterns: Option<Box<[Pattern]>>,
+}
+
+/// For how many texts of each channel this is kept, with less than 100 bytes each.
 const KEPT: std::num::NonZeroUsize = std::num::NonZeroUsize::new(16_384).unwrap();
 
 impl std::fmt::Debug for Judged {
@@ -111,31 +121,47 @@ impl Default for Judged {
     }
 }
 
-impl Judged {
-    /// The score of a text: the one that is kept, or what `score` finds.
-    fn score(&self, scope: &Scope, text: &str, channel: Channel, score: impl FnOnce() -> f32) -> f32 {
+impl TextKey {
+    fn of(scope: &Scope, channel: Channel, text: &str) -> Self {
         let mut hash = Context::new(&SHA256);
         hash.update(scope.community().as_bytes());
-        let kept = match channel {
-            Channel::Question => {
-                match scope.actor() {
-                    Actor::Member(member) => hash.update(member.as_bytes()),
-                    Actor::Key(key) => hash.update(key.as_bytes()),
-                    Actor::Operator => {}
-                }
-                &self.questions
+        if channel == Channel::Question {
+            match scope.actor() {
+                Actor::Member(member) => hash.update(member.as_bytes()),
+                Actor::Key(key) => hash.update(key.as_bytes()),
+                Actor::Operator => {}
             }
+        }
+        hash.update(text.as_bytes());
+        let mut key = [0; 32];
+        key.copy_from_slice(hash.finish().as_ref());
+        Self(key)
+    }
+}
+
+impl Judged {
+    /// The score of a text: the one that is kept, or what `score` finds.
+    fn score(&self, key: TextKey, channel: Channel, score: impl FnOnce() -> f32) -> f32 {
+        let kept = match channel {
+            Channel::Question => &self.questions,
             Channel::Document => &self.documents,
         };
-        hash.update(text.as_bytes());
-        let mut key = TextHash::default();
-        key.copy_from_slice(hash.finish().as_ref());
-        if let Some(score) = kept.lock().get(&key) {
-            return *score;
+        if let Some(score) = kept.lock().get(&key).and_then(|found| found.score) {
+            return score;
         }
         let score = score();
-        kept.lock().put(key, score);
+        kept.lock().get_or_insert_mut(key, Found::default).score = Some(score);
         score
+    }
+
+    /// What a question looks like: what is kept, or what `look` finds.
+    fn patterns(&self, key: TextKey, look: impl FnOnce() -> Vec<Pattern>) -> Box<[Pattern]> {
+        if let Some(patterns) = self.questions.lock().get(&key).and_then(|found| found.patterns.clone()) {
+            return patterns;
+        }
+        let patterns: Box<[Pattern]> = look().into();
+        self.questions.lock().get_or_insert_mut(key, Found::default).patterns = Some(patterns.clone());
+        patterns
     }
 }
 
@@ -146,6 +172,16 @@ fn scorer() -> Result<&'static Screen, Refusal> {
         WARNED.get_or_init(|| tracing::error!(%error, "nothing can be screened"));
         Refusal::new(crate::Code::Internal, "questions cannot be screened, so none is answered")
     })
+}
+
+/// The texts of a question, each with its key, which several guards look for it by.
+fn keyed(turn: &mut Turn<Asked>) -> impl Iterator<Item = (TextKey, &str)> {
+    let (scope, said) = (&turn.scope, &turn.question.said);
+    let keys = turn
+        .state
+        .keys
+        .get_or_insert_with(|| said.iter().map(|text| TextKey::of(scope, Channel::Question, text)).collect());
+    keys.iter().copied().zip(said.iter().map(String::as_str))
 }
 
 impl Gate {
@@ -160,11 +196,41 @@ impl Gate {
         Ok(own.unwrap_or(screening.mode))
     }
 
-    /// What a text looks like that came with a request, or was found for it.
-    pub(crate) fn find(&self, scope: &Scope, text: &str, channel: Channel) -> Result<Finding, Refusal> {
+    /// What a text looks like that was found for a request, or that a tool returned.
+    pub(crate) fn find(&self, scope: &Scope, text: &str) -> Result<Finding, Refusal> {
+        self.find_by(TextKey::of(scope, Channel::Document, text), text, Channel::Document)
+    }
+
+    fn find_by(&self, key: TextKey, text: &str, channel: Channel) -> Result<Finding, Refusal> {
         let screen = scorer()?;
-        let score = self.judged.score(scope, text, channel, || screen.score(text, channel));
+        let score = self.judged.score(key, channel, || screen.score(text, channel));
         Ok(self.thresholds(screen, channel).judge(score))
+    }
+
+    /// The worst that the texts of a question look like, and of what its caller's tools returned.
+    pub(crate) fn find_in_question(&self, turn: &mut Turn<Asked>) -> Result<Finding, Refusal> {
+        let mut worst = Finding::Clear;
+        for (key, text) in keyed(turn) {
+            worst = worst.max(self.find_by(key, text, Channel::Question)?);
+        }
+        for text in &turn.question.returned {
+            worst = worst.max(self.find(&turn.scope, text)?);
+        }
+        Ok(worst)
+    }
+
+    /// What of a question looks like an attack on a database or a browser, each kind once.
+    pub(crate) fn patterns_in_question(&self, turn: &mut Turn<Asked>) -> Vec<Pattern> {
+        let mut found = Vec::new();
+        for (key, text) in keyed(turn) {
+            let seen = self.judged.patterns(key, || portcullis_screen::patterns::patterns(text));
+            for pattern in &seen {
+                if !found.contains(pattern) {
+                    found.push(*pattern);
+                }
+            }
+        }
+        found
     }
 
     /// Remembers that passages of that document were withheld in a turn.
@@ -214,7 +280,8 @@ mod tests {
         let (here, there) = (CommunityId::new(&clock), CommunityId::new(&clock));
         let (mia, ben, far) = (someone(here), someone(here), someone(there));
         let judged = Judged::default();
-        let score = |scope, text, channel, score| judged.score(scope, text, channel, || score);
+        let score =
+            |scope, text, channel, score| judged.score(TextKey::of(scope, channel, text), channel, || score);
         assert_eq!(score(&mia, "hello", Channel::Question, 0.25), 0.25);
         assert_eq!(score(&mia, "hello", Channel::Question, 0.5), 0.25, "kept");
         assert_eq!(score(&mia, "hello", Channel::Document, 0.75), 0.75, "another channel");
@@ -222,6 +289,17 @@ mod tests {
         assert_eq!(score(&ben, "hello", Channel::Question, 0.5), 0.5, "somebody else's question");
         assert_eq!(score(&ben, "hello", Channel::Document, 0.5), 0.75, "the community's document");
         assert_eq!(score(&far, "hello", Channel::Document, 0.5), 0.5, "another community's document");
+        let patterns = |scope, text, found: &[Pattern]| {
+            judged.patterns(TextKey::of(scope, Channel::Question, text), || found.to_vec()).to_vec()
+        };
+        let sql = [Pattern::Sql];
+        assert_eq!(patterns(&mia, "hello", &sql), sql, "its score alone says nothing of what it looks like");
+        assert_eq!(patterns(&mia, "hello", &[]), sql, "kept");
+        assert_eq!(score(&mia, "hello", Channel::Question, 0.5), 0.25, "kept beside it");
+        assert_eq!(patterns(&mia, "hello ", &[]), [], "another text");
+        assert_eq!(patterns(&ben, "hello", &[]), [], "somebody else's question");
+        assert_eq!(patterns(&far, "news", &sql), sql);
+        assert_eq!(score(&far, "news", Channel::Question, 0.5), 0.5, "what it looks like alone is no score");
     }
 
     #[test]

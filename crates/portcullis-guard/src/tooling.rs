@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use portcullis_audit::{ActorRef, CallOutcome, Event, Record};
+use portcullis_audit::{ActorRef, CallOutcome, Event, Label, Record};
 use portcullis_core::{ApprovalId, CallId, CommunityId, ConversationId, RequestId, Scope, TurnId};
 use portcullis_leak::Vault;
 use portcullis_tools::{Permit, Spec, Tool, ToolName};
@@ -32,6 +32,9 @@ use serde_json::{Map, Value};
 
 use crate::approving::{Approved, Approving, Waiting};
 use crate::gate::Gate;
+use crate::pipeline::unwritable;
+use crate::refusal::Refusal;
+use crate::visit::{Opened, Turn};
 
 /// How much one turn may make of tools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -237,14 +240,30 @@ pub(crate) struct Closing<'g> {
 }
 
 impl<'g> Closing<'g> {
-    pub(crate) fn of(gate: &'g Gate, scope: &Scope, turn: TurnId, call: CallId) -> Self {
-        Self { gate, community: scope.community(), actor: scope.actor().into(), turn, call, closed: false }
+    /// Records that the call is made. Who leaves while that is written leaves it with an end: the duty to record one is there
+    /// before the record is.
+    pub(crate) async fn open(
+        gate: &'g Gate,
+        turn: &Turn<Opened>,
+        call: CallId,
+        tool: Label,
+        argument_bytes: u64,
+        approval: Option<ApprovalId>,
+    ) -> Result<Self, Refusal> {
+        let (community, actor) = (turn.scope.community(), turn.scope.actor().into());
+        let mut closing = Self { gate, community, actor, turn: turn.id, call, closed: false };
+        let event = Event::ToolCalled { turn: turn.id, call, tool, argument_bytes, approval };
+        let written = append_whoever_waits(gate, Record { community: Some(community), actor, event }).await;
+        // Where nothing was opened there is nothing to close.
+        closing.closed = written.is_err();
+        written.map(|()| closing)
     }
 
-    /// The record of that end.
-    pub(crate) fn record(&mut self, outcome: CallOutcome, result_bytes: usize) -> Record {
+    /// Records that end.
+    pub(crate) async fn close(mut self, outcome: CallOutcome, result_bytes: usize) -> Result<(), Refusal> {
+        // A caller who leaves during the write changes nothing: the record is on its way with the true outcome.
         self.closed = true;
-        self.made(outcome, result_bytes)
+        append_whoever_waits(self.gate, self.made(outcome, result_bytes)).await
     }
 
     fn made(&self, outcome: CallOutcome, result_bytes: usize) -> Record {
@@ -252,6 +271,20 @@ impl<'g> Closing<'g> {
         let event = Event::ToolReturned { turn: self.turn, call: self.call, outcome, result_bytes };
         Record { community: Some(self.community), actor: self.actor, event }
     }
+}
+
+/// Makes a record durable. It is on its way once this is first polled, also where the journal's queue has no room for it now,
+/// and whoever waits for it.
+async fn append_whoever_waits(gate: &Gate, record: Record) -> Result<(), Refusal> {
+    let written = match gate.journal().append_now(record) {
+        Ok(written) => written.await,
+        Err(record) => {
+            let journal = Arc::clone(gate.journal());
+            let later = gate.tasks().spawn(async move { journal.append(*record).await });
+            later.await.unwrap_or(Err(portcullis_audit::Error::Closed))
+        }
+    };
+    written.map(|_| ()).map_err(|error| unwritable(&error))
 }
 
 impl Drop for Closing<'_> {

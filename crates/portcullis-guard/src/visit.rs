@@ -39,6 +39,7 @@
 //! }
 //! ```
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -50,6 +51,7 @@ use portcullis_store::Passage;
 use crate::credential::Credentials;
 use crate::guards::csrf::Provenance;
 use crate::handing::Fate;
+use crate::screening::TextKey;
 
 /// What is known of a request before anything was decided.
 #[derive(Debug)]
@@ -173,6 +175,8 @@ pub struct Asked {
     pub(crate) suspicion: Suspicion,
     /// Why a person should see it, if one should.
     pub(crate) handed: Option<Risk>,
+    /// By which its texts are known that were judged before, once a guard has asked.
+    pub(crate) keys: Option<Vec<TextKey>>,
 }
 
 /// It was handed to a person. No model is asked.
@@ -195,12 +199,14 @@ pub struct Grounded {
     pub(crate) passages: Vec<Passage>,
     pub(crate) withheld: Vec<DocumentId>,
     pub(crate) suspicion: Suspicion,
+    pub(crate) also: Vec<DocumentId>,
 }
 
 /// The journal durably holds that it was opened, so a model may be asked.
 #[derive(Debug)]
 pub struct Opened {
     pub(crate) passages: Vec<Passage>,
+    pub(crate) also: Vec<DocumentId>,
 }
 
 impl<S> Turn<S> {
@@ -261,11 +267,28 @@ impl Turn<Grounded> {
     pub fn suspicion(&self) -> Suspicion {
         self.state.suspicion
     }
+
+    /// Counts these documents among those of the turn: what the model is shown besides the passages was made of them, such as earlier
+    /// answers of a conversation.
+    #[must_use]
+    pub fn made_of(mut self, also: Vec<DocumentId>) -> Self {
+        self.state.also = also;
+        self
+    }
 }
 
 impl Turn<Opened> {
     /// What the model may be shown: passages that the scope reaches, judged.
     pub fn passages(&self) -> &[Passage] {
         &self.state.passages
+    }
+
+    /// Every document that what the model is shown was made of, each once, those of the passages first and in their order. What comes of
+    /// the turn may be read as long as all of these may.
+    pub fn documents(&self) -> Vec<DocumentId> {
+        let mut seen = HashSet::new();
+        let all =
+            self.state.passages.iter().map(|passage| passage.document).chain(self.state.also.iter().copied());
+        all.filter(|document| seen.insert(*document)).collect()
     }
 }

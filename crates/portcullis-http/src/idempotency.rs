@@ -7,7 +7,8 @@
 //! may still be read ([`Kept`]).
 //!
 //! Answers are kept in memory, so many and so many bytes, and of these at most a sixteenth for one actor: what is over is
-//! forgotten, the least recently used first, of the actor's own before anybody else's.
+//! forgotten, the least recently used first, of the actor's own before anybody else's. That a request runs is never
+//! forgotten while it does: there are no more of them than connections.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -40,7 +41,6 @@ struct Entry {
 
 #[derive(Debug)]
 enum State {
-    InFlight,
     Done {
         kept: Kept,
         until: Duration,
@@ -111,6 +111,7 @@ impl Idempotency {
     /// Room for so many answers and so many bytes of them, each kept so long.
     pub fn new(entries: usize, bytes: usize, ttl: Duration) -> Self {
         let shelf = Shelf {
+            running: HashMap::new(),
             entries: LruCache::unbounded(),
             holders: HashMap::new(),
             bytes: 0,
@@ -132,26 +133,31 @@ impl Idempotency {
         }
         let (name, request) = (retry.name(), digest(&[retry.wanted, retry.body]));
         let mut shelf = self.shelf.lock();
+        let mismatch = || {
+            Refusal::new(Code::IdempotencyMismatch, "this idempotency key was used with another request")
+                .param("Idempotency-Key")
+        };
+        if let Some(running) = shelf.running.get(&name) {
+            return Err(if *running == request {
+                Refusal::new(
+                    Code::IdempotencyInFlight,
+                    "the first request with this idempotency key still runs",
+                )
+                .retry_after(Duration::from_secs(1))
+                .param("Idempotency-Key")
+            } else {
+                mismatch()
+            });
+        }
         let found = shelf.entries.get(&name).filter(|entry| match entry.state {
-            State::InFlight => true,
             State::Done { until, .. } | State::Gone { until } => now < until,
         });
         match found {
-            Some(entry) if entry.request != request => Err(Refusal::new(
-                Code::IdempotencyMismatch,
-                "this idempotency key was used with another request",
-            )
-            .param("Idempotency-Key")),
-            Some(Entry { state: State::InFlight, .. }) => Err(Refusal::new(
-                Code::IdempotencyInFlight,
-                "the first request with this idempotency key still runs",
-            )
-            .retry_after(Duration::from_secs(1))
-            .param("Idempotency-Key")),
+            Some(entry) if entry.request != request => Err(mismatch()),
             Some(Entry { state: State::Done { kept, .. }, .. }) => Ok(Start::Replay(kept.clone())),
             Some(Entry { state: State::Gone { .. }, .. }) => Err(removed()),
             None => {
-                shelf.put(name, Entry { holder: retry.holder(), request, state: State::InFlight });
+                shelf.running.insert(name, request);
                 Ok(Start::Run(Ticket {
                     owner: Arc::clone(self),
                     holder: retry.holder(),
@@ -200,6 +206,8 @@ pub(crate) fn removed() -> Refusal {
 /// The entries, with what each actor has of them.
 #[derive(Debug)]
 struct Shelf {
+    /// The requests that run, by their keys.
+    running: HashMap<Digest, Digest>,
     entries: LruCache<Digest, Entry>,
     holders: HashMap<Holder, Held>,
     bytes: usize,
@@ -218,7 +226,7 @@ impl Entry {
     fn bytes(&self) -> usize {
         match &self.state {
             State::Done { kept, .. } => ENTRY_BYTES + kept.body.len(),
-            State::InFlight | State::Gone { .. } => ENTRY_BYTES,
+            State::Gone { .. } => ENTRY_BYTES,
         }
     }
 }
@@ -298,6 +306,7 @@ impl Ticket {
     pub fn keep(mut self, now: Duration, kept: Kept) {
         let Some(recorded) = self.recorded.take() else { return };
         let mut shelf = self.owner.shelf.lock();
+        shelf.running.remove(&self.name);
         if recorded.too_long {
             shelf.remove(&self.name);
             return;
@@ -311,7 +320,7 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         if self.recorded.is_some() {
-            self.owner.shelf.lock().remove(&self.name);
+            self.owner.shelf.lock().running.remove(&self.name);
         }
     }
 }
@@ -465,6 +474,25 @@ mod tests {
         assert!(replays(&store, &other, "k-1"), "somebody else's answer was pushed out");
         assert_eq!(store.shelf.lock().entries.len(), 1 + 10, "a sixteenth of 160");
         assert!(replays(&store, &busy, "k-999") && !replays(&store, &busy, "k-0"), "the oldest go first");
+    }
+
+    #[test]
+    fn that_a_request_runs_is_never_forgotten_while_it_does() {
+        let store = usual();
+        let (patient, busy) = (scope(1, &[]), scope(2, &[]));
+        let running = run(asked(&store, 0, &patient, "slow", [b"", b"a"]));
+        for number in 0..1_000 {
+            for scope in [&patient, &busy] {
+                let mut ticket = run(asked(&store, 1, scope, &format!("k-{number}"), [b"", b"a"]));
+                ticket.record(&[7; 100_000]);
+                ticket.keep(Duration::from_secs(1), kept(None));
+            }
+        }
+        let retried = asked(&store, 3_600, &patient, "slow", [b"", b"a"]);
+        assert!(matches!(retried, Err(Code::IdempotencyInFlight)), "{retried:?}");
+        running.keep(Duration::from_secs(2), kept(None));
+        assert!(replays(&store, &patient, "slow"));
+        assert!(store.shelf.lock().running.is_empty());
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod cookies;
 mod crowd;
 mod dispatch;
 pub mod idempotency;
+mod lasting;
 mod limits;
 pub mod openapi;
 pub mod operator;

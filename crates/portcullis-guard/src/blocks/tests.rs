@@ -154,6 +154,15 @@ fn what_is_kept_reads_back_and_what_has_ended_does_not() {
     assert_eq!(found("2001:db8:1::1"), None, "it ended meanwhile");
     assert_eq!(found("198.51.100.9"), Some(Blocked::Automatic(Duration::from_secs(800))));
     assert_eq!(again.entries(later.now()).len(), 1);
+    let (again, earlier) =
+        (Blocks::new(&settings()), ManualClock::at("2020-01-01T00:00:00Z".parse().expect("a time")));
+    again.restore(&earlier, KeptBlocks::decode(&kept).expect("it reads"));
+    let found = again.find(&earlier, address("198.51.100.9"));
+    assert_eq!(
+        found,
+        Some(Blocked::Automatic(Duration::from_secs(900))),
+        "no longer than one that begins now"
+    );
     for bytes in [&b""[..], b"{}", br#"{"version":2,"entries":[],"automatic":[]}"#] {
         assert!(KeptBlocks::decode(bytes).is_err());
     }

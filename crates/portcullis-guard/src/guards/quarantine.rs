@@ -4,7 +4,7 @@
 //! of everybody who asks about the subject. What is withheld is named in the turn's record, by document.
 
 use portcullis_core::DocumentId;
-use portcullis_screen::{Channel, Finding};
+use portcullis_screen::Finding;
 use portcullis_store::Passage;
 
 use crate::gate::Gate;
@@ -32,12 +32,13 @@ pub(crate) async fn quarantine(
     let (mut left, mut withheld) = (Vec::with_capacity(passages.len()), Vec::new());
     let mut suspicion = Suspicion::None;
     for passage in passages {
-        // A title or a heading is read by the model as the text is.
-        let found = [&passage.title, &passage.heading, &passage.text]
+        // A title, a heading or an author's name is read by the model as the text is.
+        let author = passage.author.as_deref().unwrap_or_default();
+        let found = [passage.title.as_str(), &passage.heading, author, &passage.text]
             .into_iter()
             .filter(|text| !text.is_empty())
             .try_fold(Finding::Clear, |worst, text| {
-                gate.find(&turn.scope, text, Channel::Document).map(|found| worst.max(found))
+                gate.find(&turn.scope, text).map(|found| worst.max(found))
             })
             .inspect_err(|_| gate.switches().felt(NAME))?;
         if found == Finding::Clear {

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use portcullis_core::Action;
-use portcullis_screen::{Channel, Finding, patterns};
+use portcullis_screen::{Finding, patterns};
 
 use crate::gate::Gate;
 use crate::guard::{Felt, Guard, Ruling};
@@ -94,8 +94,7 @@ impl Guard<Turn<Asked>> for AttackPatterns {
     }
 
     async fn judge(&self, gate: &Gate, turn: &mut Turn<Asked>) -> Ruling {
-        let mut found: Vec<_> = turn.question.said.iter().flat_map(|text| patterns::patterns(text)).collect();
-        found.dedup();
+        let found = gate.patterns_in_question(turn);
         if !found.is_empty() {
             gate.switches().felt(self.name());
         }
@@ -138,16 +137,10 @@ impl Guard<Turn<Asked>> for Injection {
             Ok(mode) => mode,
             Err(refusal) => return Ruling::Refuse(refusal),
         };
-        let question = &turn.question;
-        let said = question.said.iter().map(|text| (text, Channel::Question));
-        let returned = question.returned.iter().map(|text| (text, Channel::Document));
-        let mut worst = Finding::Clear;
-        for (text, channel) in said.chain(returned) {
-            match gate.find(&turn.scope, text, channel) {
-                Ok(found) => worst = worst.max(found),
-                Err(refusal) => return Ruling::Refuse(refusal),
-            }
-        }
+        let worst = match gate.find_in_question(turn) {
+            Ok(worst) => worst,
+            Err(refusal) => return Ruling::Refuse(refusal),
+        };
         if worst != Finding::Clear {
             gate.switches().felt(self.name());
         }

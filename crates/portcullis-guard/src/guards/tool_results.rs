@@ -1,7 +1,7 @@
 //! What a tool returned is judged like a document: it may try to instruct the model, whoever runs the tool.
 
 use portcullis_audit::CallOutcome;
-use portcullis_screen::{Channel, Finding};
+use portcullis_screen::Finding;
 use portcullis_tools::Returned;
 
 use crate::gate::Gate;
@@ -26,8 +26,7 @@ pub(crate) async fn judge(
 ) -> Result<(Shown, CallOutcome), Refusal> {
     let Returned { text, cut } = returned;
     let mode = gate.mode(turn.scope.community()).await?;
-    let found =
-        if mode == Mode::Off { Finding::Clear } else { gate.find(&turn.scope, &text, Channel::Document)? };
+    let found = if mode == Mode::Off { Finding::Clear } else { gate.find(&turn.scope, &text)? };
     let note = |event| {
         gate.note(Noticed::new(event, NAME).by(&turn.scope).in_request(turn.arrival.request));
     };

@@ -11,7 +11,7 @@ use portcullis_store::{CommunityRef, Ended};
 use portcullis_tools::{FaultKind, Permit, Returned, Standing, Way};
 use serde_json::Map;
 
-use super::{ADDRESSES, SANDBOX, TOOLS, append, phase, unwritable};
+use super::{ADDRESSES, SANDBOX, TOOLS, append, phase};
 use crate::approving;
 use crate::gate::Gate;
 #[cfg(feature = "guard-off")]
@@ -165,8 +165,7 @@ pub async fn call(gate: &Gate, turn: &Turn<Opened>, call: Call<Permitted>) -> Re
     };
     let tool = Label::short_name(permit.tool().name().as_str());
     let argument_bytes = serde_json::to_string(permit.arguments()).map_or(0, |text| text.len() as u64);
-    append(gate, turn, Event::ToolCalled { turn: turn.id, call: id, tool, argument_bytes, approval }).await?;
-    let mut closing = Closing::of(gate, &turn.scope, turn.id, id);
+    let closing = Closing::open(gate, turn, id, tool, argument_bytes, approval).await?;
     // Where it may go is decided by what sends it.
     gate.switches().felt(ADDRESSES.0);
     let returned = {
@@ -207,7 +206,6 @@ pub async fn call(gate: &Gate, turn: &Turn<Opened>, call: Call<Permitted>) -> Re
         let failed = matches!(outcome, CallOutcome::Failed { .. });
         begun.finish(if failed { Ended::Failed } else { Ended::Done }, &shown).await;
     }
-    let record = closing.record(outcome, bytes);
-    gate.journal().append(record).await.map_err(|error| unwritable(&error))?;
+    closing.close(outcome, bytes).await?;
     Ok(Call { id, state: Judged { shown } })
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::response::Response;
 use http::StatusCode;
 use portcullis_audit::Change;
-use portcullis_chat::{Answer, Answered, asked};
+use portcullis_chat::{Answer, Answered, Ending, asked};
 use portcullis_core::{Action, Actor, ApprovalId, Scope};
 use portcullis_guard::approving::not_open;
 use portcullis_guard::{Code, Judged, Refusal, pipeline};
@@ -22,6 +22,7 @@ use super::health::json;
 use super::pages::Reader;
 use super::sign_in::html;
 use super::{Call, admin, chat, id};
+use crate::lasting;
 
 /// Every call that waits or waited: what is to be decided first, each in the order in which it came.
 pub(super) async fn list(call: Call) -> Result<Response, Refusal> {
@@ -117,16 +118,22 @@ pub(super) async fn resume(call: Call) -> Result<Response, Refusal> {
         app.stores().conversations.get(visit.scope(), conversation).await?;
     }
     let question = asked::question(&request);
-    let Answered { answer, .. } = match pipeline::screen(app.gate(), visit, question).await? {
-        Judged::ForTheModel(turn) => app.chat().go_on(turn, request, approved).await?,
-        Judged::ForAPerson(turn) => app.chat().tell(turn, conversation).await?,
-    };
-    match answer {
-        Answer::Whole(whole) => Ok(chat::in_conversation(chat::sent(whole), conversation)),
-        Answer::Stream(_) => {
-            Err(Refusal::new(Code::Internal, "an answer that is judged whole came in pieces"))
+    let judged = pipeline::screen(app.gate(), visit, question).await?;
+    let (ending, tasks) = (Ending::default(), app.gate().tasks().clone());
+    let until = ending.clone();
+    let answering = async move {
+        let Answered { answer, .. } = match judged {
+            Judged::ForTheModel(turn) => app.chat().go_on(turn, request, approved, ending).await?,
+            Judged::ForAPerson(turn) => app.chat().tell(turn, conversation).await?,
+        };
+        match answer {
+            Answer::Whole(whole) => Ok(chat::in_conversation(chat::sent(whole), conversation)),
+            Answer::Stream(_) => {
+                Err(Refusal::new(Code::Internal, "an answer that is judged whole came in pieces"))
+            }
         }
-    }
+    };
+    lasting::answered(answering, until, &tasks).await
 }
 
 /// The page of those who decide.

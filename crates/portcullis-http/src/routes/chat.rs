@@ -9,18 +9,19 @@ use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::{Stream, StreamExt, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use portcullis_chat::frames::Frame;
-use portcullis_chat::{Answer, Answered, Frames, asked};
+use portcullis_chat::{Answer, Answered, Ending, Frames, asked};
 use portcullis_chat::{Approval, Citation, Handover, Whole};
 use portcullis_core::{ConversationId, RequestId};
 use portcullis_guard::{Asker, Code, Judged, Refusal, pipeline};
 use portcullis_model::{Completion, ProblemCode};
 use portcullis_store::Kind;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Call;
 use crate::app::App;
 use crate::idempotency::{Kept, Retry, Start, Ticket, removed};
+use crate::lasting::{self, Lasting};
 use crate::problem::{Problem, Shape};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -62,18 +63,24 @@ pub(super) async fn complete(call: Call) -> Result<Response, Refusal> {
         }
     };
     let whose = (visit.request(), Asker::authorised(visit.scope(), visit.action()));
-    let Answered { answer, sources } = match pipeline::screen(app.gate(), visit, question).await? {
-        Judged::ForTheModel(turn) => app.chat().ask(turn, request, conversation).await?,
-        Judged::ForAPerson(turn) => app.chat().tell(turn, conversation).await?,
+    let judged = pipeline::screen(app.gate(), visit, question).await?;
+    let (ending, tasks) = (Ending::default(), app.gate().tasks().clone());
+    let until = ending.clone();
+    let answering = async move {
+        let Answered { answer, sources } = match judged {
+            Judged::ForTheModel(turn) => app.chat().ask(turn, request, conversation, ending.clone()).await?,
+            Judged::ForAPerson(turn) => app.chat().tell(turn, conversation).await?,
+        };
+        let keep = |content_type| Kept { content_type, conversation, sources, body: Bytes::new() };
+        let response = match answer {
+            Answer::Whole(whole) => json_answer(&app, whole, ticket, keep(JSON)),
+            Answer::Stream(frames) => {
+                event_answer(app, frames, whose, ticket.map(|ticket| (ticket, keep(EVENTS))), ending)
+            }
+        };
+        Ok(in_conversation(response, conversation))
     };
-    let keep = |content_type| Kept { content_type, conversation, sources, body: Bytes::new() };
-    let response = match answer {
-        Answer::Whole(whole) => json_answer(&app, whole, ticket, keep(JSON)),
-        Answer::Stream(frames) => {
-            event_answer(app, frames, whose, ticket.map(|ticket| (ticket, keep(EVENTS))))
-        }
-    };
-    Ok(in_conversation(response, conversation))
+    lasting::answered(answering, until, &tasks).await
 }
 
 /// Looks a retry up. An answer is sent again only while its conversation is there and all its sources may be read: without
@@ -137,18 +144,34 @@ pub(super) fn sent(whole: Whole) -> Response {
 
 fn written(whole: Whole) -> String {
     #[derive(Serialize)]
-    struct Sent {
+    struct Sent<'a> {
         #[serde(flatten)]
         completion: Completion,
         #[serde(skip_serializing_if = "Option::is_none")]
         citations: Option<Vec<Citation>>,
         #[serde(skip_serializing_if = "Option::is_none")]
         handover: Option<Handover>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        approval: Option<Approval>,
+        #[serde(flatten)]
+        told: Told<'a>,
     }
-    let Whole { completion, citations, handover, approval } = whole;
-    serde_json::to_string(&Sent { completion, citations, handover, approval }).unwrap_or_default()
+    let Whole { completion, citations, handover, approvals } = whole;
+    serde_json::to_string(&Sent { completion, citations, handover, told: Told::of(&approvals) })
+        .unwrap_or_default()
+}
+
+/// The calls that an answer is about: the last one, and all of them where there are more.
+#[derive(Serialize)]
+struct Told<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    approval: Option<&'a Approval>,
+    #[serde(skip_serializing_if = "<[Approval]>::is_empty")]
+    approvals: &'a [Approval],
+}
+
+impl<'a> Told<'a> {
+    fn of(all: &'a [Approval]) -> Self {
+        Self { approval: all.last(), approvals: if all.len() > 1 { all } else { &[] } }
+    }
 }
 
 fn json_answer(app: &App, whole: Whole, ticket: Option<Ticket>, kept: Kept) -> Response {
@@ -165,8 +188,10 @@ fn event_answer(
     frames: Frames,
     whose: (RequestId, Asker),
     ticket: Option<(Ticket, Kept)>,
+    ending: Ending,
 ) -> Response {
-    let body = Body::from_stream(events(app, frames, whose, ticket));
+    let tasks = app.gate().tasks().clone();
+    let body = Body::from_stream(Lasting::new(events(app, frames, whose, ticket), ending, &tasks));
     // Proxies that buffer would hold an answer back until it is complete.
     let unbuffered = (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     (StatusCode::OK, [(header::CONTENT_TYPE, EVENTS), unbuffered], body).into_response()
@@ -236,17 +261,21 @@ fn write_event(out: &mut BytesMut, frame: &Frame) {
                 "handover": handover,
             }),
         ),
-        Frame::Approval { id, model, created, approval } => serde_json::to_writer(
-            out.writer(),
-            &json!({
+        Frame::Approvals { id, model, created, approvals } => {
+            let mut chunk = json!({
                 "id": id,
                 "object": "chat.completion.chunk",
                 "created": created,
                 "model": model,
                 "choices": [{ "index": 0, "delta": {}, "finish_reason": null }],
-                "approval": approval,
-            }),
-        ),
+            });
+            if let (Some(chunk), Ok(Value::Object(told))) =
+                (chunk.as_object_mut(), serde_json::to_value(Told::of(approvals)))
+            {
+                chunk.extend(told);
+            }
+            serde_json::to_writer(out.writer(), &chunk)
+        }
         Frame::Done => {
             out.put_slice(b"[DONE]");
             Ok(())

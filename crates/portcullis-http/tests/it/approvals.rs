@@ -1,5 +1,6 @@
 //! Risky tools wait for a person: held, decided by somebody else, made once by who asked, and every step in the journal.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use http::{Method, StatusCode};
@@ -187,6 +188,63 @@ async fn who_waits_is_told_the_same_in_a_stream_and_in_their_conversation() {
         .filter_map(|said| said["text"].as_str())
         .collect();
     assert_eq!(texts, ["Send it", whole.as_str(), "Send it", "That is all."]);
+    stage.stop().await;
+}
+
+/// The frames of a stream.
+fn frames(text: &str) -> Vec<Value> {
+    let data = text.lines().filter_map(|line| line.strip_prefix("data: "));
+    data.filter(|data| *data != "[DONE]").map(|data| serde_json::from_str(data).expect("JSON")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_goes_on_with_a_call_and_has_another_wait_is_told_of_both() {
+    let stage = stage(only_asks(), Setup::default()).await;
+    let (_, moderator) = somebody(&stage.app, &stage.world, Role::Moderator).await;
+    let first = stage.ask("Send it", false).await;
+    assert_eq!(first.json()["approvals"], Value::Null, "one is told once");
+    let first = first.json()["approval"]["id"].clone();
+    let id = first.as_str().expect("an id");
+    step(&stage.app, &moderator, id, "approve").await;
+    let resumed = step(&stage.app, &stage.key, id, "resume").await;
+    let body = resumed.json();
+    let second = &body["approval"]["id"];
+    assert_ne!(*second, first);
+    let both = json!([
+        { "id": first, "tool": "tide", "status": "done" },
+        { "id": second, "tool": "tide", "status": "pending" },
+    ]);
+    assert_eq!(body["approvals"], both, "{}", resumed.text());
+    let said = words(&resumed);
+    assert!(said.contains("was gone on with") && said.contains("has to approve first"), "{said}");
+    assert!(!resumed.text().contains(SECRET), "{}", resumed.text());
+
+    // The same in a stream.
+    let asked = stage.ask("Send it", true).await.text();
+    let [waits] =
+        &frames(&asked).into_iter().filter(|frame| !frame["approval"].is_null()).collect::<Vec<_>>()[..]
+    else {
+        panic!("{asked}")
+    };
+    assert_eq!((&waits["approval"]["status"], &waits["approvals"]), (&json!("pending"), &Value::Null));
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_to_be_remembered_is_remembered_once_though_its_question_is_asked_again() {
+    let stage = stage(asks_once(), Setup::default()).await;
+    let (_, moderator) = somebody(&stage.app, &stage.world, Role::Moderator).await;
+    let answer = stage.ask("Remember that I bake with rye.", false).await;
+    let id = answer.json()["approval"]["id"].as_str().expect("an id").to_owned();
+    step(&stage.app, &moderator, &id, "approve").await;
+    for _ in 0..2 {
+        let resumed = step(&stage.app, &stage.key, &id, "resume").await;
+        assert_eq!(resumed.status, StatusCode::OK, "{}", resumed.text());
+    }
+    let scope = member_scope(&stage.world, stage.member);
+    let kept = stage.app.stores.memories.list(&scope).await.expect("listed");
+    let kept: Vec<&str> = kept.iter().map(|memory| memory.text.as_str()).collect();
+    assert_eq!(kept, ["I bake with rye."]);
     stage.stop().await;
 }
 
@@ -495,6 +553,59 @@ async fn what_was_begun_and_not_ended_is_never_made_again() {
     let again = step(&stage.app, &stage.key, &id, "resume").await;
     assert_eq!((again.status, stage.shore.tide.served()), (StatusCode::OK, 1), "{}", again.text());
     assert!(stage.shown()[0].contains("was cut off"), "{:?}", stage.shown());
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_leaves_at_any_moment_leaves_no_call_without_an_end() {
+    // It asks for the call until it has what came of it.
+    let asks = Sink::new(|heard| {
+        let messages = heard.json()["messages"].as_array().cloned().unwrap_or_default();
+        let has_it = messages.iter().any(|message| message["role"] == "tool");
+        let said = if has_it { Said::text("That is all.", 4) } else { calls(&call()) };
+        said.reply_to(heard)
+    });
+    let approving = Approving { of_one: 100, open: 100, ..Approving::default() };
+    let tool_limits = ToolLimits { approving, ..ToolLimits::default() };
+    let stage = stage(asks, Setup { tool_limits, ..Setup::default() }).await;
+    let (_, moderator) = somebody(&stage.app, &stage.world, Role::Moderator).await;
+    let mut ends = BTreeMap::<String, usize>::new();
+    for moment in 0..60 {
+        let id = held(&stage).await;
+        step(&stage.app, &moderator, &id, "approve").await;
+        let patience = Duration::from_micros(150 * moment);
+        let left = tokio::time::timeout(patience, step(&stage.app, &stage.key, &id, "resume")).await;
+        drop(left);
+        let settled = async {
+            loop {
+                let state = state(&stage, &id).await;
+                if state != "running" {
+                    break state;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let state = tokio::time::timeout(Duration::from_secs(10), settled).await.expect("it has an end");
+        *ends.entry(state.to_string()).or_default() += 1;
+    }
+    println!("{ends:?}");
+    let calls = || {
+        let (mut called, mut returned) = (BTreeSet::new(), BTreeSet::new());
+        for entry in stage.app.records() {
+            match entry.event {
+                Some(Event::ToolCalled { call, .. }) => drop(called.insert(call)),
+                Some(Event::ToolReturned { call, .. }) => drop(returned.insert(call)),
+                _ => {}
+            }
+        }
+        (called, returned)
+    };
+    let all_ended = async {
+        while calls().0 != calls().1 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(10), all_ended).await.is_ok(), "{:?}", calls());
     stage.stop().await;
 }
 

@@ -1,12 +1,13 @@
 //! Budgets of tokens and of costs: reserved before the model is asked, settled by what was used, also when the client leaves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
 use http::{Method, StatusCode};
+use portcullis_chat::{JudgedWhole, Release};
 use portcullis_core::Role;
 use portcullis_guard::{Price, Prices};
 use portcullis_model::upstream::{Scripted, Slow, Upstream};
@@ -166,9 +167,15 @@ async fn streamed(rig: &Rig, key: &str, include: bool) -> Option<u64> {
     let answer = rig.app.post("/v1/chat/completions", key, &body).await;
     assert_eq!(answer.status, StatusCode::OK);
     let text = answer.text();
-    let frames =
-        text.lines().filter_map(|line| serde_json::from_str::<Value>(line.strip_prefix("data: ")?).ok());
-    frames.filter_map(|frame| frame["usage"]["total_tokens"].as_u64()).next_back()
+    let frames: Vec<Value> = text
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line.strip_prefix("data: ")?).ok())
+        .collect();
+    // A client that did not ask for it takes the first choice of every frame.
+    let without =
+        frames.iter().filter(|frame| frame["choices"].as_array().is_some_and(Vec::is_empty)).count();
+    assert_eq!(without, usize::from(include), "{text}");
+    frames.iter().filter_map(|frame| frame["usage"]["total_tokens"].as_u64()).next_back()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -182,6 +189,21 @@ async fn a_stream_is_settled_by_what_was_used_and_tells_it_only_who_asked() {
     assert!(left < 100_000 - told && left > 100_000 - told - 512, "settled all the same: {left}");
     assert_eq!(rig.remaining(&key, "community").await, left);
     rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_used_is_told_to_who_asked_alone_also_without_a_budget_and_where_an_answer_is_judged_whole()
+{
+    for tokens in [(None, None), (Some(100_000), None)] {
+        for whole in [JudgedWhole::All, JudgedWhole::Of(BTreeSet::new())] {
+            let release = Release { whole, ..Release::strict(Vec::new()) };
+            let rig = Rig::with(Setup { tokens, release, ..Setup::default() }).await;
+            let key = rig.key("Ada").await;
+            assert!(streamed(&rig, &key, true).await.is_some(), "it was asked for");
+            assert_eq!(streamed(&rig, &key, false).await, None, "nobody asked");
+            rig.stop().await;
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

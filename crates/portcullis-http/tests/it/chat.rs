@@ -176,6 +176,23 @@ async fn a_stream_is_rebuilt_from_known_fields_and_ends_with_done() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_writes_an_empty_reason_for_none_is_heard_to_the_end() {
+    let frame = |text: &str, reason: &str| {
+        let frame = json!({ "id": "x", "object": "chat.completion.chunk", "created": 7, "model": "m",
+            "choices": [{ "index": 0, "delta": { "content": text }, "finish_reason": reason }] });
+        Step::Send(Bytes::from(format!("data: {frame}\n\n")))
+    };
+    let done = Step::Send(Bytes::from_static(b"data: [DONE]\n\n"));
+    let steps = vec![frame("one ", ""), frame("two ", ""), frame("three", "stop"), done];
+    let (app, _upstream) = with(Scripted::raw(Reply::events(steps)), Setup::default()).await;
+    let world = app.world("one").await;
+    let key = member_key(&app, &world).await;
+    let text = app.post("/v1/chat/completions", &key, &question_body("kettle", true)).await.text();
+    assert_eq!(streamed(&text), "one two three", "{text}");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_breaks_off_ends_in_an_error_without_done() {
     let frame = json!({ "id": "x", "object": "chat.completion.chunk", "created": 7, "model": "m",
         "choices": [{ "index": 0, "delta": { "content": "Half" }, "finish_reason": null }] });

@@ -341,12 +341,25 @@ fn raw_frames() -> Reply {
         part(1, json!({ "refusal": "0123456789, no" })),
         call(0, "call_a", "look_up"),
         arguments(0, "{\"q\":\"\\u0073k-pro"),
-        arguments(0, "j-PLANTEDkey4711ab"),
+        // Some servers say id and name with each part.
+        part(
+            0,
+            json!({ "tool_calls": [{ "index": 0, "id": "call_a", "function": { "name": "look_up", "arguments": "j-PLANTEDkey4711ab" } }] }),
+        ),
         arguments(0, "cdef0815\"}"),
         call(1, "sk-proj-PLANTEDkey4711abcdef", "look_up"),
         arguments(1, "{}"),
         call(2, "call_c", "send_PLANTED_away"),
         arguments(2, "{\"a\":1}"),
+        // Some servers number every call the same.
+        part(
+            0,
+            json!({ "tool_calls": [{ "index": 3, "id": "call_d", "function": { "name": "look_up", "arguments": "{\"q\":1}" } }] }),
+        ),
+        part(
+            0,
+            json!({ "tool_calls": [{ "index": 3, "id": "call_e", "function": { "name": "look_up", "arguments": "{\"q\":2}" } }] }),
+        ),
         frame(json!({ "index": 0, "delta": {}, "finish_reason": "tool_calls" })),
         frame(json!({ "index": 1, "delta": {}, "finish_reason": "stop" })),
     ];
@@ -389,6 +402,7 @@ async fn thinking_refusals_calls_and_every_choice_are_guarded_for_callers_too() 
         [
             ("call 0", "call_alook_up{\"q\":\"{secret withheld}\"}"),
             ("call 1", "call_1look_up{}"),
+            ("call 3", "call_dlook_up{\"q\":1}"),
             ("content 0", "one {secret withheld} end"),
             ("content 1", "two {secret withheld} end"),
             ("reasoning_content 0", "think {secret withheld} on"),

@@ -1,5 +1,6 @@
 //! What is a member's own: conversations, memories, limits. And members whom a host application vouches for.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,9 +8,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::{Method, StatusCode};
-use portcullis_core::Secret;
+use portcullis_core::{DocumentId, Secret};
 use portcullis_guard::jwt::{Algorithm, Issuer, IssuerKey, Issuers, KeyMaterial};
-use portcullis_model::upstream::{Gullible, Upstream};
+use portcullis_model::upstream::{self, Gullible, Sink, Slow, Upstream};
 use portcullis_model::{OpenAi, OpenAiOptions};
 use portcullis_store::{SpaceAccess, Status};
 use serde_json::{Value, json};
@@ -96,6 +97,95 @@ async fn an_answer_is_withheld_once_its_sources_may_not_be_read() {
     assert!(!read.text().contains("canaryonepaid"), "{}", read.text());
     assert_eq!(read.json()["messages"][1]["withheld"], true);
     assert_eq!(read.json()["messages"][0]["text"], "kettle", "the member's own words stay");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_made_of_an_earlier_answer_rests_on_its_sources_too() {
+    // It says again all that it is shown.
+    let parrot = Sink::new(|heard| upstream::Answer::text(&heard.text(), 64).reply_to(heard));
+    let upstream = Upstream::start(parrot).await.expect("an upstream");
+    let model = OpenAi::new(OpenAiOptions::new(upstream.url())).expect("a client");
+    let setup = Setup { model: Some(Arc::new(model)), ..Setup::default() };
+    let app = TestApp::start(setup.nothing_held_back()).await;
+    let world = app.world("one").await;
+    let (key, _) = app.key_of(&world, app.member(&world, "Ada", Some("plus")).await).await;
+    for stream in [false, true] {
+        let first = ask_in(&app, &key, "new", "kettle", stream).await;
+        let id = first.headers["x-conversation-id"].to_str().expect("an id").to_owned();
+        // Nothing is recalled for this.
+        let question = question_body("zzyzx?", stream).to_string();
+        let again = async || {
+            let request = app
+                .request(Method::POST, "/v1/chat/completions", Some(&key))
+                .header("x-conversation-id", &id)
+                .header("idempotency-key", format!("again-{stream}"))
+                .body(Bytes::from(question.clone()));
+            app.send(request.expect("a request")).await
+        };
+        let told = again().await.text();
+        assert!(told.contains("canaryonepaid"), "the earlier answer is said again: {told}");
+        let path = format!("/v1/conversations/{id}");
+        let read = send(&app, Method::GET, &path, &key, None).await.json();
+        assert_eq!(read["messages"][3]["sources"], read["messages"][1]["sources"], "{read}");
+
+        app.stores.spaces.set_access(&world.operator, world.paid, SpaceAccess::Staff).await.expect("closed");
+        let read = send(&app, Method::GET, &path, &key, None).await;
+        assert!(!read.text().contains("canaryonepaid"), "{}", read.text());
+        assert_eq!(read.json()["messages"][3]["withheld"], true);
+        // What is withheld is not shown to the model either.
+        let third = ask_in(&app, &key, &id, "zzyzx once more?", stream).await.text();
+        assert!(!third.contains("canaryonepaid"), "{third}");
+        let plan = SpaceAccess::Plans(vec!["plus".to_owned()]);
+        app.stores.spaces.set_access(&world.operator, world.paid, plan).await.expect("open again");
+        assert!(again().await.text().contains("canaryonepaid"), "a retry is answered as before");
+
+        if stream {
+            let sources =
+                send(&app, Method::GET, &path, &key, None).await.json()["messages"][1]["sources"].clone();
+            let documents: Vec<DocumentId> = serde_json::from_value(sources).expect("ids");
+            app.stores.content.remove(&world.operator, &documents).await.expect("removed");
+            let retried = again().await.text();
+            assert!(!retried.contains("canaryonepaid"), "{retried}");
+        }
+    }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_ends_when_what_it_or_an_earlier_one_was_made_of_may_not_be_read_any_more() {
+    let parrot = Sink::new(|heard| upstream::Answer::text(&heard.text(), 8).reply_to(heard));
+    let upstream =
+        Upstream::start(Slow::new(parrot).between(Duration::from_millis(50))).await.expect("an upstream");
+    let model = OpenAi::new(OpenAiOptions::new(upstream.url())).expect("a client");
+    let setup = Setup { model: Some(Arc::new(model)), ..Setup::default() };
+    let app = TestApp::start(setup.nothing_held_back()).await;
+    let world = app.world("one").await;
+    let (key, _) = app.key_of(&world, app.member(&world, "Ada", Some("plus")).await).await;
+    let first = ask_in(&app, &key, "new", "kettle", false).await;
+    let id = first.headers["x-conversation-id"].to_str().expect("an id").to_owned();
+    let ends =
+        async |conversation: &str, question: &str, change: Pin<Box<dyn Future<Output = ()> + Send>>| {
+            let request = app
+                .request(Method::POST, "/v1/chat/completions", Some(&key))
+                .header("x-conversation-id", conversation)
+                .body(Bytes::from(question_body(question, true).to_string()));
+            let mut stream = app.open(request.expect("a request")).await.into_body();
+            stream.chunk().await.expect("a frame").expect("a frame");
+            change.await;
+            let mut rest = String::new();
+            while let Some(Ok(piece)) = stream.chunk().await {
+                rest.push_str(&String::from_utf8_lossy(&piece));
+            }
+            assert!(rest.contains("access_ended") && !rest.contains("[DONE]"), "{question}: {rest}");
+        };
+    let (spaces, content) = (Arc::clone(&app.stores.spaces), Arc::clone(&app.stores.content));
+    let (operator, paid) = (world.operator.clone(), world.paid);
+    let close = async move { spaces.set_access(&operator, paid, SpaceAccess::Staff).await.expect("closed") };
+    ends(&id, "zzyzx?", Box::pin(close)).await;
+    let (operator, document) = (world.operator.clone(), world.open_document);
+    let remove = async move { assert_eq!(content.remove(&operator, &[document]).await.expect("removed"), 1) };
+    ends("new", "kettle", Box::pin(remove)).await;
     app.stop().await;
 }
 

@@ -1,7 +1,13 @@
 //! Answers that are kept for clients that retry, and what they must not bring back.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{Method, StatusCode};
+use portcullis_model::upstream::{Scripted, Upstream};
+use portcullis_model::{OpenAi, OpenAiOptions};
 use portcullis_store::SpaceAccess;
 use serde_json::Value;
 
@@ -42,6 +48,58 @@ async fn a_retry_brings_no_removed_conversation_back() {
         assert!(!late.text().contains("canary") && !late.headers.contains_key("x-conversation-id"));
         let left = app.get("/v1/conversations", &key).await.json();
         assert_eq!(left["conversations"], Value::Array(Vec::new()), "the conversation is back");
+    }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_leaves_at_any_moment_and_asks_again_has_one_answer() {
+    let upstream = Upstream::start(Scripted::text("The kettle is red.")).await.expect("an upstream");
+    let model = OpenAi::new(OpenAiOptions::new(upstream.url())).expect("a client");
+    let app =
+        TestApp::start(Setup { model: Some(Arc::new(model)), ..Setup::default() }.nothing_held_back()).await;
+    let world = app.world("one").await;
+    let key = app.key_of(&world, app.member(&world, "Ada", None).await).await.0;
+    for stream in [false, true] {
+        let conversation = app.conversation(&key).await;
+        let ask = async |moment: u64| {
+            let request = app
+                .request(Method::POST, "/v1/chat/completions", Some(&key))
+                .header("idempotency-key", format!("{stream}-{moment}"))
+                .header("x-conversation-id", &conversation);
+            let body = question_body(&format!("kettle {moment}."), stream).to_string();
+            app.send(request.body(Bytes::from(body)).expect("a request")).await
+        };
+        let (mut replayed, mut answered_anew) = (0, 0);
+        for moment in 0..60 {
+            let left = tokio::time::timeout(Duration::from_micros(100 * moment), ask(moment)).await;
+            drop(left);
+            let answer = loop {
+                let answer = ask(moment).await;
+                if answer.status != StatusCode::CONFLICT {
+                    break answer;
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            };
+            assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+            if answer.headers.contains_key("idempotency-replayed") {
+                replayed += 1
+            } else {
+                answered_anew += 1
+            }
+        }
+        println!("{replayed} answers were kept for who had left, {answered_anew} questions were asked anew");
+        let kept = app.get(&format!("/v1/conversations/{conversation}"), &key).await.json();
+        let texts = kept["messages"]
+            .as_array()
+            .expect("messages")
+            .iter()
+            .filter_map(|message| message["text"].as_str());
+        let mut asked = BTreeMap::<&str, usize>::new();
+        texts
+            .filter(|text| text.starts_with("kettle "))
+            .for_each(|text| *asked.entry(text).or_default() += 1);
+        assert!(asked.len() >= 20 && asked.values().all(|times| *times == 1), "{asked:?}");
     }
     app.stop().await;
 }

@@ -11,6 +11,7 @@ use portcullis_core::{DocumentId, Role};
 use portcullis_guard::{Mode, Screening, SecurityEvent};
 use portcullis_model::upstream::{Gullible, Upstream};
 use portcullis_model::{OpenAi, OpenAiOptions};
+use portcullis_store::{Chunk, DocumentText, NewDocument};
 use serde_json::json;
 
 use crate::app::{Answer, Setup, TestApp, World, question_body};
@@ -197,6 +198,36 @@ async fn a_passage_that_instructs_the_model_is_withheld_and_named() {
         assert_eq!(documents, vec![stage.world.open_document]);
     }
     assert_eq!(stage.times(SecurityEvent::PassageQuarantined), 2);
+    stage.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_authors_name_that_instructs_the_model_is_withheld_too() {
+    let stage = Stage::new(blocking()).await;
+    let (operator, space) = (&stage.world.operator, stage.world.open);
+    let new = NewDocument {
+        space,
+        source: "test".to_owned(),
+        source_key: "signed".to_owned(),
+        fingerprint: [1; 32],
+        title: "On the kettle".to_owned(),
+        url: None,
+        author: Some(PLANTED.to_owned()),
+        written: None,
+        text: DocumentText {
+            chunks: vec![Chunk {
+                heading: String::new(),
+                author: None,
+                text: "The kettle is red.".to_owned(),
+            }],
+        },
+        links: Vec::new(),
+    };
+    stage.app.stores.content.put(operator, vec![new]).await.expect("a document is stored");
+    assert_eq!(stage.ask("What about the red kettle?", false).await.status, StatusCode::OK);
+    assert!(!stage.heard().contains("evil.example"), "the model was given the author's name");
+    assert!(stage.heard().contains("canaryoneopen"), "the other passage is missing");
+    assert_eq!(stage.times(SecurityEvent::PassageQuarantined), 1);
     stage.app.stop().await;
 }
 
