@@ -6,6 +6,7 @@
 //! This module never decides what is right or wrong about a target; `checks` does.
 
 use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
@@ -179,6 +180,50 @@ impl Finding {
     }
 }
 
+/// What a check found to be wrong so far. Its probe keeps the same list, so that a check that cannot come to its end fails with
+/// what it had found by then. Only what stays found whatever comes later belongs here.
+#[derive(Debug, Clone, Default)]
+pub struct Findings(Arc<Mutex<Vec<Finding>>>);
+
+impl Findings {
+    fn list(&self) -> MutexGuard<'_, Vec<Finding>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One more.
+    pub fn push(&mut self, finding: Finding) {
+        self.list().push(finding);
+    }
+
+    /// More of them.
+    pub fn extend(&mut self, findings: impl IntoIterator<Item = Finding>) {
+        // Before the list is locked: making them may look at it.
+        let findings: Vec<Finding> = findings.into_iter().collect();
+        self.list().extend(findings);
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.list().len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.list().is_empty()
+    }
+
+    /// Whether this one is among them.
+    pub fn contains(&self, finding: &Finding) -> bool {
+        self.list().contains(finding)
+    }
+}
+
+impl From<Findings> for Vec<Finding> {
+    fn from(findings: Findings) -> Self {
+        findings.list().clone()
+    }
+}
+
 /// What a check that came to an end says. Only [`Verdict::pass`] and [`Verdict::fail`] make one.
 #[derive(Debug, Clone)]
 pub struct Verdict(pub(crate) Said);
@@ -207,10 +252,11 @@ impl Verdict {
     /// When there is a doubt, or when the proof does not hold.
     pub fn settle(
         evidence: Evidence,
-        mut findings: Vec<Finding>,
+        findings: impl Into<Vec<Finding>>,
         doubts: &[String],
         proof: impl FnOnce() -> Result<(Coverage, PositiveControl), Inconclusive>,
     ) -> Result<Self, Inconclusive> {
+        let mut findings = findings.into();
         if !findings.is_empty() {
             findings.dedup();
             return Ok(Self(Said::Fail { evidence, findings }));

@@ -16,7 +16,7 @@ use crate::catalogue::{self, CONTROLS, Cadence, Control, Kind, Seed};
 use crate::check::{Area, Check, Need, Touches};
 use crate::checks::CHECKS;
 use crate::launch;
-use crate::outcome::{Outcome, Said};
+use crate::outcome::{Finding, Outcome, Said};
 use crate::probe::{Budget, Call, Evidence, Probe, Sources, Traffic};
 use crate::report::{Judged, Report};
 use crate::target::{Elsewhere, OpenApi, Target};
@@ -323,12 +323,21 @@ async fn judge(
     let ended = AssertUnwindSafe(tokio::time::timeout(limit, (check.run)(&mut probe))).catch_unwind().await;
     match ended {
         Err(panic) => Outcome::Broken { reason: format!("the check crashed: {}", panic_text(&*panic)) },
-        Ok(Err(_)) => Outcome::Inconclusive { reason: out_of_time(limit), evidence: probe.evidence() },
-        Ok(Ok(Err(why))) => {
-            Outcome::Inconclusive { reason: why.reason().to_owned(), evidence: probe.evidence() }
-        }
+        Ok(Err(_)) => unfinished(&mut probe, out_of_time(limit)),
+        Ok(Ok(Err(why))) => unfinished(&mut probe, why.reason().to_owned()),
         Ok(Ok(Ok(verdict))) => settle(verdict.0),
     }
+}
+
+/// What is to be said of a check that did not come to its end: what it found wrong before stays wrong.
+fn unfinished(probe: &mut Probe, reason: String) -> Outcome {
+    let mut findings: Vec<Finding> = probe.findings().into();
+    if findings.is_empty() {
+        return Outcome::Inconclusive { reason, evidence: probe.evidence() };
+    }
+    findings.dedup();
+    probe.observe("why the check did not come to its end", &reason);
+    Outcome::Fail { findings, evidence: probe.evidence() }
 }
 
 fn out_of_time(limit: Duration) -> String {
@@ -375,13 +384,14 @@ fn attested(id: &str, outcome: Outcome, options: &Options) -> Outcome {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::time::Duration;
 
     use futures_util::future::BoxFuture;
     use portcullis_core::ManualClock;
 
     use super::{Allow, Attestation, Options, Quiet, Selector, attested, judge, run};
     use crate::check::{Area, Cases, Check, Touches};
-    use crate::outcome::{Inconclusive, Outcome, Severity, Verdict};
+    use crate::outcome::{Finding, Inconclusive, Outcome, Severity, Verdict};
     use crate::probe::{Evidence, Probe, Sources, Traffic};
     use crate::target::{Declaration, Elsewhere, Target};
 
@@ -410,7 +420,17 @@ mod tests {
     }
 
     async fn outcome_of(check: &Check, target: Target, allow: Allow) -> Outcome {
-        let options = Options { allow, ..options() };
+        outcome_with(check, target, Options { allow, ..options() }).await
+    }
+
+    /// With no time beyond what a check does at once.
+    async fn outcome_in_no_time(check: &Check) -> Outcome {
+        let mut options = options();
+        options.budget.check_timeout = Duration::ZERO;
+        outcome_with(check, target(), options).await
+    }
+
+    async fn outcome_with(check: &Check, target: Target, options: Options) -> Outcome {
         let target = Arc::new(target);
         let sources = Sources::new(&target, 9, 1);
         judge(check, &target, &options, sources, &Traffic::default()).await
@@ -439,6 +459,37 @@ mod tests {
         let crashing = check(Touches::Nothing, |_| Box::pin(async { panic!("index out of range") }));
         let outcome = outcome_of(&crashing, target(), Allow::default()).await;
         assert!(matches!(outcome, Outcome::Broken { reason } if reason.contains("index out of range")));
+    }
+
+    #[tokio::test]
+    async fn what_a_check_found_stays_found_where_it_runs_out_of_its_time_or_cannot_go_on() {
+        let late = check(Touches::Nothing, |probe| {
+            Box::pin(async {
+                let mut findings = probe.findings();
+                findings.push(Finding::new("a door is open", "close it"));
+                findings.push(Finding::new("a door is open", "close it"));
+                std::future::pending().await
+            })
+        });
+        let broken = check(Touches::Nothing, |probe| {
+            Box::pin(async {
+                probe.findings().extend([Finding::new("a door is open", "close it")]);
+                Err(Inconclusive::because("nobody answers"))
+            })
+        });
+        for (check, why) in [(late, "the check's time of 0 s is used up"), (broken, "nobody answers")] {
+            let outcome = outcome_in_no_time(&check).await;
+            let Outcome::Fail { findings, evidence } = outcome else { panic!("{outcome:?}") };
+            assert_eq!(findings, [Finding::new("a door is open", "close it")]);
+            assert_eq!(evidence.exchanges()[0].answer, why);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_check_that_found_nothing_and_runs_out_of_its_time_is_inconclusive() {
+        let late = check(Touches::Nothing, |_| Box::pin(std::future::pending()));
+        let outcome = outcome_in_no_time(&late).await;
+        assert!(matches!(outcome, Outcome::Inconclusive { reason, .. } if reason.contains("used up")));
     }
 
     #[tokio::test]

@@ -15,6 +15,15 @@ pub(super) const NETWORK: &str = "2001:db8:70:9::/64";
 pub(super) const NEXT: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x70, 0xa, 0, 0, 0, 1);
 /// An address far away from both (RFC 9637).
 pub(super) const ELSEWHERE: Ipv6Addr = Ipv6Addr::new(0x3fff, 0, 0x70, 9, 0, 0, 0, 1);
+/// Headers by which a client may claim to be at another address, and what stands before the address there.
+pub(super) const CLAIMS: [(&str, &str); 6] = [
+    ("X-Forwarded-For", ""),
+    ("X-Real-IP", ""),
+    ("Forwarded", "for="),
+    ("X-Client-IP", ""),
+    ("CF-Connecting-IP", ""),
+    ("True-Client-IP", ""),
+];
 /// Odd, so that numbers one after the other differ in every part of an address.
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 

@@ -41,7 +41,7 @@ pub use slow::Dawdlers;
 pub use tls::{Answered, Attempt, Peer, Taken};
 pub(crate) use traffic::Traffic;
 
-use crate::outcome::Inconclusive;
+use crate::outcome::{Findings, Inconclusive};
 use crate::target::{Identity, Sink, SinkAt, Target};
 
 /// The most of an answer that is read; a longer one is an error, because what was not read was not looked at.
@@ -69,6 +69,8 @@ pub struct Budget {
     pub requests: usize,
     /// Longest single wait that a `Retry-After` may ask for.
     pub longest_wait: Duration,
+    /// How long a limit of so many requests a minute refuses at most: a minute, and a moment more.
+    pub limit_window: Duration,
     /// How long after its end a credential may still work: 60 s, as control AUTH-02 says.
     pub expiry_grace: Duration,
     /// How long after an entry was made or taken off the blocklist may still be without it: 10 s, as control EDGE-09 says.
@@ -85,6 +87,7 @@ impl Default for Budget {
             check_timeout: Duration::from_secs(240),
             requests: 20_000,
             longest_wait: Duration::from_secs(75),
+            limit_window: Duration::from_secs(61),
             expiry_grace: Duration::from_secs(60),
             block_grace: Duration::from_secs(10),
             longest_block: Duration::from_secs(60),
@@ -148,6 +151,7 @@ pub struct Probe {
     sent: usize,
     traffic: Traffic,
     writes_allowed: bool,
+    findings: Findings,
 }
 
 /// The client addresses of one check: 127.RUN.CHECK.1 to 127.RUN.CHECK.250, where the target is on loopback.
@@ -198,7 +202,9 @@ impl Probe {
         let rehearsed = target.rehearsal.iter().flat_map(|rehearsal| &rehearsal.askers);
         let handing = target.handovers.iter().flat_map(|queue| queue.askers.iter().chain([&queue.reader]));
         let behind = target.forwarded.iter().flat_map(|forwarded| &forwarded.askers);
-        for identity in target.identities.iter().chain(rehearsed).chain(handing).chain(behind) {
+        let called = target.sandbox.iter().filter_map(|sandbox| sandbox.called.as_deref());
+        let called = called.flat_map(|programs| &programs.askers);
+        for identity in target.identities.iter().chain(rehearsed).chain(handing).chain(behind).chain(called) {
             redactor.learn(identity.credential.secret().expose());
             if let crate::target::Credential::Header { name, .. } = &identity.credential {
                 redactor.learn_header(name);
@@ -230,6 +236,7 @@ impl Probe {
             sent: 0,
             traffic,
             writes_allowed,
+            findings: Findings::default(),
         }
     }
 
@@ -385,6 +392,11 @@ impl Probe {
             }
         };
         read.map_err(|why| Inconclusive::because(format!("the sink `{}` cannot be read: {why}", sink.name)))
+    }
+
+    /// What the check found to be wrong so far: what it adds stays found, though it may run out of its time.
+    pub fn findings(&self) -> Findings {
+        self.findings.clone()
     }
 
     /// Everything recorded so far.

@@ -10,7 +10,7 @@ use super::read::Section;
 use super::{AutoBlock, Blocklist, Credential, Identity, Purpose, Route, State, base_of};
 
 /// A marker that is shorter stands in many an answer.
-const SHORTEST_MARKER: usize = 6;
+pub(super) const SHORTEST_MARKER: usize = 6;
 
 pub(super) fn read_blocklist(root: &Section<'_, '_>, sources: &Sources<'_>) -> Option<Blocklist> {
     let section = root.section("blocklist")?;

@@ -56,6 +56,8 @@ pub struct Cap {
     pub question_tokens: String,
     /// JSON pointer to the number of tokens of the answer.
     pub answer_tokens: String,
+    /// Text in the body of its refusals and of no other 429. 402 needs none.
+    pub marker: Option<String>,
 }
 
 impl Cap {

@@ -1,5 +1,6 @@
 //! `[[cap]]` of a target file.
 
+use super::blocklist_file::SHORTEST_MARKER;
 use super::read::Section;
 use super::{Cap, Capped, Chat, Identity, State, TokenPrice, base_of};
 
@@ -51,6 +52,13 @@ fn read_cap(section: &Section<'_, '_>, chat: &Chat, identities: &[Identity]) -> 
     });
     let pointer = |key: &'static str| section.required(key).map(str::to_owned);
     let (question_tokens, answer_tokens) = (pointer("question_tokens"), pointer("answer_tokens"));
+    let marker = section.text("marker").map(str::to_owned);
+    if let Some(marker) = &marker
+        && marker.chars().filter(|c| c.is_alphanumeric()).count() < SHORTEST_MARKER
+    {
+        let wanted = "text of at least 6 letters that stands in its 429 and in no other one";
+        section.wrong("marker", format!("`{marker}`"), wanted);
+    }
     section.finish();
     Some(Cap {
         what: what?,
@@ -62,6 +70,7 @@ fn read_cap(section: &Section<'_, '_>, chat: &Chat, identities: &[Identity]) -> 
         other: other?,
         question_tokens: question_tokens?,
         answer_tokens: answer_tokens?,
+        marker,
     })
 }
 

@@ -69,7 +69,9 @@ pub use roles::{
 pub(crate) use route::encode;
 use route::substitute;
 pub use route::{Auth, Effect, Route, RouteKind};
-pub use sandbox::{Expected, HostFile, Program, Programs, Runtime, SandboxApi};
+pub use sandbox::{
+    CalledProgram, CalledPrograms, Expected, HostFile, Program, Programs, Runtime, SandboxApi,
+};
 pub use screened::{Holds, Screened, ScreenedDocument};
 pub use sign_up::{Act, NEWCOMERS, NewCredential, SignUp, SignUpBy, Step};
 pub(crate) use sign_up::{filled, placeholders};

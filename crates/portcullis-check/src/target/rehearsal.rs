@@ -49,8 +49,13 @@ pub struct ToolInventory {
     pub decisions: Option<Uri>,
     /// The tool that reads pages, and the argument that takes the address.
     pub reader: Option<(String, String)>,
-    /// Addresses that no tool may reach, with [`WORD`] for a word: inside the network, or pages that lead there.
+    /// Addresses that no tool may reach, with [`WORD`] for a word: inside the network, or pages that lead there. The checker
+    /// comes to each itself, to see that `trapped` tells of it.
     pub traps: Vec<String>,
+    /// Addresses that the reading tool may read, with [`WORD`] for a word.
+    pub pages: Vec<String>,
+    /// Where whoever came to those is told in JSON.
+    pub visited: Vec<Uri>,
 }
 
 /// A tool, and a call of it.

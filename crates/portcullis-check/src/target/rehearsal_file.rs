@@ -1,5 +1,7 @@
 //! `[rehearsal]` and `[[planted]]` of a target file.
 
+use http::Uri;
+
 use super::file::{Sources, resolve};
 use super::read::Section;
 use super::{
@@ -88,30 +90,36 @@ fn read_tools(rehearsal: &Section<'_, '_>, identities: &[Identity]) -> Option<To
     if sinks.is_empty() {
         section.wrong("sinks", "none", "where the calls that reached a tool are told");
     }
-    let trapped: Vec<_> = section.texts("trapped").iter().filter_map(|text| url("trapped", text)).collect();
     let decisions = section.text("decisions").and_then(|text| url("decisions", text));
     let reader = section.text("reader").map(|name| {
         let argument = section.text("reader_argument").unwrap_or("url");
         (name.to_owned(), argument.to_owned())
     });
-    let traps = section.texts("traps");
-    if traps.iter().any(|trap| !trap.contains(WORD)) {
-        section.wrong(
-            "traps",
-            "an address without `{{word}}`",
-            "addresses such as `http://10.0.0.7/trap?w={{word}}`",
-        );
-    }
+    let told = |key: &'static str| -> Vec<Uri> {
+        section.texts(key).iter().filter_map(|text| url(key, text)).collect()
+    };
+    let addresses = |key: &'static str| {
+        let addresses = section.texts(key);
+        if addresses.iter().any(|address| !address.contains(WORD)) {
+            let wanted = "addresses such as `http://10.0.0.7/page?w={{word}}`";
+            section.wrong(key, "an address without `{{word}}`", wanted);
+        }
+        addresses
+    };
+    let (traps, trapped) = (addresses("traps"), told("trapped"));
+    let (pages, visited) = (addresses("pages"), told("visited"));
     let tools: Vec<DeclaredTool> = section.sections("tool").iter().filter_map(read_tool).collect();
     section.finish();
-    if traps.is_empty() != trapped.is_empty() {
-        section.wrong(
-            "trapped",
-            "traps without what tells who came, or the other way round",
-            "both, or neither",
-        );
+    for (key, kind, some, told) in [
+        ("trapped", "traps", !traps.is_empty(), !trapped.is_empty()),
+        ("visited", "pages", !pages.is_empty(), !visited.is_empty()),
+    ] {
+        if some != told {
+            let found = format!("`{kind}` without what tells who came, or the other way round");
+            section.wrong(key, found, "both, or neither");
+        }
     }
-    Some(ToolInventory { askers, tools, sinks, trapped, decisions, reader, traps })
+    Some(ToolInventory { askers, tools, sinks, trapped, decisions, reader, traps, pages, visited })
 }
 
 fn read_tool(section: &Section<'_, '_>) -> Option<DeclaredTool> {

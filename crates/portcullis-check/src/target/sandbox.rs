@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::Uri;
 
-use super::Credential;
+use super::{Chat, Credential, Identity};
 
 /// A shorter text could come back by chance.
 pub(super) const SHORTEST_PLANTED: usize = 12;
@@ -27,6 +27,8 @@ pub struct SandboxApi {
     pub reach: Vec<IpAddr>,
     /// Files of the sandbox's host that no job may read.
     pub planted: Vec<HostFile>,
+    /// The other way into such a sandbox, where there is one that is known: calls of a model.
+    pub called: Option<Box<CalledPrograms>>,
 }
 
 impl SandboxApi {
@@ -91,6 +93,40 @@ impl Programs {
     pub const HELD: &'static str = "held";
     /// The memory within which the attempts have to stay, in bytes.
     pub const MEMORY: usize = 4 << 20;
+}
+
+/// Programs that are the tools of a bot, whose model calls what it is told to: each call runs one in the sandbox.
+#[derive(Debug, Clone)]
+pub struct CalledPrograms {
+    /// Where the bot is: scheme, host and port.
+    pub at: Uri,
+    /// How it is asked.
+    pub chat: Chat,
+    /// Whose call leaves a file behind, and whose calls try to get out: members of two communities.
+    pub askers: [Identity; 2],
+    /// Arguments that fit every one of the tools, in JSON, with [`WORD`](super::WORD) for a word.
+    pub arguments: String,
+    /// The tool that says hello, and what it read.
+    pub hello: String,
+    /// The tool that writes a file of its own, reads it back and says [`Programs::WRITTEN`].
+    pub writes: String,
+    /// What is tried in order to get out.
+    pub attempts: Vec<CalledProgram>,
+    /// Where it is told in JSON how calls ended: a list, the oldest first, of objects with `tool` and `end`. An end is
+    /// `returned` where the model was given what the program said, `refused` where a guard stopped the call, or else the word for what the
+    /// call came to nothing by.
+    pub ends: Uri,
+}
+
+/// A program that a model calls in order to get out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CalledProgram {
+    /// What it tries.
+    pub name: String,
+    /// The tool that it is. No two are the same.
+    pub tool: String,
+    /// What has to become of it.
+    pub expect: Expected,
 }
 
 /// Something that is tried in order to get out.

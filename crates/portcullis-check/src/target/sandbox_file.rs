@@ -54,7 +54,16 @@ pub(super) fn read_sandbox(root: &Section<'_, '_>, sources: &Sources<'_>) -> Opt
         section.sections("planted").iter().filter_map(|inner| read_planted(inner, sources)).collect();
     section.finish();
     let at_once = usize::try_from(at_once?).ok()?;
-    Some(SandboxApi { at: at?, credential, runtime: runtime?, at_once, tenants: tenants?, reach, planted })
+    Some(SandboxApi {
+        at: at?,
+        credential,
+        runtime: runtime?,
+        at_once,
+        tenants: tenants?,
+        reach,
+        planted,
+        called: None,
+    })
 }
 
 fn read_planted(section: &Section<'_, '_>, sources: &Sources<'_>) -> Option<HostFile> {

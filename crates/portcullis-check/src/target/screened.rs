@@ -32,6 +32,9 @@ pub struct ScreenedDocument {
     pub topic: String,
     /// A text of it that stands nowhere else, by which it is seen whether the model was given it.
     pub text: String,
+    /// Another harmless text of it, which shows that it can be recalled where no search shows `text`: one that a search shows, or of
+    /// a part that is not withheld. No question holds it.
+    pub marker: Option<String>,
     /// What it holds.
     pub holds: Holds,
 }

@@ -50,7 +50,11 @@ pub(super) fn read_screen(root: &Section<'_, '_>, chat: &Chat, identities: &[Ide
 
 fn read_document(section: &Section<'_, '_>) -> Option<ScreenedDocument> {
     let (topic, text) = (section.required("topic"), section.required("text"));
+    let marker = section.text("marker").map(str::to_owned);
+    if marker.as_ref().is_some_and(|marker| topic.is_some_and(|topic| topic.contains(marker.as_str()))) {
+        section.wrong("marker", "a text of the topic", "a text that no question holds");
+    }
     let holds = if section.flag("order") { Holds::Order } else { Holds::Nothing };
     section.finish();
-    Some(ScreenedDocument { topic: topic?.to_owned(), text: text?.to_owned(), holds })
+    Some(ScreenedDocument { topic: topic?.to_owned(), text: text?.to_owned(), marker, holds })
 }

@@ -118,7 +118,8 @@ base_url = @URL@
 # trace = "http://127.0.0.1:9002/trace" # the latest requests to the model, in JSON with `messages`
 # [[screened]]
 # topic = "the Yarrow letter"         # words that stand in no other document
-# text = "came by boat in june"       # a text of it that stands nowhere else
+# text = "came by boat in june"       # a text of it that stands nowhere else; a search for the topic must find it
+# marker = "written on blue paper"    # or another text of it, which a search shows or which is not withheld
 # order = true                        # it holds an order to the model; one without must stand beside it
 
 # A community of each tier in a deployment for tests of the same build, whose clock may be moved. Below `hooks`, GET /limits
@@ -137,6 +138,7 @@ base_url = @URL@
 # other = "till-2"                    # somebody else
 # question_tokens = "/usage/prompt_tokens"
 # answer_tokens = "/usage/completion_tokens"
+# marker = "budget_exhausted"         # text in its 429 and in no other one; where it answers 402 none is needed
 
 # Every place where it is written down what was asked: the application's log, a proxy's, a tracer's, the audit, metrics.
 # [[sink]]
@@ -344,7 +346,9 @@ base_url = @URL@
 # reader = "read_page"                       # the tool that reads pages, if there is one
 # reader_argument = "url"
 # traps = ["http://10.0.0.7/trap?w={{word}}"]    # addresses inside, and pages that lead there
-# trapped = ["http://10.0.0.7/heard"]        # who came to them, in JSON
+# trapped = ["http://10.0.0.7/heard"]        # who came to them, in JSON; the checker comes to each trap itself first
+# pages = ["http://10.0.0.8/page?w={{word}}"]    # addresses that it may read, so that it is seen that it reads
+# visited = ["http://10.0.0.8/heard"]        # who came to those, in JSON
 # [[rehearsal.tools.tool]]
 # name = "tide_table"
 # arguments = '{"place": "{{word}}"}'

@@ -10,6 +10,8 @@ mod sandbox;
 mod secrets;
 mod tenancy;
 
+use std::time::Duration;
+
 use futures_util::stream::{self, StreamExt};
 use portcullis_check::target::Forwarded;
 use portcullis_check::{Options, Quiet, Selector, Target, run};
@@ -71,6 +73,15 @@ async fn what_a_target_file_leaves_out_never_turns_into_a_pass() {
     assert_eq!(wrong, Vec::<String>::new(), "{}", wrong.join("\n"));
 }
 
+/// What one check says of a target that this chatbot stands behind: the word, and why. The chatbot is stopped.
+async fn judged(foreign: Foreign, target: Target, id: &str, options: Options) -> (&'static str, String) {
+    let only = vec![Selector::parse(id).expect("an id")];
+    let report = run(target, &Options { only, ..options }, &Quiet).await;
+    foreign.stop().await;
+    let outcome = outcome(&report, id);
+    (outcome.word(), outcome.reason().to_string())
+}
+
 #[tokio::test]
 async fn an_address_limit_that_is_off_is_seen_by_strangers_too() {
     if !node_is_here().await {
@@ -79,8 +90,62 @@ async fn an_address_limit_that_is_off_is_seen_by_strangers_too() {
     let foreign = Foreign::start(Some("no-address-limit")).await;
     let mut target = foreign.target();
     target.identities.retain(|identity| identity.name != "erin");
-    let only = vec![Selector::parse("RL-01").expect("an id")];
-    let report = run(target, &Options { only, ..options() }, &Quiet).await;
-    foreign.stop().await;
-    assert_eq!(outcome(&report, "RL-01").word(), "fail", "{}", outcome(&report, "RL-01").reason());
+    let (word, reason) = judged(foreign, target, "RL-01", options()).await;
+    assert_eq!(word, "fail", "{reason}");
+}
+
+#[tokio::test]
+async fn a_filter_in_front_hides_no_search_that_ends_at_a_quote() {
+    if !node_is_here().await {
+        return;
+    }
+    let foreign = Foreign::deployed(Some("search-ends-at-a-quote"), &["--filter"]).await;
+    let target = foreign.target();
+    let (word, reason) = judged(foreign, target, "TEN-03", options()).await;
+    assert_eq!(word, "inconclusive", "{reason}");
+    assert!(reason.contains("a firewall's page"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_limit_that_is_over_before_headers_are_tried_shows_nothing_about_them() {
+    if !node_is_here().await {
+        return;
+    }
+    let foreign = Foreign::deployed(Some("rate-limit-by-header"), &["--short-windows"]).await;
+    let target = foreign.target();
+    let (word, reason) = judged(foreign, target, "RL-01", options()).await;
+    assert_eq!(word, "inconclusive", "{reason}");
+    assert!(reason.contains("was over before `X-Forwarded-For` was tried"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_budget_that_nothing_else_tells_from_a_limit_of_requests_is_told_by_staying() {
+    if !node_is_here().await {
+        return;
+    }
+    for (fault, word) in [(None, "pass"), (Some("costs-are-only-rate-limited"), "fail")] {
+        let foreign = Foreign::start(fault).await;
+        let mut target = foreign.target();
+        target.caps.iter_mut().for_each(|cap| cap.marker = None);
+        let mut options = options();
+        // The limit is one of two seconds.
+        options.budget.limit_window = Duration::from_millis(2_500);
+        options.budget.longest_wait = options.budget.limit_window;
+        let (said, reason) = judged(foreign, target, "RL-09", options).await;
+        assert_eq!(said, word, "{reason}");
+    }
+}
+
+#[tokio::test]
+async fn a_trace_of_the_latest_few_does_not_hide_that_the_model_was_asked_too() {
+    if !node_is_here().await {
+        return;
+    }
+    let foreign = Foreign::start(Some("handover-asks-the-model-too")).await;
+    let mut target = foreign.target();
+    let queue = target.handovers.as_deref_mut().expect("a queue");
+    let trace = queue.trace.take().expect("a trace");
+    queue.trace = Some(format!("{trace}?latest=10").parse().expect("a URL"));
+    let (word, reason) = judged(foreign, target, "PI-06", options()).await;
+    assert_eq!(word, "fail", "{reason}");
 }

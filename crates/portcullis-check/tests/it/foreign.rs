@@ -69,11 +69,16 @@ pub(crate) struct Foreign {
 
 impl Foreign {
     pub(crate) async fn start(fault: Option<&str>) -> Self {
+        Self::deployed(fault, &[]).await
+    }
+
+    /// Where it stands otherwise than the target file knows, in the words of its command line.
+    pub(crate) async fn deployed(fault: Option<&str>, how: &[&str]) -> Self {
         let state = TempDir::new().expect("a folder");
         let mut command = Command::new("node");
         certificates::write(state.path(), fault);
         command.arg(script()).args(["--edge", "--sandbox", "--tell-asked"]).arg("--state").arg(state.path());
-        command.args(fault.map(|name| format!("--break={name}")));
+        command.args(how).args(fault.map(|name| format!("--break={name}")));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().expect("node starts");
         let mut output = BufReader::new(child.stdout.take().expect("its output")).lines();

@@ -254,6 +254,7 @@ fn complete_target(address: SocketAddr) -> Target {
         tenants: ["harbour", "orchard"].map(str::to_owned),
         reach: Vec::new(),
         planted: Vec::new(),
+        called: None,
     }));
     target.blocked = Some(format!("http://{address}").parse().expect("a URL"));
     let listener =
@@ -301,6 +302,7 @@ fn complete_target(address: SocketAddr) -> Target {
         other: who("dave"),
         question_tokens: "/usage/prompt_tokens".to_owned(),
         answer_tokens: "/usage/completion_tokens".to_owned(),
+        marker: None,
     };
     let tier = |tier: &str| TierPlace {
         tier: tier.to_owned(),
@@ -310,8 +312,12 @@ fn complete_target(address: SocketAddr) -> Target {
         hooks: Hooks::Here(Arc::new(NoHooks)),
     };
     target.tiers = ["standard", "enhanced", "dedicated"].map(tier).to_vec();
-    let document =
-        |topic: &str, holds| ScreenedDocument { topic: topic.to_owned(), text: "qzvkxwpj".to_owned(), holds };
+    let document = |topic: &str, holds| ScreenedDocument {
+        topic: topic.to_owned(),
+        text: "qzvkxwpj".to_owned(),
+        marker: None,
+        holds,
+    };
     target.screen = Some(Screened {
         at: None,
         chat: target.chat.clone(),
@@ -350,6 +356,8 @@ fn tools(address: SocketAddr) -> ToolInventory {
         decisions: Some(at("/decisions")),
         reader: Some(("read_page".to_owned(), "url".to_owned())),
         traps: vec![format!("http://{address}/trap?w={WORD}")],
+        pages: vec![format!("http://{address}/page?w={WORD}")],
+        visited: vec![at("/visited")],
     }
 }
 

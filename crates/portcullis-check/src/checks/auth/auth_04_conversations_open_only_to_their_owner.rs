@@ -7,7 +7,7 @@ use crate::check::{cases, check};
 use crate::checks::belongings::{self, Cast, Thing, random_text};
 use crate::checks::canary::{self, Crew, Errand, Leaks};
 use crate::checks::deployment;
-use crate::outcome::{Coverage, Finding, Inconclusive, PositiveControl, Verdict};
+use crate::outcome::{Coverage, Finding, Findings, Inconclusive, PositiveControl, Verdict};
 use crate::probe::Probe;
 use crate::target::{Identity, Owned, Route, Target};
 
@@ -84,7 +84,7 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     let target = probe.target();
     deployment::tells_members_from_strangers(probe).await?;
     let cast = Cast::of(&target, |identity| probe.sent_lately(identity))?;
-    let mut state = State::default();
+    let mut state = State { findings: probe.findings(), ..State::default() };
     belongings::kinds(probe, &target, &mut state.doubts);
     for owned in &target.owned {
         if let Err(why) = judge_kind(probe, &target, &cast, owned, &mut state).await {
@@ -110,7 +110,7 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
 
 #[derive(Default)]
 struct State {
-    findings: Vec<Finding>,
+    findings: Findings,
     doubts: Vec<String>,
     controls: Vec<PositiveControl>,
     judged: usize,

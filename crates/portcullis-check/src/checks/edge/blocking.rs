@@ -5,15 +5,12 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::outcome::{Inconclusive, PositiveControl};
+use crate::checks::forwarded::CLAIMS;
+use crate::outcome::{Finding, Inconclusive, PositiveControl};
 use crate::probe::{Call, Probe, ProbeError, Seen};
 
 /// Between two looks.
 const AGAIN: Duration = Duration::from_millis(100);
-
-/// Headers by which a client may claim to be at another address.
-pub(super) const CLAIMS: &[&str] =
-    &["X-Forwarded-For", "X-Real-IP", "X-Client-IP", "CF-Connecting-IP", "True-Client-IP"];
 
 /// Whether an answer is the refusal of a blocked address and no other: never a success, and never a 429, which is what a limit
 /// says.
@@ -39,9 +36,24 @@ pub(super) fn served(seen: &Seen, marker: &str) -> Result<PositiveControl, Incon
     PositiveControl::from_success(seen, "a member is served before the address is blocked")
 }
 
-/// The same request with a header that claims another address.
-pub(super) fn claiming(call: Call, name: &str, address: Ipv4Addr) -> Result<Call, Inconclusive> {
-    call.header(name, &address.to_string())
+/// That another address is served while one is blocked, or what is wrong when it is not.
+pub(super) fn served_meanwhile(seen: &Seen, who: &str) -> Result<PositiveControl, Finding> {
+    let shown = format!("{who} is served while another address is blocked");
+    PositiveControl::from_success(seen, shown).map_err(|_| {
+        Finding::new(
+            format!("while another address is blocked, {who} is answered {}", seen.says()),
+            "block what the entry names alone, and serve everybody else as before",
+        )
+        .shown_by([seen.number()])
+    })
+}
+
+/// The same request with each of the headers that claim another address.
+pub(super) fn claiming(call: &Call, address: Ipv4Addr) -> Result<Vec<(&'static str, Call)>, Inconclusive> {
+    let claim = |(name, before): &(&'static str, &str)| {
+        Ok((*name, call.clone().header(name, &format!("{before}{address}"))?))
+    };
+    CLAIMS.iter().map(claim).collect()
 }
 
 /// Two client addresses of the check's own.

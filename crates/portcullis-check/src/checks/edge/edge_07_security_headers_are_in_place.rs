@@ -80,7 +80,7 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
             }
         }
     }
-    let findings = faults.into_iter().map(|(fault, places)| finding(fault, &places)).collect();
+    let findings: Vec<Finding> = faults.into_iter().map(|(fault, places)| finding(fault, &places)).collect();
     Verdict::settle(probe.evidence(), findings, &doubts, || {
         let what = format!("sampled answers score {WANTED} or more");
         Ok((Coverage::complete(samples.len(), samples.len(), what)?, control))

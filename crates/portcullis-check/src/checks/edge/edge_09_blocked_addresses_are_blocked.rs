@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use super::blocking::{CLAIMS, claiming, is_block, served, two_sources, until};
+use super::blocking::{claiming, is_block, served, served_meanwhile, two_sources, until};
 use super::networks::{self, Tried};
 use crate::check::{cases, check};
 use crate::checks::deployment;
-use crate::outcome::{Coverage, Finding, Inconclusive, PositiveControl, Verdict};
+use crate::outcome::{Coverage, Finding, Findings, Inconclusive, PositiveControl, Verdict};
 use crate::probe::{Call, Probe, Seen};
 use crate::target::{Blocklist, Identity, Route, Target};
 
@@ -41,6 +41,8 @@ cases! {
     fails_on: [
         "blocklist-is-never-read",
         "blocklist-believes-headers",
+        "blocklist-believes-forwarded",
+        "blocklist-breaks-everybody-else",
         "blocklist-comes-after-the-credential",
         "blocklist-blocks-everybody",
         "blocklist-takes-entries-from-members",
@@ -62,7 +64,7 @@ pub(super) struct Blocking<'t> {
     pub(super) target: &'t Target,
     pub(super) list: &'t Blocklist,
     pub(super) asker: &'t Identity,
-    pub(super) findings: Vec<Finding>,
+    pub(super) findings: Findings,
 }
 
 async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
@@ -72,7 +74,7 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     let valid = target.valid();
     let asker = valid.first().ok_or_else(|| Inconclusive::because("no identity works"))?;
     deployment::tells_members_from_strangers(probe).await?;
-    let mut blocking = Blocking { target: &target, list, asker, findings: Vec::new() };
+    let mut blocking = Blocking { target: &target, list, asker, findings: probe.findings() };
     let (blocked, other) = two_sources(probe)?;
     let mut controls = Vec::new();
     for source in [blocked, other] {
@@ -85,7 +87,7 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     let judged = blocking.judge_entry(probe, blocked, other, &entry).await;
     // Whatever was seen, nothing stays.
     let removed = probe.send(blocking.change(&list.remove, &blocked.to_string(), &entry)?).await?;
-    judged?;
+    controls.extend(judged?);
     if !removed.status.is_success() {
         blocking.findings.push(
             Finding::new(
@@ -198,7 +200,7 @@ impl Blocking<'_> {
         blocked: Ipv4Addr,
         other: Ipv4Addr,
         entry: &str,
-    ) -> Result<(), Inconclusive> {
+    ) -> Result<Option<PositiveControl>, Inconclusive> {
         let (marker, grace) = (&self.list.marker, probe.budget().block_grace);
         let listed = probe.send(self.change(&self.list.list, "", "")?).await?;
         let told =
@@ -227,7 +229,7 @@ impl Blocking<'_> {
                 )
                 .shown_by([seen.number()]),
             );
-            return Ok(());
+            return Ok(None);
         }
         self.judge_order(probe, blocked).await?;
         self.judge_claims(probe, blocked, other).await
@@ -258,14 +260,15 @@ impl Blocking<'_> {
         Ok(())
     }
 
-    /// What the client claims about its address changes nothing.
+    /// What the client claims about its address changes nothing. That another address is served meanwhile; none where a finding
+    /// says that it is not.
     async fn judge_claims(
         &mut self,
         probe: &mut Probe,
         blocked: Ipv4Addr,
         other: Ipv4Addr,
-    ) -> Result<(), Inconclusive> {
-        let free = probe.send_once(self.ask(other)?).await?;
+    ) -> Result<Option<PositiveControl>, Inconclusive> {
+        let free = probe.send(self.ask(other)?).await?;
         if is_block(&free, &self.list.marker) {
             self.findings.push(
                 Finding::new(
@@ -274,10 +277,15 @@ impl Blocking<'_> {
                 )
                 .shown_by([free.number()]),
             );
-            return Ok(());
+            return Ok(None);
         }
-        for name in CLAIMS {
-            let lifted = probe.send_once(claiming(self.ask(blocked)?, name, other)?).await?;
+        let control = served_meanwhile(&free, "an address that is not on the list")
+            .map_err(|finding| self.findings.push(finding))
+            .ok();
+        let lifting = claiming(&self.ask(blocked)?, other)?;
+        let catching = claiming(&self.ask(other)?, blocked)?;
+        for ((name, lifts), (_, catches)) in lifting.into_iter().zip(catching) {
+            let lifted = probe.send_once(lifts).await?;
             if !is_block(&lifted, &self.list.marker) {
                 self.findings.push(
                     Finding::new(
@@ -287,7 +295,7 @@ impl Blocking<'_> {
                     .shown_by([lifted.number()]),
                 );
             }
-            let caught = probe.send_once(claiming(self.ask(other)?, name, blocked)?).await?;
+            let caught = probe.send_once(catches).await?;
             if is_block(&caught, &self.list.marker) {
                 self.findings.push(
                     Finding::new(
@@ -298,6 +306,6 @@ impl Blocking<'_> {
                 );
             }
         }
-        Ok(())
+        Ok(control)
     }
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::blocking::{CLAIMS, claiming, is_block, served, two_sources, until};
+use super::blocking::{claiming, is_block, served, served_meanwhile, two_sources, until};
 use crate::check::{cases, check};
-use crate::outcome::{Coverage, Finding, Inconclusive, PositiveControl, Verdict};
+use crate::outcome::{Coverage, Finding, Findings, Inconclusive, PositiveControl, Verdict};
 use crate::probe::{Call, Probe, Seen};
 use crate::target::{AutoBlock, Target};
 
@@ -43,6 +43,7 @@ cases! {
         "auto-block-is-a-429",
         "auto-block-has-no-end",
         "auto-block-believes-headers",
+        "auto-block-believes-forwarded",
         "auto-block-spares-right-credentials",
     ],
     inconclusive_on: ["dead", "mute", "login-wall", "waf", "yes-man", "echo", "spa-shell"],
@@ -54,7 +55,7 @@ const LATE: Duration = Duration::from_secs(3);
 struct Blocking<'t> {
     target: &'t Target,
     auto: &'t AutoBlock,
-    findings: Vec<Finding>,
+    findings: Findings,
 }
 
 async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
@@ -64,7 +65,7 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
         .as_deref()
         .ok_or_else(|| Inconclusive::because("the target blocks nobody by itself"))?;
     let (abusive, other) = two_sources(probe)?;
-    let mut blocking = Blocking { target: &target, auto, findings: Vec::new() };
+    let mut blocking = Blocking { target: &target, auto, findings: probe.findings() };
     let mut controls = Vec::new();
     for source in [abusive, other] {
         let seen = probe.send(blocking.ask(source)?).await?;
@@ -185,8 +186,8 @@ impl Blocking<'_> {
             );
             return Ok(Vec::new());
         }
-        for name in CLAIMS {
-            let lifted = probe.send_once(claiming(self.ask(abusive)?, name, other)?).await?;
+        for (name, call) in claiming(&self.ask(abusive)?, other)? {
+            let lifted = probe.send_once(call).await?;
             if !is_block(&lifted, marker) && lifted.status.is_success() && elapsed < self.auto.lasts / 2 {
                 self.findings.push(
                     Finding::new(
@@ -198,14 +199,8 @@ impl Blocking<'_> {
             }
         }
         let free = probe.send_once(self.ask(other)?).await?;
-        if !free.status.is_success() {
-            self.findings.push(
-                Finding::new(
-                    format!("while one address is blocked, another one is answered {}", free.says()),
-                    "block the address that did it and no other",
-                )
-                .shown_by([free.number()]),
-            );
+        if let Err(finding) = served_meanwhile(&free, "an address that did nothing") {
+            self.findings.push(finding);
         }
         self.judge_end(probe, abusive, began).await
     }

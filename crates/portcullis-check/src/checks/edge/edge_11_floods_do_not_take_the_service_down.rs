@@ -6,17 +6,18 @@ use std::time::Duration;
 use http::Method;
 use serde_json::json;
 
+use super::blocking::two_sources;
 use crate::check::{cases, check};
 use crate::checks::deployment;
-use crate::outcome::{Coverage, Finding, Inconclusive, PositiveControl, Verdict};
+use crate::outcome::{Coverage, Finding, Findings, Inconclusive, PositiveControl, Verdict};
 use crate::probe::{Call, Probe, ProbeError, Seen};
 use crate::target::{Auth, Load, Target};
 
 check! {
     /// ## What it checks
     /// With the written consent and the rate that the target file names, it measures how long a good client waits: three times
-    /// alone, and three times while others send bursts of wrong credentials and unknown paths at the agreed rate and hold 50
-    /// connections in the middle of a request's head. The 95th percentile of the good client, as the median of the three, may
+    /// alone, and three times while others, from addresses of their own, send bursts of wrong credentials and unknown paths at the
+    /// agreed rate and hold 50 connections in the middle of a request's head. The 95th percentile of the good client, as the median of the three, may
     /// at most double, counted from 50 ms, and hardly any of its requests may fail. Requests with headers of 64 KB and a body of
     /// 4 MB must be refused in order. What was refused must be counted where the target says so. What stands in front against
     /// larger floods is the word of a person, not older than a year.
@@ -26,8 +27,9 @@ check! {
     /// Refuse before anything is looked up, bound connections in all and by address, headers, bodies and the time that each may
     /// take, and put a provider in front that takes what no single machine can.
     /// ## Limits
-    /// The rate is bounded by what was agreed on, so it shows how the service behaves and not how much it withstands. Nothing
-    /// comes from more than one machine. The good client asks one route.
+    /// The rate is bounded by what was agreed on, so it shows how the service behaves and not how much it withstands. What of the
+    /// flood gets no answer is not counted as sent. Nothing comes from more than one machine, and only on the target's own has the
+    /// checker addresses enough to be a good client beside a flood. The good client asks one route.
     id: "EDGE-11", title: "Floods do not take the service down",
     area: Edge, severity: High, since: "0.1.0",
     needs: [Load, Identity], touches: Drills,
@@ -59,7 +61,7 @@ const SLOW: usize = 50;
 const FLOODERS: usize = 4;
 /// What is shorter nobody feels: to twice of it is no harm, and what a busy machine adds to it says nothing.
 const LEAST: Duration = Duration::from_millis(50);
-/// How much of the agreed rate must have been sent, in hundredths: a smaller flood shows nothing.
+/// How much of the agreed rate must have been answered, in hundredths: a smaller flood shows nothing.
 const ENOUGH: u64 = 80;
 const LARGE_HEADER: usize = 64 << 10;
 const LARGE_BODY: usize = 4 << 20;
@@ -76,6 +78,23 @@ struct Measured {
     took: Duration,
 }
 
+impl Measured {
+    fn add_good(&mut self, answer: &Result<Seen, ProbeError>) {
+        match answer {
+            Ok(seen) if seen.status.is_success() => self.times.push(seen.elapsed),
+            Ok(seen) => self.failed.push(seen.says()),
+            Err(_) => self.failed.push("no answer".to_owned()),
+        }
+    }
+
+    /// What got no answer may never have arrived.
+    fn add_bad(&mut self, answer: &Result<Seen, ProbeError>) {
+        let Ok(seen) = answer else { return };
+        self.sent += 1;
+        self.refused += u64::from(seen.status.is_client_error());
+    }
+}
+
 struct Flood<'t> {
     target: &'t Target,
     load: &'t Load,
@@ -87,25 +106,29 @@ struct Flood<'t> {
 async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     let target = probe.target();
     let load = target.load.as_deref().ok_or_else(|| Inconclusive::because("nobody has allowed a flood"))?;
+    // From one address, a right service blocks the good client with the flood.
+    let (good, flooder) = two_sources(probe)?;
     probe.observe(
         "the consent to send a flood",
         &format!("{}: {} requests a second", load.consent, load.requests_per_second),
     );
     deployment::tells_members_from_strangers(probe).await?;
-    let good = probe.fresh_source();
-    let flooders = (0..FLOODERS).map(|_| probe.fresh_source()).collect();
+    let others = (1..FLOODERS).map(|_| probe.fresh_source());
+    let flooders = std::iter::once(Some(flooder)).chain(others).collect();
     let slow = probe.fresh_source();
-    let mut flood = Flood { target: &target, load, good, flooders, number: 0 };
+    let mut flood = Flood { target: &target, load, good: Some(good), flooders, number: 0 };
     let seen = probe.send(flood.good()?).await?;
     let control =
         PositiveControl::from_success(&seen, format!("{} answers a good client", load.asked.line()))?;
-    let (mut findings, mut doubts) = (Vec::new(), Vec::new());
+    let (mut findings, mut doubts) = (probe.findings(), Vec::new());
     let before = counted(probe, load, &mut doubts).await?;
     let (mut alone, mut under) = (Vec::new(), Vec::new());
+    let mut held = SLOW;
     for _ in 0..ROUNDS {
         alone.push(flood.measure(probe, 0).await?);
         let mut dawdlers = probe.dawdle(SLOW, slow).await;
         dawdlers.drip().await;
+        held = held.min(dawdlers.held());
         probe.observe("connections held in the middle of a request's head", &dawdlers.held().to_string());
         under.push(flood.measure(probe, load.requests_per_second as usize).await?);
         dawdlers.drip().await;
@@ -124,7 +147,7 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     let refused: u64 = under.iter().map(|measured| measured.refused).sum::<u64>() + large;
     let after = counted(probe, load, &mut doubts).await?;
     judge_count(load, before, after, refused, &mut findings);
-    let told = judge_times(load, &alone, &under, &mut findings, &mut doubts);
+    let told = judge_times(load, &alone, &under, held, &mut findings, &mut doubts);
     probe.observe("how long a good client waited", &told);
     judge_plan(probe, &target, load, &mut doubts);
     Verdict::settle(probe.evidence(), findings, &doubts, || {
@@ -177,14 +200,10 @@ impl Flood<'_> {
             }
             let at_once = calls.len();
             for (answer, is_good) in probe.burst_each(calls, at_once).await?.iter().zip(is_good) {
-                match answer {
-                    Ok(seen) if is_good && seen.status.is_success() => measured.times.push(seen.elapsed),
-                    Ok(seen) if is_good => measured.failed.push(seen.says()),
-                    Err(_) if is_good => measured.failed.push("no answer".to_owned()),
-                    bad => {
-                        measured.sent += 1;
-                        measured.refused += u64::from(is_refused(bad));
-                    }
+                if is_good {
+                    measured.add_good(answer);
+                } else {
+                    measured.add_bad(answer);
                 }
             }
             let due = SLICE.saturating_mul(u32::try_from(number + 1).unwrap_or(u32::MAX));
@@ -196,7 +215,7 @@ impl Flood<'_> {
     }
 
     /// Requests that are too large; how many were refused.
-    async fn large(&mut self, probe: &mut Probe, findings: &mut Vec<Finding>) -> Result<u64, Inconclusive> {
+    async fn large(&mut self, probe: &mut Probe, findings: &mut Findings) -> Result<u64, Inconclusive> {
         let source = self.flooders.first().copied().flatten();
         let header = Call::new(Method::GET, "/").header("x-portcullis-check", &"a".repeat(LARGE_HEADER))?;
         let mut body = Call::to(self.target, &self.target.chat.asking("hello"), "")?;
@@ -218,10 +237,6 @@ impl Flood<'_> {
         }
         Ok(refused)
     }
-}
-
-fn is_refused(answer: &Result<Seen, ProbeError>) -> bool {
-    answer.as_ref().is_ok_and(|seen| seen.status.is_client_error())
 }
 
 /// What was counted as refused so far; none where it cannot be seen.
@@ -257,13 +272,7 @@ async fn counted(
     Ok(Some(sum))
 }
 
-fn judge_count(
-    load: &Load,
-    before: Option<u64>,
-    after: Option<u64>,
-    refused: u64,
-    findings: &mut Vec<Finding>,
-) {
+fn judge_count(load: &Load, before: Option<u64>, after: Option<u64>, refused: u64, findings: &mut Findings) {
     let (Some(before), Some(after), Some(drops)) = (before, after, &load.drops) else { return };
     let grown = after.saturating_sub(before);
     // What a proxy refuses by itself, such as headers that are too large, it may count elsewhere.
@@ -280,7 +289,8 @@ fn judge_times(
     load: &Load,
     alone: &[Measured],
     under: &[Measured],
-    findings: &mut Vec<Finding>,
+    held: usize,
+    findings: &mut Findings,
     doubts: &mut Vec<String>,
 ) -> String {
     let (calm, stormy) = (median_of_p95(alone), median_of_p95(under));
@@ -291,8 +301,8 @@ fn judge_times(
     let rate = sent.saturating_mul(1_000) / took_ms;
     let percent = rate.saturating_mul(100) / u64::from(load.requests_per_second.max(1));
     let told = format!(
-        "a good client's p95 is {} ms alone and {} ms under {rate} requests a second ({percent} % of the {} agreed on, {refused} \
-         of {sent} refused) and {SLOW} slow connections",
+        "a good client's p95 is {} ms alone and {} ms under {rate} answered requests a second ({percent} % of the {} agreed on, \
+         {refused} of {sent} refused) and {held} slow connections",
         calm.as_millis(),
         stormy.as_millis(),
         load.requests_per_second,
@@ -321,8 +331,13 @@ fn judge_times(
     }
     if percent < ENOUGH {
         doubts.push(format!(
-            "only {rate} requests a second were sent, {} were agreed on: the flood was too small to show anything",
+            "only {rate} requests a second were answered, {} were agreed on: the flood was too small to show anything",
             load.requests_per_second
+        ));
+    }
+    if held < SLOW {
+        doubts.push(format!(
+            "only {held} of {SLOW} slow connections could be opened: nothing shows what so many would do"
         ));
     }
     told
@@ -370,7 +385,36 @@ fn p95(times: &[Duration]) -> Duration {
 mod tests {
     use std::time::Duration;
 
-    use super::{Measured, median_of_p95, p95};
+    use super::{Measured, SLOW, judge_times, median_of_p95, p95};
+    use crate::outcome::Findings;
+    use crate::probe::ProbeError;
+    use crate::target::{Load, Method, Route};
+
+    /// What is doubted of a flood of so many requests in a second, beside so many slow connections.
+    fn doubts(sent: u64, held: usize) -> Vec<String> {
+        let load = Load {
+            consent: "the test".to_owned(),
+            requests_per_second: 100,
+            asked: Route::new(Method::GET, "/login").public(),
+            drops: None,
+            plan: None,
+        };
+        let under = Measured { sent, took: Duration::from_secs(1), ..Measured::default() };
+        let mut doubts = Vec::new();
+        judge_times(&load, &[], &[under], held, &mut Findings::default(), &mut doubts);
+        doubts
+    }
+
+    #[test]
+    fn a_flood_that_did_not_come_about_is_doubted() {
+        assert_eq!(doubts(100, SLOW), Vec::<String>::new());
+        assert!(doubts(100, SLOW - 1)[0].contains("49 of 50 slow connections"));
+        let mut measured = Measured::default();
+        for _ in 0..100 {
+            measured.add_bad(&Err(ProbeError::Limited { request: "GET /".to_owned() }));
+        }
+        assert!(doubts(measured.sent, SLOW)[0].contains("only 0 requests a second were answered"));
+    }
 
     #[test]
     fn one_disturbed_measurement_of_three_changes_nothing() {

@@ -1,11 +1,11 @@
 //! EDGE-12.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use http::Method;
+use http::{Method, StatusCode};
 
 use crate::check::{cases, check};
-use crate::checks::{canary, deployment};
+use crate::checks::{canary, deployment, standing};
 use crate::outcome::{Coverage, Finding, Inconclusive, PositiveControl, Verdict};
 use crate::probe::{Call, Probe, Seen};
 use crate::target::{Identity, Route, Target};
@@ -14,8 +14,8 @@ check! {
     /// ## What it checks
     /// Every route that a member reads with `GET` is asked twice by one member. Its answer must say `Cache-Control: no-store`,
     /// and must not say that a cache gave it (`Age`, `X-Cache` and their like). Then, with whatever caches there are warm, the same URL
-    /// is asked by nobody, who must be turned away without a byte of the answer, and by a member of another community, who must
-    /// not be given the first member's answer.
+    /// is asked by nobody, who must be turned away without a byte of the answers, and by a member of another community, who must
+    /// not be given one of the first member's answers, nor a text of them that was not in this member's own answer before.
     /// ## Why it matters
     /// A cache in front of the application does not know who asks. Once it keeps a member's answer, it hands it to the
     /// next one, and the application never hears of it.
@@ -24,7 +24,8 @@ check! {
     /// edge pass such requests by its cache (`proxy_no_cache` and `proxy_cache_bypass` on the session's cookie and on
     /// `Authorization` in nginx).
     /// ## Limits
-    /// Only the caches on the way from here are met; a cache elsewhere is bound by `no-store` alone. Ways to fool a cache about
+    /// Only the caches on the way from here are met; a cache elsewhere is bound by `no-store` alone. What is no JSON is compared as a
+    /// whole alone, so that a page with a changing part out of a cache is not known again. Ways to fool a cache about
     /// the path are for TEN-06. What a browser keeps is not seen, and neither are pages after a member signed out.
     id: "EDGE-12", title: "Shared caches hold no member data",
     area: Edge, severity: High, since: "0.1.0",
@@ -40,8 +41,9 @@ cases! {
         "search-came-from-a-cache",
         "files-say-public-cache",
         "search-open-to-strangers",
+        "edge-stores-what-it-passes-by",
     ],
-    inconclusive_on: ["dead", "mute", "login-wall", "waf", "yes-man", "echo", "spa-shell"],
+    inconclusive_on: ["dead", "mute", "login-wall", "waf", "yes-man", "echo", "spa-shell", "no-auth-on-history"],
 }
 
 /// What is wrong with a route's answers.
@@ -91,6 +93,14 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
             continue;
         };
         let call = Call::by(&target, route, member)?;
+        // The very URL that a cache would know.
+        let mut bare = Call::new(call.method.clone(), call.path.clone());
+        bare.headers = call.headers.clone();
+        let other = other(&target, route, member);
+        let others = match other {
+            Some(other) => Some(probe.send(bare.clone().with(&other.credential, &other.name)).await?),
+            None => None,
+        };
         let first = probe.send(call.clone()).await?;
         match PositiveControl::from_success(&first, format!("{} answers `{}`", route.line(), member.name)) {
             Ok(control) => controls.push(control),
@@ -111,17 +121,30 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
                 add(Fault::Cached, seen);
             }
         }
-        // The very URL that a cache would know.
-        let mut bare = Call::new(call.method.clone(), call.path.clone());
-        bare.headers = call.headers.clone();
+        // A cache may have kept either of them.
+        let given = Given::of([&first, &again]);
         let stranger = probe.send(bare.clone()).await?;
-        if !deployment::is_turned_away(&stranger) && !first.body.is_empty() && stranger.body == first.body {
-            add(Fault::ToStranger, &stranger);
+        if !deployment::is_turned_away(&stranger) {
+            if given.is_in(&stranger, &BTreeSet::new()) {
+                add(Fault::ToStranger, &stranger);
+            } else if stranger.status != StatusCode::NOT_FOUND {
+                doubts.push(format!(
+                    "{} is not refused to nobody but answered {}, which tells nothing of a cache: correct its [[route]]",
+                    route.line(),
+                    stranger.says()
+                ));
+            }
         }
-        if let Some(other) = other(&target, route, member) {
+        if let Some((other, before)) = other.zip(others) {
             let seen = probe.send(bare.with(&other.credential, &other.name)).await?;
             doubts.extend(canary::shows_nothing_of_a_member(&seen));
-            if seen.status.is_success() && !first.body.is_empty() && seen.body == first.body {
+            // Where the first answer is not theirs, nothing tells which texts are.
+            let own = before.status.is_success().then(|| standing::texts(&before));
+            let is_given = match own {
+                Some(own) => given.is_in(&seen, &own),
+                None => given.is_whole_in(&seen),
+            };
+            if seen.status.is_success() && is_given {
                 add(Fault::ToOther, &seen);
             }
         }
@@ -133,6 +156,45 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
             PositiveControl::all(controls, "each answers its member, and a stranger is refused")?,
         ))
     })
+}
+
+/// What a member was given.
+struct Given<'s> {
+    bodies: Vec<&'s str>,
+    texts: BTreeSet<String>,
+}
+
+impl<'s> Given<'s> {
+    fn of(answers: [&'s Seen; 2]) -> Self {
+        let answers = || answers.into_iter().filter(|seen| seen.status.is_success());
+        let bodies = answers().map(|seen| seen.body.as_str()).filter(|body| !body.is_empty()).collect();
+        let texts = answers().flat_map(standing::texts).filter(|text| !is_a_moment(text)).collect();
+        Self { bodies, texts }
+    }
+
+    fn is_whole_in(&self, seen: &Seen) -> bool {
+        self.bodies.contains(&seen.body.as_str())
+    }
+
+    /// Whether somebody was given one of these answers, or a text of them that is not `known` to be theirs as well.
+    fn is_in(&self, seen: &Seen, known: &BTreeSet<String>) -> bool {
+        let told = standing::texts(seen);
+        let known: BTreeSet<String> = known.iter().map(|text| without_counts(text)).collect();
+        let is_theirs = |text: &String| told.contains(text) && !known.contains(&without_counts(text));
+        self.is_whole_in(seen) || self.texts.iter().any(is_theirs)
+    }
+}
+
+/// A sentence without the numbers in it: what is left of a limit counts down for everybody in the same way. What is no sentence stays.
+fn without_counts(text: &str) -> String {
+    let words = || text.split_whitespace().filter(|word| !word.bytes().all(|byte| byte.is_ascii_digit()));
+    if words().count() < 3 { text.to_owned() } else { words().collect::<Vec<_>>().join(" ") }
+}
+
+/// A time of the day: two answers of one second may tell the same, whoever they are for.
+fn is_a_moment(text: &str) -> bool {
+    let is_clock = |part: &[u8]| matches!(part, [before, b':', after] if before.is_ascii_digit() && after.is_ascii_digit());
+    text.as_bytes().windows(3).any(is_clock) || !text.chars().any(char::is_alphabetic)
 }
 
 /// Somebody of another community who would be answered otherwise.
@@ -166,4 +228,29 @@ fn finding(fault: Fault, places: &[(String, usize)]) -> Finding {
     let more = if lines.len() > 4 { format!(" and {} more", lines.len() - 4) } else { String::new() };
     Finding::new(format!("{listed}{more} {}", fault.seen()), fault.fix())
         .shown_by(places.iter().map(|(_, number)| *number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_a_moment, without_counts};
+
+    #[test]
+    fn what_counts_down_for_everybody_is_told_from_what_names_somebody() {
+        assert_eq!(without_counts("9 requests left today"), without_counts("8 requests left today"));
+        for [one, other] in
+            [["member 1", "member 2"], ["ann1@example.org", "ann2@example.org"], ["1 2 3", "4 5 6"]]
+        {
+            assert_ne!(without_counts(one), without_counts(other));
+        }
+    }
+
+    #[test]
+    fn a_time_tells_nobody_and_a_sentence_does() {
+        for text in ["2026-01-10T07:30:00Z", "Sat, 10 Jan 2026 07:30:00 GMT", "1768030200"] {
+            assert!(is_a_moment(text), "{text}");
+        }
+        for text in ["Boats are stored in hall 7", "doc-harbour-commons", "note: the gate"] {
+            assert!(!is_a_moment(text), "{text}");
+        }
+    }
 }

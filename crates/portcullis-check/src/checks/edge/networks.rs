@@ -2,10 +2,10 @@
 
 use std::net::Ipv6Addr;
 
-use super::blocking::{is_block, served, until};
+use super::blocking::{is_block, served, served_meanwhile, until};
 use super::edge_09_blocked_addresses_are_blocked::Blocking;
 use crate::checks::forwarded::{Behind, ELSEWHERE, NETWORK, NEXT, in_full, within};
-use crate::outcome::{Finding, Inconclusive};
+use crate::outcome::{Finding, Findings, Inconclusive};
 use crate::probe::{Call, Probe};
 use crate::target::{Blocklist, Target};
 
@@ -36,7 +36,8 @@ pub(super) async fn judge(
     };
     let list = behind.forwarded.blocklist.as_ref().unwrap_or(own);
     let asker = behind.forwarded.askers.first().ok_or_else(|| Inconclusive::because("nobody asks there"))?;
-    let mut judging = Judging { behind, blocking: Blocking { target, list, asker, findings: Vec::new() } };
+    let mut judging =
+        Judging { behind, blocking: Blocking { target, list, asker, findings: Findings::default() } };
     for address in [within(0), NEXT, ELSEWHERE] {
         let seen = probe.send(judging.ask(&address.to_string())?).await?;
         if let Err(why) = served(&seen, &list.marker) {
@@ -53,7 +54,11 @@ pub(super) async fn judge(
              knows IPv6 at all; correct [forwarded] of target.toml or the list",
             behind.forwarded.header
         );
-        return Ok(Tried { findings: judging.blocking.findings, doubts: vec![doubt], ..Tried::default() });
+        return Ok(Tried {
+            findings: judging.blocking.findings.into(),
+            doubts: vec![doubt],
+            ..Tried::default()
+        });
     }
     let made = probe.send(judging.blocking.change(&list.add, NETWORK, "")?).await?;
     if !made.status.is_success() {
@@ -64,7 +69,7 @@ pub(super) async fn judge(
             )
             .shown_by([made.number()]),
         );
-        return Ok(Tried { findings: judging.blocking.findings, ..Tried::default() });
+        return Ok(Tried { findings: judging.blocking.findings.into(), ..Tried::default() });
     }
     let entry = judging.blocking.entry(&made)?;
     let judged = judging.judge_entry(probe).await;
@@ -72,7 +77,7 @@ pub(super) async fn judge(
     judging.remove(probe, NETWORK, &entry, within(0)).await?;
     judged?;
     let words = format!("an IPv6 network was blocked, as `{}` reports addresses", behind.forwarded.header);
-    Ok(Tried { words, findings: judging.blocking.findings, doubts: Vec::new() })
+    Ok(Tried { words, findings: judging.blocking.findings.into(), doubts: Vec::new() })
 }
 
 impl From<Inconclusive> for Tried {
@@ -190,7 +195,7 @@ impl Judging<'_> {
         address: Ipv6Addr,
         marker: &str,
     ) -> Result<(), Inconclusive> {
-        let seen = probe.send_once(self.ask(&address.to_string())?).await?;
+        let seen = probe.send(self.ask(&address.to_string())?).await?;
         if is_block(&seen, marker) {
             self.blocking.findings.push(
                 Finding::new(
@@ -199,6 +204,8 @@ impl Judging<'_> {
                 )
                 .shown_by([seen.number()]),
             );
+        } else if let Err(finding) = served_meanwhile(&seen, &format!("`{address}`")) {
+            self.blocking.findings.push(finding);
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use http::{Method, StatusCode};
 use crate::checks::{canary, deployment};
 use crate::outcome::{Inconclusive, PositiveControl};
 use crate::probe::{Call, Probe, Seen};
-use crate::target::{Identity, Screened, Target};
+use crate::target::{Effect, Identity, QUERY, Route, Screened, Target};
 
 /// Requests under way at the same time.
 const AT_ONCE: usize = 8;
@@ -149,6 +149,27 @@ impl<'t> Desk<'t> {
         all.ok_or_else(|| {
             Inconclusive::because("questions are still refused with 429 after waiting: name more identities in `as` of [screen]")
         })
+    }
+
+    /// Whether a search there that members may make finds one of these texts for a topic.
+    pub(super) async fn finds(
+        &mut self,
+        probe: &mut Probe,
+        topic: &str,
+        texts: &[&str],
+    ) -> Result<bool, Inconclusive> {
+        let Some(asker) = self.asker() else { return Ok(false) };
+        let mut values = self.target.values(&asker.community);
+        values.insert("query".to_owned(), topic.to_owned());
+        let searches = |route: &&Route| route.effect == Effect::Reads && route.holds(QUERY);
+        for route in self.target.routes().into_iter().filter(searches) {
+            let call = Call::filled(route, &values)?.with(&asker.credential, &asker.name);
+            let seen = probe.send(self.there(call)).await?;
+            if seen.status.is_success() && texts.iter().any(|text| seen.body.contains(text)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn ruling(&self, seen: &Seen) -> Result<Ruling, Inconclusive> {

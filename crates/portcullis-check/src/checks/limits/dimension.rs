@@ -1,5 +1,6 @@
 //! What a rate can be counted by, and how counting goes wrong.
 
+use crate::checks::forwarded::CLAIMS;
 use crate::target::Limits;
 
 /// What requests are counted by.
@@ -54,14 +55,13 @@ pub(super) const PROVIDER_SIGNS: &[&str] = &[
     "exceeded your current quota",
 ];
 
-/// Headers that claim to be someone else; the addresses are reserved for documentation (RFC 5737).
-pub(super) const SPOOFS: &[(&str, &str)] = &[
-    ("X-Forwarded-For", "203.0.113.71"),
-    ("X-Real-IP", "203.0.113.72"),
-    ("Forwarded", "for=203.0.113.73"),
-    ("X-Client-IP", "203.0.113.74"),
-    ("CF-Connecting-IP", "203.0.113.75"),
-    ("True-Client-IP", "203.0.113.76"),
-    ("X-User-Id", "someone-else"),
-    ("X-Session-Id", "another-session"),
-];
+/// The first of the addresses that are claimed, which are reserved for documentation (RFC 5737).
+const FIRST_CLAIMED: u8 = 71;
+
+/// Headers that claim to be someone else, and what they say.
+pub(super) fn spoofs() -> Vec<(&'static str, String)> {
+    let addresses = CLAIMS.iter().zip(FIRST_CLAIMED..);
+    let addresses = addresses.map(|((name, before), last)| (*name, format!("{before}203.0.113.{last}")));
+    let people = [("X-User-Id", "someone-else"), ("X-Session-Id", "another-session")];
+    addresses.chain(people.map(|(name, value)| (name, value.to_owned()))).collect()
+}

@@ -6,7 +6,8 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 use serde_json::Value;
 
-use super::dimension::SPOOFS;
+use super::dimension::spoofs;
+use super::minute::is_over;
 use super::networks::{self, Tried};
 use crate::check::{cases, check};
 use crate::checks::{canary, deployment};
@@ -72,7 +73,7 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     let other = others.iter().copied().find(|other| other.user != first.user).ok_or_else(|| {
         Inconclusive::because("one more user is needed to see that others are admitted: add an [[identity]]")
     })?;
-    let mut findings = Vec::new();
+    let mut findings = probe.findings();
     let mut doubts = Vec::new();
     let stranger =
         probe.send_once(Call::to(&target, &target.chat.asking("ready"), &first.community)?).await?;
@@ -145,12 +146,6 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
         let what = format!("ways around the limit of a user lead nowhere; {}", network.words);
         Ok((Coverage::complete(tried, wanted, what)?, control?))
     })
-}
-
-/// The doubt whether a limit still held when something was tried, where the plain request is not refused any more.
-fn is_over(status: StatusCode, says: &str, what: &str) -> Option<String> {
-    (status != StatusCode::TOO_MANY_REQUESTS)
-        .then(|| format!("the limit was over before `{what}` was tried: {says}"))
 }
 
 /// Many requests at once.
@@ -278,11 +273,12 @@ fn ways(target: &Target, sessions: &[&Identity]) -> Result<Vec<Way>, Inconclusiv
     let Some(first) = sessions.first().copied() else { return Ok(ways) };
     let base = || plain(target, first);
     let mut add = |what: String, call: Call| ways.push(Way { what, call });
-    for (name, value) in SPOOFS {
+    let spoofs = spoofs();
+    for (name, value) in &spoofs {
         add(format!("the header `{name}`"), base()?.header(name, value)?);
     }
     // Where users and sessions are both counted by what a header says, one of these alone meets the other limit.
-    let together = SPOOFS.iter().try_fold(base()?, |call, (name, value)| call.header(name, value))?;
+    let together = spoofs.iter().try_fold(base()?, |call, (name, value)| call.header(name, value))?;
     add("all of these headers together".to_owned(), together);
     for (name, value) in [
         ("X-Forwarded-For", "203.0.113.81, 203.0.113.82, 127.0.0.1"),
@@ -353,18 +349,8 @@ fn is_answered(target: &Target, seen: &Seen) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use http::StatusCode;
-
-    use super::{encoded, is_over, sessions, ways};
+    use super::{encoded, sessions, ways};
     use crate::target::{Credential, Identity, Target};
-
-    #[test]
-    fn nothing_is_tried_without_a_doubt_once_the_limit_is_over() {
-        assert_eq!(is_over(StatusCode::TOO_MANY_REQUESTS, "429", "x"), None);
-        for status in [StatusCode::OK, StatusCode::SERVICE_UNAVAILABLE, StatusCode::UNAUTHORIZED] {
-            assert!(is_over(status, "200 with JSON", "x").is_some_and(|doubt| doubt.contains("`x`")));
-        }
-    }
 
     #[test]
     fn there_are_more_than_twenty_ways_and_another_key_is_among_them() {

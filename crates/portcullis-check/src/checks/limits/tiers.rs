@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::checks::deployment;
 use crate::classify::Kind;
-use crate::outcome::{Coverage, Finding, Inconclusive, PositiveControl, Verdict};
+use crate::outcome::{Coverage, Finding, Findings, Inconclusive, PositiveControl, Verdict};
 use crate::probe::{Call, Probe, Seen};
 use crate::target::{Hooks, Target, TierPlace};
 
@@ -48,7 +48,7 @@ pub(super) async fn judge(
     let mut driver = Driver { target: &target, place, sent: 0 };
     driver.advance(probe, REST).await?;
     let control = driver.control(probe).await?;
-    let mut findings = Vec::new();
+    let mut findings = probe.findings();
     let mut doubts = Vec::new();
     let told = driver.limits(probe).await?;
     let promised = [minute, hour, day].map(u64::from);
@@ -139,7 +139,7 @@ pub(super) async fn judge_under_load(
             took.as_secs()
         )));
     }
-    let mut findings = Vec::new();
+    let mut findings = probe.findings();
     if admitted > limit || u64::from(admitted) * 100 < u64::from(limit) * 98 {
         findings.push(Finding::new(
             format!("while another community asked {} times, {admitted} requests were admitted in a minute, {limit} are promised", theirs.len()),
@@ -209,7 +209,7 @@ impl Driver<'_> {
         &mut self,
         probe: &mut Probe,
         window: &Window,
-        findings: &mut Vec<Finding>,
+        findings: &mut Findings,
     ) -> Result<(), Inconclusive> {
         self.advance(probe, REST).await?;
         let live = if window.moved.is_zero() { window.limit } else { LIVE };

@@ -9,7 +9,7 @@ use super::versions;
 use crate::check::{cases, check};
 use crate::checks::deployment;
 use crate::classify::Kind;
-use crate::outcome::{Coverage, Finding, Inconclusive, PositiveControl, Verdict};
+use crate::outcome::{Coverage, Finding, Findings, Inconclusive, PositiveControl, Verdict};
 use crate::probe::{Call, Probe, Seen};
 use crate::target::{Route, RouteKind, Target};
 
@@ -80,7 +80,7 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
         )));
     }
     let routes = health_routes(&target);
-    let mut findings = Vec::new();
+    let mut findings = probe.findings();
     let mut doubts = Vec::new();
     let mut controls = Vec::new();
     let mut names = BTreeSet::new();
@@ -129,7 +129,7 @@ fn health_routes(target: &Target) -> Vec<Route> {
 fn judge(
     route: &Route,
     seen: &Seen,
-    findings: &mut Vec<Finding>,
+    findings: &mut Findings,
     doubts: &mut Vec<String>,
 ) -> Option<PositiveControl> {
     let line = route.line();
@@ -221,7 +221,7 @@ fn judge_blocked(
     route: &Route,
     seen: &Seen,
     names: &BTreeSet<String>,
-    findings: &mut Vec<Finding>,
+    findings: &mut Findings,
     doubts: &mut Vec<String>,
 ) {
     let line = route.line();

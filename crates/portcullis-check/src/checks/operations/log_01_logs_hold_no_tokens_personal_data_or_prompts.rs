@@ -18,18 +18,19 @@ use crate::target::{Chat, Credential, Identity, Logged, Shown, Sink, Target, enc
 check! {
     /// ## What it checks
     /// Sends questions, streams, wrong credentials, broken bodies, unknown paths and headers that hold texts made for this run: a token, a mail
-    /// address, a telephone number, a number of an identity card and a word of the question. Then it reads every sink that is
-    /// declared (`[[sink]]`: logs, audit, metrics, proxies, tracers) and the bodies of all errors: none of these
-    /// texts may stand there, as it is, in base64, in hex or percent-encoded. Each sink must hold the request's id, or, where it holds numbers
-    /// alone, a number that rose: else nothing shows that it took the requests in.
+    /// address, a telephone number, a number of an identity card and a word of the question. One more question is the last of all.
+    /// Then it reads every sink that is declared (`[[sink]]`: logs, audit, metrics, proxies, tracers) and the bodies of all errors:
+    /// neither these texts nor the working credential that the questions were sent with may stand there, as they are, in base64, in hex
+    /// or percent-encoded. Each sink must hold the ids of the first question and of the last one, or, where it holds numbers
+    /// alone, a number that rose after the last: else nothing shows that it took the requests in.
     /// ## Why it matters
     /// Logs are copied to more places, kept longer and read by more people than any database. What stands in them has left.
     /// ## How to fix
     /// Log the matched route, the status, the time and a request id. Leave out bodies, queries, headers and what people
     /// typed, also in the messages of errors.
     /// ## Limits
-    /// A sink that nobody declared is not read, nor is one that is filled later than ten seconds after a request. Only the
-    /// last 64 MiB of a sink are read.
+    /// A sink that nobody declared is not read, nor is one that is filled later than ten seconds after a request. A sink that takes
+    /// requests in out of their order may lack some when it is read. Only the last 64 MiB of a sink are read.
     id: "LOG-01", title: "Logs hold no tokens, personal data or prompts",
     area: Operations, severity: Critical, since: "0.1.0",
     needs: [Identity, Sinks], touches: Nothing,
@@ -39,7 +40,14 @@ check! {
 
 cases! {
     passes_on: ["foreign"],
-    fails_on: ["log-holds-questions", "log-holds-credentials", "access-log-holds-queries", "errors-repeat-what-was-sent"],
+    fails_on: [
+        "log-holds-questions",
+        "log-holds-credentials",
+        "log-holds-working-credentials",
+        "log-is-written-late",
+        "access-log-holds-queries",
+        "errors-repeat-what-was-sent",
+    ],
     inconclusive_on: ["dead", "mute", "login-wall", "waf", "yes-man", "echo", "spa-shell"],
 }
 
@@ -48,6 +56,8 @@ const IDS: &[&str] = &["x-request-id", "request-id", "x-correlation-id", "x-trac
 /// How long a sink is given to take a request in, and how often it is looked at meanwhile.
 const FLUSHED: Duration = Duration::from_secs(10);
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
+/// Shorter secrets stand in texts by chance.
+const SHORTEST_SECRET: usize = 8;
 
 /// A text that must stand nowhere.
 struct Marker {
@@ -83,64 +93,94 @@ fn markers() -> Vec<Marker> {
     ]
 }
 
+/// The asker's own credential, as it stands in a request that succeeds.
+fn working(credential: &Credential) -> Result<Vec<Marker>, Inconclusive> {
+    let secret = credential.secret().expose();
+    if secret.len() < SHORTEST_SECRET {
+        return Err(Inconclusive::because(format!(
+            "the secret of a working credential is shorter than {SHORTEST_SECRET} characters, too short to be looked for: give \
+             the first [[identity]] a longer one"
+        )));
+    }
+    let mut texts = vec![secret.clone()];
+    if let Credential::Basic { user, password } = credential {
+        // In base64 a password is spelled otherwise behind a name than alone.
+        texts.push(format!("{user}:{}", password.expose()));
+    }
+    Ok(texts.into_iter().map(|text| Marker { what: "a working credential", text }).collect())
+}
+
 async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     let target = probe.target();
     let place = Place::of(&target)?;
     let markers = markers();
-    for marker in &markers {
+    let working = working(&place.asker.credential)?;
+    for marker in markers.iter().chain(&working) {
         probe.keep_secret(&marker.text);
     }
-    let mut before = Vec::new();
+    // One that cannot be read shows that here, before anything is sent.
     for sink in &target.logs.sinks {
-        before.push(probe.sink(sink).await?);
+        probe.sink(sink).await?;
     }
     // A question of nobody must not be answered as a member's is.
     let stranger = probe.send(place.chat(&target, "ready", false)?).await?;
     let asked = place.ask(probe, &target, &markers, false).await?;
-    let control = PositiveControl::from_success(&asked, "a member's question with the texts is answered")?;
+    let mut controls =
+        vec![PositiveControl::from_success(&asked, "a member's question with the texts is answered")?];
     if !crate::checks::deployment::is_turned_away(&stranger) || stranger.body == asked.body {
         return Err(Inconclusive::because(
             "strangers are answered like members: nothing shows that the application answers",
         ));
     }
-    let id = id_of(&asked).ok_or_else(|| {
-        Inconclusive::because(format!(
-            "the answer to {} tells no request id in {}: without one nothing shows that a sink took it in",
-            asked.request_line(),
-            IDS.join(", ")
-        ))
-    })?;
+    let first = id_of(&asked)?;
     let mut others = vec![place.ask(probe, &target, &markers, true).await?];
     for call in place.broken(&target, &markers)? {
         others.push(probe.send_once(call).await?);
     }
-    let mut findings = Vec::new();
+    let texts: Vec<&Marker> = markers.iter().chain(&working).collect();
+    let mut findings = probe.findings();
     let mut doubts: Vec<String> = others.iter().filter_map(canary::shows_nothing).collect();
     let errors = others.iter().filter(|seen| seen.status.is_client_error() || seen.status.is_server_error());
     let mut refused = 0;
     for seen in errors {
         refused += 1;
         findings.extend(
-            found(&markers, "the body of an error", &seen.body)
+            found(&texts, "the body of an error", &seen.body)
                 .map(|finding| finding.shown_by([seen.number()])),
         );
     }
     if refused == 0 {
         doubts.push("no request was answered with an error, so no body of one was seen".to_owned());
     }
-    for (sink, before) in target.logs.sinks.iter().zip(&before) {
-        match taken_in(probe, sink, before, &id).await? {
+    let mut before = Vec::new();
+    for sink in &target.logs.sinks {
+        before.push(match &sink.shown {
+            Shown::RequestId => 0.0,
+            Shown::Number(prefix) => sum(&probe.sink(sink).await?, prefix),
+        });
+    }
+    // A sink that has this one has what was sent before it: what is buffered comes in the order in which it was written.
+    let last = place.ask(probe, &target, &markers, false).await?;
+    controls.push(PositiveControl::from_success(&last, "so is one that is sent after all others")?);
+    let last = id_of(&last)?;
+    if first == last {
+        return Err(Inconclusive::because(
+            "two answers tell one request id: nothing shows which of them a sink took in",
+        ));
+    }
+    for (sink, before) in target.logs.sinks.iter().zip(before) {
+        match taken_in(probe, sink, before, [&first, &last]).await? {
             Some(text) => {
                 probe.observe(&format!("the sink `{}`", sink.name), "it took the requests in");
-                findings.extend(found(&markers, &format!("the sink `{}`", sink.name), &text));
+                findings.extend(found(&texts, &format!("the sink `{}`", sink.name), &text));
             }
             None => {
                 let text = probe.sink(sink).await?;
-                findings.extend(found(&markers, &format!("the sink `{}`", sink.name), &text));
+                findings.extend(found(&texts, &format!("the sink `{}`", sink.name), &text));
                 doubts.push(match &sink.shown {
                     Shown::RequestId => format!(
-                        "the sink `{}` does not hold the id of a request that was answered: it is another deployment's, keeps \
-                         only some requests, or is filled later",
+                        "the sink `{}` does not hold the ids of both the first and the last request that were answered: it is \
+                         another deployment's, keeps only some requests, or is filled later",
                         sink.name
                     ),
                     Shown::Number(prefix) => {
@@ -153,8 +193,8 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     let sinks = target.logs.sinks.len();
     Verdict::settle(probe.evidence(), findings, &doubts, || {
         let what =
-            format!("sinks, beside the bodies of {refused} errors, hold none of {} texts", markers.len());
-        let control = PositiveControl::all(vec![control], "each sink took in the requests that held them")?;
+            format!("sinks, beside the bodies of {refused} errors, hold none of {} texts", texts.len());
+        let control = PositiveControl::all(controls, "each sink took in the requests that held them")?;
         Ok((Coverage::complete(sinks, sinks, what)?, control))
     })
 }
@@ -240,23 +280,30 @@ impl<'t> Place<'t> {
     }
 }
 
-fn id_of(seen: &Seen) -> Option<String> {
-    IDS.iter().map(|name| seen.header(name)).find(|id| id.len() >= 8).map(str::to_owned)
+fn id_of(seen: &Seen) -> Result<String, Inconclusive> {
+    let told = IDS.iter().map(|name| seen.header(name)).find(|id| id.len() >= 8);
+    told.map(str::to_owned).ok_or_else(|| {
+        Inconclusive::because(format!(
+            "the answer to {} tells no request id in {}: without one nothing shows that a sink took it in",
+            seen.request_line(),
+            IDS.join(", ")
+        ))
+    })
 }
 
-/// The text of a sink once it has taken a request in; none when it never did.
+/// The text of a sink once it has taken in the requests with these ids, or its number has risen; none when it never did.
 async fn taken_in(
     probe: &mut Probe,
     sink: &Sink,
-    before: &str,
-    id: &str,
+    before: f64,
+    ids: [&str; 2],
 ) -> Result<Option<String>, Inconclusive> {
     let started = probe.clock().monotonic();
     loop {
         let text = probe.sink(sink).await?;
         let is_in = match &sink.shown {
-            Shown::RequestId => text.contains(id),
-            Shown::Number(prefix) => sum(&text, prefix) > sum(before, prefix),
+            Shown::RequestId => ids.iter().all(|id| text.contains(id)),
+            Shown::Number(prefix) => sum(&text, prefix) > before,
         };
         if is_in {
             return Ok(Some(text));
@@ -274,7 +321,7 @@ fn sum(text: &str, prefix: &str) -> f64 {
     lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
 }
 
-fn found<'m>(markers: &'m [Marker], place: &str, text: &str) -> impl Iterator<Item = Finding> + use<'m> {
+fn found<'m>(markers: &'m [&'m Marker], place: &str, text: &str) -> impl Iterator<Item = Finding> + use<'m> {
     let lower = text.to_lowercase();
     let place = place.to_owned();
     markers.iter().filter(move |marker| marker.stands_in(&lower)).map(move |marker| {
@@ -287,7 +334,8 @@ fn found<'m>(markers: &'m [Marker], place: &str, text: &str) -> impl Iterator<It
 
 #[cfg(test)]
 mod tests {
-    use super::{Marker, sum};
+    use super::{Marker, sum, working};
+    use crate::target::Credential;
 
     #[test]
     fn a_text_is_found_in_the_spellings_that_logs_use() {
@@ -301,6 +349,17 @@ mod tests {
             assert!(marker.stands_in(&text.to_lowercase()), "{text}");
         }
         assert!(!marker.stands_in("ann at marker"));
+    }
+
+    #[test]
+    fn a_password_is_found_in_the_header_that_carries_it() {
+        let (user, password) = ("ann".to_owned(), "ferry boat".to_owned());
+        let credential = Credential::Basic { user, password: portcullis_core::Secret::new(password) };
+        let mut headers = http::HeaderMap::new();
+        credential.apply(&mut headers).unwrap();
+        let logged = headers["authorization"].to_str().unwrap().to_lowercase();
+        assert!(working(&credential).unwrap().iter().any(|marker| marker.stands_in(&logged)), "{logged}");
+        assert!(working(&Credential::bearer("short")).is_err());
     }
 
     #[test]

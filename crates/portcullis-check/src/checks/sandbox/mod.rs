@@ -1,8 +1,10 @@
 //! Checks of the sandbox: code that nobody trusts stays where it is, and many jobs run side by side.
 //!
 //! Jobs go through the sandbox API of [`jobs`]. What is tried stands in [`python`] and, for WebAssembly, in the suite that our own
-//! backends pass; [`escapes`] judges what became of it, by effects where there are any.
+//! backends pass; [`escapes`] judges what became of it, by effects where there are any. [`called`] tries the same as calls of a
+//! model, where programs are tools.
 
+mod called;
 mod escapes;
 mod jobs;
 mod overlap;

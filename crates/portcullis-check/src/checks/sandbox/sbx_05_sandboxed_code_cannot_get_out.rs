@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::called;
 use super::escapes::{Became, Effects};
 use super::jobs::{self, End};
 use super::trials::{self, Kind, Left};
 use crate::check::{cases, check};
-use crate::outcome::{Coverage, Finding, Inconclusive, PositiveControl, Verdict};
+use crate::outcome::{Coverage, Finding, Findings, Inconclusive, PositiveControl, Verdict};
 use crate::probe::Probe;
 use crate::target::{Runtime, SandboxApi};
 
@@ -27,7 +28,7 @@ check! {
     /// ## Limits
     /// It tries known ways, not faults of the kernel, of the runtime or of the processor. What gets out to places that neither the
     /// checker nor a metadata address is may be missed: name with `reach` an address by which the sandbox's host reaches the checker.
-    /// Programs for WebAssembly tell themselves that they were refused.
+    /// Programs for WebAssembly tell themselves that they were refused. Of another product it does not try what a model may run as a tool.
     id: "SBX-05", title: "Sandboxed code cannot get out",
     area: Sandbox, severity: Critical, since: "0.1.0",
     needs: [Sandbox], touches: Writes,
@@ -72,7 +73,7 @@ const ENOUGH: usize = 20;
 async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     let target = probe.target();
     let api = target.sandbox.as_deref().ok_or_else(|| Inconclusive::because("no sandbox is named"))?;
-    let (mut findings, mut doubts) = (Vec::new(), Vec::new());
+    let (mut findings, mut doubts) = (probe.findings(), Vec::new());
     let control = hello(probe, api, "before anything was tried", &mut findings).await?;
     let Some((control, starts)) = control else {
         // Nothing that fails here proves anything.
@@ -139,15 +140,21 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     if let Err(why) = hello(probe, api, "after all that was tried", &mut findings).await {
         doubts.push(why.reason().to_owned());
     }
+    let (mut all, mut controls) = (total, vec![control]);
+    let mut what = format!("attempts to get out of a sandbox of `{}` that were made", api.runtime.word());
+    if let Some(programs) = &api.called {
+        match called::try_all(probe, programs, &mut findings, &mut doubts).await {
+            Ok(made) => {
+                all += made.count;
+                what.push_str(&format!(", {} of them as calls of a model", made.count));
+                controls.push(made.control);
+            }
+            Err(why) => doubts.push(why.reason().to_owned()),
+        }
+    }
     Verdict::settle(probe.evidence(), findings, &doubts, || {
-        Ok((
-            Coverage::complete(
-                total,
-                total,
-                format!("attempts to get out of a sandbox of `{}` that were made", api.runtime.word()),
-            )?,
-            control,
-        ))
+        let said = "a program said hello before and after, in each way that there is";
+        Ok((Coverage::complete(all, all, what)?, PositiveControl::all(controls, said)?))
     })
 }
 
@@ -156,7 +163,7 @@ async fn hello(
     probe: &mut Probe,
     api: &SandboxApi,
     when: &str,
-    findings: &mut Vec<Finding>,
+    findings: &mut Findings,
 ) -> Result<Option<(PositiveControl, Duration)>, Inconclusive> {
     let (job, said) = trials::hello(api)?;
     let seen = probe.send_once(job.call(api)).await?;

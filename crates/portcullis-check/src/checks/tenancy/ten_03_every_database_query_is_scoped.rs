@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use crate::check::{cases, check};
 use crate::checks::canary::{self, Answer, Crew, Errand, Leaks, Mark, Way};
 use crate::checks::deployment;
+use crate::classify::Kind;
 use crate::outcome::{Coverage, Finding, Inconclusive, PositiveControl, Verdict};
-use crate::probe::Probe;
+use crate::probe::{Probe, Seen};
 use crate::target::{Canary, Identity, Target};
 
 check! {
@@ -15,7 +16,8 @@ check! {
     /// SQL, of full text and of file names, boolean and proximity operators, fields and filters that name the other
     /// community, quotes that would end a statement, and orders that would follow it, each around the topic and the beginning of
     /// a random text (canary) of a community that is not theirs. Nothing of that text's document may come back: no
-    /// text, no id, no title. Its own members must get it by each of these routes in the same run.
+    /// text, no id, no title. Its own members must get it by each of these routes in the same run, and every query must be
+    /// answered by the application.
     /// ## Why it matters
     /// A query that is put together from what somebody typed is scoped only as long as nobody types an operator. One that
     /// forgets the community in one branch shows it in that branch alone.
@@ -24,7 +26,8 @@ check! {
     /// each community have a database of its own; with row security, by a role that cannot step around it.
     /// ## Limits
     /// It looks from outside. Whether a database role could read other rows is for the audit of row security where there is
-    /// such a database. Operators of languages that are not in its list are not tried.
+    /// such a database. Operators of languages that are not in its list are not tried. A filter in front that refuses in the
+    /// application's own manner is not told apart from it.
     id: "TEN-03", title: "Every database query is scoped",
     area: Tenancy, severity: Critical, since: "0.1.0",
     needs: [TwoCommunities, Canaries], touches: Nothing,
@@ -121,9 +124,8 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     let answers = Crew::of(&target).ask(probe, errands).await?;
     let (controls, missing) = controls(&answers);
     doubts.extend(missing);
-    for answer in answers.iter().filter(|answer| matches!(answer.tag, Look::Owner(_))) {
-        doubts.extend(canary::shows_nothing_of_a_member(&answer.seen));
-    }
+    // A query that something in front turned away never reached a database.
+    doubts.extend(answers.iter().filter_map(|answer| canary::shows_nothing_of_a_member(&answer.seen)));
     // What a broken query is answered with shows nothing of others, but a query that breaks the application is a find.
     let mut findings = findings(&answers);
     findings.extend(broken(&answers));
@@ -237,7 +239,8 @@ fn findings(answers: &[Answer<'_, Look<'_>>]) -> Vec<Finding> {
 
 fn broken(answers: &[Answer<'_, Look<'_>>]) -> Vec<Finding> {
     let mut leaks = Leaks::none();
-    for answer in answers.iter().filter(|answer| answer.seen.status.is_server_error()) {
+    let broken = |seen: &Seen| seen.status.is_server_error() && seen.kind() != Kind::Firewall;
+    for answer in answers.iter().filter(|answer| broken(&answer.seen)) {
         leaks.add(answer.line.clone(), answer.seen.number(), answer.seen.says());
     }
     leaks.into_findings(|line, first| {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::check::{cases, check};
 use crate::checks::deployment;
 use crate::classify::Kind;
-use crate::outcome::{Coverage, Finding, Inconclusive, Verdict};
+use crate::outcome::{Coverage, Finding, Findings, Inconclusive, Verdict};
 use crate::probe::{Call, Probe, Seen};
 use crate::target::{Identity, Route, Target, encode};
 
@@ -119,7 +119,7 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     let target = probe.target();
     let control = deployment::tells_members_from_strangers(probe).await?;
     let routes = deployment::readable(&target);
-    let mut findings = Vec::new();
+    let mut findings = probe.findings();
     let mut doubts = Vec::new();
     let mut sensitive = 0;
     let mut shared = 0;
@@ -170,7 +170,7 @@ async fn judge_route(
     probe: &mut Probe,
     target: &Target,
     route: &Route,
-    findings: &mut Vec<Finding>,
+    findings: &mut Findings,
     doubts: &mut Vec<String>,
 ) -> Result<Sensitivity, Inconclusive> {
     let (asker, owner) = askers(probe, target, route).ok_or_else(|| {

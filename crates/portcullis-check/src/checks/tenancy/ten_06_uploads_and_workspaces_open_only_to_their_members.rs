@@ -8,7 +8,7 @@ use crate::check::{cases, check};
 use crate::checks::belongings::{self, Cast, Thing};
 use crate::checks::canary::{self, Crew, Errand, Leaks};
 use crate::checks::{deployment, standing};
-use crate::outcome::{Coverage, Finding, Inconclusive, PositiveControl, Verdict};
+use crate::outcome::{Coverage, Finding, Findings, Inconclusive, PositiveControl, Verdict};
 use crate::probe::{Call, Probe, Seen};
 use crate::target::{Auth, Credential, Effect, Identity, Owned, Route, State, Target};
 
@@ -76,7 +76,7 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     let target = probe.target();
     deployment::tells_members_from_strangers(probe).await?;
     let cast = Cast::of(&target, |identity| probe.sent_lately(identity))?;
-    let mut tally = Tally::default();
+    let mut tally = Tally { findings: probe.findings(), ..Tally::default() };
     belongings::kinds(probe, &target, &mut tally.doubts);
     let strangers = strangers(probe, &target, &cast, &mut tally.doubts);
     for owned in &target.owned {
@@ -104,7 +104,7 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
 
 #[derive(Default)]
 struct Tally {
-    findings: Vec<Finding>,
+    findings: Findings,
     doubts: Vec<String>,
     controls: Vec<PositiveControl>,
     judged: usize,

@@ -176,6 +176,16 @@ pub(super) const CASES: &[Case] = &[
         says: "[load]",
     },
     Case {
+        what: "the good client would come from the flood's own address",
+        change: |target| {
+            let port = target.base_url.port_u16().expect("a port");
+            target.base_url = format!("http://localhost:{port}").parse().expect("a URL");
+        },
+        id: "EDGE-11",
+        word: "inconclusive",
+        says: "two client addresses are needed",
+    },
+    Case {
         what: "a flood is allowed and nobody asked for it",
         change: |_| {},
         id: "EDGE-11",

@@ -32,6 +32,13 @@ pub(super) const CASES: &[Case] = &[
         says: "3 of 3 limits",
     },
     Case {
+        what: "nothing tells the 429 of a budget from one of a limit, and there is no time to see which it is",
+        change: |target| target.caps.iter_mut().for_each(|cap| cap.marker = None),
+        id: "RL-09",
+        word: "inconclusive",
+        says: "POST /api/chat answers 429, which may be a limit of requests",
+    },
+    Case {
         what: "no header is believed where the limit of an IPv6 network would be tried",
         change: |target| forwarded(target).header = "X-Nothing".to_owned(),
         id: "RL-06",

@@ -1,6 +1,6 @@
 //! About communities that are apart.
 
-use portcullis_check::target::{Credential, OwnedKind, State};
+use portcullis_check::target::{Credential, Identity, OwnedKind, State};
 
 use super::Case;
 
@@ -68,6 +68,17 @@ pub(super) const CASES: &[Case] = &[
         id: "TEN-01",
         word: "inconclusive",
         says: "in two communities",
+    },
+    Case {
+        what: "one of those who are of another community has a credential that does not work",
+        change: |target| {
+            // Nobody who asks for their own notices it.
+            target.canaries.retain(|canary| canary.community == "harbour" || canary.space != "commons");
+            target.identities.push(Identity::new("bruno", "orchard", Credential::bearer("wrong")));
+        },
+        id: "TEN-03",
+        word: "inconclusive",
+        says: "as `bruno` was answered 401",
     },
     Case {
         what: "how the chat streams is not known",
