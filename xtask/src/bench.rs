@@ -5,10 +5,12 @@
 //! is stopped by its process id. `docs/benchmarks.md` says how to read the result.
 
 mod content;
+mod detectors;
 mod disk;
 mod instance;
 mod nginx;
 mod open_loop;
+mod phases;
 mod proc;
 mod program;
 mod promises;
@@ -16,9 +18,13 @@ mod report;
 mod runs;
 mod serve;
 mod spread;
+mod stalls;
 mod starts;
 mod wire;
+mod words;
 mod wrk;
+
+use std::path::Path;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -29,6 +35,11 @@ use crate::workspace::Workspace;
 pub(crate) enum Bench {
     /// The gate and the full turn beside nginx, both in front of the same scripted upstream
     Serve(serve::Options),
+}
+
+/// Puts a program under the load that benchmarks put it under, for what it notes meanwhile by itself.
+pub(crate) fn train(workspace: &Workspace, binary: &Path) -> Result<()> {
+    serve::train(workspace, binary)
 }
 
 /// Runs one benchmark and prints what it found.

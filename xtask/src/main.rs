@@ -1,6 +1,5 @@
 //! What a developer and CI run: `cargo xtask test`, `check`, `gen`, `deps`, `new-check`, `bless`,
-//! `bench`, `storm`, `crash`, `flood`,
-//! `train-screen`, `ci`.
+//! `bench`, `dist`, `storm`, `crash`, `flood`, `train-screen`, `ci`.
 //!
 //! It knows the workspace only through `cargo metadata`, the files and the product's own `generate` command: it
 //! links none of our crates, so that it still runs when they do not compile. It never judges by silence: a test
@@ -16,6 +15,7 @@ mod bless;
 mod check;
 mod ci;
 mod deps;
+mod dist;
 mod generate;
 mod new_check;
 mod process;
@@ -68,6 +68,8 @@ enum Task {
     /// Measure the program beside what people would use in its place; docs/benchmarks.md says how to read it
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Build what is shipped: with all of the optimiser, by a profile of the program under load
+    Dist(dist::Options),
     /// Send random requests with every credential and id, and look for what nobody may be told
     Storm(trial::Storm),
     /// Kill the program under load, and cut its power, and look for what is lost
@@ -109,6 +111,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::NewCheck { id, title } => new_check::run(&workspace, &id, &title).map(|()| ExitCode::SUCCESS),
         Task::Bless => bless::run(&workspace).map(|()| ExitCode::SUCCESS),
         Task::Bench(bench) => bench::run(&workspace, &bench).map(|()| ExitCode::SUCCESS),
+        Task::Dist(options) => dist::run(&workspace, &options).map(|()| ExitCode::SUCCESS),
         Task::Storm(storm) => trial::storm(&workspace, &storm).map(|()| ExitCode::SUCCESS),
         Task::Crash(crash) => trial::crash(&workspace, &crash).map(|()| ExitCode::SUCCESS),
         Task::Flood(flood) => trial::flood(&workspace, &flood).map(|()| ExitCode::SUCCESS),

@@ -25,8 +25,13 @@ pub(crate) fn cargo(root: &Path) -> Command {
 
 /// Shows the command, runs it with this process's own output, and fails when it fails.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
+    println!("$ {}", show(command));
+    run_quietly(command)
+}
+
+/// The same without a word of ours on standard output.
+pub(crate) fn run_quietly(command: &mut Command) -> Result<()> {
     let shown = show(command);
-    println!("$ {shown}");
     let status = command.status().with_context(|| format!("`{shown}` could not be started"))?;
     if !status.success() {
         bail!("`{shown}` failed ({status})");

@@ -8,7 +8,8 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use super::program::{Program, bounded, lasting};
+use super::phases::Plane;
+use super::program::{self, Program, bounded, lasting};
 use crate::process;
 
 /// Limits that no run here reaches: what is measured is the work, not the refusal.
@@ -128,7 +129,23 @@ impl Instance {
         for setting in LIFTED.iter().chain(more) {
             command.arg("--set").arg(setting);
         }
-        Program::announced("portcullis serve", &mut command, &self.folder.join("serve.log"))
+        Program::announced("portcullis serve", &mut command, &self.log())
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.join("serve.log")
+    }
+
+    /// The operator plane of what [`Instance::serve`] started last.
+    pub(super) fn plane(&self) -> Result<Plane> {
+        let read = |path: PathBuf| {
+            fs::read_to_string(&path).with_context(|| format!("`{}` cannot be read", path.display()))
+        };
+        let said = read(self.log())?;
+        let address = said.lines().find_map(program::operator_plane);
+        let address = address.context("`serve` did not say where its operator plane is")?;
+        let token = read(self.folder.join("secrets/operator_token"))?.trim().to_owned();
+        Ok(Plane { address, token })
     }
 }
 

@@ -132,7 +132,16 @@ impl Drop for Program {
 
 /// The address in `portcullis serves on http://127.0.0.1:8080` or `... on http://127.0.0.1:9/v1`.
 fn announcement(line: &str) -> Option<SocketAddr> {
-    let (_, url) = line.split_once(" on http://")?;
+    address(line, " on http://")
+}
+
+/// The address in `the operator plane is at http://127.0.0.1:9090`.
+pub(super) fn operator_plane(line: &str) -> Option<SocketAddr> {
+    address(line, "operator plane is at http://")
+}
+
+fn address(line: &str, after: &str) -> Option<SocketAddr> {
+    let (_, url) = line.split_once(after)?;
     url.split('/').next()?.trim().parse().ok()
 }
 
@@ -153,6 +162,8 @@ mod tests {
         assert_eq!(address("the test upstream `scripted` serves on http://127.0.0.1:9/v1"), Some(9));
         assert_eq!(address("warning: `public_url` is http://127.0.0.1:8080"), None);
         assert_eq!(address("see more on http://example.org/"), None);
+        let plane = "the operator plane is at http://127.0.0.1:9090";
+        assert_eq!((address(plane), operator_plane(plane).map(|at| at.port())), (None, Some(9090)));
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! What was found, as tables for people and as JSON.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
 
+use super::phases::Phase;
 use super::promises::{self, Promise};
 use super::runs::{Closed, Flow, Mode, micros};
-use super::spread::{Spread, median};
+use super::spread::{Difference, Spread, median};
+use super::stalls::Stalls;
 use super::starts::Start;
 
 /// A pace counts as kept from this share of it on.
@@ -16,11 +19,20 @@ const KEPT: f64 = 0.99;
 #[derive(Debug, Serialize)]
 pub(super) struct Findings {
     pub(super) setting: Setting,
+    /// What the machine takes away by itself.
+    pub(super) stalls: Stalls,
     pub(super) throughput: Vec<Throughput>,
-    pub(super) disk: Latency,
+    /// None where no times were measured.
+    pub(super) disk: Option<Latency>,
     pub(super) latency: Vec<Latency>,
+    /// Where full turns spent their time at the faster pace, the longest phase first.
+    pub(super) phases: Vec<Phase>,
     pub(super) paced: Vec<Paced>,
-    /// Of a few communities, and of many.
+    /// What a frame of these costs with guards on more than with guards off, in microseconds of processor time.
+    pub(super) guards_per_frame: Option<Difference>,
+    /// Microseconds that the detectors of what leaves take for a frame by themselves, by the kind of text; none where they were not measured.
+    pub(super) detectors: BTreeMap<String, f64>,
+    /// Of a few communities, and of many; none where they were not measured.
     pub(super) starts: Vec<Start>,
 }
 
@@ -177,8 +189,16 @@ impl fmt::Display for Findings {
             "{rounds} rounds of {seconds} s, medians; {connections} connections; {documents} documents imported in \
              {import_seconds:.1} s; {minutes:.1} minutes in all"
         )?;
+        let Stalls { per_second, longest_ms, share } = self.stalls;
+        writeln!(
+            f,
+            "the machine itself stops a busy thread {per_second:.1} times a second, {longest_ms:.1} ms at the longest, {:.2} % of the \
+             time",
+            share * 1e2
+        )?;
         self.write_throughput(f)?;
         self.write_latency(f)?;
+        self.write_phases(f)?;
         self.write_paced(f)?;
         self.write_starts(f)?;
         self.write_promises(f)
@@ -231,7 +251,7 @@ impl Findings {
             "flow", "due/s", "answered", "p50 ms", "p99 ms", "worst ms", "added p50", "added p99"
         )?;
         let millis = |us: f64| format!("{:.2}", us / 1e3);
-        for row in self.latency.iter().chain([&self.disk]) {
+        for row in self.latency.iter().chain(&self.disk) {
             let nginx = row.pace.and_then(|pace| self.latency(Flow::Nginx, pace.due));
             let added = |of: fn(&Latency) -> f64| match nginx {
                 Some(nginx) => format!("{:+.2}", (of(row) - of(nginx)) / 1e3),
@@ -256,6 +276,18 @@ impl Findings {
         Ok(())
     }
 
+    fn write_phases(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.phases.is_empty() {
+            return Ok(());
+        }
+        writeln!(f, "\nPhases of a full turn at the faster pace, by the program's own measures")?;
+        writeln!(f, "{:<15} {:>9} {:>14}", "phase", "mean us", "% over 1 ms")?;
+        for Phase { name, mean_us, slow_percent } in &self.phases {
+            writeln!(f, "{name:<15} {mean_us:>9.1} {slow_percent:>14.2}")?;
+        }
+        Ok(())
+    }
+
     fn write_paced(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "\nStreams whose frames come one by one")?;
         writeln!(f, "{:<15} {:>10} {:>13} {:>6}", "flow", "frames/s", "cpu us/frame", "ratio")?;
@@ -270,6 +302,15 @@ impl Findings {
                 row.cpu_us_per_frame,
                 ratio
             )?;
+        }
+        if let Some(Difference { mean, error, pairs }) = self.guards_per_frame {
+            writeln!(
+                f,
+                "guards on less guards off: {mean:+.2} us a frame, standard error {error:.2}, of {pairs} pairs"
+            )?;
+        }
+        for (text, us) in &self.detectors {
+            writeln!(f, "the detectors alone, {text}: {us:.2} us a frame of 5 characters")?;
         }
         Ok(())
     }

@@ -3,24 +3,28 @@
 //! The flows take turns, round after round, so that whatever else the machine does meets all of them; what is printed is
 //! the median of the rounds. How much other processes used meanwhile is printed too.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
+use tempfile::TempDir;
 
 use super::instance::{self, Instance};
 use super::nginx::{self, Nginx};
 use super::open_loop::{self, Pace};
+use super::phases::Phases;
 use super::proc::{self, Tick};
 use super::program::Program;
 use super::promises;
 use super::report::{Findings, Latency, Paced, Setting, Throughput};
 use super::runs::{self, Closed, Flow, Meter, Mode, Target};
+use super::spread::Difference;
 use super::starts;
-use super::{content, disk};
-use crate::process;
+use super::{content, detectors, disk, stalls};
+use crate::dist;
 use crate::test;
 use crate::workspace::Workspace;
 
@@ -29,6 +33,10 @@ const PACES: [u32; 2] = [100, promises::PACE];
 /// What the upstream says: a hundred frames of four characters.
 const SENTENCE: &str = "A mooring is picked up bow to tide. ";
 const CHARACTERS: usize = 400;
+/// Streams with guards on and off are compared so many times, for so long each: one such run differs from the next by more
+/// than the guards may cost.
+const PAIRS: u32 = 16;
+const PAIRED: Duration = Duration::from_secs(2);
 /// Between two frames of a paced stream, about as fast as a quick model writes.
 const PAUSE_MS: u64 = 5;
 /// How many paced streams there are at once.
@@ -40,10 +48,10 @@ const FEW: usize = 3;
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Measure this program instead of building a release
+    /// Measure this program instead of building what is shipped
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
-    /// Compare with this program, which has the feature `guard-off`, instead of building one
+    /// Compare with this program, which has the feature `guard-off`, instead of building it
     #[arg(long, value_name = "FILE")]
     guards_off: Option<PathBuf>,
     /// How often each flow takes its turn
@@ -61,8 +69,30 @@ pub(crate) struct Options {
     /// Communities of the large instance
     #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(20..=50_000))]
     communities: u32,
+    /// Measure only this part; may be given again
+    #[arg(long = "part", value_name = "PART", value_enum)]
+    parts: Vec<Part>,
     #[arg(long, value_enum, default_value_t = Format::Human)]
     format: Format,
+}
+
+/// What is measured by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// As many requests as each flow takes
+    Throughput,
+    /// Times at a fixed pace, beside the disk's
+    Latency,
+    /// From the start of the process to its first answers
+    Starts,
+    /// Streams whose frames come one by one
+    Frames,
+}
+
+impl Options {
+    fn measures(&self, part: Part) -> bool {
+        self.parts.is_empty() || self.parts.contains(&part)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -110,31 +140,15 @@ impl<T> Tried<T> {
 }
 
 pub(super) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    let folder = prepare(workspace)?;
+    let (binary, guards_off) = programs(workspace, options)?;
     let began = Instant::now();
-    test::components::bring(workspace, &["nginx", "wrk"])?;
-    // Beneath the target folder, because a system's temporary folder may be memory, where nothing is ever durable.
-    let target = &workspace.metadata.target_directory;
-    let folder = tempfile::Builder::new()
-        .prefix("bench-")
-        .tempdir_in(target)
-        .with_context(|| format!("no temporary folder in `{}`", target.display()))?;
-    // Who brings a program of their own is not made to wait for another to be built.
-    let guards_off = match (&options.guards_off, &options.binary) {
-        (Some(binary), _) => Some(std::path::absolute(binary)?),
-        (None, Some(_)) => None,
-        (None, None) => {
-            let built = release(workspace, &["--features", "guard-off"])?;
-            // The next build writes where this one did.
-            let kept = folder.path().join("guards-off");
-            std::fs::copy(&built, &kept).with_context(|| format!("`{}` is gone", built.display()))?;
-            Some(kept)
-        }
-    };
-    let binary = match &options.binary {
-        Some(binary) => std::path::absolute(binary)?,
-        None => release(workspace, &[])?,
-    };
-    let findings = measure(&binary, guards_off.as_deref(), folder.path(), options, began)?;
+    let mut findings = measure(&binary, guards_off.as_deref(), folder.path(), options, began)?;
+    if options.measures(Part::Frames) {
+        eprintln!("bench: the detectors by themselves");
+        findings.detectors = detectors::measure(workspace)?;
+        findings.setting.minutes = began.elapsed().as_secs_f64() / 60.0;
+    }
     match options.format {
         Format::Human => print!("{findings}"),
         Format::Json => println!("{}", serde_json::to_string_pretty(&findings.with_promises())?),
@@ -142,16 +156,56 @@ pub(super) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Builds what is shipped, or the same with a feature.
-fn release(workspace: &Workspace, features: &[&str]) -> Result<PathBuf> {
-    eprintln!("bench: building the release {}", features.join(" "));
-    let mut build = process::cargo(workspace.root());
-    let status =
-        build.args(["build", "--profile", "dist", "--package", "portcullis"]).args(features).status()?;
-    if !status.success() {
-        bail!("the release could not be built ({status})");
+/// The load alone, a few seconds of each kind.
+pub(super) fn train(workspace: &Workspace, binary: &Path) -> Result<()> {
+    let options = Options {
+        binary: None,
+        guards_off: None,
+        rounds: 1,
+        seconds: 4,
+        connections: 64,
+        documents: 4_000,
+        communities: 20,
+        parts: vec![Part::Throughput, Part::Frames],
+        format: Format::Human,
+    };
+    let folder = prepare(workspace)?;
+    measure(binary, None, folder.path(), &options, Instant::now())?;
+    Ok(())
+}
+
+/// What is needed, and a folder for the time of it.
+fn prepare(workspace: &Workspace) -> Result<TempDir> {
+    test::components::bring(workspace, &["nginx", "wrk"])?;
+    // Beneath the target folder, because a system's temporary folder may be memory, where nothing is ever durable.
+    let target = &workspace.metadata.target_directory;
+    std::fs::create_dir_all(target).with_context(|| format!("`{}` cannot be made", target.display()))?;
+    tempfile::Builder::new()
+        .prefix("bench-")
+        .tempdir_in(target)
+        .with_context(|| format!("no temporary folder in `{}`", target.display()))
+}
+
+/// The program, and the one with the feature `guard-off`: those that are named, or those that are shipped.
+fn programs(workspace: &Workspace, options: &Options) -> Result<(PathBuf, Option<PathBuf>)> {
+    if let Some(binary) = &options.binary {
+        // Who brings a program of their own is not made to wait for another to be built.
+        let guards_off = options.guards_off.as_ref().map(std::path::absolute).transpose()?;
+        return Ok((std::path::absolute(binary)?, guards_off));
     }
-    Ok(workspace.metadata.target_directory.join("dist").join("portcullis"))
+    eprintln!("bench: building what is shipped, and the same with the feature guard-off");
+    let profile = dist::make_profile(workspace, &[])?;
+    let guards_off = match &options.guards_off {
+        Some(binary) => std::path::absolute(binary)?,
+        None => {
+            let built = dist::by_profile(workspace, &["guard-off".to_owned()], &profile)?;
+            // The next build writes where this one did.
+            let kept = built.with_file_name("portcullis-guard-off");
+            std::fs::copy(&built, &kept).with_context(|| format!("`{}` is gone", built.display()))?;
+            kept
+        }
+    };
+    Ok((dist::by_profile(workspace, &[], &profile)?, Some(guards_off)))
 }
 
 fn measure(
@@ -162,6 +216,8 @@ fn measure(
     began: Instant,
 ) -> Result<Findings> {
     let tick = Tick::of_this_machine()?;
+    eprintln!("bench: what the machine itself takes away");
+    let stalls = stalls::measure()?;
     let documents = usize::try_from(options.documents).unwrap_or(usize::MAX);
     let text: String = SENTENCE.chars().cycle().take(CHARACTERS).collect();
 
@@ -190,20 +246,32 @@ fn measure(
     let instances = Instances { gate: instance, tried };
 
     let stand = Stand::start(binary, folder, &instances, &keys, &text, 0)?;
-    let throughput = throughput(&stand, folder, options, tick, &text)?;
-    let (latency, disk) = latency(&stand, instances.gate.folder(), options)?;
+    let throughput = match options.measures(Part::Throughput) {
+        true => throughput(&stand, folder, options, tick, &text)?,
+        false => Vec::new(),
+    };
+    let times = match options.measures(Part::Latency) {
+        true => latency(&stand, &instances.gate, options)?,
+        false => Times::default(),
+    };
     let upstream = stand.stop_but_upstream()?;
 
-    eprintln!("bench: starts");
-    let few = starts::measure(binary, folder, upstream.1, FEW)?;
-    let many = usize::try_from(options.communities).unwrap_or(usize::MAX);
-    eprintln!("bench: creating {many} communities");
-    let many = starts::measure(binary, folder, upstream.1, many)?;
+    let mut starts = Vec::new();
+    if options.measures(Part::Starts) {
+        eprintln!("bench: starts");
+        starts.push(starts::measure(binary, folder, upstream.1, FEW)?);
+        let many = usize::try_from(options.communities).unwrap_or(usize::MAX);
+        eprintln!("bench: creating {many} communities");
+        starts.push(starts::measure(binary, folder, upstream.1, many)?);
+    }
     upstream.0.stop()?;
 
-    let stand = Stand::start(binary, folder, &instances, &keys, &text, PAUSE_MS)?;
-    let paced = paced(&stand, folder, options, tick, &text)?;
-    stand.stop_but_upstream()?.0.stop()?;
+    let (mut paced, mut guards_per_frame) = (Vec::new(), None);
+    if options.measures(Part::Frames) {
+        let stand = Stand::start(binary, folder, &instances, &keys, &text, PAUSE_MS)?;
+        (paced, guards_per_frame) = paced_streams(&stand, folder, options, tick, &text)?;
+        stand.stop_but_upstream()?.0.stop()?;
+    }
 
     let bytes = std::fs::metadata(binary).context("the program is gone")?.len();
     Ok(Findings {
@@ -219,11 +287,15 @@ fn measure(
             import_seconds,
             minutes: began.elapsed().as_secs_f64() / 60.0,
         },
+        stalls,
         throughput,
-        disk,
-        latency,
+        disk: times.disk,
+        latency: times.flows,
+        phases: times.phases.rows(),
         paced,
-        starts: vec![few, many],
+        guards_per_frame,
+        detectors: BTreeMap::new(),
+        starts,
     })
 }
 
@@ -358,8 +430,18 @@ fn throughput(
     Ok(targets.iter().map(|(mode, target, runs)| Throughput::of(target.flow, *mode, runs)).collect())
 }
 
+/// What runs at a fixed pace found.
+#[derive(Debug, Default)]
+struct Times {
+    flows: Vec<Latency>,
+    disk: Option<Latency>,
+    phases: Phases,
+}
+
 /// The time that each flow takes at a fixed pace, beside the disk's own.
-fn latency(stand: &Stand, data: &Path, options: &Options) -> Result<(Vec<Latency>, Latency)> {
+fn latency(stand: &Stand, gate: &Instance, options: &Options) -> Result<Times> {
+    let plane = gate.plane()?;
+    let mut phases = Phases::default();
     let mut flows = Vec::new();
     for due in PACES {
         for flow in Flow::ALL {
@@ -368,7 +450,7 @@ fn latency(stand: &Stand, data: &Path, options: &Options) -> Result<(Vec<Latency
     }
     let mut disk = Vec::new();
     for round in 1..=options.rounds {
-        disk.push(disk::fdatasync(data)?);
+        disk.push(disk::fdatasync(gate.folder())?);
         for (due, target, runs) in &mut flows {
             eprintln!("bench: round {round} of {}: {} at {due} a second", options.rounds, target.flow.name());
             let pace = Pace {
@@ -376,29 +458,62 @@ fn latency(stand: &Stand, data: &Path, options: &Options) -> Result<(Vec<Latency
                 warm_up: Duration::from_secs(1),
                 time: Duration::from_secs(options.seconds),
             };
+            let before = plane.phases()?;
             let paced = open_loop::run(target, pace)?;
+            if target.flow == Flow::Full && PACES.last() == Some(due) {
+                phases.add(&plane.phases()?.since(&before));
+            }
             runs.push((paced.times, paced.per_second));
         }
     }
-    let latency = flows.into_iter().map(|(due, target, runs)| Latency::at(due, target.flow, runs)).collect();
-    Ok((latency, Latency::of("fdatasync of 4 KiB", &disk)))
+    let flows = flows.into_iter().map(|(due, target, runs)| Latency::at(due, target.flow, runs)).collect();
+    Ok(Times { flows, disk: Some(Latency::of("fdatasync of 4 KiB", &disk)), phases })
 }
 
-/// Streams whose frames come one by one, as a model writes them.
-fn paced(stand: &Stand, folder: &Path, options: &Options, tick: Tick, text: &str) -> Result<Vec<Paced>> {
+/// Streams whose frames come one by one, as a model writes them, and what a frame costs more with guards on.
+fn paced_streams(
+    stand: &Stand,
+    folder: &Path,
+    options: &Options,
+    tick: Tick,
+    text: &str,
+) -> Result<(Vec<Paced>, Option<Difference>)> {
     let meter = Meter { tick, upstream: stand.upstream.0.id() };
     let frames = stand.target(Flow::Upstream, Mode::Stream)?.prove(Mode::Stream, text)?;
-    let mut targets = Vec::new();
-    for flow in stand.flows(&[Flow::Nginx, Flow::Gate, Flow::Full]) {
+    let target = |flow| {
         let target = stand.target(flow, Mode::Stream)?;
         target.prove(Mode::Stream, text)?;
-        targets.push((target, Vec::new()));
-    }
+        Ok((target, Vec::new()))
+    };
+    let mut targets: Vec<_> =
+        [Flow::Nginx, Flow::Gate, Flow::Full].into_iter().map(target).collect::<Result<_>>()?;
     for round in 1..=options.rounds {
         for (target, runs) in &mut targets {
             eprintln!("bench: round {round} of {}: {}, paced streams", options.rounds, target.flow.name());
             runs.push(meter.closed(folder, target, STREAMS, Duration::from_secs(options.seconds))?);
         }
     }
-    Ok(targets.iter().map(|(target, runs)| Paced::of(target.flow, frames, runs)).collect())
+    let mut per_frame = None;
+    if stand.tried.is_some() {
+        let mut pair = [target(Flow::Guarded)?, target(Flow::Unguarded)?];
+        for number in 1..=PAIRS {
+            eprintln!("bench: pair {number} of {PAIRS}: guards on and off, paced streams");
+            // Each is first as often as the other: what changes steadily meanwhile changes both alike.
+            let [guarded, unguarded] = &mut pair;
+            let in_turn = if number % 2 == 1 { [guarded, unguarded] } else { [unguarded, guarded] };
+            for (target, runs) in in_turn {
+                runs.push(meter.closed(folder, target, STREAMS, PAIRED)?);
+            }
+        }
+        let [(_, guarded), (_, unguarded)] = &pair;
+        let differences: Vec<f64> = guarded
+            .iter()
+            .zip(unguarded)
+            .map(|(on, off)| (on.cpu_us - off.cpu_us) / f64::from(frames))
+            .collect();
+        per_frame = Difference::of(&differences);
+        targets.extend(pair);
+    }
+    let rows = targets.iter().map(|(target, runs)| Paced::of(target.flow, frames, runs)).collect();
+    Ok((rows, per_frame))
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
 /// Measured times, sorted.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Spread(Vec<Duration>);
@@ -48,6 +50,31 @@ pub(super) fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     values.get(middle.checked_sub(1)?).map(|lower| f64::midpoint(*lower, upper))
 }
 
+/// What one thing takes more than another, of which pairs were measured in turn.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(super) struct Difference {
+    pub(super) mean: f64,
+    /// The standard error of the mean.
+    pub(super) error: f64,
+    pub(super) pairs: usize,
+}
+
+impl Difference {
+    /// Of what each pair differs by; `None` of fewer than two, which say nothing of how far pairs are apart.
+    pub(super) fn of(differences: &[f64]) -> Option<Self> {
+        let pairs = differences.len();
+        let count = f64::from(u32::try_from(pairs).ok().filter(|pairs| *pairs > 1)?);
+        let mean = differences.iter().sum::<f64>() / count;
+        let squares = differences.iter().map(|one| (one - mean).powi(2)).sum::<f64>();
+        Some(Self { mean, error: (squares / (count - 1.0) / count).sqrt(), pairs })
+    }
+
+    /// What it is at most, wrong once in forty times: two standard errors above the mean.
+    pub(super) fn at_most(&self) -> f64 {
+        2.0f64.mul_add(self.error, self.mean)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,5 +95,16 @@ mod tests {
         assert_eq!(median([1.0, 900.0, 2.0]), Some(2.0));
         assert_eq!(median([1.0, 3.0]), Some(2.0));
         assert_eq!(median([]), None);
+    }
+
+    #[test]
+    fn a_difference_is_as_sure_as_its_pairs_agree() {
+        let sure = Difference::of(&[1.0, 1.0, 1.0, 1.0]).expect("pairs");
+        assert_eq!(sure, Difference { mean: 1.0, error: 0.0, pairs: 4 });
+        let unsure = Difference::of(&[-3.0, 5.0, -1.0, 3.0]).expect("pairs");
+        assert_eq!(unsure.mean, 1.0);
+        assert!((unsure.error - 1.825_7).abs() < 0.001, "{unsure:?}");
+        assert!((unsure.at_most() - 4.651_5).abs() < 0.001);
+        assert_eq!(Difference::of(&[1.0]), None);
     }
 }
