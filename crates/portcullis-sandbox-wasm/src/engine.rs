@@ -1,7 +1,6 @@
 //! [`Wasm`]: compiles a program, runs it on a thread of its caller's, and ends it when its time is over.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -46,26 +45,37 @@ struct Kept {
 /// Moves the engine's time on while jobs run.
 #[derive(Debug, Default)]
 struct Ticker {
-    running: Mutex<usize>,
-    begun: Condvar,
-    closing: AtomicBool,
+    need: Mutex<Need>,
+    changed: Condvar,
+}
+
+/// What the clock goes by. All of it is behind one lock, which the thread that waits for a change holds until it waits: told
+/// beside it, a change between its look and its wait would be missed.
+#[derive(Debug, Default)]
+struct Need {
+    running: usize,
+    closing: bool,
 }
 
 impl Ticker {
     fn tick(&self, engine: &Engine) {
         loop {
-            {
-                let mut running = self.running.lock();
-                while *running == 0 && !self.closing.load(Ordering::Acquire) {
-                    self.begun.wait(&mut running);
-                }
+            let mut need = self.need.lock();
+            while need.running == 0 && !need.closing {
+                self.changed.wait(&mut need);
             }
-            if self.closing.load(Ordering::Acquire) {
+            if need.closing {
                 return;
             }
+            drop(need);
             thread::sleep(STEP);
             engine.increment_epoch();
         }
+    }
+
+    fn close(&self) {
+        self.need.lock().closing = true;
+        self.changed.notify_all();
     }
 }
 
@@ -74,15 +84,15 @@ struct Running<'t>(&'t Ticker);
 
 impl<'t> Running<'t> {
     fn begin(ticker: &'t Ticker) -> Self {
-        *ticker.running.lock() += 1;
-        ticker.begun.notify_all();
+        ticker.need.lock().running += 1;
+        ticker.changed.notify_all();
         Self(ticker)
     }
 }
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        *self.0.running.lock() -= 1;
+        self.0.need.lock().running -= 1;
     }
 }
 
@@ -145,8 +155,7 @@ impl Wasm {
 
 impl Drop for Wasm {
     fn drop(&mut self) {
-        self.clock.closing.store(true, Ordering::Release);
-        self.clock.begun.notify_all();
+        self.clock.close();
         if let Some(ticking) = self.ticking.lock().take() {
             // It ends within a step.
             drop(ticking.join());
@@ -230,7 +239,30 @@ fn how(error: &wasmtime::Error, state: &State) -> Option<End> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
+
+    #[test]
+    fn the_clock_ends_with_its_sandbox_whenever_that_is() {
+        let engine = Engine::default();
+        // The moment between its look at whether it is over and its wait is short, so it is told at many.
+        for nanoseconds in (0..40_000).step_by(2) {
+            let clock = Arc::new(Ticker::default());
+            let (own, engine) = (Arc::clone(&clock), engine.clone());
+            let ticking = thread::spawn(move || own.tick(&engine));
+            let begun = Instant::now();
+            while begun.elapsed() < Duration::from_nanos(nanoseconds) {
+                std::hint::spin_loop();
+            }
+            clock.close();
+            let told = Instant::now();
+            while !ticking.is_finished() {
+                assert!(told.elapsed() < Duration::from_secs(10), "it waits on, told after {nanoseconds} ns");
+                thread::yield_now();
+            }
+        }
+    }
 
     #[test]
     fn a_program_is_compiled_once_and_kept_while_somebody_holds_it() {
