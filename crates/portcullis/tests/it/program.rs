@@ -9,6 +9,9 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use portcullis_egress::{AddressPolicy, Client, Options};
 use serde_json::Value;
 
+/// Well over the time that answers are given to end at a stop.
+const STOPPED: Duration = Duration::from_secs(60);
+
 /// A folder with a configuration and keys, as `init` makes it.
 pub(crate) struct Program {
     folder: tempfile::TempDir,
@@ -209,7 +212,18 @@ impl Serving {
     /// Asks it to stop and waits until it has. Returns its exit code.
     pub(crate) fn stop(mut self) -> Option<i32> {
         signal(self.child.id(), "TERM");
-        self.child.wait().expect("a child").code()
+        let asked = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child") {
+                return status.code();
+            }
+            assert!(
+                asked.elapsed() < STOPPED,
+                "asked to stop, it goes on with {:?}",
+                threads(self.child.id())
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Sends what ends it as a power cut would.
@@ -229,6 +243,13 @@ impl Drop for Serving {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The names of a process's threads: where something hangs, one of them is what it waits for.
+fn threads(pid: u32) -> Vec<String> {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let name = |thread: std::fs::DirEntry| std::fs::read_to_string(thread.path().join("comm")).ok();
+    threads.filter_map(name).map(|name| name.trim_end().to_owned()).collect()
 }
 
 pub(crate) fn free_port() -> u16 {
