@@ -10,7 +10,8 @@ use portcullis_guard::{
 };
 use portcullis_leak::Vault;
 use portcullis_model::{
-    AnswerMessage, AnswerRole, ChatRequest, Choice, ChunkStream, Completion, FinishReason, Message, Model,
+    AnswerMessage, AnswerRole, ChatRequest, Choice, ChunkStream, Completion, FinishReason, Made, Message,
+    Model, ModelError,
 };
 use portcullis_store::conversations::MOST_SOURCES;
 use portcullis_store::{Passage, Query, Stores};
@@ -411,11 +412,11 @@ impl Service {
         }
         if comes == Comes::InPieces {
             let asked = gate.clock().monotonic();
-            let chunks = model.stream(request).await.map_err(|error| refused(&error))?;
+            let chunks = model.stream(request).await.map_err(|error| failed(ledger, &error))?;
             Ok(Put::Stream { chunks, place, asked })
         } else {
             let _timer = gate.time(Phase::Ask);
-            let completion = model.complete(request).await.map_err(|error| refused(&error))?;
+            let completion = model.complete(request).await.map_err(|error| failed(ledger, &error))?;
             let usage = completion.usage.as_ref().map(recorded);
             if let Some(reservation) = ledger.reservation() {
                 reservation
@@ -424,6 +425,18 @@ impl Service {
             Ok(Put::Whole(completion, usage, Vec::new()))
         }
     }
+}
+
+/// What a model that failed has cost, and what its asker is told.
+fn failed(ledger: &mut Ledger, error: &ModelError) -> Refusal {
+    if let Some(reservation) = ledger.reservation() {
+        match error.made() {
+            Made::NotAsked => reservation.not_asked(),
+            Made::NoAnswer => reservation.produced(0),
+            Made::Unknown => {}
+        }
+    }
+    refused(error)
 }
 
 /// What an answer is made in.

@@ -673,7 +673,8 @@ keys! {
 
     /// Tokens that the model may use for one member in any rolling day, question and answer together, whatever the member's
     /// role; and for one key that acts for no member. They are reserved before the model is asked, at most
-    /// `model.max_tokens` for the answer, and settled by what the upstream says it used. Without this key there is no budget.
+    /// `model.max_tokens` for the answer, and settled by what the upstream says it used. An answer that comes whole and fails
+    /// on its way costs all of it. Without this key there is no budget.
     LIMITS_TOKENS_MEMBER: Count = "limits.tokens_per_member_per_day", Preset::Unset("200000"),
         Count { max: 4_000_000_000 };
 

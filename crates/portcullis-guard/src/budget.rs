@@ -2,7 +2,7 @@
 //! what was used. Both are decided in one step.
 //!
 //! Nobody is exempt, whatever their role. A reservation that is dropped, as when a client leaves, settles itself by what
-//! the model had said until then.
+//! the model had said until then; where that cannot be known, by all that was reserved.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,8 +29,19 @@ pub struct Reservation {
     price: Option<Price>,
     most: Tokens,
     produced_bytes: u64,
-    begun: Option<Comes>,
+    asked: Asked,
     settled: bool,
+}
+
+/// What is known of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// The model was not asked.
+    No,
+    /// What was noted of it is what was made.
+    Noted,
+    /// Any part of it may have been made.
+    Unknown,
 }
 
 /// How an answer comes.
@@ -38,7 +49,7 @@ pub struct Reservation {
 pub enum Comes {
     /// Piece by piece, each of which is noted.
     InPieces,
-    /// At once, at its end.
+    /// At once, at its end: until it is noted, nobody knows how much of it was made.
     Whole,
 }
 
@@ -142,7 +153,7 @@ impl Reservation {
                 price,
                 most,
                 produced_bytes: 0,
-                begun: None,
+                asked: Asked::No,
                 settled: false,
             })),
             Err(reached) => {
@@ -155,25 +166,35 @@ impl Reservation {
 
     /// Notes that the model is asked now, and how its answer comes: from here on it costs something.
     pub fn begin(&mut self, comes: Comes) {
-        self.begun = Some(comes);
+        self.asked = match comes {
+            Comes::InPieces => Asked::Noted,
+            Comes::Whole => Asked::Unknown,
+        };
     }
 
-    /// Notes that the model said so much more.
+    /// Notes that the model said so much more. Of an answer that comes whole it is all.
     pub fn produced(&mut self, bytes: usize) {
+        self.asked = Asked::Noted;
         self.produced_bytes = self.produced_bytes.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+    }
+
+    /// Notes that the model was not asked after all: it costs nothing.
+    pub fn not_asked(&mut self) {
+        self.asked = Asked::No;
     }
 
     /// Puts what was used in the place of what was reserved: as the upstream tells it, or as it is taken to be.
     pub fn settle(mut self, told: Option<Tokens>) {
-        let taken = match self.begun {
-            Some(_) => self.produced_so_far(),
-            None => Tokens::NONE,
-        };
-        self.settle_once(told.unwrap_or(taken));
+        self.settle_once(told.unwrap_or_else(|| self.taken()));
     }
 
-    fn produced_so_far(&self) -> Tokens {
-        Tokens { question: self.most.question, answer: tokens_of(self.produced_bytes) }
+    /// What is taken to be used where nobody tells it.
+    fn taken(&self) -> Tokens {
+        match self.asked {
+            Asked::No => Tokens::NONE,
+            Asked::Noted => Tokens { question: self.most.question, answer: tokens_of(self.produced_bytes) },
+            Asked::Unknown => self.most,
+        }
     }
 
     fn settle_once(&mut self, used: Tokens) {
@@ -222,12 +243,7 @@ fn exhausted(gate: &Gate, reached: &Bound, wanted: u32) -> Refusal {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.settle_once(match self.begun {
-            None => Tokens::NONE,
-            Some(Comes::InPieces) => self.produced_so_far(),
-            // What it had made until then is not known here.
-            Some(Comes::Whole) => self.most,
-        });
+        self.settle_once(self.taken());
     }
 }
 

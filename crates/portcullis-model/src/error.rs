@@ -63,13 +63,26 @@ pub struct ModelError {
     status: Option<u16>,
     code: Option<String>,
     detail: Option<&'static str>,
+    /// Whether the request may have reached the upstream.
+    sent: bool,
     cause: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+/// What the upstream may have made of a question before it failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Made {
+    /// Nothing: no question came to it.
+    NotAsked,
+    /// No answer: it refused the question.
+    NoAnswer,
+    /// Any part of an answer, or all of it.
+    Unknown,
 }
 
 impl ModelError {
     /// An error of that kind with nothing more known about it.
     pub const fn new(kind: Kind) -> Self {
-        Self { kind, status: None, code: None, detail: None, cause: None }
+        Self { kind, status: None, code: None, detail: None, sent: true, cause: None }
     }
 
     pub(crate) const fn malformed(detail: &'static str) -> Self {
@@ -124,6 +137,17 @@ impl ModelError {
         self.code.as_deref()
     }
 
+    /// What the upstream may have made before it failed. Where that is not sure it is [`Made::Unknown`].
+    pub const fn made(&self) -> Made {
+        match self.status {
+            _ if !self.sent => Made::NotAsked,
+            // With these a server between here and the model tells that its wait was over.
+            Some(408 | 499) => Made::Unknown,
+            Some(400..=499) => Made::NoAnswer,
+            _ => Made::Unknown,
+        }
+    }
+
     /// Whether the same request may succeed later.
     pub const fn may_succeed_later(&self) -> bool {
         match self.kind {
@@ -145,7 +169,16 @@ impl From<egress::Error> for ModelError {
             // What the client adds later is, until sorted here, an upstream that gave no answer.
             _ => Kind::Unavailable,
         };
-        Self::new(kind).cause(error)
+        // Without a connection nothing is sent. In all other cases it may have been.
+        let sent = !matches!(
+            error.kind(),
+            egress::Kind::Refused
+                | egress::Kind::Dns
+                | egress::Kind::Tls
+                | egress::Kind::AddressRefused
+                | egress::Kind::TimedOut(egress::Phase::Dns | egress::Phase::Connect | egress::Phase::Tls)
+        );
+        Self { sent, ..Self::new(kind) }.cause(error)
     }
 }
 

@@ -22,7 +22,7 @@ pub use answer::{
     AnswerMessage, AnswerRole, Assembler, CallDelta, CallKind, Choice, Chunk, ChunkChoice, Completion,
     DONE_FRAME, Delta, FinishReason, FunctionDelta, Usage,
 };
-pub use error::{Kind, ModelError, Phase, Rejection};
+pub use error::{Kind, Made, ModelError, Phase, Rejection};
 pub use json::Json;
 pub use model::{ChunkStream, Model, ModelInfo};
 pub use openai::{Bounds, OpenAi, OpenAiOptions, OptionsProblem, Timeouts};

@@ -10,7 +10,7 @@ use http::{Method, StatusCode};
 use portcullis_chat::{JudgedWhole, Release};
 use portcullis_core::Role;
 use portcullis_guard::{Price, Prices};
-use portcullis_model::upstream::{Scripted, Slow, Upstream};
+use portcullis_model::upstream::{Hold, Reply, Scripted, Slow, Step, Upstream};
 use portcullis_model::{OpenAi, OpenAiOptions};
 use serde_json::{Value, json};
 
@@ -353,4 +353,87 @@ async fn tokens_count_beside_money_and_a_model_without_a_price_is_not_asked() {
     assert_eq!(refused.json()["error"]["code"], "budget_exhausted", "{}", refused.text());
     assert_eq!(rig.upstream.served(), 0);
     rig.stop().await;
+}
+
+/// How a question ended, and what it cost of a budget of tokens.
+async fn charged(model: OpenAi, setup: Setup, stream: bool) -> (StatusCode, u64) {
+    let setup = Setup { model: Some(Arc::new(model)), tokens: (Some(10_000), None), ..setup };
+    let app = TestApp::start(setup.nothing_held_back()).await;
+    let world = app.world("one").await;
+    let key = app.key_of(&world, app.member(&world, "Ada", None).await).await.0;
+    let answer = app.post("/v1/chat/completions", &key, &question_body("kettle", stream)).await;
+    let told = app.get("/v1/me/limits", &key).await.json();
+    let limits = told["limits"].as_array().expect("a list");
+    let budget = limits.iter().find(|limit| limit["what"] == "tokens").expect("a budget");
+    let spent = 10_000 - budget["remaining"].as_u64().expect("a number");
+    app.stop().await;
+    (answer.status, spent)
+}
+
+/// The same where the upstream says that.
+async fn charged_by(reply: Reply, setup: Setup, stream: bool) -> (StatusCode, u64) {
+    let upstream = Upstream::start(Scripted::raw(reply)).await.expect("an upstream");
+    let mut options = OpenAiOptions::new(upstream.url());
+    options.timeouts.total = Duration::from_millis(800);
+    let charged = charged(OpenAi::new(options).expect("a client"), setup, stream).await;
+    upstream.stop().await;
+    charged
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_comes_whole_and_does_not_come_costs_what_was_reserved_unless_none_was_made() {
+    let refusing = |status| Reply::error(StatusCode::from_u16(status).expect("a status"), "no", "not that");
+    let broken = |steps| Reply { steps, ..Reply::json(StatusCode::OK, &json!({})) };
+    // An upstream that refuses a question has read it, and made nothing.
+    let (status, question) = charged_by(refusing(429), Setup::default(), false).await;
+    assert_ne!(status, StatusCode::OK);
+    assert!((1..400).contains(&question), "{question}");
+    for status in [400, 401, 403, 404, 422] {
+        assert_eq!(charged_by(refusing(status), Setup::default(), false).await.1, question, "{status}");
+    }
+    let half = Step::Send(Bytes::from_static(b"{\"id\":"));
+    let hang = Reply { hold: Hold::Forever, ..broken(Vec::new()) };
+    for (what, reply) in [
+        ("it hangs", hang.clone()),
+        ("it hangs half way", broken(vec![half.clone(), Step::Hang])),
+        ("it breaks off", broken(vec![half.clone(), Step::Cut])),
+        ("it is no answer", broken(vec![half])),
+        ("it fails", refusing(500)),
+        ("something between has waited long enough", refusing(504)),
+        ("the same by another number", refusing(408)),
+    ] {
+        let (status, spent) = charged_by(reply, Setup::default(), false).await;
+        assert_ne!(status, StatusCode::OK, "{what}");
+        assert_eq!(spent, question + 512, "{what}");
+    }
+    // Ended by us.
+    let setup = Setup { request_timeout: Duration::from_millis(300), ..Setup::default() };
+    assert_eq!(charged_by(hang, setup, false).await.1, question + 512, "its time was over");
+    // What never got there has cost nothing.
+    let gone = Upstream::start(Scripted::text("gone")).await.expect("an upstream");
+    let url = gone.url();
+    gone.stop().await;
+    for stream in [false, true] {
+        let model = OpenAi::new(OpenAiOptions::new(url.clone())).expect("a client");
+        let (status, spent) = charged(model, Setup::default(), stream).await;
+        assert_ne!(status, StatusCode::OK);
+        assert_eq!(spent, 0, "nobody was there to ask; streamed: {stream}");
+    }
+    let streamed = charged_by(refusing(429), Setup::default(), true).await.1;
+    // It is asked for a stream in a few more bytes.
+    assert!((question..question + 20).contains(&streamed), "streamed, refused: {streamed}, {question}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_whose_upstream_does_not_count_costs_what_it_is_taken_to_be() {
+    let answer = json!({
+        "id": "x", "object": "chat.completion", "created": 1, "model": "m",
+        "choices": [{ "index": 0, "finish_reason": "stop",
+                      "message": { "role": "assistant", "content": "x".repeat(30) } }],
+    });
+    let question =
+        charged_by(Reply::error(StatusCode::TOO_MANY_REQUESTS, "no", "no"), Setup::default(), false);
+    let question = question.await.1;
+    let (status, spent) = charged_by(Reply::json(StatusCode::OK, &answer), Setup::default(), false).await;
+    assert_eq!((status, spent), (StatusCode::OK, question + 10));
 }
