@@ -700,10 +700,11 @@ keys! {
     /// How many instances serve the same communities. Without counters that they share, each admits its part of every limit.
     LIMITS_INSTANCES: Count = "limits.instances", Preset::Number(1), Count { max: 1_000 };
 
-    /// The largest request body, in bytes.
+    /// The largest request body, in bytes. Of whoever needs no credential, as on the sign-in pages, it is 8 KiB at most, and
+    /// nothing where a request only reads.
     LIMITS_BODY: Size = "limits.body_bytes", Preset::Number(1_048_576), Size { min: 1_024, max: 67_108_864 };
 
-    /// How long a request body may take to arrive, and longer only as far as it comes fast enough.
+    /// How long a request body may take to arrive, and longer only as far as it comes fast enough and its sender is known.
     LIMITS_BODY_TIMEOUT: Millis = "limits.body_timeout_ms", Preset::Number(10_000), Millis { max: 10 * MINUTE_MS };
 
     /// How many bytes of a body must come in each second beyond `limits.body_timeout_ms`.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
@@ -63,10 +64,17 @@ fn unknown(app: &App, request: &Request, status: StatusCode, detail: &'static st
     response
 }
 
+/// The parameters of a path. One that is no text is no route's, and is refused like a path that is not there.
+type Path = Result<RawPathParams, RawPathParamsRejection>;
+
 fn serve(route: Route) -> MethodRouter<Arc<App>> {
     let filter = MethodFilter::try_from(route.method.clone()).unwrap_or(MethodFilter::GET);
     let route = Arc::new(route);
-    on(filter, move |State(app): State<Arc<App>>, path: RawPathParams, request: Request| async move {
+    on(filter, move |State(app): State<Arc<App>>, path: Path, request: Request| async move {
+        let Ok(path) = path else {
+            let detail = "a parameter of the path is not UTF-8 when its escapes are read";
+            return unknown(&app, &request, StatusCode::BAD_REQUEST, detail);
+        };
         let context = request.extensions().get::<Context>().copied();
         let foreign = from_elsewhere(request.headers());
         let asked = (route.shape == Shape::Page).then(|| request.headers().clone());
@@ -95,7 +103,11 @@ fn serve(route: Route) -> MethodRouter<Arc<App>> {
     })
 }
 
-/// The way to an open route's code.
+/// The largest body of an open route: a form of the sign-in pages, with room to spare. What strangers send is held in
+/// memory before anything is known of them.
+const FORM_BYTES: usize = 8 << 10;
+
+/// The way to an open route's code. A stranger's body is a small form, and earns no time by what has come.
 async fn greeted(
     app: Arc<App>,
     path: &RawPathParams,
@@ -107,7 +119,9 @@ async fn greeted(
     let (head, body) = request.into_parts();
     let path = path.iter().map(|(_, value)| value.to_owned()).collect();
     let query = head.uri.query().unwrap_or_default().to_owned();
-    let Sent { body, .. } = read(&app, &head.headers, body).await?;
+    let most = if head.method.is_safe() { 0 } else { FORM_BYTES.min(app.settings().body_bytes) };
+    let timeout = app.settings().body.timeout;
+    let Sent { body, .. } = read(&head.headers, body, most, |_| timeout).await?;
     handler(OpenCall { app, request: id, client, path, query, headers: head.headers, body }).await
 }
 
@@ -162,7 +176,9 @@ async fn admitted(
     let limits = LimitHeaders::of(app.gate(), &visit);
     let path = path.iter().map(|(_, value)| value.to_owned()).collect();
     let query = head.uri.query().unwrap_or_default().to_owned();
-    let Sent { body, waited } = read(&app, &head.headers, body).await.map_err(|refusal| refusal.of(asker))?;
+    let (most, pace) = (app.settings().body_bytes, app.settings().body);
+    let sent = read(&head.headers, body, most, |bytes| pace.time_for(bytes)).await;
+    let Sent { body, waited } = sent.map_err(|refusal| refusal.of(asker))?;
     // Its sender chooses when the body is whole, and may have lost by then what they had when it began.
     let visit = if waited { pipeline::confirm(app.gate(), visit).await? } else { visit };
     let answer =
@@ -182,8 +198,13 @@ struct Sent {
     waited: bool,
 }
 
-async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<Sent, Refusal> {
-    let most = app.settings().body_bytes;
+/// Reads a body of at most so many bytes, within the time that one has of which so many bytes have come.
+async fn read(
+    headers: &HeaderMap,
+    body: Body,
+    most: usize,
+    time_for: impl Fn(usize) -> Duration,
+) -> Result<Sent, Refusal> {
     let too_large =
         || Refusal::new(Code::BodyTooLarge, format!("the body is over the limit of {most} bytes"));
     let announced =
@@ -194,8 +215,7 @@ async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<Sent, Refusa
     let (mut body, mut read) = (Limited::new(body, most), BytesMut::new());
     let started = Instant::now();
     while !body.is_end_stream() {
-        let allowed = app.settings().body.time_for(read.len());
-        let piece = tokio::time::timeout_at(started + allowed, body.frame()).await;
+        let piece = tokio::time::timeout_at(started + time_for(read.len()), body.frame()).await;
         let piece = piece.map_err(|_| Refusal::new(Code::TimedOut, "the body did not arrive in time"))?;
         match piece {
             None => break,

@@ -434,3 +434,48 @@ async fn an_answer_that_streams_ends_when_its_address_is_blocked() {
     assert!(answer.text().contains("access_ended") && !answer.text().contains("[DONE]"), "{}", answer.text());
     app.stop().await;
 }
+
+/// The path of every route that has a parameter, with one in its place that is no text.
+fn unreadable() -> impl Iterator<Item = (Method, String)> {
+    ROUTES.iter().filter(|route| route.parameters().next().is_some()).map(|route| {
+        let parts = route.path.split('/').map(|part| if part.starts_with('{') { "%FF" } else { part });
+        (route.method.clone(), parts.collect::<Vec<_>>().join("/"))
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_parameter_that_is_no_text_comes_past_no_list_no_limit_and_no_count() {
+    let app = TestApp::start(Setup { blocks: listing(), ..Setup::default() }).await;
+    let key = member(&app).await;
+    let ask = async |app: &TestApp, source: &str, method: &Method, path: &str| {
+        let request = app.request(method.clone(), path, Some(&key));
+        app.send_from(source, request.body(Bytes::new()).expect("a request")).await
+    };
+    let mut tried = 0;
+    for (method, path) in unreadable() {
+        let answer = ask(&app, LISTED, &method, &path).await;
+        assert!(is_block(&answer), "{method} {path}: {}", answer.text());
+        let answer = ask(&app, GOOD, &method, &path).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{method} {path}: {}", answer.text());
+        assert_eq!(answer.headers["content-type"], "application/problem+json", "{method} {path}");
+        assert_eq!(answer.json()["code"], "invalid_request", "{method} {path}");
+        tried += 1;
+    }
+    assert!(tried > 20, "only {tried} routes have a parameter");
+    app.stop().await;
+
+    let app = TestApp::start(Setup { per_address: 5, ..Setup::default() }).await;
+    let (method, path) = unreadable().next().expect("a route");
+    let mut statuses = Vec::new();
+    for _ in 0..7 {
+        statuses.push(ask(&app, OFFENDER, &method, &path).await.status.as_u16());
+    }
+    assert_eq!(statuses, [400, 400, 400, 400, 400, 429, 429]);
+    app.stop().await;
+
+    let app = TestApp::start(Setup { blocks: automatic(), ..Setup::default() }).await;
+    let offended =
+        until_blocked(&app, OFFENDER, 8, async || drop(ask(&app, OFFENDER, &method, &path).await)).await;
+    assert_eq!(offended, 3, "it counts as malformed");
+    app.stop().await;
+}

@@ -214,3 +214,50 @@ async fn an_upload_of_somebody_unknown_is_still_not_read() {
     );
     app.stop().await;
 }
+
+/// What a stranger's body may have: the largest form of the sign-in pages.
+const FORM: usize = 8 << 10;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_sends_a_form_and_no_more_and_nothing_with_what_only_reads() {
+    let app = TestApp::start(Setup { body_bytes: 1 << 20, ..Setup::default() }).await;
+    app.world("one").await;
+    let mut tried = 0;
+    for route in ROUTES.iter().filter(|route| route.access == Access::Open) {
+        let there = route.path.replace("{community}", "one");
+        let most = if route.method.is_safe() { 0 } else { FORM };
+        let line = format!("{} {there} HTTP/1.1\r\nhost: 127.0.0.1\r\n", route.method);
+        let piece =
+            format!("transfer-encoding: chunked\r\n\r\n{:x}\r\n{}\r\n", most + 1, "x".repeat(most + 1));
+        for rest in [format!("content-length: {}\r\n\r\n", most + 1), piece] {
+            let mut client = Raw::connect(app.address).await;
+            assert!(client.send(format!("{line}{rest}").as_bytes()).await);
+            let answer = client.read_to("\r\n\r\n").await;
+            assert!(answer.starts_with("HTTP/1.1 413 "), "{route:?}: {answer}");
+            assert!(client.is_closed().await, "what is left of the body is not read");
+        }
+        tried += 1;
+    }
+    assert!(tried > 10, "only {tried} routes are open");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_who_holds_a_form_back_earns_no_time_with_it() {
+    let setup = Setup {
+        body_timeout: Duration::from_millis(300),
+        // What has come would be worth a quarter of an hour.
+        body_bytes_per_second: 10,
+        ..Setup::default()
+    };
+    let app = TestApp::start(setup).await;
+    app.world("one").await;
+    for path in ["/login", "/c/one/login", "/login/link"] {
+        let form = format!("email={}", "x".repeat(FORM - 6));
+        let held = hold_back(&app, "POST", path, &[], &form).await;
+        let mut client = held.client;
+        let answer = client.read_all().await;
+        assert!(answer.starts_with("HTTP/1.1 408 "), "{path}: {answer}");
+    }
+    app.stop().await;
+}
