@@ -40,7 +40,9 @@ impl Readiness {
         let model = tokio::time::timeout(PATIENCE, app.chat().ping());
         let (stores, model) = tokio::join!(stores, model);
         let found = Found { stores: matches!(stores, Ok(Ok(()))), model: matches!(model, Ok(true)) };
-        *last = Some((now, found));
+        // It counts from now and not from when it was asked: one that takes longer than that would be asked again by everybody
+        // who waits, one after the other.
+        *last = Some((app.gate().clock().monotonic(), found));
         found
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
-use portcullis_model::upstream::{Echo, Upstream};
+use portcullis_model::upstream::{Echo, Hold, Reply, Sink, Upstream};
 use portcullis_model::{OpenAi, OpenAiOptions};
 
 use crate::app::{Answer, Setup, TestApp};
@@ -64,5 +64,22 @@ async fn an_outage_is_told_within_seconds() {
     upstream.stop().await;
     let told = async { while get(&app, Method::GET, "/readyz").await.status == StatusCode::OK {} };
     tokio::time::timeout(std::time::Duration::from_secs(5), told).await.expect("the outage is told");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_for_readiness_while_it_is_found_out_is_told_what_was_found() {
+    // Longer than an answer counts, and shorter than a dependency may take.
+    let slow = |_: &_| Reply {
+        hold: Hold::For(std::time::Duration::from_millis(1_300)),
+        ..Reply::json(StatusCode::OK, &serde_json::json!({ "object": "list", "data": [] }))
+    };
+    let upstream = Upstream::start(Sink::new(slow)).await.expect("an upstream");
+    let model = OpenAi::new(OpenAiOptions::new(upstream.url())).expect("a client");
+    let app = TestApp::start(Setup { model: Some(Arc::new(model)), ..Setup::default() }).await;
+    let flood = (0..20).map(|_| get(&app, Method::GET, "/readyz"));
+    let answers = futures_util::future::join_all(flood).await;
+    assert_eq!(answers.len(), 20);
+    assert_eq!(upstream.served(), 1, "one question is asked for all who wait");
     app.stop().await;
 }
