@@ -172,7 +172,7 @@ pub struct SignIn {
     pub session_idle: Duration,
     /// The communities that strangers may join by signing in, by short name.
     pub open: Vec<Name>,
-    /// How many links one mail address is sent within an hour.
+    /// How many links one client may ask for one mail address within an hour.
     pub links_per_address_per_hour: NonZeroU32,
     /// How many links one client address may ask for within an hour.
     pub links_per_client_per_hour: NonZeroU32,

@@ -606,10 +606,12 @@ keys! {
     /// members already or were invited.
     SIGN_IN_OPEN: Slugs = "sign_in.open", Preset::Nothing, Slugs { least: Least::None };
 
-    /// How many links one mail address is sent within an hour. More are not sent, and nobody is told.
+    /// How many links one client may ask for one mail address within an hour. A client is an IPv4 address or an IPv6 /56; all of
+    /// a /48 may ask for twice as many, and all clients together for four times as many. Whoever asks for more is told to
+    /// wait, with 429 and `Retry-After`, whether the mail address is a member's or not.
     SIGN_IN_PER_ADDRESS: Count = "sign_in.links_per_address_per_hour", Preset::Number(5), Count { max: 1_000 };
 
-    /// How many links one client address may ask for within an hour.
+    /// How many links one client, an IPv4 address or an IPv6 /56, may ask for within an hour, for whatever mail addresses.
     SIGN_IN_PER_CLIENT: Count = "sign_in.links_per_client_per_hour", Preset::Number(20), Count { max: 100_000 };
 
     /// How often the model may answer one question with calls of tools. After that it has to answer with words.

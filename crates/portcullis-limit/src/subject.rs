@@ -143,6 +143,17 @@ impl From<IpAddr> for Network {
 }
 
 impl Network {
+    /// The network of so many bits, fewer than 64, that an IPv6 address of a customer lies in: where a limit is to hold for
+    /// all that one of them may have. It is no /64, also where both begin with the same address.
+    pub fn around(address: IpAddr, prefix: u8) -> Option<Self> {
+        match address.to_canonical() {
+            IpAddr::V6(v6) if !v6.is_loopback() => {
+                Some(Self((v6.to_bits() & mask(prefix.min(63))) | u128::from(prefix)))
+            }
+            _ => None,
+        }
+    }
+
     pub(crate) const fn bits(self) -> u128 {
         self.0
     }
@@ -158,12 +169,14 @@ impl Network {
     /// The networks that it lies in and shares a counter with, narrowest first: /24 and /16, or /48 and /32.
     fn wider(self) -> [Share; 2] {
         let prefixes: [u8; 2] = if self.is_v4() { [96 + 24, 96 + 16] } else { [48, 32] };
-        prefixes.map(|prefix| {
-            let rest = 128_u32.saturating_sub(u32::from(prefix));
-            let mask = u128::MAX.checked_shl(rest).unwrap_or(0);
-            Share::In(Self(self.0 & mask), prefix)
-        })
+        prefixes.map(|prefix| Share::In(Self(self.0 & mask(prefix)), prefix))
     }
+}
+
+/// The first so many bits of an address.
+fn mask(prefix: u8) -> u128 {
+    let rest = 128_u32.saturating_sub(u32::from(prefix));
+    u128::MAX.checked_shl(rest).unwrap_or(0)
 }
 
 impl Subject {
@@ -234,6 +247,22 @@ mod tests {
         assert_eq!(network("192.0.2.1"), network("::ffff:192.0.2.1"), "one client, one counter");
         assert_ne!(network("::1"), network("127.0.0.1"));
         assert_ne!(network("::1"), network("0.0.0.1"));
+    }
+
+    #[test]
+    fn all_that_a_customer_may_hold_is_one_network_where_that_is_wanted() {
+        let around = |text: &str, prefix| Network::around(text.parse().expect("an address"), prefix);
+        assert_eq!(around("2001:db8:0:100::1", 56), around("2001:db8:0:1ff:1::9", 56));
+        assert_ne!(around("2001:db8:0:100::1", 56), around("2001:db8:0:200::1", 56));
+        assert_eq!(around("2001:db8:0:100::1", 48), around("2001:db8:0:200::1", 48));
+        assert_ne!(around("2001:db8:0:100::1", 48), around("2001:db8:1:100::1", 48));
+        // They begin with the same address, and are three networks.
+        let first = "2001:db8::1";
+        assert_ne!(around(first, 48), around(first, 56));
+        assert_ne!(around(first, 56), Some(network(first)));
+        for whole in ["192.0.2.1", "::ffff:192.0.2.1", "::1"] {
+            assert_eq!(around(whole, 48), None, "{whole}");
+        }
     }
 
     #[test]

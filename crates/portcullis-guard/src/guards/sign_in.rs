@@ -19,6 +19,14 @@ use crate::refusal::{Code, Refusal};
 /// cannot keep a member out, little enough that nobody's mailbox is flooded.
 const ALL_CLIENTS: NonZeroU32 = NonZeroU32::MIN.saturating_add(3);
 
+/// The IPv6 network that is one client here: most providers give a customer no less.
+const CLIENT_PREFIX: u8 = 56;
+/// Whoever wants a network of this size gets one, with more clients in it than [`ALL_CLIENTS`].
+const SITE_PREFIX: u8 = 48;
+/// How many times the limit of one client may be asked for one address by all of them in such a network: enough that one of
+/// them cannot keep a neighbour out, too little to keep everybody else out.
+const SITE_CLIENTS: NonZeroU32 = NonZeroU32::MIN.saturating_add(1);
+
 /// Whether a link may be asked for. Members and strangers are counted alike, so that an answer tells nothing.
 pub async fn may_ask(
     gate: &Gate,
@@ -26,20 +34,26 @@ pub async fn may_ask(
     client: IpAddr,
     email: &str,
 ) -> Result<(), Refusal> {
-    let network = Network::from(client);
+    let network = Network::around(client, CLIENT_PREFIX).unwrap_or_else(|| Network::from(client));
+    let site = Network::around(client, SITE_PREFIX);
     let mailbox = mailbox(email);
     let (by_client, by_address) = (gate.parts.limits.links_per_client, gate.parts.limits.links_per_address);
-    let for_all = |limit: NonZeroU32| limit.saturating_mul(ALL_CLIENTS);
-    let all = Rates {
-        minute: by_address.minute.map(for_all),
-        hour: by_address.hour.map(for_all),
-        day: by_address.day.map(for_all),
+    let times = |many: NonZeroU32| {
+        let limit = |one: NonZeroU32| one.saturating_mul(many);
+        Rates {
+            minute: by_address.minute.map(limit),
+            hour: by_address.hour.map(limit),
+            day: by_address.day.map(limit),
+        }
     };
+    let for_it = |network, rates| Charge::one(Subject::AskingFor(community, mailbox, network), rates);
     let counted = [
-        Charge::one(Subject::Asking(network), by_client),
-        Charge::one(Subject::AskingFor(community, mailbox, network), by_address),
-        Charge::one(Subject::Mailed(community, mailbox), all),
+        Some(Charge::one(Subject::Asking(network), by_client)),
+        Some(for_it(network, by_address)),
+        site.map(|site| for_it(site, times(SITE_CLIENTS))),
+        Some(Charge::one(Subject::Mailed(community, mailbox), times(ALL_CLIENTS))),
     ];
+    let counted: Vec<Charge> = counted.into_iter().flatten().collect();
     match gate.counters.admit(gate.clock().monotonic(), &counted).await.0 {
         Ok(_) => Ok(()),
         Err(reached) => Err(Refusal::new(Code::RateLimited, "too many sign-in links were asked for")

@@ -466,3 +466,44 @@ async fn a_link_does_not_outlive_a_suspension() {
     assert_eq!(other.press(&token).await.status, StatusCode::SEE_OTHER, "nobody else's link is touched");
     app.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_ipv6_customer_keeps_a_member_from_signing_in_however_large_their_network() {
+    let setup = Setup { links: 3, proxies: vec!["127.0.0.0/8"], ..Setup::default() };
+    let app = TestApp::start(setup).await;
+    world_with(&app, "one", "ada@example.org").await;
+    let ask = async |from: &str, email: &str| {
+        let request = app
+            .request(Method::POST, "/c/one/login", None)
+            .header("x-forwarded-for", from)
+            .header("sec-fetch-site", "same-origin")
+            .header("content-type", "application/x-www-form-urlencoded");
+        let form = form_urlencoded::Serializer::new(String::new()).append_pair("email", email).finish();
+        app.send(request.body(Bytes::from(form)).expect("a request")).await.status.as_u16()
+    };
+    // Whoever wants a /48 has one: all of it together may ask twice as often as one client.
+    let mut sent = 0;
+    for number in 0..40 {
+        let from = format!("2001:db8:1:{:x}::{number:x}", number << 8);
+        sent += usize::from(ask(&from, "ada@example.org").await == 200);
+    }
+    assert_eq!(sent, 6);
+    assert_eq!(ask("192.0.2.7", "ada@example.org").await, 200, "the member herself");
+    // And one client in it keeps no neighbour out.
+    let mut sent = 0;
+    for number in 0..10 {
+        let from = format!("2001:db8:3:7{number:02x}::1");
+        sent += usize::from(ask(&from, "bo@example.org").await == 200);
+    }
+    assert_eq!(sent, 3);
+    assert_eq!(ask("2001:db8:3:800::1", "bo@example.org").await, 200, "a member in the same /48");
+    // For all mailboxes together all of a /56 is one, as most providers give it to one customer.
+    let mut sent = Vec::new();
+    for number in 0..10 {
+        let from = format!("2001:db8:2:7{number:02x}::1");
+        sent.push(ask(&from, &format!("somebody-{number}@example.org")).await);
+    }
+    assert_eq!(sent, [200, 200, 200, 429, 429, 429, 429, 429, 429, 429]);
+    assert_eq!(ask("2001:db8:2:800::1", "somebody-else@example.org").await, 200, "a neighbour");
+    app.stop().await;
+}
