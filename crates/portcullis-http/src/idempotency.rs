@@ -43,6 +43,7 @@ struct Entry {
 enum State {
     Done {
         kept: Kept,
+        number: Number,
         until: Duration,
     },
     /// The answer's conversation was removed. The key is remembered, so that a late retry does not begin it anew.
@@ -64,6 +65,10 @@ pub struct Kept {
     pub body: Bytes,
 }
 
+/// Which kept answer it is, among all that were ever kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Number(u64);
+
 /// Answers kept for clients that retry.
 #[derive(Debug)]
 pub struct Idempotency {
@@ -78,7 +83,7 @@ pub enum Start {
     /// Run it, and tell the ticket how it ended.
     Run(Ticket),
     /// Send this again.
-    Replay(Kept),
+    Replay(Kept, Number),
 }
 
 /// A request that carries an idempotency key.
@@ -115,6 +120,7 @@ impl Idempotency {
             entries: LruCache::unbounded(),
             holders: HashMap::new(),
             bytes: 0,
+            kept: 0,
             most: (entries.max(1), bytes),
         };
         let longest = LONGEST.min((bytes / PART).saturating_sub(ENTRY_BYTES));
@@ -154,7 +160,9 @@ impl Idempotency {
         });
         match found {
             Some(entry) if entry.request != request => Err(mismatch()),
-            Some(Entry { state: State::Done { kept, .. }, .. }) => Ok(Start::Replay(kept.clone())),
+            Some(Entry { state: State::Done { kept, number, .. }, .. }) => {
+                Ok(Start::Replay(kept.clone(), *number))
+            }
             Some(Entry { state: State::Gone { .. }, .. }) => Err(removed()),
             None => {
                 shelf.running.insert(name, request);
@@ -169,10 +177,12 @@ impl Idempotency {
         }
     }
 
-    /// Forgets the answer to a request, since it may not be sent again. The next such request runs.
-    pub fn discard(&self, retry: Retry<'_>) {
+    /// Forgets that answer to a request, since it may not be sent again. The next such request runs, unless another answer
+    /// is there by now.
+    pub fn discard(&self, retry: Retry<'_>, judged: Number) {
         let (name, mut shelf) = (retry.name(), self.shelf.lock());
-        if shelf.entries.peek(&name).is_some_and(|entry| matches!(entry.state, State::Done { .. })) {
+        let is_it = |entry: &Entry| matches!(entry.state, State::Done { number, .. } if number == judged);
+        if shelf.entries.peek(&name).is_some_and(is_it) {
             shelf.remove(&name);
         }
     }
@@ -185,7 +195,7 @@ impl Idempotency {
             shelf.holders.get(&holder).into_iter().flat_map(|held| held.names.clone()).collect();
         for name in names {
             let of_it = shelf.entries.peek(&name).and_then(|entry| match &entry.state {
-                State::Done { kept, until } if kept.conversation == Some(conversation) => {
+                State::Done { kept, until, .. } if kept.conversation == Some(conversation) => {
                     Some((entry.request, *until))
                 }
                 _ => None,
@@ -211,6 +221,8 @@ struct Shelf {
     entries: LruCache<Digest, Entry>,
     holders: HashMap<Holder, Held>,
     bytes: usize,
+    /// How many answers were kept so far.
+    kept: u64,
     /// The most entries, and the most bytes.
     most: (usize, usize),
 }
@@ -311,8 +323,12 @@ impl Ticket {
             shelf.remove(&self.name);
             return;
         }
-        let state =
-            State::Done { kept: Kept { body: recorded.body.freeze(), ..kept }, until: now + self.owner.ttl };
+        shelf.kept += 1;
+        let state = State::Done {
+            kept: Kept { body: recorded.body.freeze(), ..kept },
+            number: Number(shelf.kept),
+            until: now + self.owner.ttl,
+        };
         shelf.put(self.name, Entry { holder: self.holder, request: self.request, state });
     }
 }
@@ -396,7 +412,7 @@ mod tests {
 
     /// Whether the answer to that key is kept.
     fn replays(store: &Arc<Idempotency>, scope: &Scope, key: &str) -> bool {
-        matches!(asked(store, 2, scope, key, [b"", b"a"]), Ok(Start::Replay(_)))
+        matches!(asked(store, 2, scope, key, [b"", b"a"]), Ok(Start::Replay(..)))
     }
 
     #[test]
@@ -408,12 +424,35 @@ mod tests {
         assert!(matches!(start(&store, 1, 2, b"a"), Ok(Start::Run(_))), "another actor's key is another key");
         ticket.record(b"answer");
         ticket.keep(Duration::from_secs(1), kept(None));
-        assert!(matches!(start(&store, 2, 1, b"a"), Ok(Start::Replay(kept)) if kept.body == "answer"));
+        assert!(matches!(start(&store, 2, 1, b"a"), Ok(Start::Replay(kept, _)) if kept.body == "answer"));
         assert!(matches!(start(&store, 2, 1, b"b"), Err(Code::IdempotencyMismatch)));
         assert!(
             matches!(start(&store, 61, 1, b"a"), Ok(Start::Run(_))),
             "an old answer is not kept for ever"
         );
+    }
+
+    #[test]
+    fn only_the_answer_that_was_judged_is_forgotten() {
+        let (store, actor) = (usual(), scope(1, &[]));
+        let key = HeaderValue::from_static("k-1");
+        let retry = Retry { scope: &actor, key: &key, wanted: b"", body: b"a" };
+        let answer = |text: &[u8]| {
+            let mut ticket = run(start(&store, 0, 1, b"a"));
+            ticket.record(text);
+            ticket.keep(Duration::from_secs(1), kept(None));
+        };
+        answer(b"first");
+        // Two retries find it, and each learns that a source of it may not be read any more.
+        let [one, two] = [(); 2].map(|()| match start(&store, 2, 1, b"a") {
+            Ok(Start::Replay(_, number)) => number,
+            other => panic!("it is kept: {other:?}"),
+        });
+        store.discard(retry, one);
+        answer(b"second");
+        store.discard(retry, two);
+        let again = start(&store, 2, 1, b"a");
+        assert!(matches!(&again, Ok(Start::Replay(kept, _)) if kept.body == "second"), "{again:?}");
     }
 
     #[test]

@@ -52,7 +52,7 @@ pub(super) async fn complete(call: Call) -> Result<Response, Refusal> {
             let retry = Retry { scope: visit.scope(), key, wanted, body: &body };
             match start(&app, retry).await? {
                 Start::Run(ticket) => Some(ticket),
-                Start::Replay(kept) => {
+                Start::Replay(kept, _) => {
                     let replayed =
                         (HeaderName::from_static("idempotency-replayed"), HeaderValue::from_static("true"));
                     let content_type = (header::CONTENT_TYPE, kept.content_type);
@@ -86,28 +86,29 @@ pub(super) async fn complete(call: Call) -> Result<Response, Refusal> {
 /// Looks a retry up. An answer is sent again only while its conversation is there and all its sources may be read: without
 /// the first a retry finds nothing, without the others it asks anew.
 async fn start(app: &App, retry: Retry<'_>) -> Result<Start, Refusal> {
-    let started = |app: &App| app.idempotency().start(app.gate().clock().monotonic(), retry);
-    let kept = match started(app)? {
-        Start::Replay(kept) => kept,
-        run @ Start::Run(_) => return Ok(run),
-    };
-    if let Some(conversation) = kept.conversation {
-        match app.stores().conversations.get(retry.scope, conversation).await {
-            Ok(_) => {}
-            Err(error) if error.kind() == Kind::NotFound => {
-                app.idempotency().forget(retry.scope, conversation);
-                return Err(removed());
+    loop {
+        let (kept, number) = match app.idempotency().start(app.gate().clock().monotonic(), retry)? {
+            Start::Replay(kept, number) => (kept, number),
+            run @ Start::Run(_) => return Ok(run),
+        };
+        if let Some(conversation) = kept.conversation {
+            match app.stores().conversations.get(retry.scope, conversation).await {
+                Ok(_) => {}
+                Err(error) if error.kind() == Kind::NotFound => {
+                    app.idempotency().forget(retry.scope, conversation);
+                    return Err(removed());
+                }
+                Err(error) => return Err(error.into()),
             }
-            Err(error) => return Err(error.into()),
         }
+        // No text is read for it: a title is told of exactly those documents that may be read.
+        let readable = app.stores().content.titles(retry.scope, &kept.sources).await?;
+        if kept.sources.iter().all(|source| readable.contains_key(source)) {
+            return Ok(Start::Replay(kept, number));
+        }
+        // Another retry may have asked anew meanwhile: its answer stays, and is judged like the first.
+        app.idempotency().discard(retry, number);
     }
-    // No text is read for it: a title is told of exactly those documents that may be read.
-    let readable = app.stores().content.titles(retry.scope, &kept.sources).await?;
-    if kept.sources.iter().all(|source| readable.contains_key(source)) {
-        return Ok(Start::Replay(kept));
-    }
-    app.idempotency().discard(retry);
-    started(app)
 }
 
 /// Tells in which conversation the answer was kept.
