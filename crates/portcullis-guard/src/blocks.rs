@@ -231,11 +231,24 @@ impl Blocks {
         let found = lists.entries.iter().find(|(_, entry)| entry.id == id).map(|(network, _)| network);
         let removed = match found {
             Some(network) => Removed::Entry(Box::new(lists.entries.remove(network)?)),
-            None => Removed::Automatic(self.offenders.lock().pardon(id)?),
+            None => Removed::Automatic(Pardoned(self.offenders.lock().pardon(id)?)),
         };
         self.look(&lists);
         self.changes.fetch_add(1, Ordering::Release);
         Some(removed)
+    }
+
+    /// Puts back what was taken off just now, as it was.
+    pub fn put_back(&self, removed: Removed) {
+        match removed {
+            // There is room where it was, and nothing else is there.
+            Removed::Entry(entry) => drop(self.add(*entry)),
+            Removed::Automatic(Pardoned((network, block))) => {
+                self.offenders.lock().restore(network, block);
+                self.any_automatic.store(true, Ordering::Release);
+                self.changes.fetch_add(1, Ordering::Release);
+            }
+        }
     }
 
     /// What the configuration lists.
@@ -320,8 +333,12 @@ pub enum Removed {
     /// An entry of the operator's.
     Entry(Box<BlockEntry>),
     /// A block that had begun by itself.
-    Automatic(Prefix),
+    Automatic(Pardoned),
 }
+
+/// A block that had begun by itself and was taken off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pardoned((Prefix, offenders::Automatic));
 
 #[cfg(test)]
 mod tests;

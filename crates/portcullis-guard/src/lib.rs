@@ -25,7 +25,7 @@ pub mod visit;
 pub use approving::{Approved, Approving, Waiting};
 pub use blocks::{
     AutomaticBlock, BlockEntry, BlockSettings, Blocked, Blocks, CannotBlock, KeptBlocks, MalformedPrefix,
-    Offence, Prefix, Removed, Thresholds, UnreadableBlocks,
+    Offence, Pardoned, Prefix, Removed, Thresholds, UnreadableBlocks,
 };
 pub use budget::{Comes, Price, Prices, Reservation, Tokens};
 pub use credential::{Credentials, Presented};

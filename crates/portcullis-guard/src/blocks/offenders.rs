@@ -189,14 +189,14 @@ impl Offenders {
         self.shared.retain(|_, offender| offender.is_live(now_ms));
     }
 
-    /// Ends a block, and forgets what it was for.
-    pub(super) fn pardon(&mut self, id: BlockId) -> Option<Prefix> {
+    /// Ends a block, and forgets what it was for. Says whose it was.
+    pub(super) fn pardon(&mut self, id: BlockId) -> Option<(Prefix, Automatic)> {
         for table in [&mut self.own, &mut self.shared] {
             let is_it = |offender: &Offender| offender.block.as_ref().is_some_and(|block| block.id == id);
             let found = table.iter().find(|(_, offender)| is_it(offender)).map(|(prefix, _)| *prefix);
             if let Some(prefix) = found {
-                table.remove(&prefix);
-                return Some(prefix);
+                let block = table.remove(&prefix)?.block?;
+                return Some((prefix, *block));
             }
         }
         None
@@ -209,7 +209,7 @@ impl Offenders {
         })
     }
 
-    /// Takes in a block of an earlier run, if there is room.
+    /// Takes in a block of an earlier run, or one that was ended and is not, if there is room.
     pub(super) fn restore(&mut self, prefix: Prefix, block: Automatic) {
         let (table, room) = if prefix.neighbours() == prefix {
             (&mut self.shared, self.room.1)

@@ -103,9 +103,7 @@ pub(super) async fn remove(call: OperatorCall) -> Result<Response, Refusal> {
     let removed = gate.blocks().remove(id).ok_or_else(gone)?;
     if let Err(refusal) = keep(&call.operator).await {
         // It would be back after a restart, so it is not said to be gone.
-        if let Removed::Entry(entry) = removed {
-            let _ = gate.blocks().add(*entry);
-        }
+        gate.blocks().put_back(removed);
         return Err(refusal);
     }
     let was = match removed {

@@ -479,3 +479,33 @@ async fn a_parameter_that_is_no_text_comes_past_no_list_no_limit_and_no_count() 
     assert_eq!(offended, 3, "it counts as malformed");
     app.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_block_that_began_by_itself_stays_where_its_end_cannot_be_kept() {
+    let mut blocks = automatic();
+    if let Some(thresholds) = &mut blocks.automatic {
+        thresholds.lasts = Duration::from_secs(3_600);
+    }
+    let app = TestApp::start(Setup { blocks, ..Setup::default() }).await;
+    let desk = Desk { app: &app, plane: plane(&app).await };
+    for _ in 0..3 {
+        get(&app, OFFENDER, "/v1/me", Some("pcl_wrong"), &[]).await;
+    }
+    let blocked = async || is_block(&get(&app, OFFENDER, "/assets/portcullis.css", None, &[]).await);
+    assert!(blocked().await);
+    let before = desk.list().await;
+    let id = before["automatic"][0]["id"].clone();
+    // Where the new file would be written there is a folder.
+    let in_the_way = app.path().join("blocklist.new");
+    std::fs::create_dir(&in_the_way).expect("a folder");
+    assert_eq!(desk.remove(&id).await, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(blocked().await, "it was said that nothing is changed");
+    let after = desk.list().await;
+    for what in ["id", "network", "offence"] {
+        assert_eq!(after["automatic"][0][what], before["automatic"][0][what], "{what}");
+    }
+    std::fs::remove_dir(&in_the_way).expect("removed");
+    assert_eq!(desk.remove(&id).await, StatusCode::NO_CONTENT);
+    assert!(!blocked().await);
+    app.stop().await;
+}
