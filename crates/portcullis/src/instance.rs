@@ -276,7 +276,6 @@ impl Instance {
         tasks.spawn(tools::watch(tools, tasks.closing()));
         let counts = Arc::new(KeptCounts::new(&config.data_dir, config.secrets.encryption_key.expose()));
         counts.restore(&gate)?;
-        tasks.spawn(Arc::clone(&counts).watch(Arc::clone(&gate)));
         let blocks = blocklist::restore(config, &gate)?;
         tasks.spawn(blocklist::watch(Arc::clone(&blocks), Arc::clone(&gate)));
         let chat = Service::new(ServiceParts {
@@ -331,6 +330,14 @@ impl Instance {
             })
         });
         Ok(Self { kept, app, operator, tasks, counts })
+    }
+
+    /// From here on requests are counted, and what is counted is kept while the process runs.
+    pub(crate) fn count(&self) -> Result<()> {
+        let (counts, gate) = (Arc::clone(&self.counts), self.app.gate_handle());
+        counts.begin(&gate)?;
+        self.tasks.spawn(counts.watch(gate));
+        Ok(())
     }
 
     /// The bounds of its connections.

@@ -1,8 +1,8 @@
 //! Limits of hours and days outlive the process: what was counted is kept in a sealed file.
 //!
-//! The file is written every few seconds and at the end, and says whether it was the end. After a crash at most
-//! [`LONGEST_UNKEPT`] was counted that it does not hold; that is made good for, so that nobody gets more than a limit by
-//! making the process crash.
+//! The file is written when serving begins, every few seconds and at the end, and says whether it was the end. After a
+//! crash at most [`LONGEST_UNKEPT`] was counted that it does not hold; that is made good for, so that nobody gets more than
+//! a limit by making the process crash. A start that fails before anything is served has lost nothing, and says so.
 
 use std::io::{self, Write as _};
 use std::num::NonZeroU32;
@@ -100,7 +100,8 @@ impl KeptCounts {
         Self { path: data_dir.join("limits.sealed"), key }
     }
 
-    /// Takes in what the last run counted, and notes that this one goes on.
+    /// Takes in what the last run counted. Nothing counts yet that could be lost, so what may have been lost before is made
+    /// good for once, however many starts it takes until one serves.
     pub(crate) fn restore(&self, gate: &Gate) -> Result<()> {
         let sealed = match std::fs::read(&self.path) {
             Ok(sealed) => Some(sealed),
@@ -119,8 +120,16 @@ impl KeptCounts {
             })?;
             take_in(gate, run, &snapshot);
         }
-        self.keep(gate, Run::GoesOn)
-            .with_context(|| format!("the counts of limits cannot be kept in {}", self.path.display()))
+        self.keep(gate, Run::Ends).with_context(|| self.unkept())
+    }
+
+    /// Notes that from now on more is counted than is kept.
+    pub(crate) fn begin(&self, gate: &Gate) -> Result<()> {
+        self.keep(gate, Run::GoesOn).with_context(|| self.unkept())
+    }
+
+    fn unkept(&self) -> String {
+        format!("the counts of limits cannot be kept in {}", self.path.display())
     }
 
     fn open(&self, sealed: &[u8]) -> Option<(Run, Snapshot)> {

@@ -86,15 +86,14 @@ pub(super) async fn start(instance: &Instance, config: &Config) -> Result<Servin
     let address = server.address().context("the listener has no address")?;
     let redirect = match config.listen.redirect {
         Some(wanted) => {
-            let connections = limits.connections.min(REDIRECT_CONNECTIONS);
-            let limits = ServerLimits { connections, ..limits };
+            let limits = within(limits, limits.connections.min(REDIRECT_CONNECTIONS));
             Some(listen(wanted, "listen.redirect", limits).await?.behind(proxies))
         }
         None => None,
     };
     let mut operator = match &instance.operator {
         Some(operator) => {
-            let limits = ServerLimits { connections: OPERATOR_CONNECTIONS, ..limits };
+            let limits = within(limits, OPERATOR_CONNECTIONS);
             let server = listen(config.listen.operator, "listen.operator", limits).await?;
             Some((server, portcullis_http::operator_router(operator)))
         }
@@ -119,6 +118,8 @@ pub(super) async fn start(instance: &Instance, config: &Config) -> Result<Servin
         })
         .await
         .context("the audit journal cannot be written, so nothing is served")?;
+    // Last of what can fail: a start that served nothing has counted nothing that could be lost.
+    instance.count()?;
     let router = portcullis_http::router(&instance.app);
     // Its own handle and not a counted task: it is what closes the counted ones.
     #[expect(
@@ -141,6 +142,12 @@ pub(super) async fn start(instance: &Instance, config: &Config) -> Result<Servin
         None => None,
     };
     Ok(Serving { address, operator, task, redirect, lanes })
+}
+
+/// The same bounds for a listener with fewer connections, of which one address gets half at most.
+fn within(limits: ServerLimits, connections: usize) -> ServerLimits {
+    let per_address = limits.per_address.min(connections.div_ceil(2));
+    ServerLimits { connections, per_address, ..limits }
 }
 
 async fn listen(wanted: SocketAddr, key: &str, limits: ServerLimits) -> Result<Server> {

@@ -10,6 +10,7 @@ use portcullis_check::{Options, Quiet, Selector, run};
 use portcullis_core::{Clock as _, SystemClock};
 use portcullis_egress::{AddressPolicy, Options as ClientOptions, Pin};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::program::{Program, Serving, free_port};
 
@@ -138,4 +139,25 @@ async fn the_listener_passes_the_checks_of_its_edge_and_each_is_red_when_it_is_b
         assert_eq!(words, wanted, "{change:?}: {outcomes:#?}");
         assert!(told.contains(says), "{change:?}: {told}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_address_cannot_take_all_connections_of_the_operator_plane() {
+    let program = Program::new();
+    let serving = program.serve(&["--set", "limits.header_timeout_ms=60000"]).await;
+    let plane: std::net::SocketAddr = program.operator().parse().expect("an address");
+    let mut held = Vec::new();
+    for _ in 0..70 {
+        held.push(tokio::net::TcpStream::connect(plane).await.expect("connected"));
+    }
+    let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+    socket.bind("127.0.0.2:0".parse().expect("an address")).expect("an address of this machine");
+    let mut other = socket.connect(plane).await.expect("connected");
+    other.write_all(b"GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n").await.expect("sent");
+    let mut answer = [0; 9];
+    let answered = tokio::time::timeout(Duration::from_secs(20), other.read_exact(&mut answer)).await;
+    answered.expect("another address is answered").expect("an answer");
+    assert_eq!(&answer, b"HTTP/1.1 ");
+    drop(held);
+    assert_eq!(serving.stop(), Some(0));
 }

@@ -114,3 +114,33 @@ async fn a_tier_is_set_from_the_command_line_and_several_instances_are_told_of()
     assert!(!program.log().contains("NOT SHARED"), "{}", program.log());
     assert_eq!(serving.stop(), Some(0));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn starts_that_fail_use_up_nobodys_hour() {
+    let (program, key) = program();
+    let serving = program.serve(&[]).await;
+    let (status, body) = serving.send(Method::GET, "/v1/me", &key, None).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    let before = remaining(&serving, &key).await;
+    // What a crash may have lost is made good for once, however many starts it takes.
+    serving.kill();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let listen = format!("listen.member={}", taken.local_addr().expect("an address"));
+    // Enough to use up an hour, at one minute's limit each.
+    for _ in 0..40 {
+        let refused = program.run(&["serve", "--set", &listen, "--set", "listen.operator=127.0.0.1:0"]);
+        assert!(!refused.status.success());
+        assert!(text(&refused.stderr).contains("cannot listen"), "{}", text(&refused.stderr));
+    }
+    let serving = program.serve(&[]).await;
+    let after = remaining(&serving, &key).await;
+    for ((of, window), before) in before.iter().filter(|((_, window), _)| window != "minute") {
+        let (_, after) =
+            after.iter().find(|(limit, _)| (&limit.0, &limit.1) == (of, window)).expect("it is told");
+        let lost = before - after;
+        // One minute's limit, and the request that asks.
+        let most = if of == "address" { 301 } else { 61 };
+        assert!((1..=most).contains(&lost), "{of} {window}: {lost} of {before} are gone");
+    }
+    assert_eq!(serving.stop(), Some(0));
+}
