@@ -58,27 +58,42 @@ pub(crate) fn is_flat_sql(text: &str) -> bool {
 }
 
 /// `' or 1=1`, `" or "a"="a`, `') or ('x'='x`, `admin'--`: a quotation mark that ends a value, and a condition or a comment.
-fn breaks_out(text: &str) -> bool {
-    text.match_indices(['\'', '"', ')']).any(|(at, _)| {
-        let after = text.get(at + 1..).unwrap_or_default().trim_start_matches([')', ' ', '\'']);
-        let tail = after.trim_start();
-        if (tail.starts_with("--") || tail.starts_with("#"))
-            && tail.trim_start_matches(['-', '#', ' ', '+']).is_empty()
-        {
+pub(crate) fn breaks_out(text: &str) -> bool {
+    let mut rest = text;
+    while let Some(at) = rest.find(['\'', '"', ')']) {
+        // What comes behind a row of marks is the same for each of them.
+        rest = rest.get(at + 1..).unwrap_or_default().trim_start_matches([')', ' ', '\'']);
+        if ends_value(rest) {
             return true;
         }
-        let condition =
-            ["or ", "and ", "or(", "|| ", "&& "].into_iter().find_map(|word| after.strip_prefix(word));
-        condition.is_some_and(always_true)
-    })
+    }
+    false
 }
+
+/// Whether a comment to the end, or a condition that always holds, comes behind a quotation mark.
+pub(crate) fn ends_value(after: &str) -> bool {
+    let tail = after.trim_start();
+    if (tail.starts_with("--") || tail.starts_with('#'))
+        && tail.trim_start_matches(['-', '#', ' ', '+']).is_empty()
+    {
+        return true;
+    }
+    let condition =
+        ["or ", "and ", "or(", "|| ", "&& "].into_iter().find_map(|word| after.strip_prefix(word));
+    condition.is_some_and(always_true)
+}
+
+/// How much of each side of an equation is looked at, in characters. Its values are short, and quotation marks and brackets
+/// stand around them.
+const SIDE: usize = 64;
 
 /// Whether the condition begins with an equation of two equal values.
 fn always_true(condition: &str) -> bool {
     let condition = condition.trim_start_matches(['(', ' ']);
-    let Some((left, right)) = condition.split_once('=') else {
+    let Some((left, _)) = head(condition, SIDE).split_once('=') else {
         return condition.starts_with("true") || condition.starts_with("1 --");
     };
+    let right = head(condition.get(left.len() + 1..).unwrap_or_default(), SIDE);
     let value = |text: &str| text.trim().trim_matches(['\'', '"', '(', ')']).to_owned();
     let right: String =
         right.trim().chars().take_while(|c| !c.is_whitespace() && *c != ';' && *c != ')').collect();
@@ -87,8 +102,15 @@ fn always_true(condition: &str) -> bool {
     !left.is_empty() && left.len() <= 12 && !left.contains(' ') && left == right
 }
 
+/// The first so many characters, at least one.
+pub(crate) fn head(text: &str, most: usize) -> &str {
+    let mut rest = text.chars();
+    let _ = rest.nth(most.saturating_sub(1));
+    text.get(..text.len() - rest.as_str().len()).unwrap_or_default()
+}
+
 /// `; drop table x`, after the end of a value.
-fn stacked(text: &str) -> bool {
+pub(crate) fn stacked(text: &str) -> bool {
     const AFTER: &[&str] = &[
         "drop table",
         "drop database",
@@ -102,11 +124,12 @@ fn stacked(text: &str) -> bool {
         "xp_cmdshell",
         "declare @",
     ];
+    let last_set = text.rfind(" set ");
     ["';", "\";", "');", "\");", "' ;", "1;", "0;"].iter().any(|end| {
         text.match_indices(end).any(|(at, found)| {
             let rest = text.get(at + found.len()..).unwrap_or_default().trim_start();
             AFTER.iter().any(|verb| rest.starts_with(verb))
-                || (rest.starts_with("update ") && rest.contains(" set "))
+                || (rest.starts_with("update ") && last_set.is_some_and(|at| at >= text.len() - rest.len()))
         })
     })
 }
@@ -144,11 +167,33 @@ pub(crate) fn is_script(text: &str) -> bool {
     if text.contains(':') && is_scheme(text) {
         return true;
     }
-    text.match_indices('<').any(|(at, _)| {
-        let element = text.get(at + 1..).unwrap_or_default();
-        let element: String = element.chars().take(400).collect();
-        opens_script(&element) || handles(&element)
-    })
+    text.match_indices('<').any(|(at, _)| does(text.get(at + 1..).unwrap_or_default()))
+}
+
+/// How much of an element is looked at, in characters.
+const ELEMENT: usize = 400;
+
+/// Whether a text behind `<` is an element that does something.
+fn does(element: &str) -> bool {
+    if !is_element(element) {
+        return false;
+    }
+    let element = head(element, ELEMENT);
+    opens_script(element) || handles(element)
+}
+
+fn is_element(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+}
+
+fn is_script_element(text: &str) -> bool {
+    text.strip_prefix("script").is_some_and(|rest| rest.starts_with(['>', ' ', '/', '\n']))
+}
+
+/// What comes before the next element of the kind: what stands behind that one is seen from there, and further.
+fn own(text: &str, is_next: fn(&str) -> bool) -> &str {
+    let mut opens = text.match_indices('<').map(|(at, _)| text.split_at(at));
+    opens.find(|(_, next)| is_next(next.get(1..).unwrap_or_default())).map_or(text, |(own, _)| own)
 }
 
 /// A link or an attribute whose address is a script.
@@ -168,10 +213,10 @@ pub(crate) fn is_scheme(text: &str) -> bool {
 
 /// A script that does something: code that reads or shows, or a source.
 fn opens_script(element: &str) -> bool {
-    let Some(rest) = element.strip_prefix("script") else { return false };
-    if !rest.starts_with(['>', ' ', '/', '\n']) {
+    if !is_script_element(element) {
         return false;
     }
+    let own = own(element, is_script_element);
     const DOES: &[&str] = &[
         "alert(",
         "prompt(",
@@ -188,23 +233,21 @@ fn opens_script(element: &str) -> bool {
         "import(",
         "atob(",
     ];
-    DOES.iter().any(|does| rest.contains(does))
+    DOES.iter().any(|does| own.contains(does))
 }
 
 /// An element with an `on…=` handler: `<img src=x onerror=…>`, `<svg/onload=…>`.
 fn handles(element: &str) -> bool {
-    if !element.starts_with(|c: char| c.is_ascii_alphabetic()) {
-        return false;
-    }
     let tag = element.split('>').next().unwrap_or_default();
-    tag.match_indices("on").any(|(at, _)| {
-        let before = tag.get(..at).unwrap_or_default();
+    own(tag, is_element).match_indices("on").any(|(at, _)| {
+        if !tag.get(..at).unwrap_or_default().ends_with([' ', '/', '"', '\'', '\n', '\t']) {
+            return false;
+        }
         let name = tag.get(at + 2..).unwrap_or_default();
         let len = name.bytes().take_while(u8::is_ascii_lowercase).count();
         let value = name.get(len..).unwrap_or_default().trim_start();
         let code = value.strip_prefix('=').map(str::trim_start);
-        before.ends_with([' ', '/', '"', '\'', '\n', '\t'])
-            && (3..=20).contains(&len)
+        (3..=20).contains(&len)
             && code
                 .is_some_and(|code| code.contains('(') || code.contains("javascript") || code.contains('`'))
     })
@@ -249,6 +292,54 @@ mod tests {
         ] {
             assert_eq!(patterns(attack), vec![Pattern::Script], "{attack}");
         }
+    }
+
+    #[test]
+    fn a_long_message_of_whatever_repeats_is_read_to_its_end() {
+        const SIGNS: &[&str] = &[
+            ")",
+            "'",
+            "\"",
+            "(",
+            " ",
+            "#",
+            "#x",
+            "-",
+            "+",
+            "=",
+            "1",
+            ";",
+            "1;update ",
+            "' or ",
+            ")or(a=",
+            "true",
+            "union ",
+            "sleep(",
+            "<",
+            "<a",
+            "<a ",
+            "<script ",
+            "on",
+            " onabc=",
+            "javascript:",
+        ];
+        const LENGTH: usize = 1 << 16;
+        let repeat = |sign: &str, length: usize| sign.repeat(length / sign.len());
+        for one in SIGNS {
+            for other in SIGNS {
+                let by_turns = repeat(&[*one, other].concat(), LENGTH);
+                let apart = repeat(one, LENGTH / 2) + &repeat(other, LENGTH / 2);
+                for text in [by_turns, apart] {
+                    assert!(is_sql(&format!("{text} x' or 1=1 --")), "{one} {other}");
+                    assert!(is_script(&format!("{text}<script>alert(1)")), "{one} {other}");
+                }
+            }
+        }
+        let longest = repeat(")", 1 << 19) + &repeat("#x", 1 << 19);
+        assert_eq!(patterns(&longest), []);
+        assert_eq!(patterns(&repeat("' or ", 1 << 20)), []);
+        assert_eq!(patterns(&repeat("1;update ", 1 << 20)), []);
+        assert_eq!(patterns(&(repeat("1;update ", 1 << 20) + "x set y")), [Pattern::Sql]);
     }
 
     #[test]

@@ -149,9 +149,13 @@ const PARTS: &[&str] = &[
 
 /// Texts put together by chance, most of them from few parts, some of one part over and over.
 fn texts(count: usize) -> impl Iterator<Item = String> {
+    texts_of(PARTS, count)
+}
+
+fn texts_of(parts: &[&'static str], count: usize) -> impl Iterator<Item = String> {
     let mut chance = Chance(3);
     (0..count).map(move |_| {
-        let kinds: Vec<&str> = (0..=chance.below(12)).map(|_| PARTS[chance.below(PARTS.len())]).collect();
+        let kinds: Vec<&str> = (0..=chance.below(12)).map(|_| parts[chance.below(parts.len())]).collect();
         let length = [1, 4, 12, 40, 150, 500][chance.below(6)];
         let blanks = chance.below(3) > 0;
         let mut text = String::new();
@@ -324,4 +328,111 @@ fn what_holds_no_sign_of_sql_or_script_is_neither() {
         found += usize::from(sql) + usize::from(patterns::is_scheme(&text));
     }
     assert!(found > 100, "{found}");
+}
+
+fn breaks_out(text: &str) -> bool {
+    text.match_indices(['\'', '"', ')'])
+        .any(|(at, _)| patterns::ends_value(text[at + 1..].trim_start_matches([')', ' ', '\''])))
+}
+
+fn updates(text: &str) -> bool {
+    ["';", "\";", "');", "\");", "' ;", "1;", "0;"].iter().any(|end| {
+        text.match_indices(end).any(|(at, found)| {
+            let rest = text[at + found.len()..].trim_start();
+            rest.starts_with("update ") && rest.contains(" set ")
+        })
+    })
+}
+
+fn opens_script(element: &str) -> bool {
+    let does = ["alert(", "document.", "src="];
+    element.strip_prefix("script").is_some_and(|rest| {
+        rest.starts_with(['>', ' ', '/', '\n']) && does.iter().any(|does| rest.contains(does))
+    })
+}
+
+fn handles(element: &str) -> bool {
+    let tag = element.split('>').next().expect("a part");
+    element.starts_with(|c: char| c.is_ascii_alphabetic())
+        && tag.match_indices("on").any(|(at, _)| {
+            let name = &tag[at + 2..];
+            let len = name.bytes().take_while(u8::is_ascii_lowercase).count();
+            let code = name[len..].trim_start().strip_prefix('=');
+            tag[..at].ends_with([' ', '/', '"', '\'', '\n', '\t'])
+                && (3..=20).contains(&len)
+                && code.is_some_and(|code| code.contains(['(', '`']) || code.contains("javascript"))
+        })
+}
+
+#[test]
+fn a_text_is_an_attack_where_one_of_its_signs_by_itself_would_be() {
+    const SIGNS: &[&str] = &[
+        "'",
+        "\"",
+        ")",
+        "(",
+        "' ",
+        "or ",
+        "and ",
+        "or(",
+        "1",
+        "=",
+        "1=1",
+        "a",
+        "x ",
+        "--",
+        "# ",
+        "true",
+        "1;",
+        "';",
+        "update ",
+        " set ",
+        "x set ",
+        "zzzzzzzzzzzzzzzzzzzzzzzzzzzz",
+        "é",
+        "%",
+    ];
+    const ELEMENTS: &[&str] = &[
+        "<",
+        ">",
+        "<a",
+        "<a ",
+        "<script",
+        "<script ",
+        "<script>",
+        "on",
+        " on",
+        "onload",
+        " onload=",
+        "=",
+        "/",
+        "x",
+        " ",
+        "é",
+        "alert(",
+        "`",
+        "javascript",
+        "src=",
+        "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+    ];
+    let (mut broken, mut updated, mut opened, mut handled) = (0, 0, 0, 0);
+    for text in texts_of(SIGNS, 4_000) {
+        let text = patterns::flat(&text);
+        assert_eq!(patterns::breaks_out(&text), breaks_out(&text), "{text:?}");
+        assert!(patterns::stacked(&text) == updates(&text), "{text:?}");
+        broken += usize::from(breaks_out(&text));
+        updated += usize::from(updates(&text));
+    }
+    for text in texts_of(ELEMENTS, 4_000) {
+        let elements =
+            || text.match_indices('<').map(|(at, _)| text[at + 1..].chars().take(400).collect::<String>());
+        let (script, handler) = (elements().any(|e| opens_script(&e)), elements().any(|e| handles(&e)));
+        assert_eq!(patterns::is_script(&text), script || handler || patterns::is_scheme(&text), "{text:?}");
+        opened += usize::from(script);
+        handled += usize::from(handler && !script);
+    }
+    assert!(
+        broken > 100 && updated > 20 && opened > 100 && handled > 100,
+        "{broken} {updated} {opened} {handled}"
+    );
 }
