@@ -67,7 +67,8 @@ struct Phrase {
     parts: Vec<Part>,
     /// Whether it excuses, where others accuse.
     excuses: bool,
-    /// For each part that has to be there as a whole word, the [`mark`]s of the words that it may be.
+    /// For each part that has to be there as a whole word, the [`mark`]s of the words that it may be; in a script without spaces
+    /// those of their first characters.
     needs: Vec<u64>,
 }
 
@@ -102,7 +103,8 @@ impl Patterns {
             return Err(Wrong);
         }
         let place = self.phrases.len();
-        if first.iter().any(|word| word.text.chars().any(runs_on)) {
+        let runs = first.iter().any(|word| word.text.chars().any(runs_on));
+        if runs {
             self.runs.push(place);
         } else {
             for word in first {
@@ -114,7 +116,7 @@ impl Patterns {
                 }
             }
         }
-        let needs = parts.iter().filter_map(needed).collect();
+        let needs = parts.iter().filter_map(if runs { written } else { needed }).collect();
         self.phrases.push(Phrase { risk, parts, excuses: !accuses, needs });
         Ok(())
     }
@@ -130,20 +132,24 @@ impl Patterns {
             };
         };
         let said = sentence.words.iter().fold(0, |said, word| said | mark(word.key));
-        let may_stand = |phrase: &Phrase| phrase.needs.iter().all(|one| one & said != 0);
+        let may_stand = |phrase: &Phrase, said: u64| phrase.needs.iter().all(|one| one & said != 0);
         for (at, word) in sentence.words.iter().enumerate() {
             let rest = sentence.words.get(at..).unwrap_or_default();
             let whole = if self.sieve.may_hold(word.key) { self.by_word.get(&word.key) } else { None };
             let stem = self.by_stem.get(&initial(word.text));
             for phrase in whole.into_iter().chain(stem).flatten().filter_map(|at| self.phrases.get(*at)) {
-                if may_stand(phrase) && kinds.contains(&phrase.risk) && begins(&phrase.parts, rest) {
+                if may_stand(phrase, said) && kinds.contains(&phrase.risk) && begins(&phrase.parts, rest) {
                     hold(phrase);
                 }
             }
         }
         if !sentence.run.is_empty() {
+            let said = sentence.run.chars().fold(0, |said, c| said | mark(u64::from(c)));
             for phrase in self.runs.iter().filter_map(|at| self.phrases.get(*at)) {
-                if kinds.contains(&phrase.risk) && runs(&phrase.parts, sentence.run) {
+                if may_stand(phrase, said)
+                    && kinds.contains(&phrase.risk)
+                    && runs(&phrase.parts, sentence.run)
+                {
                     hold(phrase);
                 }
             }
@@ -177,6 +183,18 @@ fn needed(part: &Part) -> Option<u64> {
         Part::One { of, optional: false } if of.iter().all(|word| !word.stem) => {
             Some(of.iter().fold(0, |marks, word| marks | mark(word.key)))
         }
+        Part::One { .. } | Part::Gap(_) => None,
+    }
+}
+
+/// The marks of the first characters of the words of which one must be in a text without spaces.
+fn written(part: &Part) -> Option<u64> {
+    match part {
+        Part::One { of, optional: false } => Some(
+            of.iter()
+                .filter_map(|word| word.text.chars().next())
+                .fold(0, |marks, c| marks | mark(u64::from(c))),
+        ),
         Part::One { .. } | Part::Gap(_) => None,
     }
 }
@@ -218,28 +236,48 @@ fn begins(parts: &[Part], words: &[Said<'_>]) -> bool {
 
 /// Whether the parts stand in the text in their order, each a few characters behind the one before.
 fn runs(parts: &[Part], text: &str) -> bool {
-    let mut starts = parts.first().into_iter().flat_map(|part| ends(part, text, usize::MAX));
-    starts.any(|at| follows(parts.get(1..).unwrap_or_default(), text.get(at..).unwrap_or_default()))
-}
-
-fn follows(parts: &[Part], text: &str) -> bool {
-    let Some((part, rest)) = parts.split_first() else { return true };
-    ends(part, text, APART).into_iter().any(|at| follows(rest, text.get(at..).unwrap_or_default()))
-}
-
-/// Where the part ends in the text, if it begins within so many characters.
-fn ends(part: &Part, text: &str, within: usize) -> Vec<usize> {
-    let Part::One { of, optional } = part else { return vec![0] };
-    let mut found: Vec<usize> = of
-        .iter()
-        .flat_map(|word| text.match_indices(word.text.as_str()).map(|(at, found)| (at, at + found.len())))
-        .filter(|(at, _)| text.get(..*at).is_some_and(|before| before.chars().take(within).count() < within))
-        .map(|(_, end)| end)
-        .collect();
-    if *optional {
-        found.push(0);
+    let mut parts = parts.iter().filter_map(|part| match part {
+        Part::One { of, optional } => Some((of, *optional)),
+        Part::Gap(_) => None,
+    });
+    let Some((first, _)) = parts.next() else { return false };
+    // Where what was found so far may end, in order and each place once: no more than the text has, however many ways lead there.
+    let mut ends: Vec<usize> =
+        first.iter().flat_map(|word| places(&word.text, text).map(|at| at + word.text.len())).collect();
+    for (of, optional) in parts {
+        ends.sort_unstable();
+        ends.dedup();
+        let next = of.iter().flat_map(|word| {
+            places(&word.text, text).filter(|at| follows(&ends, *at, text)).map(|at| at + word.text.len())
+        });
+        let next: Vec<usize> = next.collect();
+        if optional {
+            ends.extend(next);
+        } else {
+            ends = next;
+        }
+        if ends.is_empty() {
+            return false;
+        }
     }
-    found
+    !ends.is_empty()
+}
+
+/// Every place where the word begins.
+fn places<'a>(word: &'a str, text: &'a str) -> impl Iterator<Item = usize> + 'a {
+    let mut from = 0;
+    std::iter::from_fn(move || {
+        let at = from + text.get(from..)?.find(word)?;
+        from = at + text.get(at..)?.chars().next()?.len_utf8();
+        Some(at)
+    })
+}
+
+/// Whether the place is a few characters behind one of these, which are in order.
+fn follows(ends: &[usize], at: usize, text: &str) -> bool {
+    let nearest = ends.partition_point(|end| *end <= at).checked_sub(1).and_then(|place| ends.get(place));
+    let between = nearest.and_then(|end| text.get(*end..at));
+    between.is_some_and(|between| between.chars().take(APART).count() < APART)
 }
 
 #[cfg(test)]
@@ -281,6 +319,98 @@ mod tests {
         for text in ["green boat", "red one two three four boat", "red. boat", "a red boat of paper"] {
             assert!(!holds(text), "{text}");
         }
+    }
+
+    /// What [`runs`] does, written plainly and slowly.
+    fn runs_slowly(parts: &[Part], text: &str, within: usize) -> bool {
+        let Some((part, rest)) = parts.split_first() else { return true };
+        let starts = text.char_indices().map(|(at, _)| at).chain([text.len()]).take(within);
+        match part {
+            Part::Gap(_) => runs_slowly(rest, text, within),
+            Part::One { of, optional } => {
+                let mut ends = starts
+                    .flat_map(|at| of.iter().map(move |word| (at, word)))
+                    .filter(|(at, word)| text[*at..].starts_with(&word.text))
+                    .map(|(at, word)| at + word.text.len());
+                ends.any(|end| runs_slowly(rest, &text[end..], APART))
+                    || *optional && runs_slowly(rest, text, within)
+            }
+        }
+    }
+
+    /// The phrases of scripts without spaces, and every word of them.
+    fn run_phrases(patterns: &Patterns) -> (Vec<&Phrase>, Vec<&str>) {
+        let phrases: Vec<&Phrase> = patterns.runs.iter().map(|at| &patterns.phrases[*at]).collect();
+        let words: BTreeSet<&str> = phrases
+            .iter()
+            .flat_map(|phrase| &phrase.parts)
+            .filter_map(|part| match part {
+                Part::One { of, .. } => Some(of),
+                Part::Gap(_) => None,
+            })
+            .flatten()
+            .map(|word| word.text.as_str())
+            .collect();
+        (phrases, words.into_iter().collect())
+    }
+
+    #[test]
+    fn phrases_without_spaces_are_found_as_they_are_character_by_character() {
+        let mut patterns = Patterns::read(include_str!("../risks.txt"));
+        for own in ["哈哈 ?哈 .. 我", "我 ?哈哈 哈哈哈|x ?y 哈", "x我 y ... z"] {
+            patterns.add(Risk::Other, own, true).expect("a phrase");
+        }
+        let (phrases, words) = run_phrases(&patterns);
+        let (mut state, mut found) = (7_usize, 0);
+        let mut below = |end: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % end
+        };
+        for phrase in phrases {
+            let own: Vec<&str> = phrase
+                .parts
+                .iter()
+                .filter_map(|part| if let Part::One { of, .. } = part { Some(of) } else { None })
+                .flatten()
+                .map(|word| word.text.as_str())
+                .collect();
+            for _ in 0..300 {
+                let text: String = (0..=below(12))
+                    .map(|_| match below(8) {
+                        0 => words[below(words.len())],
+                        1 => ["哈", "哈哈", "x", "y", "ö", "。"][below(6)],
+                        2 => "一二三四五六七八九十",
+                        _ => own[below(own.len())],
+                    })
+                    .collect();
+                let plainly = runs_slowly(&phrase.parts, &text, usize::MAX);
+                assert_eq!(runs(&phrase.parts, &text), plainly, "{text} {:?}", phrase.parts);
+                found += usize::from(plainly);
+            }
+        }
+        assert!(found > 1_000, "{found}");
+    }
+
+    #[test]
+    fn a_long_run_of_one_word_is_read_to_its_end() {
+        let patterns = Patterns::read(include_str!("../risks.txt"));
+        let (_, words) = run_phrases(&patterns);
+        let kinds = |text: &str| {
+            let mut found = BTreeSet::new();
+            Sentences::read(text).each(|sentence| patterns.find(sentence, &Risk::ALL, &mut found));
+            found
+        };
+        let every: String = words.concat();
+        for word in &words {
+            let many = word.repeat((1 << 16) / word.len());
+            assert_eq!(kinds(&many), kinds(&word.repeat(40)), "{word}");
+            // With every other word of a phrase there, somewhere.
+            let few = kinds(&[&word.repeat(40), "一二三四五六七八九十一二", &every].concat());
+            assert_eq!(kinds(&[&many, "一二三四五六七八九十一二", &every].concat()), few, "{word}");
+        }
+        let longest = "我".repeat(349_000);
+        assert_eq!(kinds(&longest), BTreeSet::new());
+        assert_eq!(kinds(&(longest + "想死")), BTreeSet::from([Risk::SelfHarm]));
     }
 
     #[test]
