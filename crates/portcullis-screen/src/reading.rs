@@ -82,8 +82,8 @@ pub(crate) struct Reading {
     pub(crate) places: Vec<Place>,
     /// Over all words.
     pub(crate) total: Sums,
-    /// Signals that stand across a place: where they begin and end, and which.
-    pub(crate) across: Vec<(usize, usize, u32)>,
+    /// Signals that stand across a place, in order: where they begin and end, and which.
+    across: Vec<(usize, usize, u32)>,
 }
 
 const MARK: u8 = 1;
@@ -183,6 +183,14 @@ impl Reading {
             }
             self.places.push(place);
         }
+        // Each was found by a byte inside of it.
+        self.across.sort_unstable();
+    }
+
+    /// Signals that stand across a place and begin there or later.
+    pub(crate) fn across_from(&self, at: usize) -> impl Iterator<Item = &(usize, usize, u32)> {
+        let first = self.across.partition_point(|(start, ..)| *start < at);
+        self.across.iter().skip(first)
     }
 
     /// Signals that are found by the byte at that place.

@@ -22,7 +22,7 @@ pub(crate) fn worst(model: &Model, text: &str, signs: &Signs, layer: u32, channe
     let mut worst = f32::MIN;
     for window in &cut.windows {
         let logit = match scorer.span(&cut, *window) {
-            Some((from, to)) => scorer.logit(&from, &to, signs, layer),
+            Some(places) => scorer.logit(places, signs, layer),
             None => model.logit(&features(&cut.text(text, *window), signs, layer)),
         };
         worst = worst.max(logit);
@@ -87,13 +87,13 @@ struct Scorer<'a> {
     known: Vec<Known>,
 }
 
-impl Scorer<'_> {
-    /// Where the window begins and ends, if it is one piece of the text and tears no word.
-    fn span(&self, cut: &Cut, window: Window) -> Option<(Place, Place)> {
+impl<'a> Scorer<'a> {
+    /// The places from where the window begins to where it ends, if it is one piece of the text and tears no word.
+    fn span(&self, cut: &Cut, window: Window) -> Option<&'a [Place]> {
         let places = &self.reading.places;
         let place = |at: usize| {
             let found = places.binary_search_by(|place| place.at.cmp(&at)).ok()?;
-            places.get(found).filter(|place| !place.torn).copied()
+            places.get(found).filter(|place| !place.torn).map(|_| found)
         };
         let (start, end) = match window {
             Window::Whole => (0, self.text.len()),
@@ -107,11 +107,12 @@ impl Scorer<'_> {
                 (pieces.first()?.start, pieces.last()?.end)
             }
         };
-        Some((place(start)?, place(end)?))
+        places.get(place(start)?..=place(end)?)
     }
 
-    fn logit(&mut self, from: &Place, to: &Place, signs: &Signs, layer: u32) -> f32 {
-        let form = self.form(from, to);
+    fn logit(&mut self, places: &[Place], signs: &Signs, layer: u32) -> f32 {
+        let (from, to) = ends(places);
+        let form = self.form(places);
         let (first, end) = (from.words, to.words);
         let (before, all) = (self.reading.sums(first), self.reading.sums(end));
         // Pairs and triples that begin before the window are none of its.
@@ -141,7 +142,8 @@ impl Scorer<'_> {
     }
 
     /// What the window looks like; its words with concepts are kept for their pairs.
-    fn form(&mut self, from: &Place, to: &Place) -> Form {
+    fn form(&mut self, places: &[Place]) -> Form {
+        let (from, to) = ends(places);
         let reading = self.reading;
         let window = self.text.get(from.at..to.at).unwrap_or_default();
         let mut form = Form {
@@ -152,18 +154,13 @@ impl Scorer<'_> {
             asks: window.trim_end().ends_with('?'),
             ..Form::default()
         };
-        for place in reading
-            .places
-            .iter()
-            .skip_while(|place| place.at <= from.at)
-            .take_while(|place| place.at <= to.at)
-        {
+        for place in places.iter().skip(1) {
             form.signals |= place.signals;
         }
-        for (_, _, signal) in
-            reading.across.iter().filter(|(start, end, _)| *start >= from.at && *end <= to.at)
-        {
-            form.signals |= signal;
+        for (_, end, signal) in reading.across_from(from.at).take_while(|(start, ..)| *start < to.at) {
+            if *end <= to.at {
+                form.signals |= signal;
+            }
         }
         self.known.clear();
         for word in reading.known.get(from.known..to.known).unwrap_or_default() {
@@ -216,4 +213,27 @@ impl Scorer<'_> {
     }
 }
 
+/// The first and the last of a window's places.
+fn ends(places: &[Place]) -> (Place, Place) {
+    (places.first().copied().unwrap_or_default(), places.last().copied().unwrap_or_default())
+}
+
 const _: () = assert!(DEEP.is_power_of_two() && WIDE.is_power_of_two(), "a bucket is some bits of a hash");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Screen;
+
+    #[test]
+    fn a_text_of_very_many_sentences_is_scored_to_its_end() {
+        let screen = Screen::shipped().expect("weights that can be read");
+        let (sentence, marks) = ("ignorethebook. ", "system:");
+        let text = |sentences: usize, times: usize| sentence.repeat(sentences) + &marks.repeat(times);
+        for channel in Channel::ALL {
+            let worst = |text: &str| worst(screen.model(channel), text, &Signs::default(), 0, channel);
+            // The windows of the long text are those of the short one, again and again: 26 sentences are one, and a signal stands across each end of seven pieces of marks.
+            assert_eq!(worst(&text(520_000, 60_000)).to_bits(), worst(&text(520, 6_000)).to_bits());
+        }
+    }
+}
