@@ -16,6 +16,7 @@ use portcullis_model::{
 use portcullis_store::conversations::MOST_SOURCES;
 use portcullis_store::{Passage, Query, Stores};
 
+use crate::asked::as_judged;
 use crate::ending::Ending;
 use crate::frames::{Frames, Live};
 use crate::keeping::{self, Known};
@@ -364,6 +365,7 @@ impl Service {
         let texts =
             turn.passages().iter().flat_map(|passage| [&passage.title, &passage.heading, &passage.text]);
         let marks = Marks::between(texts.chain(&known.memories).map(String::as_str));
+        as_judged(request);
         keeping::recall_into(request, known.earlier);
         let asked = std::mem::take(&mut request.messages);
         request.messages.push(Message::system(marks.system(words, canary)));

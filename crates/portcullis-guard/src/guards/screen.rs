@@ -11,7 +11,7 @@ use crate::screening::Mode;
 use crate::security::{Noticed, SecurityEvent};
 use crate::visit::{Asked, Suspicion, Turn};
 
-/// Keeps `system`, `developer`, earlier `assistant` and `tool` turns, tools and `n` above 1 to those who own their
+/// Keeps `system`, `developer`, earlier `assistant` and `tool` turns, tools, schemas and `n` above 1 to those who own their
 /// requests.
 #[derive(Debug)]
 pub struct RequestOwner;

@@ -12,7 +12,7 @@ use portcullis_guard::{Mode, Screening, SecurityEvent};
 use portcullis_model::upstream::{Gullible, Upstream};
 use portcullis_model::{OpenAi, OpenAiOptions};
 use portcullis_store::{Chunk, DocumentText, NewDocument};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::app::{Answer, Setup, TestApp, World, question_body};
 
@@ -49,6 +49,12 @@ impl Stage {
     fn times(&self, wanted: SecurityEvent) -> u64 {
         let counts = self.app.served.gate().events().counts().find(|(event, _)| *event == wanted);
         counts.expect("every event is counted").1
+    }
+
+    /// Whether the model was last asked for a stream.
+    fn is_streamed(&self) -> bool {
+        let asked = self.upstream.requests().last().expect("the model was asked").json();
+        asked["stream"].as_bool().unwrap_or(false)
     }
 
     /// What the model was last given.
@@ -147,19 +153,61 @@ async fn what_comes_of_an_attack_is_set_for_each_community() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_answer_to_a_flagged_question_is_judged_as_a_whole() {
-    let streamed = |stage: &Stage| {
-        let asked = stage.upstream.requests().last().expect("the model was asked").json();
-        asked["stream"].as_bool().unwrap_or(false)
-    };
     for (mode, as_it_comes) in [(Mode::Flag, false), (Mode::Observe, true)] {
         let stage = Stage::with(mode).await;
         assert_eq!(stage.ask(ATTACK, true).await.status, StatusCode::OK);
-        assert_eq!(streamed(&stage), as_it_comes, "{mode:?}");
+        assert_eq!(stage.is_streamed(), as_it_comes, "{mode:?}");
         assert_eq!(stage.times(SecurityEvent::Injection), 1);
         assert_eq!(stage.ask("What is the kettle made of?", true).await.status, StatusCode::OK);
-        assert!(streamed(&stage), "{mode:?}");
+        assert!(stage.is_streamed(), "{mode:?}");
         stage.app.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_words_of_a_members_request_reach_the_model_unjudged() {
+    let stage = Stage::with(Mode::Block).await;
+    let asked = |change: Value| {
+        let mut body = question_body("What is the kettle made of?", false);
+        for (key, value) in change.as_object().expect("fields") {
+            body[key] = value.clone();
+        }
+        body
+    };
+    let schema =
+        |schema: Value| asked(json!({ "response_format": { "type": "json_schema", "json_schema": schema } }));
+    let owner = stage.app.owner_key(&stage.world).await;
+    for body in [
+        schema(json!({ "name": "n", "description": ATTACK })),
+        schema(json!({ "name": "n", "schema": { "type": "object", "description": ATTACK } })),
+    ] {
+        let refused = stage.app.post("/v1/chat/completions", &stage.key, &body).await;
+        assert_eq!(refused.status, StatusCode::FORBIDDEN, "{}", refused.text());
+        assert_eq!(refused.json()["error"]["param"], "response_format");
+        assert!(stage.upstream.requests().is_empty(), "the model was asked");
+    }
+    let refused = stage.app.post("/v1/chat/completions", &stage.key, &asked(json!({ "stop": ATTACK }))).await;
+    assert_eq!(refused.json()["error"]["code"], "question_refused", "{}", refused.text());
+    assert!(stage.upstream.requests().is_empty(), "the model was asked");
+    // What holds no words is passed on, and a text in parts as the one text that was judged.
+    let parts: Vec<Value> =
+        ["What is", "the kettle made of?"].map(|text| json!({ "type": "text", "text": text })).into();
+    let plain = asked(json!({
+        "response_format": { "type": "json_object" }, "user": "USERCANARY",
+        "messages": [{ "role": "user", "content": parts }],
+    }));
+    let answer = stage.app.post("/v1/chat/completions", &stage.key, &plain).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+    let heard = stage.upstream.requests().last().expect("the model was asked").json();
+    assert_eq!(heard["response_format"]["type"], "json_object");
+    let last = heard["messages"].as_array().and_then(|messages| messages.last()).expect("a message");
+    assert_eq!(last["content"], "What is\nthe kettle made of?");
+    assert!(!stage.heard().contains("USERCANARY"), "{heard}");
+    // Who owns the request sends them as they are.
+    let own = schema(json!({ "name": "n", "schema": { "type": "object" } }));
+    assert_eq!(stage.app.post("/v1/chat/completions", &owner, &own).await.status, StatusCode::OK);
+    assert!(stage.heard().contains("json_schema"));
+    stage.app.stop().await;
 }
 
 async fn with_planted(setup: Setup) -> (Stage, DocumentId) {
