@@ -1,10 +1,11 @@
 //! The history of a conversation: what is read of it before a question is asked, and what is kept of the answer.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use portcullis_core::{Action, Clock, ConversationId, DocumentId, MemoryId, MessageId, Scope};
-use portcullis_guard::{HandedOver, Opened, Refusal, Turn};
-use portcullis_model::{ChatRequest, Message};
+use portcullis_guard::{Gate, HandedOver, Opened, Refusal, Screened, Turn, pipeline};
+use portcullis_model::{ChatRequest, Message, MessageRole};
 use portcullis_store::Stores;
 use portcullis_store::conversations::{Author, MOST_SOURCES, NewMessage, Said};
 use portcullis_store::memories::{LONGEST_MEMORY, MOST_MEMORIES};
@@ -33,7 +34,21 @@ pub(crate) struct Earlier {
     pub(crate) sources: Vec<DocumentId>,
 }
 
+impl Earlier {
+    /// What the member said in it: nothing in an answer.
+    pub(crate) fn asked(&self) -> Cow<'_, str> {
+        if self.message.role == MessageRole::User { self.message.text() } else { Cow::Borrowed("") }
+    }
+}
+
 impl Known {
+    /// Leaves out what of it the member wrote and no model may be shown: memories, and questions that were asked while that was
+    /// judged in another way. Answers went through the release guards.
+    pub(crate) async fn judge(&mut self, gate: &Gate, turn: &mut Turn<Screened>) -> Result<(), Refusal> {
+        pipeline::recollect(gate, turn, &mut self.memories, |memory| memory.as_str().into()).await?;
+        pipeline::recollect(gate, turn, &mut self.earlier, Earlier::asked).await
+    }
+
     /// Leaves out messages, the oldest first, whose sources with those of the others and `beside` are more than are kept of one answer.
     /// What the member said has none and stays. Returns the sources of the messages that are left, each once.
     pub(crate) fn fit(&mut self, beside: impl IntoIterator<Item = DocumentId>) -> Vec<DocumentId> {

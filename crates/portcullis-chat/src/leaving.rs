@@ -170,12 +170,7 @@ impl Leaving {
         known.address.iter().for_each(|address| vault.own(address));
         vault.own_text(&question.text);
         known.memories.iter().for_each(|memory| vault.own_text(memory));
-        let asked = known
-            .earlier
-            .iter()
-            .map(|earlier| &earlier.message)
-            .filter(|message| message.role == MessageRole::User);
-        asked.for_each(|message| vault.own_text(&message.text()));
+        known.earlier.iter().for_each(|earlier| vault.own_text(&earlier.asked()));
         if self.release.quote_content {
             for passage in passages {
                 vault.own_text(&passage.text);

@@ -168,7 +168,7 @@ impl Service {
 
     async fn answer(
         &self,
-        turn: Turn<Screened>,
+        mut turn: Turn<Screened>,
         mut request: ChatRequest,
         conversation: Option<ConversationId>,
         approved: Option<Approved>,
@@ -204,6 +204,7 @@ impl Service {
                 passages.truncate(MOST_SOURCES.saturating_sub(also.len()));
                 // Without a model nothing is made of what was said before.
                 if parts.model.is_some() {
+                    known.judge(&parts.gate, &mut turn).await?;
                     let documents = passages.iter().map(|passage| passage.document);
                     let earlier = known.fit(documents.chain(also.iter().copied()));
                     also.extend(earlier);

@@ -5,6 +5,7 @@
 
 mod tools;
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -262,6 +263,23 @@ pub async fn screen(gate: &Gate, visit: Visit<Authorised>, question: Question) -
     }
     let suspicion = turn.state.suspicion;
     Ok(Judged::ForTheModel(turn.into_state(Screened { suspicion })))
+}
+
+/// Takes out of the asker's own texts that a model is shown beside the question, memories or earlier questions, those that try to
+/// instruct it, as far as the community's mode withholds anything.
+pub async fn recollect<T>(
+    gate: &Gate,
+    turn: &mut Turn<Screened>,
+    own: &mut Vec<T>,
+    text: impl Fn(&T) -> Cow<'_, str>,
+) -> Result<(), Refusal> {
+    let found = quarantine::recollect(gate, turn, own, text)
+        .await
+        .map_err(|refusal| refusal.by(quarantine::NAME).of(Asker::identified(&turn.scope)))?;
+    if found == Suspicion::Some {
+        turn.state.suspicion = found;
+    }
+    Ok(())
 }
 
 /// Takes in what was recalled for the question, and withholds what tries to instruct the model.

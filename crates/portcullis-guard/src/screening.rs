@@ -201,6 +201,11 @@ impl Gate {
         self.find_by(TextKey::of(scope, Channel::Document, text), text, Channel::Document)
     }
 
+    /// What a text looks like that its asker wrote before: a memory, or an earlier question.
+    pub(crate) fn find_of_asker(&self, scope: &Scope, text: &str) -> Result<Finding, Refusal> {
+        self.find_by(TextKey::of(scope, Channel::Question, text), text, Channel::Question)
+    }
+
     fn find_by(&self, key: TextKey, text: &str, channel: Channel) -> Result<Finding, Refusal> {
         let screen = scorer()?;
         let score = self.judged.score(key, channel, || screen.score(text, channel));

@@ -66,7 +66,7 @@ events! {
     LimitReached = "limit_reached",
     /// An address or network was blocked for what it did, or a request came from one that is blocked.
     AddressBlocked = "address_blocked",
-    /// A question tries to instruct the model against its instructions.
+    /// A question, or a memory or an earlier question beside it, tries to instruct the model against its instructions.
     Injection = "injection",
     /// A question holds what looks like an attack on a database.
     SqlPattern = "sql_pattern",

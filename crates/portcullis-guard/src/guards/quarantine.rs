@@ -1,7 +1,11 @@
-//! Quarantine: recalled passages with instructions in them are withheld from the model.
+//! Quarantine: recalled passages with instructions in them are withheld from the model, and so are the member's own
+//! memories and earlier questions.
 //!
 //! Members and their sources are not to be trusted more than a question is: whoever may post may try to instruct the model
-//! of everybody who asks about the subject. What is withheld is named in the turn's record, by document.
+//! of everybody who asks about the subject. What is withheld of these is named in the turn's record, by document. What a member
+//! wrote to be shown with later questions is judged as those are.
+
+use std::borrow::Cow;
 
 use portcullis_core::DocumentId;
 use portcullis_screen::Finding;
@@ -14,7 +18,8 @@ use crate::security::{Noticed, SecurityEvent};
 use crate::visit::{Screened, Suspicion, Turn};
 
 pub(crate) const NAME: &str = "quarantine";
-pub(crate) const ABOUT: &str = "recalled passages that try to instruct the model are withheld from it";
+pub(crate) const ABOUT: &str =
+    "recalled passages, memories and earlier questions that try to instruct the model are withheld from it";
 
 /// What is left of the passages, the documents of those that are withheld, and whether any that is left is suspicious.
 pub(crate) async fn quarantine(
@@ -66,4 +71,46 @@ pub(crate) async fn quarantine(
         }
     }
     Ok((left, withheld, suspicion))
+}
+
+/// Takes out of the asker's own texts those that no model may be shown. Whether any that is left is suspicious. An empty text says
+/// nothing.
+pub(crate) async fn recollect<T>(
+    gate: &Gate,
+    turn: &Turn<Screened>,
+    own: &mut Vec<T>,
+    text: impl Fn(&T) -> Cow<'_, str>,
+) -> Result<Suspicion, Refusal> {
+    if own.is_empty() || !gate.switches().on_unfelt(NAME) {
+        return Ok(Suspicion::None);
+    }
+    let mode = gate.mode(turn.scope.community()).await.inspect_err(|_| gate.switches().felt(NAME))?;
+    if mode == Mode::Off {
+        return Ok(Suspicion::None);
+    }
+    let (mut is_clear, mut suspicion) = (true, Suspicion::None);
+    for one in std::mem::take(own) {
+        let said = text(&one);
+        let found = if said.is_empty() {
+            Finding::Clear
+        } else {
+            gate.find_of_asker(&turn.scope, &said).inspect_err(|_| gate.switches().felt(NAME))?
+        };
+        drop(said);
+        is_clear &= found == Finding::Clear;
+        match (found, mode) {
+            (Finding::Block, Mode::Block) => {}
+            (Finding::Clear, _) | (_, Mode::Observe) => own.push(one),
+            _ => {
+                suspicion = Suspicion::Some;
+                own.push(one);
+            }
+        }
+    }
+    if !is_clear {
+        gate.switches().felt(NAME);
+        let noticed = Noticed::new(SecurityEvent::Injection, NAME);
+        gate.note(noticed.by(&turn.scope).in_request(turn.arrival.request));
+    }
+    Ok(suspicion)
 }
