@@ -330,15 +330,19 @@ fn what_holds_no_sign_of_sql_or_script_is_neither() {
     assert!(found > 100, "{found}");
 }
 
+fn tail(text: &str, at: usize) -> &str {
+    text.split_at(at).1
+}
+
 fn breaks_out(text: &str) -> bool {
     text.match_indices(['\'', '"', ')'])
-        .any(|(at, _)| patterns::ends_value(text[at + 1..].trim_start_matches([')', ' ', '\''])))
+        .any(|(at, _)| patterns::ends_value(tail(text, at + 1).trim_start_matches([')', ' ', '\''])))
 }
 
 fn updates(text: &str) -> bool {
     ["';", "\";", "');", "\");", "' ;", "1;", "0;"].iter().any(|end| {
         text.match_indices(end).any(|(at, found)| {
-            let rest = text[at + found.len()..].trim_start();
+            let rest = tail(text, at + found.len()).trim_start();
             rest.starts_with("update ") && rest.contains(" set ")
         })
     })
@@ -355,10 +359,10 @@ fn handles(element: &str) -> bool {
     let tag = element.split('>').next().expect("a part");
     element.starts_with(|c: char| c.is_ascii_alphabetic())
         && tag.match_indices("on").any(|(at, _)| {
-            let name = &tag[at + 2..];
+            let name = tail(tag, at + 2);
             let len = name.bytes().take_while(u8::is_ascii_lowercase).count();
-            let code = name[len..].trim_start().strip_prefix('=');
-            tag[..at].ends_with([' ', '/', '"', '\'', '\n', '\t'])
+            let code = tail(name, len).trim_start().strip_prefix('=');
+            tag.split_at(at).0.ends_with([' ', '/', '"', '\'', '\n', '\t'])
                 && (3..=20).contains(&len)
                 && code.is_some_and(|code| code.contains(['(', '`']) || code.contains("javascript"))
         })
@@ -424,8 +428,9 @@ fn a_text_is_an_attack_where_one_of_its_signs_by_itself_would_be() {
         updated += usize::from(updates(&text));
     }
     for text in texts_of(ELEMENTS, 4_000) {
-        let elements =
-            || text.match_indices('<').map(|(at, _)| text[at + 1..].chars().take(400).collect::<String>());
+        let elements = || {
+            text.match_indices('<').map(|(at, _)| tail(&text, at + 1).chars().take(400).collect::<String>())
+        };
         let (script, handler) = (elements().any(|e| opens_script(&e)), elements().any(|e| handles(&e)));
         assert_eq!(patterns::is_script(&text), script || handler || patterns::is_scheme(&text), "{text:?}");
         opened += usize::from(script);
