@@ -17,6 +17,7 @@ use portcullis_store::CommunityRef;
 use ring::digest::{Context, SHA256};
 
 use crate::gate::Gate;
+use crate::guards::tool_results;
 use crate::refusal::Refusal;
 use crate::visit::{Asked, Turn};
 
@@ -196,7 +197,16 @@ impl Gate {
         Ok(own.unwrap_or(screening.mode))
     }
 
-    /// What a text looks like that was found for a request, or that a tool returned.
+    /// What a text looks like that a tool returned: as it is, and as the strings of its JSON say it; the worse counts.
+    pub(crate) fn find_returned(&self, scope: &Scope, text: &str) -> Result<Finding, Refusal> {
+        let found = self.find(scope, text)?;
+        match tool_results::unquoted(text) {
+            Some(said) if found != Finding::Block => Ok(found.max(self.find(scope, &said)?)),
+            _ => Ok(found),
+        }
+    }
+
+    /// What a text looks like that was found for a request.
     pub(crate) fn find(&self, scope: &Scope, text: &str) -> Result<Finding, Refusal> {
         self.find_by(TextKey::of(scope, Channel::Document, text), text, Channel::Document)
     }
@@ -219,7 +229,7 @@ impl Gate {
             worst = worst.max(self.find_by(key, text, Channel::Question)?);
         }
         for text in &turn.question.returned {
-            worst = worst.max(self.find(&turn.scope, text)?);
+            worst = worst.max(self.find_returned(&turn.scope, text)?);
         }
         Ok(worst)
     }
