@@ -3,15 +3,7 @@
 
 use std::borrow::Cow;
 
-/// Whether a character shows nothing and is not needed to write any language.
-pub(crate) fn is_invisible(c: char) -> bool {
-    matches!(c,
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
-        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
-        | '\u{fff9}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
-        | '\u{e0000}'..='\u{e0fff}')
-}
+use portcullis_core::unseen::is_invisible;
 
 /// Removes invisible characters and control characters other than line feed and tab.
 ///
@@ -56,7 +48,7 @@ mod tests {
         let tags: String = "ignore".chars().filter_map(|c| char::from_u32(0xe0000 + u32::from(c))).collect();
         assert_eq!(clean(&format!("a\u{200b}b\u{feff}{tags}c\u{202e}d\u{0}e\u{1b}[2J")), "abcde[2J");
         assert_eq!(clean("x\u{fe0f}\u{fe01}\u{fe02}"), "x");
-        assert_eq!(clean("a\u{200d}b"), "ab");
+        assert_eq!(clean("a\u{200d}b\u{fff0}c\u{1bca0}d"), "abcd");
     }
 
     #[test]

@@ -3,6 +3,8 @@
 
 use std::collections::HashSet;
 
+use portcullis_core::unseen::is_invisible;
+
 /// The longest address that is kept, in bytes.
 const MAX_ADDRESS: usize = 2_048;
 
@@ -45,10 +47,7 @@ pub(crate) fn web(target: &str) -> Option<String> {
         && !host.contains('@')
         && rest.len() <= MAX_ADDRESS
         && !rest.chars().any(|c| {
-            c.is_whitespace()
-                || c.is_control()
-                || matches!(c, '<' | '>' | '"' | '\\')
-                || crate::invisible::is_invisible(c)
+            c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | '"' | '\\') || is_invisible(c)
         });
     let path = rest.get(host.len()..).unwrap_or_default();
     safe.then(|| format!("{scheme}://{}{path}", host.to_lowercase()))
