@@ -3,11 +3,15 @@
 //! Bounded: [`DEPTH`] layers, [`MOST`] pieces and [`BYTES`] bytes a message. What is past that stays undecoded, which
 //! `docs/screen.md` states.
 
+use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use base64::Engine as _;
-use base64::alphabet::{STANDARD, URL_SAFE};
+use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+use crate::fold;
 
 /// How many layers are taken off.
 pub const DEPTH: usize = 3;
@@ -20,10 +24,13 @@ const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
     .with_decode_padding_mode(DecodePaddingMode::Indifferent)
     .with_decode_allow_trailing_bits(true);
 const PLAIN: GeneralPurpose = GeneralPurpose::new(&STANDARD, LENIENT);
-const FOR_URLS: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, LENIENT);
+/// What a stretch is worth that is read though what stands around it is no text: letters more than other characters, or four
+/// for each word of [`COMMON`].
+pub(crate) const STRETCH: i32 = 12;
 
 /// What the message hides, all layers of it. `raw` is the message as it was sent.
 pub fn decode(raw: &str) -> Vec<String> {
+    let raw = &*fold::seen(raw);
     let mut found: Vec<String> = Vec::new();
     let mut layer = one_layer(raw);
     let mut left = BYTES;
@@ -48,7 +55,7 @@ fn one_layer(text: &str) -> Vec<String> {
     if memchr(bytes, b'%') >= 3 {
         out.extend(percent(text));
     }
-    if text.contains("&#") || text.contains("\\u") || text.contains("\\x") {
+    if text.contains("&#") || ["\\u", "\\U", "\\x"].iter().any(|start| text.contains(start)) {
         out.extend(escapes(text));
     }
     runs(text, &mut out);
@@ -60,9 +67,14 @@ fn memchr(bytes: &[u8], wanted: u8) -> usize {
     bytes.iter().filter(|byte| **byte == wanted).count()
 }
 
-/// Whether the bytes are text that somebody could read: mostly letters and spaces.
-pub(crate) fn readable(bytes: Vec<u8>) -> Option<String> {
-    let text = String::from_utf8(bytes).ok()?;
+/// The text that somebody could read in the bytes: all of it where it is mostly letters and spaces, else the stretches that
+/// are.
+pub(crate) fn readable(bytes: &[u8]) -> Option<String> {
+    whole(bytes).or_else(|| legible(bytes))
+}
+
+fn whole(bytes: &[u8]) -> Option<String> {
+    let text = str::from_utf8(bytes).ok()?;
     let (mut letters, mut all) = (0, 0);
     for c in text.chars() {
         all += 1;
@@ -71,7 +83,51 @@ pub(crate) fn readable(bytes: Vec<u8>) -> Option<String> {
             return None;
         }
     }
-    (all >= 6 && letters * 5 >= all * 4).then_some(text)
+    (all >= 6 && letters * 5 >= all * 4).then(|| text.to_owned())
+}
+
+/// Stretches of text among bytes that are none. In bytes by chance a letter is one of four characters, so none is long.
+fn legible(bytes: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(bytes);
+    let characters = text.char_indices().map(|(at, c)| {
+        let worth = match c {
+            ' ' => 1,
+            c if c.is_alphabetic() => 1,
+            char::REPLACEMENT_CHARACTER => -2,
+            c if c.is_control() && !c.is_whitespace() => -2,
+            _ => -1,
+        };
+        (at..at + c.len_utf8(), worth)
+    });
+    let found = stretches(characters);
+    let read: Vec<&str> = found.into_iter().filter_map(|stretch| text.get(stretch)).collect();
+    (!read.is_empty()).then(|| read.join("\n"))
+}
+
+/// Where what is worth something outweighs what is not, by [`STRETCH`] at least: from the first such item to the last.
+pub(crate) fn stretches(items: impl Iterator<Item = (Range<usize>, i32)>) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let (mut sum, mut highest, mut stretch) = (0, 0, 0..0);
+    for (place, worth) in items {
+        if sum == 0 {
+            stretch = place.start..place.start;
+        }
+        sum = (sum + worth).max(0);
+        if sum >= highest && worth > 0 {
+            (highest, stretch.end) = (sum, place.end);
+        }
+        // What falls by so much hides no stretch: one would have risen above.
+        if sum == 0 || highest - sum >= STRETCH {
+            if highest >= STRETCH {
+                found.push(stretch.clone());
+            }
+            (sum, highest) = (0, 0);
+        }
+    }
+    if highest >= STRETCH {
+        found.push(stretch);
+    }
+    found
 }
 
 fn percent(text: &str) -> Option<String> {
@@ -89,14 +145,14 @@ fn percent(text: &str) -> Option<String> {
             out.push(if byte == b'+' { b' ' } else { byte });
         }
     }
-    (changed >= 3).then(|| String::from_utf8(out).ok()).flatten()
+    (changed >= 3).then(|| String::from_utf8_lossy(&out).into_owned())
 }
 
 fn digit(byte: Option<u8>) -> Option<u8> {
     char::from(byte?).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
-/// `&#105;`, `&#x69;`, `\u0069` and `\x69`.
+/// `&#105;`, `&#x69;`, `\u0069`, `\u{69}`, `\U00000069`, `\x69`, `\x{69}`, and two halves of a character such as `\ud835\udc20`.
 fn escapes(text: &str) -> Option<String> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -119,23 +175,40 @@ fn escapes(text: &str) -> Option<String> {
 }
 
 fn escape(from: &str) -> Option<(char, usize)> {
-    let number = |start: &str, radix: u32, end: Option<char>, most: usize| -> Option<(char, usize)> {
-        let digits = from.strip_prefix(start)?;
-        let len = digits.chars().take(most).take_while(|c| c.is_digit(radix)).count();
-        let value = u32::from_str_radix(digits.get(..len)?, radix).ok()?;
-        let closed = end.is_some_and(|end| digits.get(len..).is_some_and(|rest| rest.starts_with(end)));
-        Some((char::from_u32(value)?, start.len() + len + usize::from(closed)))
-    };
-    number("&#x", 16, Some(';'), 6)
-        .or_else(|| number("&#", 10, Some(';'), 7))
-        .or_else(|| number("\\u", 16, None, 4))
-        .or_else(|| number("\\x", 16, None, 2))
+    if let Some(rest) = from.strip_prefix("&#") {
+        let (value, len) = match rest.strip_prefix(['x', 'X']) {
+            Some(digits) => number(digits, 16, usize::MAX).map(|(value, len)| (value, len + 3))?,
+            None => number(rest, 10, usize::MAX).map(|(value, len)| (value, len + 2))?,
+        };
+        let closed = from.get(len..).is_some_and(|rest| rest.starts_with(';'));
+        return Some((char::from_u32(value)?, len + usize::from(closed)));
+    }
+    let (most, digits) = [("\\u", 4), ("\\x", 2), ("\\U", 8)]
+        .into_iter()
+        .find_map(|(start, most)| Some((most, from.strip_prefix(start)?)))?;
+    if let Some(inside) = digits.strip_prefix('{') {
+        let (value, len) = number(inside, 16, usize::MAX)?;
+        let closed = inside.get(len..)?.starts_with('}');
+        return closed.then_some((char::from_u32(value)?, len + 4));
+    }
+    let (value, len) = number(digits, 16, most)?;
+    if let Some(c) = char::from_u32(value) {
+        return Some((c, len + 2));
+    }
+    let (low, low_len) = number(digits.get(len..)?.strip_prefix("\\u")?, 16, 4)?;
+    let pair = [u16::try_from(value).ok()?, u16::try_from(low).ok()?];
+    Some((char::decode_utf16(pair).next()?.ok()?, len + low_len + 4))
 }
 
-/// Runs of base64 and hex, also in lines and pairs.
+/// The number that the text begins with, and how many digits write it, at most so many.
+fn number(text: &str, radix: u32, most: usize) -> Option<(u32, usize)> {
+    let len = text.bytes().take(most).take_while(|byte| char::from(*byte).is_digit(radix)).count();
+    Some((u32::from_str_radix(text.get(..len)?, radix).ok()?, len))
+}
+
+/// Runs of base64 and hex, also in lines, groups and pairs.
 pub(crate) fn runs(text: &str, out: &mut Vec<String>) {
-    let mut hex = Vec::new();
-    let mut hex_pieces = 0;
+    let (mut hex, mut groups, mut alone) = (Hex::default(), Groups::default(), Vec::new());
     let bytes = text.as_bytes();
     let codes = |byte: &u8| CODES.get(usize::from(*byte)).is_some_and(|codes| *codes);
     let mut at = 0;
@@ -144,37 +217,139 @@ pub(crate) fn runs(text: &str, out: &mut Vec<String>) {
     {
         let rest = bytes.get(start..).unwrap_or_default();
         let length = rest.iter().position(|byte| !codes(byte)).unwrap_or(rest.len());
+        let gap = bytes.get(at..start).unwrap_or_default();
         at = start + length;
         let piece = text.get(start..at).unwrap_or_default();
-        let digits = piece.strip_prefix("0x").unwrap_or(piece);
-        if digits.len() >= 2 && digits.len() % 2 == 0 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            hex.extend_from_slice(digits.as_bytes());
-            hex_pieces += 1;
-        } else if hex_pieces > 0 {
-            unhex(&hex, hex_pieces, out);
-            hex.clear();
-            hex_pieces = 0;
-        }
-        out.extend(base64(piece).and_then(readable));
+        hex.read(piece, out);
+        groups.read(gap, piece, out);
+        alone.extend(base64(piece));
     }
-    unhex(&hex, hex_pieces, out);
+    hex.end(out);
+    groups.end(out);
     // What was broken into lines has some.
     if text.contains('\n') {
         wrapped(text, out);
     }
+    // Last, so that groups are not past the most pieces for being pieces too.
+    out.append(&mut alone);
 }
 
-/// What a piece of base64 holds.
-pub(crate) fn base64(piece: &str) -> Option<Vec<u8>> {
-    let mixed = || piece.bytes().any(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
-    if piece.len() < 12 || !mixed() {
-        return None;
+/// Digits of hex that follow each other with nothing but signs and blanks between them.
+#[derive(Default)]
+struct Hex {
+    digits: Vec<u8>,
+    pieces: usize,
+}
+
+impl Hex {
+    fn read(&mut self, piece: &str, out: &mut Vec<String>) {
+        for part in piece.as_bytes().split(|byte| !byte.is_ascii_alphanumeric()) {
+            let digits = part.strip_prefix(b"0x").or_else(|| part.strip_prefix(b"0X")).unwrap_or(part);
+            if digits.len() >= 2 && digits.len() % 2 == 0 && digits.iter().all(u8::is_ascii_hexdigit) {
+                self.digits.extend_from_slice(digits);
+                self.pieces += 1;
+            } else if self.pieces > 0 && !part.is_empty() {
+                self.end(out);
+            }
+        }
     }
-    let engine = if piece.contains(['-', '_']) { &FOR_URLS } else { &PLAIN };
-    let core = piece.trim_end_matches('=');
+
+    fn end(&mut self, out: &mut Vec<String>) {
+        unhex(&self.digits, self.pieces, out);
+        self.digits.clear();
+        self.pieces = 0;
+    }
+}
+
+/// Base64 that was broken into groups: pieces one after the other that are no words.
+#[derive(Default)]
+struct Groups {
+    joined: String,
+    /// Pieces that are no words.
+    odd: usize,
+    /// The length of the last piece, and whether it may be a word.
+    last: (usize, bool),
+    /// How many signs stand after it.
+    signs: usize,
+}
+
+impl Groups {
+    /// How many signs other than blanks may stand between two groups, such as those that join strings of a program.
+    const SIGNS: usize = 3;
+
+    fn read(&mut self, gap: &[u8], piece: &str, out: &mut Vec<String>) {
+        self.signs += gap.iter().filter(|byte| !byte.is_ascii_whitespace()).count();
+        if !piece.bytes().any(|byte| byte.is_ascii_alphanumeric()) {
+            self.signs += piece.len();
+            return;
+        }
+        let is_odd = is_odd(piece.as_bytes());
+        if self.odd > 0 {
+            // By chance a group is a word, but not one that is as long as the others after one that is too.
+            let (length, may_be_word) = self.last;
+            if self.signs > Self::SIGNS || !(is_odd || !may_be_word || piece.len() == length) {
+                self.end(out);
+            }
+        }
+        self.signs = 0;
+        if is_odd || self.odd > 0 {
+            self.joined.push_str(piece);
+            self.odd += usize::from(is_odd);
+            self.last = (piece.len(), !is_odd);
+        }
+    }
+
+    fn end(&mut self, out: &mut Vec<String>) {
+        if self.odd >= 2 {
+            out.extend(base64(&self.joined));
+        }
+        self.joined.clear();
+        self.odd = 0;
+    }
+}
+
+/// Whether a piece is written as words are not: a capital after a small letter begins none, nor is a digit among letters.
+pub(crate) fn is_odd(piece: &[u8]) -> bool {
+    let [first, rest @ ..] = piece else { return false };
+    if !rest.iter().any(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit()) {
+        return first.is_ascii_digit() && rest.iter().any(u8::is_ascii_lowercase);
+    }
+    let has = |is: fn(&u8) -> bool| piece.iter().any(is);
+    let (small, capital) = (has(u8::is_ascii_lowercase), has(u8::is_ascii_uppercase));
+    (rest.iter().any(u8::is_ascii_uppercase) && small) || (has(u8::is_ascii_digit) && (small || capital))
+}
+
+/// What a piece of base64 says, wherever in it that begins. Between its parts may be `=`.
+pub(crate) fn base64(piece: &str) -> Option<String> {
+    let mut said = Vec::new();
+    for part in piece.split('=') {
+        // No text begins with the bytes of these.
+        let part = part.trim_start_matches(['/', '+', '-', '_']);
+        let mixed = || part.bytes().any(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+        if part.len() < 12 || !mixed() {
+            continue;
+        }
+        let part: Cow<'_, str> = if part.contains(['-', '_']) {
+            part.replace('-', "+").replace('_', "/").into()
+        } else {
+            part.into()
+        };
+        match sextets(&part).as_deref().and_then(whole) {
+            Some(text) => said.push(text),
+            // Letters before it shift it; each of the four places in which it may begin shows other bytes.
+            None => said.extend(
+                (0..4).filter_map(|skipped| legible(&sextets(part.get(skipped..).unwrap_or_default())?)),
+            ),
+        }
+    }
+    (!said.is_empty()).then(|| said.join("\n"))
+}
+
+/// The bytes of base64 without padding.
+fn sextets(code: &str) -> Option<Vec<u8>> {
     // A length of one more than a multiple of four is no base64; a stray character may be at the end.
-    let core = if core.len() % 4 == 1 { core.get(..core.len() - 1).unwrap_or_default() } else { core };
-    engine.decode(core).ok()
+    let code = if code.len() % 4 == 1 { code.get(..code.len() - 1).unwrap_or_default() } else { code };
+    PLAIN.decode(code).ok()
 }
 
 /// The bytes of which base64 and hex are made.
@@ -201,7 +376,7 @@ pub(crate) fn unhex(hex: &[u8], pieces: usize, out: &mut Vec<String>) {
         [high, low] => Some(digit(Some(*high))? << 4 | digit(Some(*low))?),
         _ => None,
     });
-    out.extend(readable(bytes.collect()));
+    out.extend(readable(&bytes.collect::<Vec<u8>>()));
 }
 
 /// Base64 that was broken into lines.
@@ -213,7 +388,7 @@ pub(crate) fn wrapped(text: &str, out: &mut Vec<String>) {
     if lines.iter().filter(|line| is_code(line)).count() >= 2 {
         let joined: String =
             lines.iter().filter(|line| is_code(line)).flat_map(|line| line.chars()).collect();
-        out.extend(PLAIN.decode(joined.trim_end_matches('=')).ok().and_then(readable));
+        out.extend(base64(&joined));
     }
 }
 
@@ -310,16 +485,54 @@ impl Turned {
     }
 }
 
-pub(crate) fn rotated(text: &str) -> Option<String> {
+/// What is rotated: all of a text that mostly is, else the stretches that are, alone and with what stands close to them.
+pub(crate) fn rotated(text: &str) -> Vec<String> {
     static TURNED: OnceLock<Turned> = OnceLock::new();
     let turned = TURNED.get_or_init(Turned::new);
-    let (mut hits, mut words) = (0, 0);
-    let pieces = text.as_bytes().split(|byte| !byte.is_ascii_alphabetic());
-    for piece in pieces.filter(|piece| piece.len() >= 2).take(200) {
-        words += 1;
-        hits += usize::from(packed(piece).is_some_and(|packed| turned.has(packed)));
+    let is_turned = |word: &[u8]| packed(word).is_some_and(|packed| turned.has(packed));
+    let (mut hits, mut words, mut all_hits) = (0, 0, 0);
+    for (at, (_, word)) in pieces(text).enumerate() {
+        let hit = usize::from(is_turned(word));
+        all_hits += hit;
+        if at < 200 {
+            words += 1;
+            hits += hit;
+        }
     }
-    (hits >= 2 && hits * 5 >= words).then(|| turn(text))
+    if hits >= 2 && hits * 5 >= words {
+        return vec![turn(text)];
+    }
+    if all_hits < 3 {
+        return Vec::new();
+    }
+    let found = stretches(pieces(text).map(|(place, word)| (place, if is_turned(word) { 4 } else { -1 })));
+    if found.is_empty() {
+        return Vec::new();
+    }
+    let read = |around: usize| -> String {
+        let stretch = |place: &Range<usize>| {
+            let start = text.floor_char_boundary(place.start.saturating_sub(around));
+            text.get(start..text.ceil_char_boundary(place.end + around)).map(turn)
+        };
+        found.iter().filter_map(stretch).collect::<Vec<String>>().join("\n")
+    };
+    vec![read(0), read(AROUND)]
+}
+
+/// How many bytes around a rotated stretch are read with it: words of it that are not in [`COMMON`].
+const AROUND: usize = 50;
+
+/// Words of at least two letters, and where they stand.
+fn pieces(text: &str) -> impl Iterator<Item = (Range<usize>, &[u8])> {
+    let mut next = 0;
+    text.as_bytes()
+        .split(|byte| !byte.is_ascii_alphabetic())
+        .map(move |word| {
+            let start = next;
+            next += word.len() + 1;
+            (start..start + word.len(), word)
+        })
+        .filter(|(_, word)| word.len() >= 2)
 }
 
 pub(crate) fn turn(text: &str) -> String {
@@ -347,7 +560,7 @@ mod tests {
         let escaped: String = ATTACK.bytes().map(|byte| format!("\\u{byte:04x}")).collect();
         for coded in [
             PLAIN.encode(ATTACK),
-            FOR_URLS.encode(ATTACK),
+            base64::engine::general_purpose::URL_SAFE.encode(ATTACK),
             hex,
             pairs.join(" "),
             percent,

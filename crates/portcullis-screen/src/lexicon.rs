@@ -215,15 +215,13 @@ impl Lexicon {
         let mut out = String::with_capacity(joined.len() + 8);
         let mut at = 0;
         while let Some(rest) = chars.get(at..).filter(|rest| !rest.is_empty()) {
-            let longest = (3..=rest.len().min(LONGEST)).rev().find(|&len| {
-                rest.get(..len).is_some_and(|word| {
-                    let key = word.iter().copied().fold(SEED, step);
-                    self.whole.has(key)
-                }) || (rest
-                    .get(..len)
-                    .is_some_and(|word| self.stems.has(word.iter().copied().fold(SEED, step)))
-                    && len >= 4)
-            });
+            let (mut hash, mut longest) = (SEED, None);
+            for (before, &c) in rest.iter().enumerate().take(LONGEST) {
+                hash = step(hash, c);
+                if (before >= 2 && self.whole.has(hash)) || (before >= 3 && self.stems.has(hash)) {
+                    longest = Some(before + 1);
+                }
+            }
             match longest {
                 Some(len) => {
                     if !out.is_empty() && !out.ends_with(' ') {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-/// The code that decides what weights come out, below the crate's folder.
+/// The code that decides what weights come out, seen from the crate's folder.
 pub(crate) const CODE: &[&str] = &[
     "examples/train/chance.rs",
     "examples/train/coded.rs",
@@ -25,6 +25,7 @@ pub(crate) const CODE: &[&str] = &[
     "src/reading.rs",
     "src/scorer.rs",
     "src/windows.rs",
+    "../portcullis-core/src/unseen.rs",
 ];
 
 /// The data, below the folder beside the workspace.
