@@ -6,6 +6,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use portcullis_core::secret::random_bytes;
+use serde_json::Value;
 
 use super::canary::{self, Mark};
 use crate::outcome::{Inconclusive, PositiveControl};
@@ -141,7 +142,8 @@ pub(super) async fn make<'t>(
             owned.kind.word()
         ))
     })?;
-    let mark = Canary::new(&owner.community, owned.kind.word(), "", &text);
+    let mut mark = Canary::new(&owner.community, owned.kind.word(), "", &text);
+    mark.document = Some(id.clone());
     Ok(Thing { owned, owner, id, mark })
 }
 
@@ -175,6 +177,11 @@ impl<'t> Thing<'t> {
         Ok((seen, control))
     }
 
+    /// Whether JSON names its id: as a text, or as a number under a name for ids.
+    pub(super) fn is_named_in(&self, seen: &Seen) -> bool {
+        seen.json().is_some_and(|value| names_id(&value, "", &self.id))
+    }
+
     /// A request about it by its owner.
     pub(super) async fn ask(
         &self,
@@ -206,6 +213,16 @@ impl<'t> Thing<'t> {
     }
 }
 
+fn names_id(value: &Value, name: &str, id: &str) -> bool {
+    match value {
+        Value::String(text) => text == id,
+        Value::Number(number) => name.to_lowercase().ends_with("id") && number.to_string() == id,
+        Value::Array(items) => items.iter().any(|item| names_id(item, name, id)),
+        Value::Object(map) => map.iter().any(|(name, item)| names_id(item, name, id)),
+        _ => false,
+    }
+}
+
 /// A request with another credential, or with none.
 pub(super) fn sent_by(call: Call, credential: Option<(&Credential, &str)>) -> Call {
     match credential {
@@ -216,7 +233,9 @@ pub(super) fn sent_by(call: Call, credential: Option<(&Credential, &str)>) -> Ca
 
 #[cfg(test)]
 mod tests {
-    use super::{Cast, random_text};
+    use serde_json::json;
+
+    use super::{Cast, names_id, random_text};
     use crate::target::{Credential, Identity, State, Target};
 
     #[test]
@@ -224,6 +243,20 @@ mod tests {
         let (one, two) = (random_text(), random_text());
         assert_ne!(one, two);
         assert!(one.len() == 20 && one.chars().all(|c| c.is_ascii_lowercase()), "{one}");
+    }
+
+    #[test]
+    fn an_id_is_told_from_a_number_that_counts() {
+        for named in [
+            json!({"items": [{"id": "125"}]}),
+            json!([{"conversationId": 125}]),
+            json!({"ids": ["7", "125"]}),
+        ] {
+            assert!(names_id(&named, "", "125"), "{named}");
+        }
+        for other in [json!({"total": 125}), json!({"id": 1250}), json!({"text": "id 125"})] {
+            assert!(!names_id(&other, "", "125"), "{other}");
+        }
     }
 
     #[test]

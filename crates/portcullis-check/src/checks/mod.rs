@@ -12,6 +12,7 @@ mod markup;
 mod operations;
 mod roles;
 mod sandbox;
+mod saying;
 mod secrets;
 mod standing;
 mod tenancy;

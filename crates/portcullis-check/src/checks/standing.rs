@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::canary::{Answer, Crew, Errand};
 use super::deployment;
+use super::saying::gist;
 use crate::classify::Kind;
 use crate::outcome::{Inconclusive, PositiveControl};
 use crate::probe::{Probe, Seen};
@@ -40,6 +41,14 @@ pub(super) fn got(route: &Route, seen: &Seen) -> Got {
         return Got::Reached;
     }
     if deployment::is_turned_away(seen) || status == 404 { Got::Refused } else { Got::Unclear }
+}
+
+/// The same beside the answer of somebody whom the route is for: where a thing that is not there shows that the route was
+/// reached, a plane that is hidden from others answers 404 too, in other words.
+pub(super) fn got_beside(route: &Route, seen: &Seen, rightful: &Seen) -> Got {
+    let got = got(route, seen);
+    let is_hidden = seen.status.as_u16() == 404 && gist(&seen.body) != gist(&rightful.body);
+    if got == Got::Reached && is_hidden { Got::Refused } else { got }
 }
 
 /// That somebody got what a route is for, as a positive control.

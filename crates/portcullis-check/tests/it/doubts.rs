@@ -32,6 +32,15 @@ struct Case {
     says: &'static str,
 }
 
+/// A chatbot that is built in another way, and what the check must say of it.
+struct Built {
+    variant: &'static str,
+    change: fn(&mut Target),
+    id: &'static str,
+    word: &'static str,
+    says: &'static str,
+}
+
 /// Those of each area.
 const CASES: &[&[Case]] = &[
     auth::CASES,
@@ -65,6 +74,27 @@ async fn what_a_target_file_leaves_out_never_turns_into_a_pass() {
             let right = outcome.word() == case.word && outcome.reason().contains(case.says);
             (!right)
                 .then(|| format!("{}: {} says {}: {}", case.what, case.id, outcome.word(), outcome.reason()))
+        })
+        .buffer_unordered(4)
+        .filter_map(|wrong| async move { wrong })
+        .collect()
+        .await;
+    assert_eq!(wrong, Vec::<String>::new(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn what_is_built_otherwise_and_not_wrongly_never_fails() {
+    if !node_is_here().await {
+        return;
+    }
+    let wrong: Vec<String> = stream::iter([auth::BUILT, tenancy::BUILT].into_iter().flatten())
+        .map(|built| async move {
+            let foreign = Foreign::deployed(None, &[&format!("--variant={}", built.variant)]).await;
+            let mut target = foreign.target();
+            (built.change)(&mut target);
+            let (word, reason) = judged(foreign, target, built.id, options()).await;
+            let right = word == built.word && reason.contains(built.says);
+            (!right).then(|| format!("{}: {} says {word}: {reason}", built.variant, built.id))
         })
         .buffer_unordered(4)
         .filter_map(|wrong| async move { wrong })

@@ -1,17 +1,19 @@
 //! AUTH-01.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use http::Method;
 use serde_json::{Value, json};
 
 use super::protected;
 use crate::check::{cases, check};
 use crate::checks::deployment;
+use crate::checks::saying;
 use crate::classify::Kind;
 use crate::jwt::Jwt;
 use crate::outcome::{Coverage, Finding, Inconclusive, PositiveControl, Verdict};
 use crate::probe::{Call, Probe, Seen};
-use crate::target::{Credential, Identity, Route, State, Target};
+use crate::target::{Auth, Credential, Identity, Route, RouteKind, State, Target};
 
 check! {
     /// ## What it checks
@@ -45,10 +47,17 @@ cases! {
         "accepts-wrong-audience",
         "login-page-200",
         "data-in-refusal",
+        "data-in-plain-refusal",
+        "account-page-in-redirect",
         "search-open-to-strangers",
     ],
     inconclusive_on: ["dead", "mute", "login-wall", "waf"],
 }
+
+/// Shorter texts stand in refusals by chance.
+const SHORTEST_TEXT: usize = 16;
+/// A path that no deployment has.
+const UNKNOWN_PATH: &str = "/portcullis-check/no-such-page";
 
 /// In what way a credential must not work, in the order of reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -97,6 +106,8 @@ struct Tally {
     doubts: Vec<String>,
     /// Requests in a row without an answer.
     silent: usize,
+    /// The bodies of pages that everybody may see, once they were wanted.
+    shown_to_all: Option<Vec<String>>,
 }
 
 async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
@@ -167,7 +178,7 @@ async fn judge_route(
             None => call,
         };
         match probe.send(call.from(source)).await {
-            Ok(seen) => judge_answer(target, route, stranger, &rightful, &seen, tally),
+            Ok(seen) => judge_answer(probe, target, route, stranger, &rightful, &seen, tally).await,
             Err(why) => {
                 tally.silent += 1;
                 return tally.doubts.push(why.to_string());
@@ -177,7 +188,8 @@ async fn judge_route(
     tally.asked += 1;
 }
 
-fn judge_answer(
+async fn judge_answer(
+    probe: &mut Probe,
     target: &Target,
     route: &Route,
     stranger: &Stranger,
@@ -194,7 +206,7 @@ fn judge_answer(
             seen.says()
         ));
     } else if seen.refuses() || protected::is_sent_to_sign_in(target, route, seen) {
-        if let Some(leaf) = leaked(target, rightful, seen) {
+        if let Some(leaf) = leaked(probe, target, rightful, seen, tally).await {
             tally.findings.push(Finding::new(
                 format!(
                     "{} refused {who} with {} and gave data all the same: its `{leaf}` is the one that a member gets",
@@ -214,22 +226,65 @@ fn judge_answer(
 }
 
 /// The place in a refusal's body of something that only a rightful answer should hold.
-fn leaked(target: &Target, rightful: &Seen, seen: &Seen) -> Option<String> {
+async fn leaked(
+    probe: &mut Probe,
+    target: &Target,
+    rightful: &Seen,
+    seen: &Seen,
+    tally: &mut Tally,
+) -> Option<String> {
     if target.canaries.iter().any(|canary| seen.body.contains(&canary.text)) {
         return Some("canary".to_owned());
     }
     let mut data = Vec::new();
-    collect(&rightful.json()?, "", &mut data);
-    let texts: Vec<&str> = data.iter().map(|(_, text)| text.as_str()).collect();
-    let mut given = Vec::new();
-    collect(&seen.json()?, "", &mut given);
-    given.into_iter().find(|(_, text)| texts.contains(&text.as_str())).map(|(place, _)| place)
+    let is_json = rightful.json().map(|value| collect(&value, "", &mut data)).is_some();
+    let texts: BTreeSet<String> = if is_json {
+        data.into_iter().map(|(_, text)| text).collect()
+    } else {
+        let lines = saying::lines(&rightful.body).into_iter();
+        lines.filter(|line| line.chars().count() >= SHORTEST_TEXT).collect()
+    };
+    if let Some(value) = seen.json().filter(|_| is_json) {
+        let mut given = Vec::new();
+        collect(&value, "", &mut given);
+        return given.into_iter().find(|(_, text)| texts.contains(text)).map(|(place, _)| place);
+    }
+    let told: Vec<&String> = texts.iter().filter(|text| seen.body.contains(text.as_str())).collect();
+    if told.is_empty() {
+        return None;
+    }
+    // The frame of all pages is nobody's data.
+    if tally.shown_to_all.is_none() {
+        tally.shown_to_all = Some(shown_to_all(probe, target).await);
+    }
+    let shown = tally.shown_to_all.iter().flatten();
+    let is_common = |text: &str| shown.clone().any(|page| page.contains(text));
+    told.iter().any(|text| !is_common(text)).then(|| "text".to_owned())
+}
+
+/// What the sign-in page, other public pages and a path that is not there show to nobody in particular.
+async fn shown_to_all(probe: &mut Probe, target: &Target) -> Vec<String> {
+    let pages = target.routes().into_iter().filter(|route| {
+        route.auth == Auth::Public
+            && route.method == Method::GET
+            && matches!(route.kind, RouteKind::Page | RouteKind::Login)
+            && !route.path.contains('{')
+    });
+    let calls = pages.filter_map(|route| Call::to(target, route, "").ok());
+    let calls: Vec<Call> = calls.chain([Call::new(Method::GET, UNKNOWN_PATH)]).collect();
+    let mut bodies = Vec::new();
+    for call in calls {
+        bodies.extend(probe.send(call).await.ok().map(|seen| seen.body));
+    }
+    bodies
 }
 
 /// Texts long enough to be content, with the place where they stand.
 fn collect(value: &Value, place: &str, texts: &mut Vec<(String, String)>) {
     match value {
-        Value::String(text) if text.chars().count() >= 16 => texts.push((place.to_owned(), text.clone())),
+        Value::String(text) if text.chars().count() >= SHORTEST_TEXT => {
+            texts.push((place.to_owned(), text.clone()))
+        }
         Value::Array(items) => items.iter().for_each(|item| collect(item, &format!("{place}[]"), texts)),
         Value::Object(map) => {
             for (name, item) in map {

@@ -1,6 +1,6 @@
 //! AUTH-03.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use http::{Method, StatusCode};
 
@@ -9,6 +9,7 @@ use super::tampering::{Shows, Tampered, every_way};
 use crate::check::{cases, check};
 use crate::checks::canary::{Answer, Crew, Errand, Leaks};
 use crate::checks::deployment;
+use crate::checks::saying::gist;
 use crate::checks::standing::{self, Got};
 use crate::classify::Kind;
 use crate::outcome::{Coverage, Finding, Inconclusive, PositiveControl, Verdict};
@@ -94,7 +95,7 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     }
     let known = standing::known(probe, &mut crew, &target, &lower, &mut doubts).await?;
     let own_words: Vec<&str> = known.iter().map(|answer| answer.seen.body.as_str()).collect();
-    let unknown_path = nothing_there(probe, &target, &known).await?;
+    let nothing = nothing_there(probe, &target, &known).await?;
 
     let mut tried = BTreeSet::new();
     let mut errands = Vec::new();
@@ -124,7 +125,7 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     let mut leaks = Leaks::none();
     for answer in &answers {
         let Some(entry) = closed.get(answer.tag.closed) else { continue };
-        match judge(entry, answer, &own_words, unknown_path.as_ref()) {
+        match judge(entry, answer, &own_words, nothing.as_ref()) {
             Ok(None) => {}
             Ok(Some(said)) => leaks.add((entry.route.line(), answer.tag.role), answer.seen.number(), said),
             Err(why) => doubts.push(why.reason().to_owned()),
@@ -227,17 +228,29 @@ async fn administrators(
     Ok((closed, controls))
 }
 
-/// What a path of the admin plane answers at which there is nothing.
+/// What is answered where there is nothing.
+struct Nothing {
+    /// In the admin plane.
+    inside: Seen,
+    /// Outside of it.
+    outside: Seen,
+}
+
+/// What paths answer, of the admin plane and outside of it, at which there is nothing.
 async fn nothing_there(
     probe: &mut Probe,
     target: &Target,
     known: &[Answer<'_, ()>],
-) -> Result<Option<Seen>, Inconclusive> {
+) -> Result<Option<Nothing>, Inconclusive> {
     let Some(asker) = known.iter().find_map(|answer| answer.asker) else { return Ok(None) };
     let Some(plane) = target.roles.admin_paths.first() else { return Ok(None) };
-    let path = format!("{}/no-such-route-of-anyone", plane.trim_end_matches('/'));
-    let call = Call::new(Method::GET, path).with(&asker.credential, &asker.name);
-    Ok(Some(probe.send(call).await?))
+    let call = |plane: &str| {
+        let path = format!("{}/no-such-route-of-anyone", plane.trim_end_matches('/'));
+        Call::new(Method::GET, path).with(&asker.credential, &asker.name)
+    };
+    let inside = probe.send(call(plane)).await?;
+    let outside = probe.send(call("")).await?;
+    Ok(Some(Nothing { inside, outside }))
 }
 
 /// The ways for the least role; for others the plain one.
@@ -260,7 +273,7 @@ fn judge(
     entry: &Closed,
     answer: &Answer<'_, Try<'_>>,
     own_words: &[&str],
-    unknown_path: Option<&Seen>,
+    nothing: Option<&Nothing>,
 ) -> Result<Option<String>, Inconclusive> {
     let Closed { route, admin, marks } = entry;
     let (seen, how) = (&answer.seen, &answer.tag.how);
@@ -273,8 +286,27 @@ fn judge(
             data.chars().count()
         )));
     }
+    let page = matches!(seen.kind(), Kind::SignIn | Kind::Shell | Kind::Html | Kind::Firewall);
+    // An application that runs in the browser is sent for paths at which there is nothing too.
+    let shell = page
+        && nothing.is_some_and(|Nothing { outside, .. }| {
+            outside.status == seen.status
+                && gist(&outside.body) == gist(&seen.body)
+                && gist(&outside.body) != gist(&admin.body)
+        });
+    // Where a thing that is not there is not found for the administrator either, the words tell.
+    let as_unknown = nothing.is_some_and(|Nothing { inside, .. }| gist(&inside.body) == gist(&admin.body));
     if how.is_empty() {
-        return match standing::got(route, seen) {
+        return match standing::got_beside(route, seen, admin) {
+            Got::Reached if shell => Ok(None),
+            Got::Reached if seen.status == StatusCode::NOT_FOUND && as_unknown => {
+                Err(Inconclusive::because(format!(
+                    "{} is answered to administrators as a path at which there is nothing, so nothing shows whether \
+                     `{}` got in: let its [[route]] ask for something else",
+                    route.line(),
+                    answer.who()
+                )))
+            }
             Got::Reached => Ok(Some(format!("{asked} and was answered {}", seen.says()))),
             Got::Refused => Ok(None),
             Got::Unclear => Err(Inconclusive::because(standing::unclear(seen))),
@@ -283,12 +315,10 @@ fn judge(
     if answer.tag.shows == Shows::Data {
         return Ok(None);
     }
-    let page = matches!(seen.kind(), Kind::SignIn | Kind::Shell | Kind::Html | Kind::Firewall);
-    let success = seen.status.is_success() && !(page && admin.kind() == Kind::Json);
-    // A thing that is not there is not found for the administrator either: then the words tell.
+    let success = seen.status.is_success() && !shell && !(page && admin.kind() == Kind::Json);
     let declared = route.succeeds_with == Some(seen.status.as_u16())
         && gist(&seen.body) == gist(&admin.body)
-        && unknown_path.is_none_or(|unknown| gist(&unknown.body) != gist(&admin.body));
+        && !as_unknown;
     Ok((success || declared && seen.status != StatusCode::NOT_ACCEPTABLE)
         .then(|| format!("{asked} and was answered {}", seen.says())))
 }
@@ -306,27 +336,4 @@ fn told<'m>(marks: &'m BTreeSet<String>, seen: &Seen, own_words: &[&str]) -> Opt
             && !own_words.iter().any(|words| words.contains(mark.as_str()))
     });
     found.map(String::as_str)
-}
-
-/// The words of an answer without what differs from one answer to the next.
-fn gist(body: &str) -> BTreeMap<String, usize> {
-    let mut words = BTreeMap::new();
-    let tokens = body.split(|c: char| !(c.is_alphanumeric() || matches!(c, '-' | '_')));
-    for token in tokens.filter(|token| token.len() > 2 && !token.contains(|c: char| c.is_ascii_digit())) {
-        *words.entry(token.to_owned()).or_default() += 1;
-    }
-    words
-}
-
-#[cfg(test)]
-mod tests {
-    use super::gist;
-
-    #[test]
-    fn what_changes_from_answer_to_answer_is_not_part_of_what_it_says() {
-        let one = "{\"error\":\"no_such_member\",\"request\":\"0196-aa7f\"}";
-        let two = "{\"error\":\"no_such_member\",\"request\":\"0197-bb8e\"}";
-        assert_eq!(gist(one), gist(two));
-        assert_ne!(gist(one), gist("{\"error\":\"not_allowed\",\"request\":\"0196-aa7f\"}"));
-    }
 }

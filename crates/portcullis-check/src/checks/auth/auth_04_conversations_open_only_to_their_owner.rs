@@ -8,7 +8,7 @@ use crate::checks::belongings::{self, Cast, Thing, random_text};
 use crate::checks::canary::{self, Crew, Errand, Leaks};
 use crate::checks::deployment;
 use crate::outcome::{Coverage, Finding, Findings, Inconclusive, PositiveControl, Verdict};
-use crate::probe::Probe;
+use crate::probe::{Probe, Seen};
 use crate::target::{Identity, Owned, Route, Target};
 
 check! {
@@ -16,9 +16,10 @@ check! {
     /// As one member it makes a conversation, a memory, a file (whatever the target lists as owned) with a random text in
     /// it. Then other members of the same community, nobody, and members of another community ask for it: by its id in the
     /// path; with its id in a query parameter, a header or the body of a request for a thing of their own; by lists and
-    /// batches; with the owner's name in the request; and by the ids next to it. They also change it and remove it. The text
-    /// may stand in no byte of any answer, and the owner must read the thing before and after every attempt, unchanged.
-    /// At last the owner changes and removes it, which shows that both can be done.
+    /// batches; with the owner's name in the request; and by the ids next to it. They also change it and remove it, and ask
+    /// for it once more. The text may stand in no byte of any answer, nor its id in one to who did not name it, and the owner
+    /// must read the thing before and after every attempt, unchanged. Lists and batches must tell the owner of it, and at
+    /// last the owner changes and removes it, which shows that all of this can be done.
     /// ## Why it matters
     /// What somebody asks a bot is private. An id that is enough to read it is published by every log and every link.
     /// ## How to fix
@@ -40,11 +41,13 @@ cases! {
     fails_on: [
         "conversation-batch-unscoped",
         "conversation-id-from-query",
+        "conversation-list-names-ids-of-all",
         "conversation-list-of-all",
         "conversations-deletable-by-anyone",
         "conversations-open-to-community",
         "conversations-writable-by-anyone",
         "refusal-quotes-conversation",
+        "writing-opens-conversations",
     ],
     inconclusive_on: ["dead", "mute", "login-wall", "waf", "yes-man", "echo", "spa-shell", "login-page-200"],
 }
@@ -127,6 +130,7 @@ async fn judge_kind(
     let thing = belongings::make(probe, target, owned, cast.owner).await?;
     let (_, control) = thing.read(probe, target).await?;
     state.controls.push(control);
+    gathered_by_its_owner(probe, target, &thing, state).await?;
     // Each stranger has something of their own, which shows that their credential works and gives ids to mix.
     let mut strangers = Vec::new();
     for (by, people) in [(Stranger::Near, &cast.near), (Stranger::Far, &cast.far)] {
@@ -143,6 +147,29 @@ async fn judge_kind(
         own.remove(probe, target).await?;
     }
     state.judged += 1;
+    Ok(())
+}
+
+/// That lists and batches tell the owner of it: others may be told nothing only because the request is a wrong one.
+async fn gathered_by_its_owner(
+    probe: &mut Probe,
+    target: &Target,
+    thing: &Thing<'_>,
+    state: &mut State,
+) -> Result<(), Inconclusive> {
+    let owned = thing.owned;
+    for (word, route) in [("list", &owned.list), ("batch", &owned.batch)] {
+        let Some(route) = route else { continue };
+        let seen = thing.ask(probe, target, route, "").await?;
+        if !seen.status.is_success() || !(seen.body.contains(&thing.mark.text) || thing.is_named_in(&seen)) {
+            state.doubts.push(format!(
+                "{} gives its owner neither its text nor its id and was answered {}: correct `{word}` of the [[owned]] {}",
+                route.line(),
+                seen.says(),
+                owned.kind.word()
+            ));
+        }
+    }
     Ok(())
 }
 
@@ -181,6 +208,14 @@ async fn read_by_strangers(
         if let Some(disguise) = answer.tells_text(&mark) {
             let disguise = if disguise.is_empty() { String::new() } else { format!(" {disguise}") };
             let said = format!("{} {how} gave its text{disguise}", answer.seen.request_line());
+            leaks.add(*by, answer.seen.number(), said);
+            continue;
+        }
+        // An id that the request holds may come back in any answer, and a number stands in many by chance.
+        let is_number = thing.id.chars().all(|c| c.is_ascii_digit());
+        let named = !is_number && answer.tells_anything(&mark).is_some() || thing.is_named_in(&answer.seen);
+        if named && !answer.asked_for(&thing.id) {
+            let said = format!("{} {how} gave its id", answer.seen.request_line());
             leaks.add(*by, answer.seen.number(), said);
             continue;
         }
@@ -274,6 +309,10 @@ async fn changed_by_strangers(
             let seen = thing.ask(probe, target, &owned.read, "").await?;
             let still = seen.body.contains(&thing.mark.text) && !seen.body.contains(&text);
             if seen.status.is_success() && still {
+                if let Some(finding) = opened_by(probe, target, thing, by, own, route, state).await? {
+                    state.findings.push(finding);
+                    return Ok(false);
+                }
                 continue;
             }
             state.findings.push(
@@ -289,6 +328,42 @@ async fn changed_by_strangers(
     let (_, control) = thing.read(probe, target).await?;
     state.controls.push(control);
     Ok(true)
+}
+
+/// Reads as whoever just tried to change or remove it: that may have opened it to them.
+async fn opened_by(
+    probe: &mut Probe,
+    target: &Target,
+    thing: &Thing<'_>,
+    by: Stranger,
+    own: Option<&Thing<'_>>,
+    route: &Route,
+    state: &mut State,
+) -> Result<Option<Finding>, Inconclusive> {
+    let asker = own.map(|own| own.owner);
+    let community = asker.map_or(thing.owner.community.as_str(), |asker| asker.community.as_str());
+    let call = belongings::request(target, &thing.owned.read, community, &thing.id, "", "")?;
+    let credential = asker.map(|asker| (&asker.credential, asker.name.as_str()));
+    let seen = probe.send(belongings::sent_by(call, credential)).await?;
+    state.tried += 1;
+    if seen.body.contains(&thing.mark.text) {
+        let found = format!("{} reads {} after {}", by.words(), thing.words(), route.line());
+        let fix = format!("put the owner from the session into the query behind {}", route.line());
+        return Ok(Some(Finding::new(found, fix).shown_by([seen.number()])));
+    }
+    if seen.status.is_success() {
+        state.doubts.push(no_refusal(&seen));
+    }
+    Ok(None)
+}
+
+fn no_refusal(seen: &Seen) -> String {
+    format!(
+        "{} as `{}` was answered {}, a refusal was wanted",
+        seen.request_line(),
+        seen.credential(),
+        seen.says()
+    )
 }
 
 /// A change by somebody else: plainly, and by way of a thing of their own with the other id beside it.
@@ -308,6 +383,9 @@ async fn attempt(
     let seen = probe.send(belongings::sent_by(call, credential)).await?;
     state.tried += 1;
     state.doubts.extend(canary::shows_nothing(&seen));
+    if seen.status.is_success() {
+        state.doubts.push(no_refusal(&seen));
+    }
     // Removing one's own is for the owner's turn; changing it with another id in the body is not.
     if let Some(own) = own.filter(|_| Some(route.line()) == thing.owned.update.as_ref().map(Route::line)) {
         let call =

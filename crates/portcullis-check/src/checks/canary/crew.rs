@@ -67,6 +67,11 @@ impl<T> Answer<'_, T> {
         mark.anything_in(&self.wire, &self.asked)
     }
 
+    /// Whether the request said this.
+    pub(in crate::checks) fn asked_for(&self, word: &str) -> bool {
+        self.asked.contains(word)
+    }
+
     /// Who asked, for messages.
     pub(in crate::checks) fn who(&self) -> &str {
         self.asker.map_or("nobody", |identity| identity.name.as_str())

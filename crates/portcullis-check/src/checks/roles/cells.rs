@@ -40,7 +40,18 @@ impl Judged {
             let line = exercise.route.line();
             let said = || (seen.number(), format!("{line} was answered {}", seen.says()));
             let key = || (role.clone(), permission.clone(), *allowed);
-            match (allowed, standing::got(&exercise.route, seen)) {
+            // Whoever must not do it is told in other words that a thing is not there than whoever may.
+            let rightful =
+                answers.iter().filter(|(other, cell, _)| cell.allowed && other.route.line() == line);
+            let rightful = rightful.map(|(_, _, rightful)| *rightful);
+            let got = match rightful
+                .filter(|_| !allowed)
+                .find(|seen| standing::got(&exercise.route, seen) == Got::Reached)
+            {
+                Some(rightful) => standing::got_beside(&exercise.route, seen, rightful),
+                None => standing::got(&exercise.route, seen),
+            };
+            match (allowed, got) {
                 (true, Got::Reached) => match standing::shown(&exercise.route, seen, role) {
                     Ok(control) => {
                         self.controls.push(control);

@@ -10,6 +10,8 @@ use crate::probe::Seen;
 /// Parts of names under which numbers of hits go.
 const NAMES: &[&str] = &["count", "total", "hits", "matches", "found", "results", "size", "pages"];
 
+const LENGTH: &str = "the length of";
+
 /// Every such number of an answer, by its place.
 pub(super) fn counts(seen: &Seen) -> BTreeMap<String, u64> {
     let mut counts = BTreeMap::new();
@@ -25,6 +27,16 @@ pub(super) fn counts(seen: &Seen) -> BTreeMap<String, u64> {
     counts
 }
 
+/// How long the lists of an answer are, by their places.
+pub(super) fn lengths(seen: &Seen) -> BTreeMap<String, u64> {
+    let mut counts = BTreeMap::new();
+    if let Some(body) = seen.json() {
+        gather(&body, "", &mut counts);
+    }
+    counts.retain(|place, _| place.starts_with(LENGTH));
+    counts
+}
+
 fn is_named(name: &str) -> bool {
     let name = name.to_lowercase();
     NAMES.iter().any(|part| name.contains(part))
@@ -33,7 +45,7 @@ fn is_named(name: &str) -> bool {
 fn gather(value: &Value, place: &str, counts: &mut BTreeMap<String, u64>) {
     match value {
         Value::Array(items) => {
-            *counts.entry(format!("the length of `{place}`")).or_default() += items.len() as u64;
+            *counts.entry(format!("{LENGTH} `{place}`")).or_default() += items.len() as u64;
             items.iter().for_each(|item| gather(item, &format!("{place}[]"), counts));
         }
         Value::Object(map) => {

@@ -1,6 +1,6 @@
 //! TEN-02.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use http::Method;
 
@@ -44,6 +44,7 @@ cases! {
         "stream-names-foreign-titles",
         "header-names-foreign-documents",
         "counts-all-workspaces",
+        "counts-all-workspaces-beside-a-clock",
         "error-names-foreign-title",
         "chat-falls-back-to-all",
         "spells-out-foreign-text",
@@ -132,7 +133,7 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     let answers = crew.ask(probe, errands).await?;
     doubts.extend(answers.iter().filter_map(|answer| canary::shows_nothing_of_a_member(&answer.seen)));
     let mut findings = findings(&target, told.iter().chain(&answers));
-    findings.extend(count_findings(probe, &target, &mut crew, &ways).await?);
+    findings.extend(count_findings(probe, &target, &mut crew, &ways, &mut doubts).await?);
     let looked = answers.len();
     Verdict::settle(probe.evidence(), findings, &doubts, || {
         let what = format!(
@@ -300,11 +301,13 @@ async fn count_findings<'t>(
     target: &'t Target,
     crew: &mut Crew<'t>,
     ways: &[Way],
+    doubts: &mut Vec<String>,
 ) -> Result<Vec<Finding>, Inconclusive> {
     let mut findings = Vec::new();
     for way in ways.iter().filter(|way| way.searches).collect::<Vec<_>>() {
         for canary in &target.canaries {
-            let own = moved(probe, target, crew, way, canary, &canary::owners(target, canary)).await?;
+            let owners = canary::owners(target, canary);
+            let own = moved(probe, target, crew, way, canary, &owners, doubts).await?;
             let Some(own) = own else { continue };
             if own.places.is_empty() {
                 let what = format!("numbers of {} for {}", way.route.line(), canary.place());
@@ -313,8 +316,13 @@ async fn count_findings<'t>(
                 continue;
             }
             for outsiders in canary::outsiders(target, canary) {
-                let Some(told) = moved(probe, target, crew, way, canary, &outsiders).await? else { continue };
-                findings.extend(told.places.iter().map(|place| counted(way, canary, place, &told)));
+                let told = moved(probe, target, crew, way, canary, &outsiders, doubts).await?;
+                let Some(told) = told.filter(|told| !told.places.is_empty()) else { continue };
+                // What moves by itself may have stood still for two searches: what counts moves again.
+                let again = moved(probe, target, crew, way, canary, &outsiders, doubts).await?;
+                let again = again.map(|again| again.places).unwrap_or_default();
+                findings
+                    .extend(told.places.intersection(&again).map(|place| counted(way, canary, place, &told)));
             }
         }
     }
@@ -337,7 +345,7 @@ struct Moved {
     numbers: Vec<usize>,
 }
 
-/// None when the numbers are not the same for two searches for nothing, or nobody can ask.
+/// Compares the numbers that are the same for two searches for nothing. None when no number is, or nobody can ask.
 async fn moved<'t>(
     probe: &mut Probe,
     target: &'t Target,
@@ -345,6 +353,7 @@ async fn moved<'t>(
     way: &Way,
     canary: &Canary,
     askers: &[&'t Identity],
+    doubts: &mut Vec<String>,
 ) -> Result<Option<Moved>, Inconclusive> {
     // One person asks all three: others may see another part of their own community.
     let Some(asker) = askers.iter().min_by_key(|asker| probe.sent_lately(asker)) else { return Ok(None) };
@@ -360,15 +369,44 @@ async fn moved<'t>(
         return Ok(None);
     }
     let (nothing, again, hit) = (counts(&first.seen), counts(&second.seen), counts(&third.seen));
-    if nothing != again {
+    let Some(places) = differing(&nothing, &again, &hit) else {
+        doubts.push(format!(
+            "no number of {} is the same in two searches for nothing as `{}`, so what it counts cannot be compared",
+            way.route.line(),
+            asker.name
+        ));
         return Ok(None);
-    }
-    let places = nothing
-        .keys()
-        .chain(hit.keys())
-        .filter(|place| nothing.get(*place) != hit.get(*place))
-        .cloned()
-        .collect();
+    };
     let numbers = answers.iter().map(|answer| answer.seen.number()).collect();
     Ok(Some(Moved { places, who: asker.name.clone(), numbers }))
+}
+
+type Counts = BTreeMap<String, u64>;
+
+/// The places whose numbers are the same in two searches for nothing, and not in one that finds something. None when there are
+/// numbers, and all of them move by themselves.
+fn differing(nothing: &Counts, again: &Counts, hit: &Counts) -> Option<BTreeSet<String>> {
+    let stands = |place: &&String| nothing.get(*place) == again.get(*place);
+    if nothing != again && !nothing.keys().any(|place| stands(&place)) {
+        return None;
+    }
+    let places = nothing.keys().chain(hit.keys()).filter(stands);
+    Some(places.filter(|place| nothing.get(*place) != hit.get(*place)).cloned().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Counts, differing};
+
+    #[test]
+    fn numbers_that_move_by_themselves_hide_no_other_and_tell_nothing() {
+        let counts = |total: u64, total_ms: u64| -> Counts {
+            [("total".to_owned(), total), ("total_ms".to_owned(), total_ms)].into()
+        };
+        let moved = differing(&counts(0, 3), &counts(0, 4), &counts(1, 5)).unwrap();
+        assert_eq!(moved.into_iter().collect::<Vec<_>>(), ["total"]);
+        assert!(differing(&counts(0, 3), &counts(0, 4), &counts(0, 5)).unwrap().is_empty());
+        assert!(differing(&counts(1, 3), &counts(2, 4), &counts(3, 5)).is_none());
+        assert!(differing(&Counts::new(), &Counts::new(), &Counts::new()).unwrap().is_empty());
+    }
 }

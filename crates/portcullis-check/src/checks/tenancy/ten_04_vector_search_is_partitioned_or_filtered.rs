@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::counts::lengths;
 use crate::check::{cases, check};
 use crate::checks::canary::{self, Answer, Crew, Errand, Leaks, Mark, Way};
 use crate::checks::deployment;
@@ -16,7 +17,8 @@ check! {
     /// Members of another community ask every search for what lies nearest to a random text (canary) that is not theirs: the
     /// text itself, its topic with it, its halves, and the text with letters changed, as an index of vectors would bring it
     /// up; each for 1, 5, 20, 50 and 1,000 results (`how_many` of `[tenancy]` names the parameter). Nothing of that text's
-    /// document may come back at any number. Its own members must get it by the same question in the same run.
+    /// document may come back at any number. Its own members must get it by the same question in the same run, and fewer
+    /// results of a broad question when they want one than when they want 50.
     /// ## Why it matters
     /// An index answers with whatever lies nearest. One that ranks first and leaves out what is not allowed afterwards
     /// shows it as soon as somebody asks for more, for less, or for the very thing.
@@ -44,6 +46,9 @@ cases! {
     inconclusive_on: ["dead", "mute", "login-wall", "waf", "yes-man", "echo", "spa-shell"],
 }
 
+/// Between these a search that is told how many results it is to give must differ.
+const FEW: u32 = 1;
+const MANY: u32 = 50;
 /// How many results are asked for.
 const NUMBERS: &[u32] = &[1, 5, 20, 50, 1_000];
 /// At so many of them a search must answer: one that refuses every other number was not looked at.
@@ -95,7 +100,17 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
             }
         }
     }
-    let answers = Crew::of(&target).ask(probe, errands).await?;
+    let mut crew = Crew::of(&target);
+    for way in &ways {
+        if !is_told_how_many(probe, &target, &mut crew, way, &name).await? {
+            doubts.push(format!(
+                "{} gives as many results to who wants {FEW} as to who wants {MANY}: correct `how_many` of [tenancy] in \
+                 target.toml, or put more into a space that somebody may read",
+                way.route.line()
+            ));
+        }
+    }
+    let answers = crew.ask(probe, errands).await?;
     let controls = controls(&answers, &mut doubts);
     let findings = findings(&answers);
     let asked = answers.iter().filter(|answer| answer.tag.who == Who::Outsider).count();
@@ -107,6 +122,47 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
             PositiveControl::all(controls, "each text comes to its own members by the same question")?;
         Ok((Coverage::complete(guarded, target.canaries.len(), what)?, control))
     })
+}
+
+/// Whether a search gives fewer results to somebody who wants one than to the same who wants many.
+async fn is_told_how_many<'t>(
+    probe: &mut Probe,
+    target: &'t Target,
+    crew: &mut Crew<'t>,
+    way: &Way,
+    name: &str,
+) -> Result<bool, Inconclusive> {
+    for canary in &target.canaries {
+        let owners = canary::owners(target, canary);
+        // One person asks both times: others may read other spaces.
+        let Some(asker) = owners.iter().min_by_key(|owner| probe.sent_lately(owner)).copied() else {
+            continue;
+        };
+        for text in broad(target, asker) {
+            let look = |number| Look { canary, number, who: Who::Owner };
+            let errands = [FEW, MANY].map(|number| errand(target, way, name, look(number), &text, &[asker]));
+            let errands = errands.into_iter().collect::<Result<Vec<_>, _>>()?;
+            let answers = crew.ask(probe, errands).await?;
+            let [few, many] = answers.as_slice() else { continue };
+            let (few, many) = (lengths(&few.seen), lengths(&many.seen));
+            if many.iter().any(|(place, many)| few.get(place).is_some_and(|few| few < many)) {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// Questions that more than one document should answer, for somebody who may read them: all topics at once, which a search
+/// that ranks takes, and single words, for one that wants all of them in one document.
+fn broad(target: &Target, asker: &Identity) -> Vec<String> {
+    let readable = target.canaries.iter().filter(|canary| canary.opens_to(asker));
+    let topics: Vec<&str> = readable.map(|canary| canary.topic.as_str()).collect();
+    let question = &target.tenancy.question;
+    let mut broad = vec![format!("{question} {}", topics.join(" ")), question.clone()];
+    let words = question.split(|c: char| !c.is_alphanumeric());
+    broad.extend(words.filter(|word| word.chars().count() >= 4).map(str::to_owned));
+    broad
 }
 
 /// Questions that lie near a canary in letters, in words or in meaning.

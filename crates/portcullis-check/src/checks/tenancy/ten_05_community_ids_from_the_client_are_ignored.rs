@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::check::{cases, check};
 use crate::checks::deployment;
+use crate::checks::saying::Pieces;
 use crate::classify::Kind;
 use crate::outcome::{Coverage, Finding, Findings, Inconclusive, Verdict};
 use crate::probe::{Call, Probe, Seen};
@@ -16,8 +17,10 @@ check! {
     /// ## What it checks
     /// As a member of one community it asks every protected route that reads, the chat included, with the id of another
     /// community: in the path, in query parameters, in headers, in cookies and in the JSON body, under the usual names and
-    /// those the target declares; and with the ids of the other community's objects where the target names them. Nothing that only the other community gets may come back. A route counts only when its
-    /// answer differs between the communities in a way that stays the same when asked again.
+    /// those the target declares; and with the ids of the other community's objects where the target names them. Nothing that
+    /// only the other community gets may come back. A route counts only when its answer differs between the communities in a
+    /// way that stays the same when asked again, and in more than how it calls whoever asks: by what another member gets too, or by
+    /// what it lists.
     /// ## Why it matters
     /// A server that takes the community from the request instead of the session hands every community to every member.
     /// ## How to fix
@@ -42,6 +45,7 @@ cases! {
         "honours-workspace-body",
         "honours-workspace-cookie",
         "honours-workspace-path",
+        "filter-hides-honoured-workspace",
         "documents-of-all-workspaces",
         "error-names-foreign-title",
     ],
@@ -108,7 +112,7 @@ struct Foreign {
 impl Foreign {
     /// A mark that the answer holds.
     fn found_in(&self, seen: &Seen) -> bool {
-        let pieces = pieces(seen);
+        let pieces = Pieces::of(seen);
         self.marks
             .iter()
             .any(|mark| pieces.contains(mark) || mark.chars().count() >= 12 && seen.body.contains(mark))
@@ -121,26 +125,44 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     let routes = deployment::readable(&target);
     let mut findings = probe.findings();
     let mut doubts = Vec::new();
-    let mut sensitive = 0;
-    let mut shared = 0;
+    let mut baselines = Vec::new();
     let mut silent = 0;
     for route in &routes {
         if silent >= 2 {
             doubts.push("the target stopped answering".to_owned());
             break;
         }
-        match judge_route(probe, &target, route, &mut findings, &mut doubts).await {
-            Ok(Sensitivity::Differs) => sensitive += 1,
-            Ok(Sensitivity::Same) if route.shared => shared += 1,
-            Ok(Sensitivity::Same) => doubts.push(format!(
-                "{} answers both communities alike, so swapping ids shows nothing there: put content into both, or mark \
-                 its [[route]] `shared = true`",
-                route.line()
-            )),
+        match baseline(probe, &target, route).await {
+            Ok(baseline) => baselines.push(baseline),
             Err(why) => {
                 silent += usize::from(why.reason().contains("got no answer"));
                 doubts.push(why.reason().to_owned());
             }
+        }
+    }
+    let (mut sensitive, mut shared) = (0, 0);
+    for baseline in &baselines {
+        if silent >= 2 {
+            break;
+        }
+        let content = baseline.has_content(&baselines);
+        if !baseline.foreign.marks.is_empty()
+            && let Err(why) = judge_route(probe, &target, baseline, &mut findings, &mut doubts).await
+        {
+            silent += usize::from(why.reason().contains("got no answer"));
+            doubts.push(why.reason().to_owned());
+            continue;
+        }
+        if content {
+            sensitive += 1;
+        } else if baseline.route.shared {
+            shared += 1;
+        } else {
+            doubts.push(format!(
+                "{} answers both communities alike, names of who asks aside, so swapping ids shows nothing there: put content \
+                 into both, or mark its [[route]] `shared = true`",
+                baseline.route.line()
+            ));
         }
     }
     Verdict::settle(probe.evidence(), findings, &doubts, || {
@@ -152,9 +174,40 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     })
 }
 
-enum Sensitivity {
-    Differs,
-    Same,
+/// What one route answers to its own members.
+struct Baseline<'t> {
+    route: &'t Route,
+    asker: &'t Identity,
+    owner: &'t Identity,
+    /// What the asker gets each time.
+    own: BTreeSet<String>,
+    foreign: Foreign,
+    /// What the owner gets.
+    owners: Pieces,
+    /// What of it another member of the owner's community gets, where there is one who is answered.
+    common: Option<BTreeSet<String>>,
+}
+
+impl Baseline<'_> {
+    /// Whether the owner gets something that is their community's, or something of their own: names of whoever asks, which stand
+    /// beside what is listed and in many answers, are neither.
+    fn has_content(&self, all: &[Self]) -> bool {
+        let mut marks = self.foreign.marks.iter();
+        marks.any(|mark| match &self.common {
+            Some(common) if common.contains(mark) => true,
+            Some(_) if !self.owners.lists(mark) => false,
+            _ => *mark != self.owner.name && *mark != self.owner.user && !self.repeats(mark, all),
+        })
+    }
+
+    /// Whether it stands beside what is listed in two of the owner's answers, or in most pages.
+    fn repeats(&self, mark: &str, all: &[Self]) -> bool {
+        let alike = |other: &&Self| {
+            other.owner.name == self.owner.name && other.owners.is_text == self.owners.is_text
+        };
+        let times = all.iter().filter(alike).filter(|other| other.owners.puts_beside(mark)).count();
+        times > 1 && (!self.owners.is_text || times * 2 > all.iter().filter(alike).count())
+    }
 }
 
 /// The two members that ask a route: the one whom [`deployment::asker`] names, and one of the same role elsewhere.
@@ -166,47 +219,75 @@ fn askers<'t>(probe: &Probe, target: &'t Target, route: &Route) -> Option<(&'t I
     Some((asker, owner))
 }
 
-async fn judge_route(
+async fn baseline<'t>(
     probe: &mut Probe,
-    target: &Target,
-    route: &Route,
-    findings: &mut Findings,
-    doubts: &mut Vec<String>,
-) -> Result<Sensitivity, Inconclusive> {
+    target: &'t Target,
+    route: &'t Route,
+) -> Result<Baseline<'t>, Inconclusive> {
     let (asker, owner) = askers(probe, target, route).ok_or_else(|| {
         Inconclusive::because(format!("no identities of two communities may use {}", route.line()))
     })?;
-    let mut own = BTreeSet::new();
-    let mut own_text = String::new();
+    let mut said = BTreeSet::new();
+    let mut said_text = String::new();
+    let mut own: Option<BTreeSet<String>> = None;
+    let mut owners = Pieces::default();
     let mut marks: Option<BTreeSet<String>> = None;
+    let both = |before: Option<BTreeSet<String>>, now: BTreeSet<String>| match before {
+        Some(before) => before.intersection(&now).cloned().collect(),
+        None => now,
+    };
     for _ in 0..2 {
         let seen = answered(probe, Call::by(target, route, asker)?).await?;
-        own.extend(pieces(&seen));
-        own_text.push_str(&seen.body);
+        let pieces = Pieces::of(&seen).all();
+        said.extend(pieces.iter().cloned());
+        said_text.push_str(&seen.body);
+        own = Some(both(own, pieces));
         let seen = answered(probe, Call::by(target, route, owner)?).await?;
-        let mut pieces = pieces(&seen);
+        owners = Pieces::of(&seen);
+        let mut pieces = owners.all();
         let canaries = target.canaries_of(&owner.community).map(|canary| &canary.text);
         // A canary counts only where the owner sees it.
         pieces.extend(canaries.filter(|text| seen.body.contains(text.as_str())).cloned());
-        marks = Some(
-            marks.map_or_else(|| pieces.clone(), |before| before.intersection(&pieces).cloned().collect()),
-        );
+        marks = Some(both(marks, pieces));
     }
-    let id = target.community_id(&owner.community);
     let mut marks = marks.unwrap_or_default();
     // What the request itself says may come back in any answer.
     let mut sent: Vec<String> = target.values(&owner.community).into_values().collect();
     sent.push(owner.community.clone());
     marks.retain(|mark| {
-        !own.contains(mark)
-            && !own_text.contains(mark.as_str())
+        !said.contains(mark)
+            && !said_text.contains(mark.as_str())
             && !sent.iter().any(|sent| mark.contains(sent.as_str()))
             && *mark != target.tenancy.question
     });
-    if marks.is_empty() {
-        return Ok(Sensitivity::Same);
-    }
-    let foreign = Foreign { marks };
+    let common = match neighbour(probe, target, owner) {
+        Some(neighbour) if !marks.is_empty() => {
+            let seen = probe.send(Call::by(target, route, neighbour)?).await?;
+            let pieces = Pieces::of(&seen);
+            let is_common = |mark: &&String| pieces.contains(mark) || seen.body.contains(mark.as_str());
+            seen.status.is_success().then(|| marks.iter().filter(is_common).cloned().collect())
+        }
+        _ => None,
+    };
+    let own = own.unwrap_or_default();
+    Ok(Baseline { route, asker, owner, own, foreign: Foreign { marks }, owners, common })
+}
+
+/// Another member who may do what this one may, whoever was used least.
+fn neighbour<'t>(probe: &Probe, target: &'t Target, owner: &'t Identity) -> Option<&'t Identity> {
+    let peers = target.peers(owner).into_iter().filter(|peer| peer.user != owner.user);
+    peers.min_by_key(|peer| (target.is_spared(peer), probe.sent_lately(peer)))
+}
+
+async fn judge_route(
+    probe: &mut Probe,
+    target: &Target,
+    baseline: &Baseline<'_>,
+    findings: &mut Findings,
+    doubts: &mut Vec<String>,
+) -> Result<(), Inconclusive> {
+    let Baseline { route, asker, owner, foreign, .. } = baseline;
+    let id = target.community_id(&owner.community);
     if route.carries_community() {
         let call = Call::to(target, route, &owner.community)?.with(&asker.credential, &asker.name);
         let seen = probe.send(call).await?;
@@ -239,8 +320,10 @@ async fn judge_route(
         let all = names.iter().try_fold(base.clone(), |call, name| carry(call, carrier, name, id))?;
         let seen = probe.send(all).await?;
         doubt_if_not_the_application(&seen, doubts);
-        // One unknown name can make the whole request refused, and hide a known one.
-        if seen.status.is_success() && !foreign.found_in(&seen) {
+        // One unknown name can make the whole request refused, or filter everything out, and hide a known one.
+        let said = Pieces::of(&seen);
+        let as_ever = !baseline.own.is_empty() && baseline.own.iter().all(|piece| said.contains(piece));
+        if seen.status.is_success() && as_ever && !foreign.found_in(&seen) {
             continue;
         }
         let (together, number) = (foreign.found_in(&seen), seen.number());
@@ -256,7 +339,7 @@ async fn judge_route(
             findings.push(honoured(route, carrier, &names.join("`, `"), asker, owner).shown_by([number]));
         }
     }
-    Ok(Sensitivity::Differs)
+    Ok(())
 }
 
 fn honoured(route: &Route, carrier: Carrier, name: &str, asker: &Identity, owner: &Identity) -> Finding {
@@ -321,31 +404,40 @@ fn carry(call: Call, carrier: Carrier, name: &str, id: &str) -> Result<Call, Inc
     }
 }
 
-/// What an answer says, in pieces that can be compared: JSON texts cut into sentences, or the lines of a text.
-fn pieces(seen: &Seen) -> BTreeSet<String> {
-    let mut pieces = BTreeSet::new();
-    match seen.json() {
-        Some(value) => collect(&value, &mut pieces),
-        None => cut(&seen.body, &mut pieces),
-    }
-    pieces
-}
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
 
-fn collect(value: &Value, pieces: &mut BTreeSet<String>) {
-    match value {
-        Value::String(text) => {
-            if text.chars().count() >= 6 {
-                pieces.insert(text.clone());
-            }
-            cut(text, pieces);
-        }
-        Value::Array(items) => items.iter().for_each(|item| collect(item, pieces)),
-        Value::Object(map) => map.values().for_each(|item| collect(item, pieces)),
-        _ => {}
-    }
-}
+    use http::Method;
+    use serde_json::{Value, json};
 
-fn cut(text: &str, pieces: &mut BTreeSet<String>) {
-    let parts = text.split(['\n', '.', '!', '?', ';']).map(str::trim);
-    pieces.extend(parts.filter(|part| part.chars().count() >= 12).map(str::to_owned));
+    use super::{Baseline, Foreign};
+    use crate::checks::saying::Pieces;
+    use crate::target::{Credential, Identity, Route};
+
+    #[test]
+    fn a_name_of_whoever_asks_is_no_content() {
+        let route = Route::new(Method::GET, "/posts");
+        let asker = Identity::new("alice", "harbour", Credential::bearer("x"));
+        let owner = Identity::new("oren-ash", "orchard", Credential::bearer("y"));
+        let baseline = |said: &Value, common: Option<&str>| {
+            let owners = Pieces::of_json(said);
+            let foreign = Foreign { marks: owners.all() };
+            let common = common.map(|text| BTreeSet::from([text.to_owned()]));
+            let own = BTreeSet::new();
+            Baseline { route: &route, asker: &asker, owner: &owner, own, foreign, owners, common }
+        };
+        let empty = json!({ "viewer": "Oren Ash", "posts": [] });
+        let board = json!({ "title": "The orchard's board", "posts": [] });
+        let own = json!({ "viewer": "Oren Ash", "posts": [{ "text": "My ladder is broken." }] });
+        let one = json!({ "post": "My ladder is broken." });
+        // Beside another member's answer a name is nobody else's, and what is listed may be.
+        assert!(!baseline(&empty, Some("")).has_content(&[]));
+        assert!(baseline(&board, Some("The orchard's board")).has_content(&[]));
+        assert!(baseline(&own, Some("")).has_content(&[]));
+        // Without one a name is told by its place in other answers, or is the one of the target file.
+        let all = [baseline(&empty, None), baseline(&own, None), baseline(&one, None)];
+        assert_eq!(all.each_ref().map(|baseline| baseline.has_content(&all)), [false, true, true]);
+        assert!(!baseline(&json!({ "viewer": "oren-ash" }), None).has_content(&[]));
+    }
 }

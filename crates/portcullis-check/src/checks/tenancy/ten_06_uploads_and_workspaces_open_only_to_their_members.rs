@@ -6,7 +6,7 @@ use http::header::CACHE_CONTROL;
 
 use crate::check::{cases, check};
 use crate::checks::belongings::{self, Cast, Thing};
-use crate::checks::canary::{self, Crew, Errand, Leaks};
+use crate::checks::canary::{self, Answer, Crew, Errand, Leaks};
 use crate::checks::{deployment, standing};
 use crate::outcome::{Coverage, Finding, Findings, Inconclusive, PositiveControl, Verdict};
 use crate::probe::{Call, Probe, Seen};
@@ -270,21 +270,29 @@ async fn asked<'t>(
         if !plain {
             continue;
         }
-        let nothing = if answer.asker.is_some() {
-            canary::shows_nothing_of_a_member(&answer.seen)
-        } else {
-            canary::shows_nothing(&answer.seen)
-        };
-        tally.doubts.extend(nothing);
+        tally.doubts.extend(shows_nothing(answer));
         if answer.seen.status.is_success() {
-            tally.doubts.push(format!(
-                "{} by {who} was answered {} without the text, a refusal was wanted",
-                answer.seen.request_line(),
-                answer.seen.says()
-            ));
+            tally.doubts.push(no_refusal(answer));
         }
     }
     Ok(found)
+}
+
+/// Why an answer shows nothing about whoever asked, if it does not.
+fn shows_nothing(answer: &Answer<'_, Look>) -> Option<String> {
+    match answer.asker {
+        Some(_) => canary::shows_nothing_of_a_member(&answer.seen),
+        None => canary::shows_nothing(&answer.seen),
+    }
+}
+
+fn no_refusal(answer: &Answer<'_, Look>) -> String {
+    format!(
+        "{} by {} was answered {} without the text, a refusal was wanted",
+        answer.seen.request_line(),
+        answer.tag.who,
+        answer.seen.says()
+    )
 }
 
 /// What is wrong with what an answer for one person says about caching.
@@ -375,7 +383,7 @@ async fn judge_admin_route(
     tally.asked += answers.len();
     let mut leaks = Leaks::none();
     for answer in &answers {
-        let Look { who, how, .. } = answer.tag;
+        let Look { who, how, plain } = answer.tag;
         let asked = answer.seen.request_line();
         let told = marks
             .iter()
@@ -383,6 +391,16 @@ async fn judge_admin_route(
         if told {
             let said = format!("{}{how} gave what only the administrator gets", answer.line);
             leaks.add(who, answer.seen.number(), said);
+            continue;
+        }
+        if !plain {
+            continue;
+        }
+        tally.doubts.extend(shows_nothing(answer));
+        // An administrator of another community may ask for the same of their own.
+        let is_admin = answer.asker.is_some_and(|asker| target.roles.admins.contains(&asker.role));
+        if answer.seen.status.is_success() && !is_admin {
+            tally.doubts.push(no_refusal(answer));
         }
     }
     let line = route.line();

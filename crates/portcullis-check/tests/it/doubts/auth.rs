@@ -1,8 +1,8 @@
 //! About authentication and what belongs to somebody.
 
-use portcullis_check::target::{Confirmation, Credential, Identity, Spot, State};
+use portcullis_check::target::{Confirmation, Credential, Identity, Route, RouteKind, Spot, State};
 
-use super::Case;
+use super::{Built, Case};
 
 pub(super) const CASES: &[Case] = &[
     Case {
@@ -197,5 +197,78 @@ pub(super) const CASES: &[Case] = &[
         id: "AUTH-04",
         word: "inconclusive",
         says: "`update` of a conversation is not known",
+    },
+    Case {
+        what: "a batch has another form than is said",
+        change: |target| {
+            for owned in &mut target.owned {
+                owned.batch = owned
+                    .batch
+                    .take()
+                    .map(|batch| Route { path: format!("{}/of/many", batch.path), ..batch });
+            }
+        },
+        id: "AUTH-04",
+        word: "inconclusive",
+        says: "gives its owner neither its text nor its id",
+    },
+    Case {
+        what: "a list is not where it is said to be",
+        change: |target| {
+            for owned in &mut target.owned {
+                owned.list = owned.list.take().map(|list| Route { path: "/api/me".to_owned(), ..list });
+            }
+        },
+        id: "AUTH-04",
+        word: "inconclusive",
+        says: "gives its owner neither its text nor its id",
+    },
+];
+
+pub(super) const BUILT: &[Built] = &[
+    Built {
+        variant: "hides-the-admin-plane",
+        change: |_| {},
+        id: "AUTH-03",
+        word: "pass",
+        says: "none got in",
+    },
+    Built {
+        variant: "hides-the-admin-plane",
+        change: |_| {},
+        id: "RBAC-03",
+        word: "pass",
+        says: "cells of roles and permissions hold",
+    },
+    Built {
+        variant: "hides-the-admin-plane-in-one-word",
+        change: |_| {},
+        id: "AUTH-03",
+        word: "inconclusive",
+        says: "as a path at which there is nothing",
+    },
+    Built {
+        variant: "refuses-strangers-with-a-page",
+        change: |_| {},
+        id: "AUTH-01",
+        word: "pass",
+        says: "protected routes refuse",
+    },
+    Built {
+        variant: "answers-unknown-paths-with-a-shell",
+        change: |target| {
+            let page = Route::new(http::Method::GET, "/api/admin/overview").kind(RouteKind::Page);
+            target.inventory.routes.push(page.only_for("ada").needs("read-members"));
+        },
+        id: "AUTH-03",
+        word: "pass",
+        says: "none got in",
+    },
+    Built {
+        variant: "takes-writes-of-anyone-and-drops-them",
+        change: |_| {},
+        id: "AUTH-04",
+        word: "inconclusive",
+        says: "PUT /api/conversations/",
     },
 ];

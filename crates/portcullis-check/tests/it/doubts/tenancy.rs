@@ -2,7 +2,7 @@
 
 use portcullis_check::target::{Credential, Identity, OwnedKind, State};
 
-use super::Case;
+use super::{Built, Case};
 
 pub(super) const CASES: &[Case] = &[
     Case {
@@ -123,5 +123,33 @@ pub(super) const CASES: &[Case] = &[
         id: "TEN-06",
         word: "inconclusive",
         says: "no expired credential of `alice`",
+    },
+    Case {
+        what: "another parameter is said to tell how many results are wanted",
+        change: |target| target.tenancy.how_many = Some("n".to_owned()),
+        id: "TEN-04",
+        word: "inconclusive",
+        says: "gives as many results",
+    },
+];
+
+pub(super) const BUILT: &[Built] = &[
+    Built {
+        variant: "names-the-reader-of-a-search",
+        change: |target| {
+            for route in target.inventory.routes.iter_mut().filter(|route| route.path == "/api/search") {
+                route.query.insert("q".to_owned(), "nothing".to_owned());
+            }
+        },
+        id: "TEN-05",
+        word: "inconclusive",
+        says: "GET /api/search answers both communities alike",
+    },
+    Built {
+        variant: "breaks-for-members-in-the-admin-plane",
+        change: |_| {},
+        id: "TEN-06",
+        word: "inconclusive",
+        says: "was answered 500",
     },
 ];
