@@ -9,6 +9,7 @@ use serde_json::json;
 use super::hops::{MOST_HOPS, Spot};
 use super::places::{self, Faults, Site};
 use crate::check::{cases, check};
+use crate::checks::saying::gist;
 use crate::classify::Kind;
 use crate::outcome::{Coverage, Inconclusive, PositiveControl, Verdict};
 use crate::probe::{Call, Certificates, Probe, ProbeError, Seen};
@@ -43,6 +44,7 @@ cases! {
         "http-serves-the-application",
         "http-serves-the-api",
         "http-serves-posts",
+        "http-serves-posts-with-ids",
         "http-redirects-for-now",
         "http-redirects-elsewhere",
         "http-redirects-by-page",
@@ -147,7 +149,7 @@ async fn judge_site(
         let seen = probe.send(call.clone().there(&base, site.address, Certificates::Any)).await?;
         if matches!(seen.status.as_u16(), 403 | 405 | 426) && seen.kind() != Kind::Firewall {
             let secure = probe.send(call.there(&site.https()?, site.address, Certificates::Any)).await?;
-            if (secure.status, &secure.body) == (seen.status, &seen.body) {
+            if secure.status == seen.status && gist(&secure.body) == gist(&seen.body) {
                 let what = "the application answers a POST as it does over HTTPS";
                 faults.add(&format!("over plain HTTP, {what}"), FIX, &place, seen.number());
             }

@@ -39,6 +39,7 @@ cases! {
         "no-csp",
         "csp-unsafe-inline",
         "no-frame-protection",
+        "frames-allowed-by-policy",
         "no-nosniff",
         "cors-reflects",
         "no-headers-on-errors",

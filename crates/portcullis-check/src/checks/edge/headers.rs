@@ -1,5 +1,9 @@
 //! The rules of EDGE-07, one by one.
 
+use http::HeaderMap;
+use http::header::X_FRAME_OPTIONS;
+
+use crate::checks::markup::policy;
 use crate::probe::Seen;
 
 /// An origin that no deployment trusts; `.invalid` is reserved (RFC 2606).
@@ -90,15 +94,11 @@ pub(super) fn grade(seen: &Seen, subject: Subject, judge_hsts: bool) -> Vec<Faul
             faults.push(fault);
         }
     };
-    let policy = seen.header("content-security-policy");
     if subject == Subject::Page {
-        rule(Fault::NoPolicy, !policy.is_empty());
-        rule(Fault::LaxPolicy, policy.is_empty() || is_strict(policy));
-        let by_policy = directive(policy, "frame-ancestors").is_some_and(|sources| {
-            !sources.is_empty() && sources.iter().all(|source| !matches!(*source, "*" | "http:" | "https:"))
-        });
-        let frame = seen.header("x-frame-options").to_lowercase();
-        rule(Fault::Frameable, by_policy || matches!(frame.as_str(), "deny" | "sameorigin"));
+        let policy = policy::stands(&seen.headers);
+        rule(Fault::NoPolicy, policy);
+        rule(Fault::LaxPolicy, !policy || !policy::lets_scripts_in(&seen.headers));
+        rule(Fault::Frameable, !is_frameable(&seen.headers));
         let referrer = seen.header("referrer-policy").to_lowercase();
         let lax = ["", "unsafe-url", "no-referrer-when-downgrade", "origin"];
         rule(Fault::NoReferrerPolicy, !lax.contains(&referrer.as_str()));
@@ -121,52 +121,49 @@ fn hsts_seconds(seen: &Seen) -> u64 {
     age.and_then(|seconds| seconds.trim_matches('"').parse().ok()).unwrap_or(0)
 }
 
-fn directive<'p>(policy: &'p str, name: &str) -> Option<Vec<&'p str>> {
-    policy.split(';').find_map(|part| {
-        let mut words = part.split_whitespace();
-        words.next().filter(|word| word.eq_ignore_ascii_case(name))?;
-        Some(words.collect())
-    })
-}
-
-/// Whether scripts come only from where the policy names them.
-fn is_strict(policy: &str) -> bool {
-    let Some(scripts) = directive(policy, "script-src").or_else(|| directive(policy, "default-src")) else {
-        return false;
+/// Whether other sites may frame a page. Browsers pass over `X-Frame-Options` where a policy says who may.
+fn is_frameable(headers: &HeaderMap) -> bool {
+    let by_header = || {
+        let frame = headers.get(X_FRAME_OPTIONS).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        !matches!(frame.trim().to_lowercase().as_str(), "deny" | "sameorigin")
     };
-    // A nonce or a hash makes browsers ignore 'unsafe-inline'.
-    let pinned = scripts.iter().any(|source| {
-        ["'nonce-", "'sha256-", "'sha384-", "'sha512-"].iter().any(|start| source.starts_with(start))
-    });
-    let loose = scripts.iter().any(|source| match *source {
-        "'unsafe-inline'" => !pinned,
-        "'unsafe-eval'" | "*" | "http:" | "https:" | "data:" | "blob:" => true,
-        _ => false,
-    });
-    let objects = directive(policy, "object-src").or_else(|| directive(policy, "default-src"));
-    !loose && objects.is_some_and(|sources| !sources.contains(&"*"))
+    policy::lets_anyone_frame(headers).unwrap_or_else(by_header)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::is_strict;
+    use http::HeaderMap;
+
+    use super::is_frameable;
 
     #[test]
-    fn a_policy_that_lets_scripts_in_is_not_strict() {
-        for lax in [
-            "default-src *",
-            "script-src 'self' 'unsafe-inline'; object-src 'none'",
-            "default-src 'self'; script-src https:",
-            "script-src 'self'",
-            "img-src 'self'",
-            "default-src 'self' 'unsafe-eval'",
+    fn the_old_header_counts_only_where_no_policy_says_who_may_frame() {
+        let with = |policies: &[&str], frame: &str| {
+            let mut headers = HeaderMap::new();
+            for policy in policies {
+                headers.append("content-security-policy", policy.parse().unwrap());
+            }
+            headers.insert("x-frame-options", frame.parse().unwrap());
+            is_frameable(&headers)
+        };
+        for (policies, frame) in [
+            (&["frame-ancestors *"][..], "DENY"),
+            (&["frame-ancestors https://*"], "DENY"),
+            (&["default-src 'self'; frame-ancestors https:"], "SAMEORIGIN"),
+            (&["frame-ancestors *, frame-ancestors http://*:80"], "DENY"),
+            (&["default-src 'none'"], ""),
+            (&[], "ALLOWALL"),
         ] {
-            assert!(!is_strict(lax), "{lax}");
+            assert!(with(policies, frame), "{policies:?} {frame}");
         }
-        for strict in
-            ["default-src 'self'", "default-src 'none'; script-src 'self' 'nonce-r4nd0m' 'unsafe-inline'"]
-        {
-            assert!(is_strict(strict), "{strict}");
+        for (policies, frame) in [
+            (&["frame-ancestors 'none'"][..], ""),
+            (&["frame-ancestors"], ""),
+            (&["frame-ancestors *", "FRAME-ANCESTORS 'self' https://host.example"], ""),
+            (&["default-src 'none'"], "Deny"),
+            (&[], "sameorigin"),
+        ] {
+            assert!(!with(policies, frame), "{policies:?} {frame}");
         }
     }
 }

@@ -202,6 +202,26 @@ pub(in crate::checks) fn nonces(headers: &HeaderMap) -> BTreeSet<String> {
     nonces.filter_map(|source| source.get(7..).map(|nonce| nonce.trim_end_matches('\'').to_owned())).collect()
 }
 
+/// Whether an answer has a policy at all.
+pub(in crate::checks) fn stands(headers: &HeaderMap) -> bool {
+    !policies(headers).is_empty()
+}
+
+/// Whether the policies of one answer let scripts in that are not the page's own, or objects of anybody's.
+pub(in crate::checks) fn lets_scripts_in(headers: &HeaderMap) -> bool {
+    let of_scripts = |gap: &Gap| matches!(gap, Gap::InlineScripts | Gap::ForeignScripts | Gap::Eval);
+    let objects = |policy: &Policy| policy.lets(&["object-src", "default-src"], |sources| sources.foreign());
+    gaps(headers).iter().any(of_scripts) || policies(headers).iter().all(objects)
+}
+
+/// Whether the policies of one answer let anybody frame it; none when no policy says who may.
+pub(in crate::checks) fn lets_anyone_frame(headers: &HeaderMap) -> Option<bool> {
+    let policies = policies(headers);
+    let mut said = policies.iter().filter_map(|policy| policy.nearest(&["frame-ancestors"])).peekable();
+    said.peek()?;
+    Some(said.all(|sources| sources.foreign()))
+}
+
 /// Everything that the policies of one answer let happen together.
 pub(in crate::checks) fn gaps(headers: &HeaderMap) -> Vec<Gap> {
     let policies = policies(headers);
@@ -239,7 +259,7 @@ pub(in crate::checks) fn gaps(headers: &HeaderMap) -> Vec<Gap> {
 mod tests {
     use http::HeaderMap;
 
-    use super::{Gap, gaps, nonces};
+    use super::{Gap, gaps, lets_scripts_in, nonces};
 
     fn headers(policies: &[&str]) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -309,6 +329,31 @@ mod tests {
         assert_eq!(gaps(&headers(&[])), [Gap::NoPolicy]);
         assert_eq!(gaps(&headers(&["", " , ;"])), [Gap::NoPolicy]);
         assert!(gaps(&headers(&["frame-ancestors 'none'"])).contains(&Gap::InlineScripts));
+    }
+
+    #[test]
+    fn a_policy_that_lets_scripts_or_objects_in_is_told_from_one_that_lets_data_out() {
+        for lax in [
+            "default-src *",
+            "script-src 'self' 'unsafe-inline'; object-src 'none'",
+            "script-src 'self' 'Unsafe-Inline'; object-src 'none'",
+            "default-src 'self'; script-src https:",
+            "default-src 'self'; script-src https://*",
+            "default-src 'self'; script-src 'self'; script-src-elem * 'unsafe-inline'",
+            "default-src 'self'; object-src https://*",
+            "script-src 'self'",
+            "img-src 'self'",
+            "default-src 'self' 'unsafe-eval'",
+        ] {
+            assert!(lets_scripts_in(&headers(&[lax])), "{lax}");
+        }
+        for strict in [
+            "default-src 'self'",
+            "default-src 'none'; script-src 'self' 'nonce-r4nd0m' 'unsafe-inline'",
+            "default-src 'self'; img-src *",
+        ] {
+            assert!(!lets_scripts_in(&headers(&[strict])), "{strict}");
+        }
     }
 
     #[test]
