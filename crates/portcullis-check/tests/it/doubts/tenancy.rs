@@ -152,4 +152,11 @@ pub(super) const BUILT: &[Built] = &[
         word: "inconclusive",
         says: "was answered 500",
     },
+    Built {
+        variant: "answers-members-emptily-in-the-admin-plane",
+        change: |_| {},
+        id: "TEN-06",
+        word: "inconclusive",
+        says: "without the text, a refusal was wanted",
+    },
 ];
