@@ -192,16 +192,15 @@ impl Gate {
     pub async fn expire_approvals(&self, scope: &Scope) -> Result<(), Refusal> {
         let (approvals, journal) = (Arc::clone(&self.parts.stores.approvals), Arc::clone(self.journal()));
         let scope = scope.clone();
-        // In a task of its own: a caller who leaves cannot keep from the journal what the store has marked.
-        let expiring = self.tasks().spawn(async move {
+        self.see_through(async move {
             for approval in approvals.expire(&scope).await? {
                 let event = Event::ApprovalExpired { approval };
                 let record = Record { community: Some(scope.community()), actor: ActorRef::Instance, event };
                 journal.append(record).await.map_err(|error| unwritable(&error))?;
             }
             Ok(())
-        });
-        expiring.await.unwrap_or_else(|_| Err(Refusal::new(Code::Internal, "calls that wait cannot be read")))
+        })
+        .await
     }
 
     /// Takes out of an asker's own entries what was made of documents that they may not read any more. Entries of others stay as
@@ -319,8 +318,7 @@ pub(crate) async fn hold(
     let room = Room { open: approving.open, of_one: approving.of_one, since: gate.approvals_since() };
     let (approvals, journal) = (Arc::clone(&gate.parts.stores.approvals), Arc::clone(gate.journal()));
     let (scope, turn_id, label) = (turn.scope.clone(), turn.id, Label::short_name(tool.name().as_str()));
-    // In a task of its own: whoever leaves now leaves nothing that waits and is not recorded.
-    let holding = gate.tasks().spawn(async move {
+    let holding = gate.see_through(async move {
         let fate = match approvals.request(&scope, new, room).await {
             Ok(Queued::Kept) => Fate::Queued,
             Ok(Queued::Enough) => Fate::Enough,
@@ -336,8 +334,7 @@ pub(crate) async fn hold(
         journal.append(record).await.map_err(|error| unwritable(&error))?;
         Ok(fate)
     });
-    let lost = || Err(Refusal::new(Code::Internal, "a call could not be put before a person"));
-    let fate = holding.await.unwrap_or_else(|_| lost())?;
+    let fate = holding.await?;
     let event =
         if fate == Fate::Queued { SecurityEvent::ApprovalRequested } else { SecurityEvent::ApprovalLost };
     gate.note(Noticed::new(event, NAME).by(&turn.scope).in_request(turn.arrival.request));
@@ -357,15 +354,14 @@ pub(crate) struct Begun {
 pub(crate) async fn begin(gate: &Gate, scope: &Scope, id: ApprovalId) -> Result<Begun, Refusal> {
     let (approvals, tasks, scope) =
         (Arc::clone(&gate.parts.stores.approvals), gate.tasks().clone(), scope.clone());
-    // In a task of its own: whoever leaves while the store writes leaves nothing that is begun and has no end.
-    let beginning = gate.tasks().spawn(async move {
+    // Whoever leaves while the store writes leaves nothing that is begun and has no end.
+    let beginning = gate.see_through(async move {
         match approvals.begin(&scope, id).await? {
             Step::Taken(_) => Ok(Begun { approvals, tasks, scope, id, ended: false }),
             Step::NotOpen(entry) => Err(not_open(entry.state)),
         }
     });
-    let lost = || Err(Refusal::new(Code::Internal, "an approved call could not be begun"));
-    beginning.await.unwrap_or_else(|_| lost())
+    beginning.await
 }
 
 impl Begun {

@@ -18,7 +18,7 @@ use crate::handing::Handing;
 use crate::jwt::Issuers;
 use crate::limit::{Applied, Counters, Limits, Tiers};
 use crate::measures::{Measures, Phase, Timer};
-use crate::refusal::Refusal;
+use crate::refusal::{Code, Refusal, causes};
 use crate::screening::{Judged, Quarantined, Screening};
 use crate::security::{Noticed, SecurityEvent, SecurityEvents};
 use crate::switches::Switches;
@@ -223,6 +223,24 @@ impl Gate {
     /// The tracked spawner.
     pub fn tasks(&self) -> &Tasks {
         &self.parts.tasks
+    }
+
+    /// Does work to its end, in a task of its own: whoever waits for it may leave, or have no more time, and a change that was
+    /// begun is still made as a whole and recorded.
+    ///
+    /// # Errors
+    /// Those of the work. One that panics is an internal error.
+    pub async fn see_through<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        self.tasks().spawn(work).await.unwrap_or_else(|error| {
+            tracing::error!(error = %causes(&error), "what was to be seen through came to no end");
+            Err(Refusal::new(
+                Code::Internal,
+                "something went wrong here; the request id tells the operator where to look",
+            ))
+        })
     }
 
     /// The models that may be asked for; the first is the default.

@@ -257,9 +257,7 @@ pub async fn screen(gate: &Gate, visit: Visit<Authorised>, question: Question) -
         return Err(refusal.of(Asker::identified(&turn.scope)));
     }
     if let Some(risk) = turn.state.handed {
-        let (turn, event) = hand_over(gate, turn, risk).await;
-        append(gate, &turn, event).await?;
-        return Ok(Judged::ForAPerson(turn));
+        return Ok(Judged::ForAPerson(hand_over(gate, turn, risk).await?));
     }
     let suspicion = turn.state.suspicion;
     Ok(Judged::ForTheModel(turn.into_state(Screened { suspicion })))

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use crate::app::App;
 use crate::limits::LimitHeaders;
 use crate::problem::{Problem, Shape};
-use crate::routes::{Access, Answer, Call, Handler, OpenCall, PublicCall, ROUTES, Route, sign_in};
+use crate::routes::{Access, Answer, Call, Handler, Left, OpenCall, PublicCall, ROUTES, Route, sign_in};
 use crate::stack::{Context, stack};
 
 const CSRF_TOKEN: HeaderName = HeaderName::from_static("x-csrf-token");
@@ -80,7 +80,7 @@ fn serve(route: Route) -> MethodRouter<Arc<App>> {
         let asked = (route.shape == Shape::Page).then(|| request.headers().clone());
         let answer = match route.handler {
             Handler::Public(handler) => handler(PublicCall {}).await,
-            Handler::Open(handler) => greeted(Arc::clone(&app), &path, request, handler).await,
+            Handler::Open(handler) => greeted(Arc::clone(&app), &route, &path, request, handler).await,
             Handler::Closed(handler) => admitted(Arc::clone(&app), &route, &path, request, handler).await,
         };
         let refusal = match answer {
@@ -107,9 +107,18 @@ fn serve(route: Route) -> MethodRouter<Arc<App>> {
 /// memory before anything is known of them.
 const FORM_BYTES: usize = 8 << 10;
 
+/// Has a route's code do its work, to the end if it changes something.
+async fn done(app: &App, route: &Route, work: Answer) -> Result<Response, Refusal> {
+    match route.left() {
+        Left::SeenThrough => app.gate().see_through(work).await,
+        Left::Ended => work.await,
+    }
+}
+
 /// The way to an open route's code. A stranger's body is a small form, and earns no time by what has come.
 async fn greeted(
     app: Arc<App>,
+    route: &Route,
     path: &RawPathParams,
     request: Request,
     handler: fn(OpenCall) -> Answer,
@@ -122,7 +131,9 @@ async fn greeted(
     let most = if head.method.is_safe() { 0 } else { FORM_BYTES.min(app.settings().body_bytes) };
     let timeout = app.settings().body.timeout;
     let Sent { body, .. } = read(&head.headers, body, most, |_| timeout).await?;
-    handler(OpenCall { app, request: id, client, path, query, headers: head.headers, body }).await
+    let call =
+        OpenCall { app: Arc::clone(&app), request: id, client, path, query, headers: head.headers, body };
+    done(&app, route, handler(call)).await
 }
 
 /// Whether a browser says that another site's page made it ask. Who lies about it is still limited like everybody else.
@@ -181,8 +192,8 @@ async fn admitted(
     let Sent { body, waited } = sent.map_err(|refusal| refusal.of(asker))?;
     // Its sender chooses when the body is whole, and may have lost by then what they had when it began.
     let visit = if waited { pipeline::confirm(app.gate(), visit).await? } else { visit };
-    let answer =
-        handler(Call { app: Arc::clone(&app), visit, path, query, headers: head.headers, body }).await;
+    let call = Call { app: Arc::clone(&app), visit, path, query, headers: head.headers, body };
+    let answer = done(&app, route, handler(call)).await;
     let mut response = answer.map_err(|refusal| refusal.of(asker))?;
     limits.write(app.policies(), &mut response);
     Ok(response)

@@ -37,7 +37,7 @@ use crate::routes::health::json as json_response;
 use crate::stack::{Peer, SECURITY_HEADERS};
 use front::Turnstile;
 
-/// The longest that one answer may take.
+/// The longest that one answer is waited for.
 const TIME: Duration = Duration::from_secs(10);
 
 /// The largest body of a change, in bytes.
@@ -194,9 +194,14 @@ async fn answer(operator: Arc<Operator>, head: &http::request::Parts, body: Body
         Ok((route, named)) => {
             let named = named.to_owned();
             let work = async {
+                let call = |body| OperatorCall { operator: Arc::clone(&operator), named, body };
                 // The body of what only reads is not looked at.
-                let body = if route.method.is_safe() { Bytes::new() } else { whole(body).await? };
-                (route.handler)(OperatorCall { operator: Arc::clone(&operator), named, body }).await
+                if route.method.is_safe() {
+                    return (route.handler)(call(Bytes::new())).await;
+                }
+                let body = whole(body).await?;
+                // The time is for waiting: a change that was begun is made and recorded.
+                operator.app().gate().see_through((route.handler)(call(body))).await
             };
             let late = || Refusal::new(Code::TimedOut, "the request took longer than the limit");
             tokio::time::timeout(TIME, work)

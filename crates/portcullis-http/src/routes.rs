@@ -114,6 +114,15 @@ pub(crate) enum Handler {
     Closed(fn(Call) -> Answer),
 }
 
+/// What becomes of a request whose client leaves, or whose time is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// It is done to its end: what changes something changes it as a whole and records it.
+    SeenThrough,
+    /// It ends there, unless it says otherwise itself.
+    Ended,
+}
+
 /// A route.
 #[derive(Clone)]
 pub struct Route {
@@ -131,10 +140,16 @@ pub struct Route {
     pub summary: &'static str,
     /// A body that it takes, as JSON, for those that take one.
     pub example: Option<&'static str>,
+    pub(crate) left: Left,
     pub(crate) handler: Handler,
 }
 
 impl Route {
+    /// What becomes of a request that nobody waits for any more. What only reads changes nothing.
+    pub(crate) fn left(&self) -> Left {
+        if self.method.is_safe() { Left::Ended } else { self.left }
+    }
+
     /// The names of the path's parameters. Each is an id.
     pub fn parameters(&self) -> impl Iterator<Item = &'static str> + use<> {
         self.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
@@ -155,7 +170,8 @@ const fn route(
     handler: Handler,
     summary: &'static str,
 ) -> Route {
-    Route { name, method, path, access, shape: Shape::Problem, summary, example: None, handler }
+    let (shape, example, left) = (Shape::Problem, None, Left::SeenThrough);
+    Route { name, method, path, access, shape, summary, example, left, handler }
 }
 
 /// A row of the table whose route wants a credential.
@@ -206,6 +222,12 @@ impl Route {
         self
     }
 
+    /// Who leaves ends it: it changes nothing, or sees through by itself what it changes.
+    const fn ends(mut self) -> Self {
+        self.left = Left::Ended;
+        self
+    }
+
     const fn page(mut self) -> Self {
         self.shape = Shape::Page;
         self
@@ -222,12 +244,12 @@ impl Route {
 pub const ROUTES: &[Route] = &[
     closed!("chat": POST "/v1/chat/completions" needs Ask, chat::complete,
         "Ask a question; compatible with OpenAI's chat completions, streaming and not")
-        .openai().takes(r#"{"messages":[{"role":"user","content":"Where do I start?"}]}"#),
+        .openai().takes(r#"{"messages":[{"role":"user","content":"Where do I start?"}]}"#).ends(),
     closed!("models": GET "/v1/models" needs ListModels, models::list,
         "List the models that can be asked").openai(),
     closed!("search": POST "/v1/search" needs Search, search::search,
         "Search the community's content, as far as the credential reaches")
-        .takes(r#"{"query":"where to start"}"#),
+        .takes(r#"{"query":"where to start"}"#).ends(),
     closed!("document": GET "/v1/documents/{document}" needs ReadDocument, documents::read,
         "Read one document that a citation names"),
 
@@ -278,7 +300,7 @@ pub const ROUTES: &[Route] = &[
     closed!("own-approval": GET "/v1/me/approvals/{approval}" needs ReadOwnConversations, approvals::read_own,
         "One of one's own calls that wait for a person"),
     closed!("resume": POST "/v1/me/approvals/{approval}/resume" needs Ask, approvals::resume,
-        "Go on with one's own question: the approved call is made once, and answered with").openai(),
+        "Go on with one's own question: the approved call is made once, and answered with").openai().ends(),
 
     closed!("members": GET "/admin/members" needs ReadMembers, admin::members::list,
         "Members, those who joined first first"),

@@ -3,8 +3,10 @@
 //! It comes before the guard against injection: somebody who may be in danger is heard however they write. Only the last thing
 //! that was said is looked at, since what was said before was looked at then.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use portcullis_audit::Event;
+use portcullis_audit::{Event, Record};
 use portcullis_core::HandoverId;
 use portcullis_screen::risk::{Risk, risks};
 use portcullis_store::{NewHandover, Queued};
@@ -12,7 +14,8 @@ use portcullis_store::{NewHandover, Queued};
 use crate::gate::Gate;
 use crate::guard::{Felt, Guard, Ruling};
 use crate::handing::{Fate, HandoverMode};
-use crate::refusal::causes;
+use crate::pipeline::unwritable;
+use crate::refusal::{Refusal, causes};
 use crate::security::{Noticed, SecurityEvent};
 use crate::visit::{Asked, HandedOver, Turn};
 
@@ -53,31 +56,39 @@ impl Guard<Turn<Asked>> for HandOver {
     }
 }
 
-/// Puts the question into the queue of its community. The record of it is the caller's to write.
-pub(crate) async fn hand_over(gate: &Gate, turn: Turn<Asked>, risk: Risk) -> (Turn<HandedOver>, Event) {
+/// Puts the question into the queue of its community, and records it.
+pub(crate) async fn hand_over(
+    gate: &Gate,
+    turn: Turn<Asked>,
+    risk: Risk,
+) -> Result<Turn<HandedOver>, Refusal> {
     let handing = &gate.parts.handing;
     let id = HandoverId::new(gate.clock());
     let new = NewHandover { id, reason: risk.name(), text: turn.question.text.clone() };
     let room = handing.room(gate.clock().now());
-    let fate = match gate.parts.stores.handovers.queue(&turn.scope, new, room).await {
-        Ok(Queued::Kept) => Fate::Queued,
-        Ok(Queued::Enough) => Fate::Enough,
-        Ok(Queued::Full) => Fate::Full,
-        Err(error) => {
-            tracing::error!(error = %causes(&error), "a question could not be handed over");
-            Fate::Failed
-        }
-    };
+    let (handovers, journal) = (Arc::clone(&gate.parts.stores.handovers), Arc::clone(gate.journal()));
+    let (scope, request) = (turn.scope.clone(), turn.arrival.request);
+    let handing_over = gate.see_through(async move {
+        let fate = match handovers.queue(&scope, new, room).await {
+            Ok(Queued::Kept) => Fate::Queued,
+            Ok(Queued::Enough) => Fate::Enough,
+            Ok(Queued::Full) => Fate::Full,
+            Err(error) => {
+                tracing::error!(error = %causes(&error), "a question could not be handed over");
+                Fate::Failed
+            }
+        };
+        let (reason, queue) = (risk.name().into(), fate.name().into());
+        let event = Event::HandedOver { handover: id, request, reason, queue };
+        let record = Record { community: Some(scope.community()), actor: scope.actor().into(), event };
+        journal.append(record).await.map_err(|error| unwritable(&error))?;
+        Ok(fate)
+    });
+    let fate = handing_over.await?;
     if matches!(fate, Fate::Full | Fate::Failed) {
         let noticed = Noticed::new(SecurityEvent::HandoverLost, NAME);
         gate.note(noticed.by(&turn.scope).in_request(turn.arrival.request));
     }
-    let event = Event::HandedOver {
-        handover: id,
-        request: turn.arrival.request,
-        reason: risk.name().into(),
-        queue: fate.name().into(),
-    };
     let words = handing.words(risk, fate);
-    (turn.into_state(HandedOver { risk, fate, words }), event)
+    Ok(turn.into_state(HandedOver { risk, fate, words }))
 }

@@ -3,8 +3,6 @@
 //! What a call is made with is shown to whoever decides, and to nobody else but its asker. What it returned is shown to nobody: it
 //! goes to the model, and leaves in an answer that passed the release guards.
 
-use std::sync::Arc;
-
 use axum::response::Response;
 use http::StatusCode;
 use portcullis_audit::Change;
@@ -81,20 +79,15 @@ pub(super) async fn deny(call: Call) -> Result<Response, Refusal> {
 async fn decide(call: Call, decision: Decision, action: &'static str) -> Result<Response, Refusal> {
     let approval: ApprovalId = id(&call)?;
     admin::ready(&call)?;
-    call.app.gate().expire_approvals(call.visit.scope()).await?;
-    let app = Arc::clone(&call.app);
-    // In a task of its own: whoever decides and leaves at once cannot keep the decision from the journal.
-    let deciding = app.gate().tasks().spawn(async move {
-        let scope = call.visit.scope();
-        match call.app.stores().approvals.decide(scope, approval, decision).await? {
-            Step::Taken(entry) => {
-                admin::record_in_full(&call, Change::new(action, vec![approval.into()])).await?;
-                Ok(json(StatusCode::OK, &shown(scope, &entry)))
-            }
-            Step::NotOpen(entry) => Err(not_open(entry.state)),
+    let scope = call.visit.scope();
+    call.app.gate().expire_approvals(scope).await?;
+    match call.app.stores().approvals.decide(scope, approval, decision).await? {
+        Step::Taken(entry) => {
+            admin::record_in_full(&call, Change::new(action, vec![approval.into()])).await?;
+            Ok(json(StatusCode::OK, &shown(scope, &entry)))
         }
-    });
-    deciding.await.unwrap_or_else(|_| Err(Refusal::new(Code::Internal, "the decision could not be taken")))
+        Step::NotOpen(entry) => Err(not_open(entry.state)),
+    }
 }
 
 /// Goes on with a call that was approved: it is made, once, and the question is answered with what came of it.

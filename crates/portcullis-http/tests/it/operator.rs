@@ -24,14 +24,19 @@ use crate::chat;
 
 pub(crate) const TOKEN: &str = "Zt6vQ1mD9sXb4Kp0r8Wn2Hc7Lf5Jg3Ty6Ue1Ia9Ov4Bm0";
 
-/// The operator plane beside a running gate.
-pub(crate) async fn plane(app: &TestApp) -> SocketAddr {
-    let operator = Operator::new(OperatorParts {
+/// The operator plane of a running gate.
+pub(crate) fn operator(app: &TestApp) -> Arc<Operator> {
+    Operator::new(OperatorParts {
         app: Arc::clone(&app.served),
         token: OperatorToken::new(TOKEN.as_bytes()),
         version: "0.0.0-test",
         blocks: Arc::new(BlockFile::new(app.path(), &[7; 32])),
-    });
+    })
+}
+
+/// The operator plane beside a running gate.
+pub(crate) async fn plane(app: &TestApp) -> SocketAddr {
+    let operator = operator(app);
     let limits = ServerLimits {
         connections: 20,
         per_address: 20,
