@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::record::{Label, Target};
 
+/// The most targets, and the most plans, that a record names: all of them together are far from the longest record.
+const MOST_NAMED: usize = 128;
+
 /// An administrative change: what was done, to what, and what it was before and after, all in ids and fixed words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
@@ -12,6 +15,9 @@ pub struct Change {
     pub action: Label,
     /// What it was done to.
     pub targets: Vec<Target>,
+    /// How many more it was done to, where there are too many to be named.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub more_targets: usize,
     /// What it was before, where a fixed word says so, such as a role.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Label>,
@@ -24,18 +30,30 @@ pub struct Change {
     /// The plans that it is about.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub plans: Vec<Label>,
+    /// How many more it is about, where there are too many to be named.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub more_plans: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+const fn is_none(more: &usize) -> bool {
+    *more == 0
 }
 
 impl Change {
-    /// A change of these things.
-    pub fn new(action: &'static str, targets: Vec<Target>) -> Self {
+    /// A change of these things. However many they are, its record is short enough to be written.
+    pub fn new(action: &'static str, mut targets: Vec<Target>) -> Self {
+        let more_targets = targets.len().saturating_sub(MOST_NAMED);
+        targets.truncate(MOST_NAMED);
         Self {
             action: action.into(),
             targets,
+            more_targets,
             before: None,
             detail: None,
             abilities: Vec::new(),
             plans: Vec::new(),
+            more_plans: 0,
         }
     }
 
@@ -60,15 +78,39 @@ impl Change {
     /// The plans that it is about, by their short names.
     #[must_use]
     pub fn plans<'p>(self, plans: impl IntoIterator<Item = &'p str>) -> Self {
-        Self { plans: plans.into_iter().map(Label::short_name).collect(), ..self }
+        let mut plans = plans.into_iter();
+        let named = plans.by_ref().take(MOST_NAMED).map(Label::short_name).collect();
+        Self { plans: named, more_plans: plans.count(), ..self }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use portcullis_core::{AbilitySet, KeyAbility};
+    use portcullis_core::{AbilitySet, KeyAbility, MemberId};
 
-    use super::Change;
+    use super::{Change, MOST_NAMED};
+    use crate::frame::MAX_RECORD;
+    use crate::record::Target;
+
+    #[test]
+    fn however_much_a_change_is_about_it_fits_a_record() {
+        let target = Target::Member(MemberId::from_bytes([0xab; 16]));
+        let longest = "p".repeat(48);
+        for more in [0, 1, 2_400] {
+            let change = Change::new("space.access", vec![target; MOST_NAMED + more])
+                .before("members")
+                .to("plans")
+                .abilities(KeyAbility::ALL.into_iter().collect())
+                .plans(std::iter::repeat_n(longest.as_str(), MOST_NAMED + more));
+            let written = serde_json::to_string(&change).expect("JSON");
+            // What else a record holds is some ids and a time.
+            assert!(written.len() + 1_024 < MAX_RECORD, "{} bytes", written.len());
+            assert_eq!((change.targets.len(), change.plans.len()), (MOST_NAMED, MOST_NAMED));
+            assert_eq!((change.more_targets, change.more_plans), (more, more));
+            assert_eq!(written.contains("more_"), more > 0);
+            assert_eq!(serde_json::from_str::<Change>(&written).expect("it reads"), change);
+        }
+    }
 
     #[test]
     fn what_is_no_short_name_is_not_written_down() {

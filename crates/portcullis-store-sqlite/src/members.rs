@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use portcullis_core::mail_address::is_mail_address;
 use portcullis_core::seal::SealKey;
 use portcullis_core::{Action, CommunityId, MemberId, Role, Scope};
 use portcullis_store::{Entitlement, Kind, Member, Members, NewMember, Result, Status};
@@ -18,8 +19,6 @@ use crate::value::{micros, optional_time, role, time};
 
 /// Stands where the name of a member was whose key is destroyed.
 const ERASED: &str = "(erased)";
-/// The longest address that SMTP carries (RFC 5321, section 4.5.3.1.3).
-const EMAIL_BYTES: usize = 254;
 
 #[async_trait]
 impl Members for Engine {
@@ -275,15 +274,13 @@ pub(crate) fn place(field: &str, community: CommunityId, member: MemberId) -> Ve
 /// An address that mail could reach, without the space around it.
 pub(crate) fn checked_email(email: &str) -> Result<&str, Fault> {
     let email = email.trim();
-    let well_formed = email.len() <= EMAIL_BYTES
-        && email
-            .split_once('@')
-            .is_some_and(|(local, host)| !local.is_empty() && !host.is_empty() && !host.contains('@'))
-        && !email.chars().any(|c| c.is_control() || c.is_whitespace());
-    if well_formed {
+    if is_mail_address(email) {
         return Ok(email);
     }
-    Err(Fault::because(Kind::Invalid, "an e-mail address is `name@host`, at most 254 bytes, without spaces"))
+    Err(Fault::because(
+        Kind::Invalid,
+        "an e-mail address is `name@host`, at most 254 bytes: no spaces, no quotes, no dot that begins, ends or follows another",
+    ))
 }
 
 /// Refuses to go on where the member is the only active owner. There is one writer, so nobody else leaves meanwhile.

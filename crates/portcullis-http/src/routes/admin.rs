@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use portcullis_audit::{Change, Event, Record, Target};
+use portcullis_core::mail_address::is_mail_address;
 use portcullis_guard::refusal::causes;
 use portcullis_guard::{Code, Refusal};
 use serde::de::DeserializeOwned;
@@ -20,6 +21,34 @@ use super::search::unreadable;
 
 /// The longest time that something given by days may last: ten years.
 const MOST_DAYS: u32 = 3_660;
+
+/// The most plans that one thing may name. Far more than a community has, and few enough to be recorded.
+const MOST_PLANS: usize = 100;
+
+/// Plans as they are given, in order and each once.
+fn plans<T: Ord>(mut given: Vec<T>, slug: impl Fn(&T) -> &str) -> Result<Vec<T>, Refusal> {
+    let wrong = |detail: String| Err(Refusal::new(Code::InvalidRequest, detail).param("plans"));
+    given.sort();
+    given.dedup();
+    if given.len() > MOST_PLANS {
+        return wrong(format!("`plans` may name at most {MOST_PLANS} plans"));
+    }
+    let mut pairs = given.iter().zip(given.iter().skip(1));
+    if pairs.any(|(one, next)| slug(one) == slug(next)) {
+        return wrong("`plans` names a plan twice, with two ends; name it once".to_owned());
+    }
+    Ok(given)
+}
+
+/// An address that mail could reach.
+fn address(email: &str) -> Result<(), Refusal> {
+    if is_mail_address(email.trim()) {
+        return Ok(());
+    }
+    let detail = "`email` must be an address such as `mia@example.org`, of at most 254 bytes: no spaces, no quotes, and no \
+        dot that begins, ends or follows another";
+    Err(Refusal::new(Code::InvalidRequest, detail).param("email"))
+}
 
 /// The body of a change. With the journal broken nothing is changed: a change that nobody could see later is what an
 /// intruder wants.

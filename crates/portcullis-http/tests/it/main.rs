@@ -9,6 +9,8 @@ mod blocks;
 #[cfg(test)]
 mod budgets;
 #[cfg(test)]
+mod changes;
+#[cfg(test)]
 mod chat;
 #[cfg(test)]
 mod drain;

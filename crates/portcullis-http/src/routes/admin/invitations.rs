@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::members::parse_role;
-use super::{change, in_days, ready, record, record_in_full};
+use super::{address, change, in_days, ready, record, record_in_full};
 use crate::routes::health::json;
 use crate::routes::{Call, id};
 
@@ -29,7 +29,7 @@ struct New {
     days: Option<u32>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(deny_unknown_fields)]
 struct Plan {
     plan: String,
@@ -41,6 +41,8 @@ pub(in crate::routes) async fn add(call: Call) -> Result<Response, Refusal> {
     let New { email, role, plans, uses, days } = change(&call)?;
     let role = role.as_deref().map_or(Ok(Role::Member), parse_role)?;
     let expires = in_days(&call, days.unwrap_or(DAYS))?;
+    email.as_deref().map(address).transpose()?;
+    let plans = super::plans(plans, |given| &given.plan)?;
     let (stores, scope) = (call.app.stores(), call.visit.scope());
     let community = stores
         .directory

@@ -39,6 +39,7 @@ pub(in crate::routes) async fn list(call: Call) -> Result<Response, Refusal> {
 /// Makes a key. The answer is the only place where its text ever stands.
 pub(in crate::routes) async fn add(call: Call) -> Result<Response, Refusal> {
     let New { name, member, role, plans, ceiling, abilities, days } = change(&call)?;
+    let plans = super::plans(plans, String::as_str)?;
     let actor = match (member, role) {
         (Some(member), None) if plans.is_empty() => KeyActor::Member(member),
         (None, role) if ceiling.is_none() => {

@@ -94,6 +94,7 @@ fn plans_of(access: &SpaceAccess) -> &[String] {
 }
 
 fn parse(access: Option<&str>, plans: Vec<String>) -> Result<SpaceAccess, Refusal> {
+    let plans = super::plans(plans, String::as_str)?;
     match access {
         None | Some("staff") if plans.is_empty() => Ok(SpaceAccess::Staff),
         Some("members") if plans.is_empty() => Ok(SpaceAccess::Members),
