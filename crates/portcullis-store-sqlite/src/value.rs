@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use portcullis_core::{AbilitySet, DocumentId, KeyAbility, Role, SpaceId};
 use portcullis_store::Kind;
+use portcullis_store::members::LONGEST_NAME;
 
 use crate::fault::Fault;
 
@@ -82,14 +83,15 @@ pub(crate) fn slug(text: &str, chars: std::ops::RangeInclusive<usize>) -> Result
     ))
 }
 
-/// A name that people read: not empty, at most 200 characters, one line.
+/// A name that people read: not empty, at most [`LONGEST_NAME`] characters, one line.
 pub(crate) fn name(text: &str) -> Result<(), Fault> {
-    let well_formed =
-        !text.trim().is_empty() && text.chars().count() <= 200 && !text.chars().any(char::is_control);
+    let well_formed = !text.trim().is_empty()
+        && text.chars().count() <= LONGEST_NAME
+        && !text.chars().any(char::is_control);
     if well_formed {
         return Ok(());
     }
-    Err(Fault::because(Kind::Invalid, "a name is 1 to 200 characters on one line"))
+    Err(Fault::because(Kind::Invalid, format!("a name is 1 to {LONGEST_NAME} characters on one line")))
 }
 
 #[cfg(test)]

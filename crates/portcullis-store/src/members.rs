@@ -8,6 +8,9 @@ use portcullis_core::{CommunityId, MemberId, Role, Scope};
 
 use crate::Result;
 
+/// The longest name, in characters.
+pub const LONGEST_NAME: usize = 200;
+
 /// The longest issuer, and the longest subject, in bytes.
 pub const LONGEST_SUBJECT: usize = 512;
 

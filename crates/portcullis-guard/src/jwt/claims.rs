@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use portcullis_core::Role;
+use portcullis_store::members::LONGEST_NAME;
 
 use super::json::Json;
 use super::{Issuer, LONGEST_TEXT, Rejected, Verified, is_plain};
@@ -31,8 +32,7 @@ pub(super) fn judge<'a>(
     };
     let name = match claims.get("name") {
         None => None,
-        Some(Json::Text(name)) if name.is_empty() => None,
-        Some(Json::Text(name)) if is_plain(name, LONGEST_TEXT) => Some(name.clone()),
+        Some(Json::Text(name)) if !name.chars().any(char::is_control) => shown(name),
         Some(_) => return Err(Rejected::Malformed("name")),
     };
     let role = match claims.get("role") {
@@ -50,6 +50,13 @@ pub(super) fn judge<'a>(
         spaces: list(claims, "spaces", spaces)?,
         expires,
     })
+}
+
+/// A name as far as there is room for it. What a host calls somebody decides nothing, so it keeps nobody out.
+fn shown(name: &str) -> Option<String> {
+    let name: String = name.trim().chars().take(LONGEST_NAME).collect();
+    let name = name.trim_end();
+    (!name.is_empty()).then(|| name.to_owned())
 }
 
 fn audience(issuer: &Issuer, claims: &BTreeMap<String, Json>) -> Result<(), Rejected> {

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use portcullis_chat::frames::Frame;
 use portcullis_chat::{Answer, Answered, Ending, Frames, asked};
 use portcullis_chat::{Approval, Citation, Handover, Whole};
-use portcullis_core::{ConversationId, RequestId};
+use portcullis_core::{Action, ConversationId, RequestId};
 use portcullis_guard::{Asker, Code, Judged, Refusal, pipeline};
 use portcullis_model::{Completion, ProblemCode};
 use portcullis_store::Kind;
@@ -45,6 +45,11 @@ pub(super) async fn complete(call: Call) -> Result<Response, Refusal> {
     }
     let question = asked::question(&request);
     let conversation = conversation(&app, &headers)?;
+    if conversation.is_some() && !visit.scope().may(Action::ReadOwnConversations) {
+        let detail =
+            "this credential reads no conversations, so it asks in none; ask without `X-Conversation-Id`";
+        return Err(Refusal::new(Code::NotAllowed, detail).param("X-Conversation-Id"));
+    }
     let ticket = match headers.get(IDEMPOTENCY_KEY) {
         None => None,
         Some(key) => {

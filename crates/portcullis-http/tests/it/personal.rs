@@ -8,11 +8,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::{Method, StatusCode};
-use portcullis_core::{DocumentId, Secret};
+use portcullis_core::{DocumentId, KeyAbility, Secret};
 use portcullis_guard::jwt::{Algorithm, Issuer, IssuerKey, Issuers, KeyMaterial};
 use portcullis_model::upstream::{self, Gullible, Sink, Slow, Upstream};
 use portcullis_model::{OpenAi, OpenAiOptions};
-use portcullis_store::{SpaceAccess, Status};
+use portcullis_store::{KeyActor, SpaceAccess, Status};
 use serde_json::{Value, json};
 
 use crate::app::{Answer, Setup, TestApp, World, question_body};
@@ -352,5 +352,52 @@ async fn a_host_that_grants_entitlements_opens_what_its_plans_open() {
     );
     let me = app.get("/v1/me", &say(json!({ "role": "owner" }))).await.json();
     assert_eq!(me["role"], "member", "a new member has the lowest role, whatever the token says");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hosts_token_lets_its_member_in_whatever_it_calls_them() {
+    let app = TestApp::start(Setup { issuers: host(false, true), ..Setup::default() }).await;
+    let world = app.world("one").await;
+    let long = format!(" {}", "\u{5c71}".repeat(300));
+    for (subject, name, kept) in [
+        ("blank", " \u{3000}".to_owned(), "Member".to_owned()),
+        ("none", String::new(), "Member".to_owned()),
+        ("spaced", "  Ada Example ".to_owned(), "Ada Example".to_owned()),
+        ("long", long, "\u{5c71}".repeat(200)),
+        ("cut", format!("{} {}", "a".repeat(199), "b".repeat(9)), "a".repeat(199)),
+    ] {
+        let token = token(&claims(&app, subject, &json!({ "name": name })));
+        for _ in 0..2 {
+            let (status, told) = seen(&app, &token).await;
+            assert_eq!(status, StatusCode::OK, "{subject}: {told}");
+        }
+        let members = app.stores.members.list(&world.operator).await.expect("listed");
+        assert_eq!(members.last().expect("a member").name, kept, "{subject}");
+    }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_reads_no_conversations_begins_none() {
+    let app = TestApp::start(Setup::default()).await;
+    let world = app.world("one").await;
+    let ada = app.member(&world, "Ada", None).await;
+    let chat = [KeyAbility::Chat].into_iter().collect();
+    let (key, _) = app.key(&world, KeyActor::Member(ada), chat, None).await;
+    let (own, _) = app.key_of(&world, ada).await;
+    let begun = app.conversation(&own).await;
+    for conversation in ["new", &begun] {
+        for stream in [false, true] {
+            let answer = ask_in(&app, &key, conversation, "overheard", stream).await;
+            assert_eq!(answer.status, StatusCode::FORBIDDEN, "{}", answer.text());
+            assert!(answer.text().contains("X-Conversation-Id"), "{}", answer.text());
+        }
+    }
+    assert_eq!(app.ask(&key, "kettle").await.status, StatusCode::OK, "without one it may ask");
+    let kept = app.get("/v1/conversations", &own).await.json();
+    assert_eq!(kept["conversations"].as_array().expect("a list").len(), 1, "{kept}");
+    let messages = app.get(&format!("/v1/conversations/{begun}"), &own).await.text();
+    assert!(!messages.contains("overheard"), "{messages}");
     app.stop().await;
 }

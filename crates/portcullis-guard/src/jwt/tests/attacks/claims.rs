@@ -177,7 +177,7 @@ fn what_is_said_about_the_member_is_well_formed() {
                 "{}",
             ][..],
         ),
-        ("name", &[&long, "\"a\\u001bb\"", "5", "null", "[]"]),
+        ("name", &["\"a\\u001bb\"", "\"\\n\"", "5", "null", "[]"]),
         ("role", &["\"root\"", "\"Owner\"", "\"operator\"", "\"\"", "5", "null", "[\"owner\"]"]),
         (
             "plans",
