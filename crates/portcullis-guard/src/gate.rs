@@ -6,7 +6,7 @@ use std::sync::Arc;
 use portcullis_audit::Journal;
 use portcullis_core::{Clock, RequestId, Scope, SessionId, Tasks};
 use portcullis_limit::{Allowance, CounterStore};
-use portcullis_store::Stores;
+use portcullis_store::{Community, Stores};
 use portcullis_tools::Registry;
 
 use crate::blocks::{BlockSettings, Blocks, Offence};
@@ -62,6 +62,19 @@ pub struct GateParts {
     pub handing: Handing,
     /// What models cost.
     pub prices: Prices,
+}
+
+/// What browsers reach a community under: its own host under the scheme and port of `origin`, which is that of `public_url`, else
+/// `origin` itself.
+pub fn origin_of(origin: &str, community: &Community) -> String {
+    let Some((scheme, rest)) = origin.split_once("://") else { return origin.to_owned() };
+    match (&community.host, rest.rsplit_once(':')) {
+        (None, _) => origin.to_owned(),
+        (Some(host), Some((_, port))) if port.bytes().all(|b| b.is_ascii_digit()) => {
+            format!("{scheme}://{host}:{port}")
+        }
+        (Some(host), _) => format!("{scheme}://{host}"),
+    }
 }
 
 /// The gate: one an instance, shared by all requests.

@@ -29,7 +29,7 @@ pub use blocks::{
 };
 pub use budget::{Comes, Price, Prices, Reservation, Tokens};
 pub use credential::{Credentials, Presented};
-pub use gate::{Gate, GateParts};
+pub use gate::{Gate, GateParts, origin_of};
 pub use guard::{Felt, Guard, Ruling};
 pub use guards::csrf::{CsrfKey, Provenance};
 pub use handing::{Fate, Handing, HandoverMode};

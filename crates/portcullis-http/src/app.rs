@@ -154,15 +154,7 @@ impl App {
 
     /// What the community's members type: its own host under `public_url`'s scheme and port, else `public_url`.
     pub fn origin_of(&self, community: &Community) -> String {
-        let origin = &self.parts.settings.origin;
-        let Some((scheme, rest)) = origin.split_once("://") else { return origin.clone() };
-        match (&community.host, rest.rsplit_once(':')) {
-            (None, _) => origin.clone(),
-            (Some(host), Some((_, port))) if port.bytes().all(|b| b.is_ascii_digit()) => {
-                format!("{scheme}://{host}:{port}")
-            }
-            (Some(host), _) => format!("{scheme}://{host}"),
-        }
+        portcullis_guard::origin_of(&self.parts.settings.origin, community)
     }
 
     /// What was last found out about the parts that this instance needs.

@@ -103,10 +103,6 @@ fn serve(route: Route) -> MethodRouter<Arc<App>> {
     })
 }
 
-/// The largest body of an open route: a form of the sign-in pages, with room to spare. What strangers send is held in
-/// memory before anything is known of them.
-const FORM_BYTES: usize = 8 << 10;
-
 /// Has a route's code do its work, to the end if it changes something.
 async fn done(app: &App, route: &Route, work: Answer) -> Result<Response, Refusal> {
     match route.left() {
@@ -114,6 +110,10 @@ async fn done(app: &App, route: &Route, work: Answer) -> Result<Response, Refusa
         Left::Ended => work.await,
     }
 }
+
+/// The largest body of an open route: a form of the sign-in pages, with room to spare. What strangers send is held in
+/// memory before anything is known of them.
+const FORM_BYTES: usize = 8 << 10;
 
 /// The way to an open route's code. A stranger's body is a small form, and earns no time by what has come.
 async fn greeted(

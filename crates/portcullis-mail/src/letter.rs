@@ -14,6 +14,7 @@ use lettre::message::{Body, Mailbox};
 use lettre::{Address, Message as Letter};
 use portcullis_core::mail_address::{is_host_name, is_mail_address};
 use portcullis_core::secret::random_bytes;
+use portcullis_core::unseen::is_unseen;
 use ring::hmac;
 
 use crate::error::Error;
@@ -130,6 +131,18 @@ fn parse_address(text: &str) -> Option<Address> {
     if is_mail_address(text) { text.parse().ok() } else { None }
 }
 
+/// A subject that ends with a name as people give one: what would break the line or change how it is shown is a space, and what
+/// there is no room for is left out.
+pub fn subject(opening: &str, name: &str) -> String {
+    let shown = name.chars().map(|c| if is_unseen(c) || c == '\n' || c == '\t' { ' ' } else { c });
+    let whole: String = opening.chars().chain(shown).collect();
+    if whole.len() <= LONGEST_SUBJECT {
+        return whole;
+    }
+    let room = whole.floor_char_boundary(LONGEST_SUBJECT - '\u{2026}'.len_utf8());
+    format!("{}\u{2026}", whole.get(..room).unwrap_or_default().trim_end())
+}
+
 /// Whether a text is one line: no control character, among them CR, LF and NEL, and neither of the separators that
 /// some mail programs break a line at.
 fn one_line(text: &str, longest: usize) -> bool {
@@ -204,6 +217,27 @@ mod tests {
         }
         assert_eq!(Sender::new("a@example.org", None, "a b").unwrap_err(), SenderFault::Host);
         assert_eq!(Sender::new("a@b\r\n", None, "example.org").unwrap_err(), SenderFault::Address);
+    }
+
+    #[test]
+    fn every_name_gives_a_subject_that_can_be_sent() {
+        for (name, wanted) in [
+            ("Bäcker & Co", "Sign in to Bäcker & Co"),
+            ("a\r\nBcc: x@example.org", "Sign in to a  Bcc: x@example.org"),
+            ("a\u{2028}b\u{85}c\u{202e}d\te", "Sign in to a b c d e"),
+            ("", "Sign in to "),
+        ] {
+            assert_eq!(subject("Sign in to ", name), wanted);
+            assert!(compose("a@example.org", wanted, "").is_ok());
+        }
+        for (name, kept) in [("s", 189), ("é", 94), ("山", 63), ("🏮", 47)] {
+            let whole = subject("Sign in to ", &name.repeat(kept));
+            assert_eq!(whole, format!("Sign in to {}", name.repeat(kept)));
+            assert!(compose("a@example.org", &whole, "").is_ok(), "{whole}");
+            let cut = subject("Sign in to ", &name.repeat(kept + 1));
+            assert!(cut.starts_with("Sign in to ") && cut.ends_with("\u{2026}"), "{cut}");
+            assert!(cut.len() > 190 && compose("a@example.org", &cut, "").is_ok(), "{cut}");
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ mod postman;
 mod smtp;
 
 pub use error::Error;
-pub use letter::{Sender, SenderFault};
+pub use letter::{Sender, SenderFault, subject};
 pub use message::{Mail, Message};
 pub use outbox::Outbox;
 pub use postman::{Counts, Postman, PostmanOptions};

@@ -43,6 +43,7 @@ enum Name {
     Slug(String),
     Locator(Locator),
     Host(String),
+    Only,
 }
 
 impl Platform {
@@ -89,6 +90,7 @@ impl Directory for Engine {
             CommunityRef::Slug(slug) => Name::Slug(slug.to_owned()),
             CommunityRef::Locator(locator) => Name::Locator(locator.clone()),
             CommunityRef::Host(host) => Name::Host(host.to_owned()),
+            CommunityRef::Only => Name::Only,
         };
         let seen = {
             let mut recent = self.platform.recent.lock();
@@ -226,10 +228,19 @@ fn find(conn: &Connection, by: &Name) -> Result<Option<Community>, Fault> {
         Name::Slug(slug) => ("slug", slug),
         Name::Locator(locator) => ("locator", &locator.as_str()),
         Name::Host(host) => ("host", host),
+        Name::Only => return only(conn),
     };
     let mut statement = conn.prepare_cached(&format!("{COLUMNS} WHERE {column} = ?"))?;
     let mut rows = statement.query([value])?;
     rows.next()?.map(community).transpose()
+}
+
+/// However many there are, two are read at most.
+fn only(conn: &Connection) -> Result<Option<Community>, Fault> {
+    let mut statement = conn.prepare_cached(&format!("{COLUMNS} LIMIT 2"))?;
+    let mut rows = statement.query([])?;
+    let first = rows.next()?.map(community).transpose()?;
+    Ok(if rows.next()?.is_none() { first } else { None })
 }
 
 fn community(row: &Row<'_>) -> Result<Community, Fault> {

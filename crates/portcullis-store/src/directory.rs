@@ -51,6 +51,8 @@ pub enum CommunityRef<'a> {
     Locator(&'a Locator),
     /// By host name, lower case, without a port.
     Host(&'a str),
+    /// The one that there is, where there is no other.
+    Only,
 }
 
 /// The communities of this instance. It takes no scope: it is what a scope is found in.

@@ -11,7 +11,7 @@ use portcullis_core::{Secret, SessionId};
 use portcullis_store::CommunityRef;
 use ring::hmac;
 
-use crate::gate::Gate;
+use crate::gate::{Gate, origin_of};
 use crate::guard::{Felt, Guard, Ruling};
 use crate::refusal::{Code, Refusal};
 use crate::visit::{Identified, Visit};
@@ -115,8 +115,7 @@ async fn own_page(gate: &Gate, visit: &Visit<Identified>) -> bool {
     }
     let community = CommunityRef::Id(visit.state.scope.community());
     let found = gate.parts.stores.directory.find(community).await;
-    let host = found.ok().flatten().and_then(|community| community.host);
-    host.is_some_and(|host| origin.strip_prefix("https://").is_some_and(|origin| *origin == host))
+    found.ok().flatten().is_some_and(|community| *origin == origin_of(&gate.parts.origin, &community))
 }
 
 #[cfg(test)]

@@ -46,15 +46,22 @@ impl Door {
 
 /// The page that asks for an address.
 pub(super) async fn page(call: OpenCall) -> Result<Response, Refusal> {
-    match door(&call.app, &call.headers, call.path.first()).await? {
-        Some(door) => Ok(html(StatusCode::OK, &asking(&call.app, &door, None, None))),
-        None => Ok(html(StatusCode::OK, &choosing(&call.app, None))),
+    let Some(door) = door(&call.app, &call.headers, call.path.first()).await? else {
+        return Ok(html(StatusCode::OK, &choosing(&call.app, None)));
+    };
+    if let Some(own) = elsewhere(&call.app, &call.headers, &door.community) {
+        return Ok(see_other(&format!("{own}/login")));
     }
+    Ok(html(StatusCode::OK, &asking(&call.app, &door, None, None)))
 }
 
 /// What somebody sees who is not signed in and opens a page that wants it.
 pub(crate) async fn stranger(app: &App, headers: &HeaderMap) -> Result<Response, Refusal> {
-    let page = match door(app, headers, None).await? {
+    let door = door(app, headers, None).await?;
+    if let Some(own) = door.as_ref().and_then(|door| elsewhere(app, headers, &door.community)) {
+        return Ok(see_other(&format!("{own}/login")));
+    }
+    let page = match door {
         Some(door) => asking(app, &door, None, None),
         None => choosing(app, None),
     };
@@ -84,6 +91,9 @@ pub(super) async fn join(call: OpenCall) -> Result<Response, Refusal> {
     let invitation = Token::parse(TokenKind::Invitation, &token).map_err(|_| refused())?;
     let found = call.app.stores().directory.find(CommunityRef::Locator(invitation.locator())).await?;
     let door = door_of(&call.app, found.ok_or_else(refused)?);
+    if let Some(own) = elsewhere(&call.app, &call.headers, &door.community) {
+        return Ok(see_other(&format!("{own}/join?token={token}")));
+    }
     Ok(html(StatusCode::OK, &asking(&call.app, &door, Some(&token), None)))
 }
 
@@ -95,6 +105,9 @@ pub(super) async fn ask(call: OpenCall) -> Result<Response, Refusal> {
     };
     let community = &door.community;
     from_our_page(&call, community)?;
+    if let Some(own) = elsewhere(app, &call.headers, community) {
+        return Ok(see_other(&format!("{own}/login")));
+    }
     let Some(mail) = app.mail() else {
         return Err(Refusal::new(Code::NotFound, "signing in by mail is not set up here"));
     };
@@ -241,7 +254,7 @@ async fn send(mail: &dyn Mail, app: &App, community: &Community, email: &str, to
          browser than the one that asked.\n",
         name = community.name
     );
-    let subject = format!("Sign in to {}", community.name);
+    let subject = portcullis_mail::subject("Sign in to ", &community.name);
     // The answer must not tell whether there was a mail to send, so it does not tell that sending failed either.
     if let Err(error) = mail.send(Message { to: email.to_owned(), subject, text }).await {
         tracing::error!(error = %causes(&error), "a sign-in link could not be sent");
@@ -272,16 +285,36 @@ async fn door(app: &App, headers: &HeaderMap, slug: Option<&String>) -> Result<O
         let base = format!("/c/{}", community.slug);
         return Ok(Some(Door { community, base }));
     }
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let host = host.rsplit_once(':').map_or(host, |(host, _)| host).to_lowercase();
+    let host = asked_host(headers);
     if let Some(community) = directory.find(CommunityRef::Host(&host)).await? {
         return Ok(Some(Door { community, base: String::new() }));
     }
-    let mut all = directory.list().await?;
-    Ok(match (all.pop(), all.is_empty()) {
-        (Some(community), true) => Some(Door { community, base: String::new() }),
-        _ => None,
-    })
+    let only = directory.find(CommunityRef::Only).await?;
+    Ok(only.map(|community| Door { community, base: String::new() }))
+}
+
+/// The host that was asked, without a port.
+fn asked_host(headers: &HeaderMap) -> String {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    without_port(host).to_lowercase()
+}
+
+fn without_port(authority: &str) -> &str {
+    match authority.rsplit_once(':') {
+        // The colons of an address in brackets part no port from it.
+        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
+        _ => authority,
+    }
+}
+
+/// Where a community with a host of its own is signed in to, for who asks the shared host: the cookie that marks a browser is
+/// for one host, and the link leads to the community's own. Nobody is led away from a host that is neither, which may be what a
+/// proxy calls this one.
+fn elsewhere(app: &App, headers: &HeaderMap, community: &Community) -> Option<String> {
+    let shared = app.settings().origin.split_once("://").map_or("", |(_, authority)| without_port(authority));
+    let asked = asked_host(headers);
+    let own = community.host.as_ref().filter(|own| **own != asked && asked == shared.to_lowercase());
+    own.map(|_| app.origin_of(community))
 }
 
 /// The sign-in page of a community that is known otherwise.
@@ -338,8 +371,8 @@ pub(crate) fn html(status: StatusCode, page: &str) -> Response {
     (status, headers, Html(page.to_owned())).into_response()
 }
 
-fn see_other(path: &str) -> Response {
-    let location = HeaderValue::from_str(path).unwrap_or(HeaderValue::from_static("/"));
+fn see_other(to: &str) -> Response {
+    let location = HeaderValue::from_str(to).unwrap_or(HeaderValue::from_static("/"));
     (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response()
 }
 

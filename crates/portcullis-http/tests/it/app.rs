@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
-#[cfg(not(feature = "guard-off"))]
 use http_body_util::BodyExt as _;
 use jiff::ToSpan as _;
 use portcullis_audit::{Archive, Entry, Filter, Journal, Signer};
@@ -35,7 +34,6 @@ use portcullis_store::{
 use portcullis_store_sqlite::{Options, SqliteStores};
 use portcullis_tools::Registry;
 use serde_json::Value;
-#[cfg(not(feature = "guard-off"))]
 use tower::Service as _;
 
 /// What differs from test to test.
@@ -373,8 +371,13 @@ impl TestApp {
     }
 
     pub(crate) async fn world(&self, slug: &str) -> World {
-        let new =
-            NewCommunity { slug: slug.to_owned(), name: slug.to_owned(), host: None, tier: Tier::Standard };
+        self.world_at(slug, slug, None).await
+    }
+
+    /// A community with that name, and a host of its own.
+    pub(crate) async fn world_at(&self, slug: &str, name: &str, host: Option<&str>) -> World {
+        let (name, host) = (name.to_owned(), host.map(str::to_owned));
+        let new = NewCommunity { slug: slug.to_owned(), name, host, tier: Tier::Standard };
         let community = self.stores.directory.create(new).await.expect("a community");
         let operator = operator(&community);
         let plus = Plan { slug: "plus".to_owned(), name: "Plus".to_owned() };
@@ -525,7 +528,6 @@ impl TestApp {
     }
 
     /// What the router answers, around the listener.
-    #[cfg(not(feature = "guard-off"))]
     pub(crate) async fn answer(&self, router: &axum::Router, request: Request<Bytes>) -> Answer {
         let request = request.map(axum::body::Body::from);
         let (head, body) = router.clone().call(request).await.expect("it never fails").into_parts();

@@ -397,14 +397,15 @@ async fn the_link_goes_to_the_address_that_is_kept_and_to_no_other() {
         app.member_at(&world, name, email).await;
     }
     // Each is the member's address to who folds more than ASCII, and another mailbox to mail servers.
-    for lookalike in [
-        "\u{212a}im@kilo.example",
-        "kim@\u{212a}ilo.example",
-        "ZO\u{cb}@example.org",
-        "i\u{307}da@example.org",
+    for (lookalike, status) in [
+        ("\u{212a}im@kilo.example", StatusCode::OK),
+        ("kim@\u{212a}ilo.example", StatusCode::OK),
+        ("ZO\u{cb}@example.org", StatusCode::OK),
+        // A mark that stands alone is in no address that mail is sent to.
+        ("i\u{307}da@example.org", StatusCode::BAD_REQUEST),
     ] {
         let answer = Browser::new(&app).ask("one", lookalike).await;
-        assert_eq!(answer.status, StatusCode::OK, "and nobody is told so");
+        assert_eq!(answer.status, status, "and nobody is told so");
         assert_eq!(app.mailbox.take().len(), 0, "{lookalike:?}");
     }
     for (typed, kept) in [
@@ -505,5 +506,142 @@ async fn no_ipv6_customer_keeps_a_member_from_signing_in_however_large_their_net
     }
     assert_eq!(sent, [200, 200, 200, 429, 429, 429, 429, 429, 429, 429]);
     assert_eq!(ask("2001:db8:2:800::1", "somebody-else@example.org").await, 200, "a neighbour");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_a_community_is_called_its_links_can_be_mailed() {
+    let app = TestApp::start(Setup::default()).await;
+    for (slug, name, subject) in [
+        ("long", "\u{5c71}".repeat(64), format!("Sign in to {}\u{2026}", "\u{5c71}".repeat(62))),
+        ("broken", "Lamp\u{2028}House".to_owned(), "Sign in to Lamp House".to_owned()),
+        ("turned", "Lamp\u{202e}House".to_owned(), "Sign in to Lamp House".to_owned()),
+        ("plain", "B\u{e4}cker & Co".to_owned(), "Sign in to B\u{e4}cker & Co".to_owned()),
+    ] {
+        let world = app.world_at(slug, &name, None).await;
+        app.member_at(&world, "Ada", "ada@example.org").await;
+        Browser::new(&app).ask(slug, "ada@example.org").await;
+        let sent = app.mailbox.take();
+        assert_eq!(sent.iter().map(|mail| mail.subject.as_str()).collect::<Vec<_>>(), [subject.as_str()]);
+        assert!(subject.len() <= 200, "{subject}");
+    }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_no_mail_reaches_is_told_to_whoever_gives_it() {
+    let app = TestApp::start(Setup::default()).await;
+    let world = app.world("two").await;
+    let owner = app.person(&world, "owner", Role::Owner).await;
+    for email in ["a..b@docomo.example", ".a@example.org", "a@example", "a@-x.example", "\"a b\"@example.org"]
+    {
+        let fine = email == "a@example";
+        let asked = Browser::new(&app).ask("two", email).await;
+        assert_eq!(asked.status == StatusCode::OK, fine, "{email}");
+        for (path, body) in [
+            ("/admin/members", json!({ "name": "Mia", "email": email })),
+            ("/admin/invitations", json!({ "email": email })),
+        ] {
+            let mut request = app.request(Method::POST, path, None);
+            for (name, value) in owner.headers() {
+                request = request.header(name, value);
+            }
+            let answer = app.send(request.body(Bytes::from(body.to_string())).expect("a request")).await;
+            assert_eq!(answer.status == StatusCode::CREATED, fine, "{path} {email}: {}", answer.text());
+            let text = answer.text();
+            assert!(fine || text.contains("`email` must be") && !text.contains(email), "{text}");
+        }
+    }
+    assert_eq!(app.mailbox.take().len(), 1);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_community_with_a_host_of_its_own_is_signed_in_to_there() {
+    let app =
+        TestApp::start(Setup { origin: "http://chat.example:8080".to_owned(), ..Setup::default() }).await;
+    let world = app.world_at("one", "one", Some("one.example")).await;
+    app.member_at(&world, "Ada", "ada@example.org").await;
+    let router = portcullis_http::router(&app.served);
+    let asked = async |method: Method, host: &str, path: &str, form: &'static str| {
+        let request = http::Request::builder().method(method).uri(path).header("host", host);
+        app.answer(&router, request.body(Bytes::from(form)).expect("a request")).await
+    };
+    let own = "http://one.example:8080";
+    let leads = |answer: &Answer, to: &str| {
+        let location = answer.headers.get("location").and_then(|location| location.to_str().ok());
+        assert_eq!((answer.status, location), (StatusCode::SEE_OTHER, Some(to)), "{}", answer.text());
+    };
+    // The only one that there is.
+    for path in ["/", "/login"] {
+        leads(&asked(Method::GET, "chat.example:8080", path, "").await, &format!("{own}/login"));
+    }
+    app.world("two").await;
+    leads(&asked(Method::GET, "CHAT.example", "/c/one/login", "").await, &format!("{own}/login"));
+    let (text, token) = Token::issue(TokenKind::Invitation, &world.community.locator);
+    let invitation = NewInvitation {
+        token: token.hash(),
+        email: None,
+        role: Role::Member,
+        entitlements: Vec::new(),
+        uses: 1,
+        expires: app.clock.now() + 1.hour(),
+    };
+    app.stores.sessions.invite(&world.operator, invitation).await.expect("an invitation");
+    let join = format!("/join?token={}", text.expose());
+    leads(&asked(Method::GET, "chat.example:8080", &join, "").await, &format!("{own}{join}"));
+    // A form that was opened before is not sent where its mark would be lost.
+    let form = "email=ada%40example.org";
+    let late = asked(Method::POST, "chat.example:8080", "/c/one/login", form).await;
+    leads(&late, &format!("{own}/login"));
+    assert!(!late.headers.contains_key("set-cookie") && app.mailbox.take().is_empty());
+    // There, under another name such as a proxy's, and for those without a host of their own, nothing leads away.
+    for (host, path) in [
+        ("one.example:8080", "/login"),
+        ("one.example", "/c/one/login"),
+        ("one.example:8080", join.as_str()),
+        ("10.0.0.7:9000", "/c/one/login"),
+        ("chat.example:8080", "/c/two/login"),
+        ("chat.example:8080", "/login"),
+    ] {
+        let answer = asked(Method::GET, host, path, "").await;
+        assert_eq!(answer.status, StatusCode::OK, "{host} {path}: {}", answer.text());
+    }
+    let sent = asked(Method::POST, "one.example:8080", "/login", form).await;
+    assert_eq!(sent.status, StatusCode::OK);
+    let mark =
+        sent.headers["set-cookie"].to_str().expect("text").split_once(';').expect("attributes").0.to_owned();
+    let mail = app.mailbox.take().remove(0).text;
+    let (_, link) = mail.split_once(own).expect("a link to the community's own host");
+    let link = link.split_whitespace().next().expect("a link");
+    let request = http::Request::get(link).header("host", "one.example:8080").header("cookie", mark);
+    let opened = app.answer(&router, request.body(Bytes::new()).expect("a request")).await;
+    assert_eq!(opened.status, StatusCode::OK, "{}", opened.text());
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_communitys_own_page_is_told_by_its_whole_origin() {
+    let app =
+        TestApp::start(Setup { origin: "http://chat.example:8080".to_owned(), ..Setup::default() }).await;
+    let world = app.world_at("one", "one", Some("one.example")).await;
+    let ada = app.person(&world, "ada", Role::Member).await;
+    for (origin, ours) in [
+        ("http://one.example:8080", true),
+        ("http://chat.example:8080", true),
+        ("http://one.example", false),
+        ("https://one.example", false),
+        ("https://one.example:8080", false),
+        ("http://one.example:81", false),
+        ("http://two.example:8080", false),
+    ] {
+        let mut request = app.request(Method::POST, "/v1/memories", None).header("origin", origin);
+        for (name, value) in ada.headers().into_iter().filter(|(name, _)| *name != "sec-fetch-site") {
+            request = request.header(name, value);
+        }
+        let body = Bytes::from(json!({ "text": "note" }).to_string());
+        let answer = app.send(request.body(body).expect("a request")).await;
+        assert_eq!(answer.status == StatusCode::CREATED, ours, "{origin}: {}", answer.text());
+    }
     app.stop().await;
 }

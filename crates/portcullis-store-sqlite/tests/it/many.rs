@@ -13,6 +13,28 @@ fn few(folder: &Folder, clock: &Arc<dyn Clock>) -> SqliteStores {
     SqliteStores::open(options).expect("the stores open")
 }
 
+#[tokio::test]
+async fn the_only_community_is_found_until_there_is_another() {
+    let (folder, clock) = (Folder::fresh(), Arc::new(SystemClock::new()) as Arc<dyn Clock>);
+    let stores = few(&folder, &clock);
+    let directory = stores.stores().directory;
+    let only = async || directory.find(CommunityRef::Only).await.expect("answered");
+    assert_eq!(only().await, None);
+    let new = |slug: &str| NewCommunity {
+        slug: slug.to_owned(),
+        name: slug.to_owned(),
+        host: None,
+        tier: Tier::Standard,
+    };
+    let first = directory.create(new("one")).await.expect("created");
+    for _ in 0..2 {
+        assert_eq!(only().await.as_ref(), Some(&first));
+    }
+    directory.create(new("two")).await.expect("created");
+    assert_eq!(only().await, None);
+    stores.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn more_communities_than_open_files_all_work_and_nothing_opens_at_start() {
     let folder = Folder::fresh();

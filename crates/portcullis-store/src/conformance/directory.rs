@@ -96,6 +96,8 @@ pub async fn communities_are_listed_by_slug(world: &World) {
     let created = world.stores.directory.create(new("aardvark", None)).await.expect("it is created");
     let listed = world.stores.directory.list().await.expect("the store answers");
     assert_eq!(listed, [created, world.a.community.clone(), world.b.community.clone()]);
+    let only = world.stores.directory.find(CommunityRef::Only).await.expect("the store answers");
+    assert_eq!(only, None, "none of several is the only one");
     world.stores.directory.ping().await.expect("a store that lists is reachable");
 }
 
