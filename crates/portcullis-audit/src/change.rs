@@ -17,7 +17,7 @@ pub struct Change {
     pub targets: Vec<Target>,
     /// How many more it was done to, where there are too many to be named.
     #[serde(default, skip_serializing_if = "is_none")]
-    pub more_targets: usize,
+    pub more_targets: u32,
     /// What it was before, where a fixed word says so, such as a role.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Label>,
@@ -32,18 +32,22 @@ pub struct Change {
     pub plans: Vec<Label>,
     /// How many more it is about, where there are too many to be named.
     #[serde(default, skip_serializing_if = "is_none")]
-    pub more_plans: usize,
+    pub more_plans: u32,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
-const fn is_none(more: &usize) -> bool {
+const fn is_none(more: &u32) -> bool {
     *more == 0
+}
+
+fn counted(more: usize) -> u32 {
+    u32::try_from(more).unwrap_or(u32::MAX)
 }
 
 impl Change {
     /// A change of these things. However many they are, its record is short enough to be written.
     pub fn new(action: &'static str, mut targets: Vec<Target>) -> Self {
-        let more_targets = targets.len().saturating_sub(MOST_NAMED);
+        let more_targets = counted(targets.len().saturating_sub(MOST_NAMED));
         targets.truncate(MOST_NAMED);
         Self {
             action: action.into(),
@@ -80,7 +84,7 @@ impl Change {
     pub fn plans<'p>(self, plans: impl IntoIterator<Item = &'p str>) -> Self {
         let mut plans = plans.into_iter();
         let named = plans.by_ref().take(MOST_NAMED).map(Label::short_name).collect();
-        Self { plans: named, more_plans: plans.count(), ..self }
+        Self { plans: named, more_plans: counted(plans.count()), ..self }
     }
 }
 
@@ -88,7 +92,7 @@ impl Change {
 mod tests {
     use portcullis_core::{AbilitySet, KeyAbility, MemberId};
 
-    use super::{Change, MOST_NAMED};
+    use super::{Change, MOST_NAMED, counted};
     use crate::frame::MAX_RECORD;
     use crate::record::Target;
 
@@ -106,7 +110,7 @@ mod tests {
             // What else a record holds is some ids and a time.
             assert!(written.len() + 1_024 < MAX_RECORD, "{} bytes", written.len());
             assert_eq!((change.targets.len(), change.plans.len()), (MOST_NAMED, MOST_NAMED));
-            assert_eq!((change.more_targets, change.more_plans), (more, more));
+            assert_eq!((change.more_targets, change.more_plans), (counted(more), counted(more)));
             assert_eq!(written.contains("more_"), more > 0);
             assert_eq!(serde_json::from_str::<Change>(&written).expect("it reads"), change);
         }

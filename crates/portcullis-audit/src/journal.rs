@@ -101,6 +101,7 @@ pub struct Receipt {
 }
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "all jobs but the last one are records")]
 enum Job {
     Append { record: Record, answer: Answer },
     Close { answer: oneshot::Sender<Result<(), Error>> },

@@ -18,7 +18,7 @@ use crate::handing::Handing;
 use crate::jwt::Issuers;
 use crate::limit::{Applied, Counters, Limits, Tiers};
 use crate::measures::{Measures, Phase, Timer};
-use crate::refusal::{Code, Refusal, causes};
+use crate::refusal::{Code, Refusal};
 use crate::screening::{Judged, Quarantined, Screening};
 use crate::security::{Noticed, SecurityEvent, SecurityEvents};
 use crate::switches::Switches;
@@ -247,8 +247,9 @@ impl Gate {
         &self,
         work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
     ) -> Result<T, Refusal> {
-        self.tasks().spawn(work).await.unwrap_or_else(|error| {
-            tracing::error!(error = %causes(&error), "what was to be seen through came to no end");
+        self.tasks().spawn(work).await.unwrap_or_else(|_| {
+            // What a panic says may be anybody's words.
+            tracing::error!("what was to be seen through came to no end");
             Err(Refusal::new(
                 Code::Internal,
                 "something went wrong here; the request id tells the operator where to look",

@@ -81,14 +81,14 @@ pub(crate) async fn hand_over(
         let (reason, queue) = (risk.name().into(), fate.name().into());
         let event = Event::HandedOver { handover: id, request, reason, queue };
         let record = Record { community: Some(scope.community()), actor: scope.actor().into(), event };
-        journal.append(record).await.map_err(|error| unwritable(&error))?;
-        Ok(fate)
+        Ok((fate, journal.append(record).await))
     });
-    let fate = handing_over.await?;
+    let (fate, recorded) = handing_over.await?;
     if matches!(fate, Fate::Full | Fate::Failed) {
         let noticed = Noticed::new(SecurityEvent::HandoverLost, NAME);
         gate.note(noticed.by(&turn.scope).in_request(turn.arrival.request));
     }
+    recorded.map_err(|error| unwritable(&error))?;
     let words = handing.words(risk, fate);
     Ok(turn.into_state(HandedOver { risk, fate, words }))
 }

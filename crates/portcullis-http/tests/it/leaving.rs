@@ -59,7 +59,8 @@ impl Stage {
     async fn new() -> Self {
         let handing =
             Handing { mode: HandoverMode::HandOver, of_one: 10_000, open: 10_000, ..Handing::default() };
-        let app = TestApp::start(Setup { handing, in_memory: true, ..Setup::default() }).await;
+        // On a disk, so that whatever is written is waited for.
+        let app = TestApp::start(Setup { handing, ..Setup::default() }).await;
         // The community that strangers may join.
         let world = app.world("two").await;
         let boss = app.person(&world, "boss", Role::Owner).await;
