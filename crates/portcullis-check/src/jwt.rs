@@ -8,6 +8,7 @@ use ring::hmac;
 use serde_json::Value;
 
 /// A token in compact form, taken apart.
+#[derive(Clone)]
 pub(crate) struct Jwt {
     header: Value,
     /// The claims.

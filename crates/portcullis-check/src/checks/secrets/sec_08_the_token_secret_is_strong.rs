@@ -1,5 +1,7 @@
 //! SEC-08.
 
+use std::borrow::Cow;
+
 use portcullis_core::strength::judge;
 use serde_json::json;
 
@@ -9,14 +11,15 @@ use crate::checks::deployment;
 use crate::jwt::Jwt;
 use crate::outcome::{Coverage, Finding, Inconclusive, PositiveControl, Verdict};
 use crate::probe::{Call, Probe};
-use crate::target::{Held, HeldSecret, Identity, Target};
+use crate::target::{Credential, Held, HeldSecret, Identity, Target};
 use crate::words;
 
 check! {
     /// ## What it checks
     /// `JWT_SECRET` has at least 32 characters, can hold enough randomness, stands in no word list and is used for nothing
-    /// else; a token of the target is attacked offline with the word list. That the deployment uses this very secret is
-    /// shown: a token signed with it is accepted and one signed with a random secret is refused.
+    /// else; every token of the target that is known, those of the identities and the one that is given as `sample_jwt`, is attacked
+    /// offline with the word list. That the deployment uses this very secret is shown: a token signed with it is accepted and
+    /// one signed with a random secret is refused.
     /// ## Why it matters
     /// Whoever finds the secret signs tokens for any member and any administrator, and leaves no failed sign-in behind.
     /// ## How to fix
@@ -47,11 +50,14 @@ cases! {
 async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     let target = probe.target();
     let mut findings = Vec::new();
-    if let Some(sample) = sample(&target) {
-        let (tried, found) =
-            words::try_all(&target.secrets.words, |candidate| sample.is_signed_with(candidate.as_bytes()));
-        let said = if found { "the secret was found" } else { "the secret was not among them" };
-        let number = probe.observe("a token of the target, offline", &format!("{tried} words tried: {said}"));
+    let own = own_tokens(&target);
+    let attacked = attacked(&target, own.iter().map(|(_, jwt)| jwt));
+    if !attacked.is_empty() {
+        let (tried, found) = words::try_all(&target.secrets.words, |candidate| {
+            attacked.iter().any(|jwt| jwt.is_signed_with(candidate.as_bytes()))
+        });
+        let said = if found { "a secret was found" } else { "no secret was among them" };
+        let number = probe.observe("tokens of the target, offline", &format!("{tried} words tried: {said}"));
         if found {
             findings.push(Finding::new(
                 "the secret that signs tokens was found offline with a word list",
@@ -75,7 +81,7 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
             "a word list does not show that a secret is random: add [secrets] jwt_secret to target.toml",
         ));
     };
-    match in_use(probe, &target, held).await? {
+    match in_use(probe, &target, &own, held).await? {
         InUse::Shown(control) => Ok(Verdict::pass(
             Coverage::complete(1, 1, "secrets named JWT_SECRET")?,
             control,
@@ -85,11 +91,30 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     }
 }
 
-/// Some token of the target that a shared secret signed.
+/// The token that is given to be attacked, where a shared secret signed it.
 fn sample(target: &Target) -> Option<Jwt> {
     let given = target.secrets.sample_jwt.as_ref().and_then(|sample| Jwt::parse(sample.expose()));
-    let own = || target.valid().iter().find_map(|identity| Jwt::parse(identity.credential.secret().expose()));
-    given.or_else(own).filter(Jwt::is_symmetric)
+    given.filter(Jwt::is_symmetric)
+}
+
+/// Tokens of working identities that a shared secret signed.
+fn own_tokens(target: &Target) -> Vec<(&Identity, Jwt)> {
+    let parsed = target
+        .valid()
+        .into_iter()
+        .filter_map(|identity| Some((identity, Jwt::parse(identity.credential.secret().expose())?)));
+    parsed.filter(|(_, jwt)| jwt.is_symmetric()).collect()
+}
+
+/// Every known token but for those that the known secret signed, too: what is found for one of them is found for all.
+fn attacked<'j>(target: &Target, own: impl Iterator<Item = &'j Jwt>) -> Vec<Cow<'j, Jwt>> {
+    let held = target.secrets.jwt.as_ref().map(|held| held.value.expose().as_bytes());
+    let mut is_known = false;
+    let all = own.map(Cow::Borrowed).chain(sample(target).map(Cow::Owned));
+    all.filter(|jwt| {
+        !held.is_some_and(|held| jwt.is_signed_with(held)) || !std::mem::replace(&mut is_known, true)
+    })
+    .collect()
 }
 
 enum InUse {
@@ -98,26 +123,30 @@ enum InUse {
 }
 
 /// Whether the deployment really judges tokens by this secret.
-async fn in_use(probe: &mut Probe, target: &Target, held: &HeldSecret) -> Result<InUse, Inconclusive> {
-    let tokens: Vec<(&Identity, Jwt)> = target
-        .valid()
-        .into_iter()
-        .filter_map(|identity| Some((identity, Jwt::parse(identity.credential.secret().expose())?)))
-        .filter(|(_, jwt)| jwt.is_symmetric())
-        .collect();
+async fn in_use(
+    probe: &mut Probe,
+    target: &Target,
+    tokens: &[(&Identity, Jwt)],
+    held: &HeldSecret,
+) -> Result<InUse, Inconclusive> {
     let secret = held.value.expose().as_bytes();
     if let Some((identity, jwt)) = tokens.iter().find(|(_, jwt)| jwt.is_signed_with(secret)) {
         return exchange(probe, target, identity, jwt, secret).await;
     }
-    if target
-        .secrets
-        .sample_jwt
-        .as_ref()
-        .and_then(|sample| Jwt::parse(sample.expose()))
-        .is_some_and(|jwt| jwt.is_signed_with(secret))
-        || held.held == Held::Served && tokens.is_empty()
-    {
+    if held.held == Held::Served && tokens.is_empty() {
         return Ok(InUse::Shown(deployment::tells_members_from_strangers(probe).await?));
+    }
+    let given = sample(target).filter(|jwt| tokens.is_empty() && jwt.is_signed_with(secret));
+    if let (Some(jwt), Some(somebody)) = (given, target.valid().first()) {
+        // Nothing says how it is sent: as most are.
+        let holder = Identity { credential: Credential::bearer(String::new()), ..(*somebody).clone() };
+        return exchange(probe, target, &holder, &jwt, secret).await.map_err(|why| {
+            Inconclusive::because(format!(
+                "`sample_jwt` is signed with this JWT_SECRET, and a token made like it was not accepted as a bearer token, so \
+                 nothing shows that the deployment uses the secret: add an identity whose credential is a token ({})",
+                why.reason()
+            ))
+        });
     }
     Err(Inconclusive::because(if tokens.is_empty() {
         "nothing shows that the deployment uses this JWT_SECRET: add an identity with a bearer token, or [secrets] \
