@@ -5,7 +5,7 @@
 use crate::classify::Kind;
 use crate::outcome::{Inconclusive, PositiveControl};
 use crate::probe::{Call, Probe, Seen};
-use crate::target::{Auth, Effect, Identity, Route, Target};
+use crate::target::{Auth, Chat, Effect, Identity, Route, Target};
 
 /// Protected routes that only read, the chat last because it costs most.
 pub(super) fn readable(target: &Target) -> Vec<Route> {
@@ -70,6 +70,24 @@ pub(super) fn asker<'t>(probe: &Probe, target: &'t Target, route: &Route) -> Opt
             .into_iter()
             .min_by_key(|peer| (target.is_spared(peer), probe.sent_lately(peer))),
     }
+}
+
+/// Whether it is known how an answer is asked for as a stream. Where it is not, somebody says that there is none, or that is a doubt.
+pub(super) fn is_streamed(probe: &mut Probe, target: &Target, chat: &Chat, doubts: &mut Vec<String>) -> bool {
+    if chat.stream.is_some() {
+        return true;
+    }
+    match target.lacks("streaming") {
+        Some(lacks) => {
+            let said = format!("declared absent by {}: {}", lacks.approver, lacks.reason);
+            probe.observe("an answer as a stream", &said);
+        }
+        None => doubts.push(
+            "how an answer is streamed is not known: add `stream` to [chat] in target.toml, or declare that it is not"
+                .to_owned(),
+        ),
+    }
+    false
 }
 
 /// Refused, or sent to sign in.

@@ -1,6 +1,7 @@
 //! Listens on this machine for code that was to have no network: what comes is an effect, whatever the code says of itself.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::io::{Error, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -35,25 +36,33 @@ pub struct Ear {
 }
 
 impl Probe {
-    /// Listens on all of this machine's addresses, and shows that it hears: on loopback, and on the one that others reach.
+    /// Listens on all of this machine's addresses, of both versions of IP where it has both, and shows that it hears: on loopback, on
+    /// the one that others reach, and on those of `reach` that are this machine's.
     ///
     /// # Errors
     /// When no port can be had, or when what this machine sends itself is not heard.
     pub async fn listen(&mut self, reach: &[IpAddr]) -> Result<Ear, Inconclusive> {
-        let failed = |error: std::io::Error| {
-            Inconclusive::because(format!("nothing can be listened on here: {error}"))
-        };
-        let tcp = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).await.map_err(failed)?;
-        let port = tcp.local_addr().map_err(failed)?.port();
-        let udp = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).await.map_err(failed)?;
+        let failed =
+            |error: Error| Inconclusive::because(format!("nothing can be listened on here: {error}"));
+        let Open { port, tcp, udp } = open().await.map_err(failed)?;
         let mut own = vec![IpAddr::V4(Ipv4Addr::LOCALHOST)];
         own.extend(outward().await.filter(|address| !address.is_loopback()));
         let (heard, stop) = (Arc::new(Mutex::new(Vec::new())), watch::Sender::new(()));
         let tasks = Tasks::new();
-        tasks.spawn(connections(tcp, Arc::clone(&heard), tasks.clone(), stop.subscribe()));
-        tasks.spawn(datagrams(udp, Arc::clone(&heard), stop.subscribe()));
+        for listener in tcp {
+            tasks.spawn(connections(listener, Arc::clone(&heard), tasks.clone(), stop.subscribe()));
+        }
+        for socket in udp {
+            tasks.spawn(datagrams(socket, Arc::clone(&heard), stop.subscribe()));
+        }
         let ear = Ear { port, addresses: own, heard, _stop: stop };
-        for (number, address) in ear.addresses.iter().enumerate() {
+        let mut here = Vec::new();
+        for address in reach {
+            if is_here(*address).await {
+                here.push(*address);
+            }
+        }
+        for (number, address) in ear.addresses.iter().chain(&here).enumerate() {
             let word = format!("own-word-{number}-{port}");
             if let Ok(mut stream) = TcpStream::connect((*address, port)).await {
                 // What cannot be sent is not heard.
@@ -69,6 +78,44 @@ impl Probe {
         self.observe("listens for what gets out", &format!("{addresses:?}, port {port}"));
         Ok(Ear { addresses, ..ear })
     }
+}
+
+/// Sockets at one port.
+struct Open {
+    port: u16,
+    tcp: Vec<TcpListener>,
+    udp: Vec<UdpSocket>,
+}
+
+/// A socket of IPv6 hears IPv4 too on some machines and not on others, and some have no IPv6.
+async fn open() -> Result<Open, Error> {
+    let six = TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)).await;
+    let first = match six {
+        Ok(listener) => listener,
+        Err(_) => TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).await?,
+    };
+    let first_at = first.local_addr()?;
+    let port = first_at.port();
+    let (mut tcp, mut udp) = (vec![first], vec![UdpSocket::bind((first_at.ip(), port)).await?]);
+    if first_at.is_ipv6() {
+        tcp.extend(besides(TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await)?);
+        udp.extend(besides(UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).await)?);
+    }
+    Ok(Open { port, tcp, udp })
+}
+
+/// The same port for IPv4. It is in use where the socket of IPv6 has it; what has it otherwise is seen by not being heard.
+fn besides<T>(bound: Result<T, Error>) -> Result<Option<T>, Error> {
+    match bound {
+        Ok(socket) => Ok(Some(socket)),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether an address is this machine's.
+async fn is_here(address: IpAddr) -> bool {
+    UdpSocket::bind((address, 0)).await.is_ok()
 }
 
 impl Ear {
@@ -160,6 +207,46 @@ async fn datagrams(socket: UdpSocket, heard: Arc<Mutex<Vec<String>>>, mut stop: 
                 }
             }
             _ = stop.changed() => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv6Addr};
+    use std::sync::Arc;
+
+    use portcullis_core::SystemClock;
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::{TcpListener, TcpStream, UdpSocket};
+
+    use crate::probe::{Budget, Probe, Sources, Traffic};
+    use crate::target::Target;
+
+    fn probe() -> Probe {
+        let target = Arc::new(Target::new("t", "http://127.0.0.1:9").unwrap());
+        let sources = Sources::new(&target, 9, 1);
+        let (clock, budget) = (Arc::new(SystemClock::new()), Budget::default());
+        Probe::new(target, clock, budget, sources, Traffic::default(), false)
+    }
+
+    #[tokio::test]
+    async fn what_comes_by_ipv6_is_heard_as_what_comes_by_ipv4() {
+        let ear = probe().listen(&[]).await.expect("a port");
+        let mut addresses = vec![IpAddr::from([127, 0, 0, 1])];
+        if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).await.is_ok() {
+            addresses.push(Ipv6Addr::LOCALHOST.into());
+        } else {
+            println!("SKIPPED ipv6: this machine has no ::1");
+        }
+        for (number, address) in addresses.into_iter().enumerate() {
+            let mut stream = TcpStream::connect((address, ear.port())).await.expect("it listens");
+            stream.write_all(format!("by-stream-{number}").as_bytes()).await.expect("it takes it");
+            assert!(ear.heard(&format!("by-stream-{number}")).await, "{address}");
+            let socket = UdpSocket::bind((address, 0)).await.expect("a port");
+            let word = format!("by-datagram-{number}");
+            socket.send_to(word.as_bytes(), (address, ear.port())).await.expect("it is sent");
+            assert!(ear.heard(&word).await, "{address}");
         }
     }
 }

@@ -21,6 +21,8 @@ pub struct Rehearsal {
     pub system: Option<String>,
     /// What was planted there.
     pub planted: Vec<Planted>,
+    /// Somebody of the askers' community who may read what they may not.
+    pub insider: Option<Identity>,
     /// Where it is told what really went to the model: the latest requests in JSON, each with `messages`.
     pub trace: Option<Uri>,
     /// The words of the system text after which a random word stands, another one for each answer.

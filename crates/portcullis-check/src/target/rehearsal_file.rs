@@ -61,9 +61,26 @@ pub(super) fn read_rehearsal(
             "members of one community who may all see the same",
         );
     }
+    let insider = read_insider(&section, identities, &askers);
     let tools = read_tools(&section, identities);
     section.finish();
-    Some(Rehearsal { at, chat: chat.clone(), askers, system, planted, trace, mark_after, citation, tools })
+    let chat = chat.clone();
+    Some(Rehearsal { at, chat, askers, system, planted, insider, trace, mark_after, citation, tools })
+}
+
+/// Who may read what the askers may not.
+fn read_insider(section: &Section<'_, '_>, identities: &[Identity], askers: &[Identity]) -> Option<Identity> {
+    let name = section.text("insider")?;
+    let named = identities.iter().find(|identity| identity.name == name && identity.state == State::Valid);
+    let community = askers.first().map(|asker| asker.community.as_str());
+    let insider = named.filter(|insider| {
+        askers.iter().all(|asker| asker.user != insider.user) && Some(insider.community.as_str()) == community
+    });
+    if insider.is_none() {
+        let wanted = "a working identity of the same community who is none of `as`";
+        section.wrong("insider", format!("`{name}`"), wanted);
+    }
+    insider.cloned()
 }
 
 /// `[rehearsal.tools]` and its `[[rehearsal.tools.tool]]`.

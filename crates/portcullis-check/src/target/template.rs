@@ -336,6 +336,7 @@ base_url = @URL@
 # mark_after = "bears the mark "      # words of it after which each answer's own random word stands
 # citation = "[{{number}}]"           # how an answer cites a passage
 # trace = "http://127.0.0.1:8091/heard"   # tells the latest requests to the model in JSON, each with `messages`
+# insider = "stan"                    # who may read what is planted as "closed"
 
 # Its tools there, each with a call that fits, and what tells who was called. `{{word}}` stands for a word by which a call is
 # found again.

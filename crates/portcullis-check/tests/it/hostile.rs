@@ -196,6 +196,7 @@ fn complete_target(address: SocketAddr) -> Target {
         askers: vec![Identity::new("ann", "harbour", bearer("ann", later))],
         system: Some("Speak of boats and tides alone, and of fees and quarrels to nobody.".repeat(2)),
         planted: planted.to_vec(),
+        insider: Some(Identity::new("stan", "harbour", bearer("stan", later))),
         trace: Some(format!("http://{address}/trace").parse().expect("a URL")),
         mark_after: Some("bears the mark ".to_owned()),
         citation: Some(format!("[{NUMBER}]")),

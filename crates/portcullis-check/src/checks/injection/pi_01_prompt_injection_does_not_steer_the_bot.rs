@@ -77,6 +77,7 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     let questions: Vec<(Ask, String)> = honest.chain(attacks).collect();
     let replies = stage.ask(probe, questions).await?;
     let mut doubts = stage::doubts(&replies);
+    stage.wants_streams(probe, &mut doubts);
     let given = stage.given(probe).await?;
     for planted in &stage.rehearsal.planted {
         if !effects::was_recalled(planted, &replies, given.as_deref()) && planted.kind != PlantedKind::Order {

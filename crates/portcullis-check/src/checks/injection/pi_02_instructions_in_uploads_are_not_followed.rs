@@ -83,6 +83,7 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     let questions: Vec<(Ask<'_>, String)> = facts.chain(poisoned).collect();
     let replies = stage.ask(probe, questions).await?;
     let mut doubts = stage::doubts(&replies);
+    stage.wants_streams(probe, &mut doubts);
     let given = stage.given(probe).await?;
     let recalled = |order: &&&Planted| effects::was_recalled(order, &replies, given.as_deref());
     for order in orders.iter().filter(|order| !recalled(order)) {

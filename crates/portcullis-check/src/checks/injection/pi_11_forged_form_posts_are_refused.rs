@@ -1,6 +1,9 @@
 //! PI-11.
 
+use std::collections::BTreeMap;
+
 use http::header::{CONTENT_TYPE, HeaderValue};
+use serde_json::Value;
 
 use crate::check::{cases, check};
 use crate::checks::canary::Leaks;
@@ -14,11 +17,12 @@ check! {
     /// ## What it checks
     /// New members sign up, two at least and as many as it takes to stay within a promised limit, and are known by a
     /// cookie, as browsers are. Every route that changes something and that they may use is asked with that cookie as pages
-    /// of other sites would make a browser ask: as a form and as JSON, from a foreign site, from a sibling host, from a
+    /// of other sites would make a browser ask: as a form's text, as its fields and as JSON, from a foreign site, from a sibling host, from a
     /// host whose name begins like the target's, from a sandboxed frame (`Origin: null`), as new browsers and as old ones
     /// say where a request comes from. Where requests carry a token (`headers` of `[sign_up]`), also without it, with an
     /// empty one, with a changed one, with that of another member's session, and with the right one from a foreign site.
-    /// All must be refused. The same request from the target's own page must be served.
+    /// All must be refused. The same request from the target's own page must be served, before and after them: what can be done
+    /// once is refused the second time whoever asks.
     /// ## Why it matters
     /// A browser sends its cookies with every request to a host, whoever wrote the page that makes it. A member who opens the
     /// wrong page while signed in then changes what that page's author wants.
@@ -41,6 +45,7 @@ cases! {
     passes_on: ["foreign"],
     fails_on: [
         "cookie-writes-unguarded",
+        "cookie-writes-take-form-fields",
         "cookie-writes-take-null-origin",
         "cookie-writes-take-sibling-hosts",
         "cookie-writes-compare-the-beginning-of-origin",
@@ -59,7 +64,17 @@ struct Page {
     words: &'static str,
     origin: Option<String>,
     site: Option<&'static str>,
-    form: bool,
+    made_by: MadeBy,
+}
+
+/// What on the page makes it. A browser lets forms of all sites send; a script of another site it asks first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum MadeBy {
+    Script,
+    /// A form that sends text, which reads like JSON.
+    TextForm,
+    /// A form that sends fields.
+    FieldForm,
 }
 
 /// What it carries as a token.
@@ -111,7 +126,7 @@ fn how_many(target: &Target, routes: &[Route], with_tokens: bool) -> usize {
     let Some(most) = limits.user_per_minute.into_iter().chain(limits.session_per_minute).min() else {
         return least;
     };
-    let each = 1 + forgeries(target, with_tokens).len();
+    let each = 2 + forgeries(target, with_tokens).len();
     let of_one = ((most as usize).saturating_sub(TO_JOIN) / each).max(1);
     let counted = routes.iter().filter(|route| target.counts(&route.path)).count();
     counted.div_ceil(of_one).clamp(least, MOST_MEMBERS)
@@ -136,9 +151,13 @@ async fn judge<'t>(
     let mut asked = 0;
     let mut leaks: Leaks<String> = Leaks::none();
     for (route, (member, other)) in routes.iter().zip(in_turn.zip(others)) {
-        let page =
-            Page { words: "its own page", origin: Some(own.clone()), site: Some("same-origin"), form: false };
-        let seen = send(probe, call(member, other, route, &page, Token::Right)?).await?;
+        let own_page = Page {
+            words: "its own page",
+            origin: Some(own.clone()),
+            site: Some("same-origin"),
+            made_by: MadeBy::Script,
+        };
+        let seen = send(probe, call(member, other, route, &own_page, Token::Right)?).await?;
         if got(route, &seen) != Got::Reached {
             doubts.push(format!(
                 "{} from the target's own page was answered {}, so nothing shows that a forged one is refused as such: correct \
@@ -162,6 +181,15 @@ async fn judge<'t>(
                 }
                 Got::Refused | Got::Unclear => {}
             }
+        }
+        let again = send(probe, call(member, other, route, &own_page, Token::Right)?).await?;
+        if got(route, &again) != Got::Reached {
+            doubts.push(format!(
+                "{} once more from the target's own page was answered {}, so what refused forged ones may have been that it was \
+                 done before: let its [[route]] ask for what can be repeated and changes nothing, and say what it `succeeds_with`",
+                route.line(),
+                again.says()
+            ));
         }
     }
     let findings: Vec<Finding> = leaks.into_findings(|line, first| {
@@ -207,36 +235,39 @@ fn own_origin(target: &Target) -> String {
 
 /// Pages of others, and what their requests would carry.
 fn forgeries(target: &Target, with_tokens: bool) -> Vec<(Page, Token)> {
+    use MadeBy::{FieldForm, Script, TextForm};
     let own = own_origin(target);
     let host = target.base_url.host().unwrap_or_default();
-    let page = |words, origin: Option<&str>, site, form| Page {
+    let page = |words, origin: Option<&str>, site, made_by| Page {
         words,
         origin: origin.map(str::to_owned),
         site,
-        form,
+        made_by,
     };
     let (foreign, sibling) = ("https://prize.example", format!("https://blog.{host}"));
     let alike = format!("{own}.prize.example");
     let mut all: Vec<(Page, Token)> = [
-        page("a form of a foreign site", Some(foreign), Some("cross-site"), true),
-        page("a script of a foreign site", Some(foreign), Some("cross-site"), false),
-        page("a form of a foreign site in an old browser", Some(foreign), None, true),
-        page("a script of a foreign site in an old browser", Some(foreign), None, false),
-        page("a sandboxed frame", Some("null"), Some("cross-site"), true),
-        page("a sandboxed frame in an old browser", Some("null"), None, false),
-        page("a page of a sibling host", Some(&sibling), Some("same-site"), false),
-        page("a host whose name begins alike, in an old browser", Some(&alike), None, false),
-        page("a link that was opened into a form, without an origin", None, Some("cross-site"), false),
+        page("a form of a foreign site", Some(foreign), Some("cross-site"), TextForm),
+        page("a form with fields of a foreign site", Some(foreign), Some("cross-site"), FieldForm),
+        page("a script of a foreign site", Some(foreign), Some("cross-site"), Script),
+        page("a form of a foreign site in an old browser", Some(foreign), None, TextForm),
+        page("a form with fields of a foreign site in an old browser", Some(foreign), None, FieldForm),
+        page("a script of a foreign site in an old browser", Some(foreign), None, Script),
+        page("a sandboxed frame", Some("null"), Some("cross-site"), TextForm),
+        page("a sandboxed frame in an old browser", Some("null"), None, Script),
+        page("a page of a sibling host", Some(&sibling), Some("same-site"), Script),
+        page("a host whose name begins alike, in an old browser", Some(&alike), None, Script),
+        page("a link that was opened into a form, without an origin", None, Some("cross-site"), Script),
     ]
     .into_iter()
     .map(|page| (page, Token::None))
     .collect();
     if with_tokens {
-        let own = page("a page that claims to be its own", Some(&own), Some("same-origin"), false);
+        let own = page("a page that claims to be its own", Some(&own), Some("same-origin"), Script);
         let tokens = [Token::None, Token::Empty, Token::Changed, Token::OfAnother];
         all.extend(tokens.map(|token| (own.clone(), token)));
-        all.push((page("a foreign site", Some(foreign), Some("cross-site"), false), Token::Right));
-        all.push((page("a foreign site in an old browser", Some(foreign), None, false), Token::Right));
+        all.push((page("a foreign site", Some(foreign), Some("cross-site"), Script), Token::Right));
+        all.push((page("a foreign site in an old browser", Some(foreign), None, Script), Token::Right));
     }
     all
 }
@@ -268,12 +299,27 @@ fn call(
     if let Some(site) = page.site {
         call = call
             .header("Sec-Fetch-Site", site)?
-            .header("Sec-Fetch-Mode", if page.form { "navigate" } else { "cors" })?;
+            .header("Sec-Fetch-Mode", if page.made_by == MadeBy::Script { "cors" } else { "navigate" })?;
     }
-    if page.form {
-        call.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    match page.made_by {
+        MadeBy::Script => {}
+        MadeBy::TextForm => _ = call.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain")),
+        MadeBy::FieldForm => {
+            let fields = fields(call.body.take());
+            call = call.form(&fields);
+        }
     }
     Ok(call)
+}
+
+/// What a form would send in place of a JSON body: its members, one a field.
+fn fields(body: Option<Value>) -> BTreeMap<String, String> {
+    let Some(Value::Object(members)) = body else { return BTreeMap::new() };
+    let text = |value| match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
+    members.into_iter().map(|(name, value)| (name, text(value))).collect()
 }
 
 /// The same text with its first letter or digit turned into another one.
@@ -287,7 +333,9 @@ fn changed(token: &str) -> String {
 mod tests {
     use http::Method;
 
-    use super::{MOST_MEMBERS, Token, changed, forgeries, how_many};
+    use serde_json::json;
+
+    use super::{MOST_MEMBERS, Token, changed, fields, forgeries, how_many};
     use crate::target::{Counted, Route, Target};
 
     #[test]
@@ -299,13 +347,21 @@ mod tests {
         assert_eq!(how_many(&target, &routes, false), 1, "no token is another's");
         target.limits.counted = Counted::Everything;
         target.limits.user_per_minute = Some(60);
-        let each = 1 + forgeries(&target, true).len();
-        assert_eq!(how_many(&target, &routes, true), 3);
-        assert!(routes.len().div_ceil(3) * each <= 60);
+        let each = 2 + forgeries(&target, true).len();
+        assert_eq!(how_many(&target, &routes, true), 4);
+        assert!(routes.len().div_ceil(4) * each <= 60);
         target.limits.session_per_minute = Some(10);
         assert_eq!(how_many(&target, &routes, true), MOST_MEMBERS);
         target.limits.counted = Counted::Chat;
         assert_eq!(how_many(&target, &routes, true), 2, "nothing of it is counted");
+    }
+
+    #[test]
+    fn a_form_sends_the_members_of_a_body_as_fields() {
+        let wanted = [("a", "x y"), ("b", "7"), ("c", "[true]")];
+        let wanted = wanted.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(fields(Some(json!({ "a": "x y", "b": 7, "c": [true] }))), wanted.into());
+        assert!(fields(Some(json!(["a"]))).is_empty() && fields(None).is_empty());
     }
 
     #[test]

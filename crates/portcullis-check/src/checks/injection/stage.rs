@@ -106,6 +106,12 @@ impl<'t> Stage<'t> {
         Ok(Self { askers, ..stage })
     }
 
+    /// The same, asked by whoever may read what the askers may not, where the target names somebody.
+    pub(super) fn inside(&self) -> Option<Self> {
+        let askers = std::slice::from_ref(self.rehearsal.insider.as_ref()?);
+        Some(Self { target: self.target, rehearsal: self.rehearsal, askers, asked: 0 })
+    }
+
     /// Each in turn, so that nobody reaches their own limit first.
     fn asker(&self) -> Result<&'t Identity, Inconclusive> {
         let askers = self.askers;
@@ -156,6 +162,11 @@ impl<'t> Stage<'t> {
             )));
         }
         Ok(control)
+    }
+
+    /// Answers are asked for as streams too, or somebody says that there are none.
+    pub(super) fn wants_streams(&self, probe: &mut Probe, doubts: &mut Vec<String>) {
+        deployment::is_streamed(probe, self.target, &self.rehearsal.chat, doubts);
     }
 
     /// Puts questions, whole and streamed by turns; the answers come in their order.

@@ -18,7 +18,8 @@ check! {
     /// Goes every declared way to a new account, step by step, by sign-up and by invitation, reading the link from the mail
     /// where there is one. What the new member is told about themselves must be the least role and its permissions. Then it
     /// tries every permission as the new member: what the least role may do must succeed, everything else must be refused. A
-    /// second account of each way asks for the highest role while it signs up, and must not get it.
+    /// second account of each way asks for the highest role while it signs up, and must not get it. Where it is refused, another one that
+    /// asks for nothing must be let in, or the refusal may be about something else.
     /// ## Why it matters
     /// A default is what nobody decides. One wrong default makes every new member staff, and nobody looks at it again.
     /// ## How to fix
@@ -259,24 +260,43 @@ async fn wished_for(
     least: &str,
     judged: &mut Judged,
 ) -> Result<(), Inconclusive> {
-    let Ok(newcomer) = joining::join(probe, target, sign_up, Some(wish)).await else {
-        probe.observe(&format!("a new member by {} who asks to be `{wish}`", sign_up.name), "refused");
-        return Ok(());
+    let newcomer = match joining::join(probe, target, sign_up, Some(wish)).await {
+        Ok(newcomer) => newcomer,
+        Err(why) => {
+            match joining::join(probe, target, sign_up, None).await {
+                Ok(other) => {
+                    let who = format!("a new member by {} who asks to be `{wish}`", sign_up.name);
+                    probe.observe(&who, "refused, and one who asks for no role is let in");
+                    other.leave(probe, target).await;
+                }
+                Err(_) => judged.doubts.push(format!(
+                    "a new member by {} who asked to be `{wish}` was not let in, and then neither was one without asking for a role, \
+                     so nothing shows why ({}): let as many sign up as the check needs",
+                    sign_up.name,
+                    why.reason()
+                )),
+            }
+            return Ok(());
+        }
     };
     let seen = probe.send(newcomer.call(&own.route)?).await?;
     let role = seen.json().and_then(|body| text_at(&body, &own.role));
-    if seen.status.is_success() && role.is_some() && role.as_deref() != Some(least) {
-        judged.findings.push(
+    match role.filter(|_| seen.status.is_success()) {
+        Some(role) if role == least => {}
+        Some(role) => judged.findings.push(
             Finding::new(
-                format!(
-                    "the {} asked to be `{wish}` while signing up and is `{}`",
-                    newcomer.label,
-                    role.unwrap_or_default()
-                ),
+                format!("the {} asked to be `{wish}` while signing up and is `{role}`", newcomer.label),
                 format!("take no role from the requests of [sign_up.{}]", sign_up.name),
             )
             .shown_by([seen.number()]),
-        );
+        ),
+        None => judged.doubts.push(format!(
+            "{} tells the {} no role at `{}` once they asked to be `{wish}`: it was answered {}",
+            own.route.line(),
+            newcomer.label,
+            own.role,
+            seen.says()
+        )),
     }
     newcomer.leave(probe, target).await;
     Ok(())

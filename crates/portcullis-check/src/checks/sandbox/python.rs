@@ -75,9 +75,16 @@ def one(address):
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as box:
         box.sendto(given["token"].encode(), (address, given["port"]))
+sent, first = b"", None
 for address in given["addresses"]:
-    one(address)
-return b"sent"
+    try:
+        one(address)
+        sent = b"sent"
+    except OSError as error:
+        first = first or error
+if first and not sent:
+    raise first
+return sent
 "#,
     ),
     Attempt::new(

@@ -146,20 +146,11 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
 
 /// The ways to ask the chat.
 fn surfaces(probe: &mut Probe, target: &Target, doubts: &mut Vec<String>) -> Vec<Surface> {
-    if target.chat.stream.is_some() {
-        return vec![Surface::Chat, Surface::Stream];
+    if deployment::is_streamed(probe, target, &target.chat, doubts) {
+        vec![Surface::Chat, Surface::Stream]
+    } else {
+        vec![Surface::Chat]
     }
-    match target.lacks("streaming") {
-        Some(lacks) => {
-            let said = format!("declared absent by {}: {}", lacks.approver, lacks.reason);
-            probe.observe("an answer as a stream", &said);
-        }
-        None => doubts.push(
-            "how an answer is streamed is not known: add `stream` to [chat] in target.toml, or declare that it is not"
-                .to_owned(),
-        ),
-    }
-    vec![Surface::Chat]
 }
 
 fn requests<'t>(

@@ -3,22 +3,27 @@
 use jiff::ToSpan as _;
 use portcullis_check::Target;
 use portcullis_check::target::{
-    Audience, HandoverQueue, Holds, MARKER, NewCredential, Planted, PlantedKind, ScreenedDocument, Spot,
-    Staffed, ToolInventory, WORD, Wording,
+    Audience, Declaration, HandoverQueue, Holds, MARKER, Method, NewCredential, Planted, PlantedKind, QUERY,
+    Rehearsal, Route, ScreenedDocument, Spot, Staffed, ToolInventory, WORD, Wording,
 };
 use portcullis_core::{Clock as _, SystemClock};
 
-use super::Case;
+use super::{Case, judged};
+use crate::foreign::{Foreign, node_is_here};
+use crate::settings::options;
+
+fn rehearsal(target: &mut Target) -> &mut Rehearsal {
+    target.rehearsal.as_mut().expect("a rehearsal")
+}
 
 /// What is planted where attacks are tried.
 fn planted(target: &mut Target) -> &mut Vec<Planted> {
-    &mut target.rehearsal.as_mut().expect("a rehearsal").planted
+    &mut rehearsal(target).planted
 }
 
 /// The tools where attacks are tried.
 fn tools(target: &mut Target) -> &mut ToolInventory {
-    let rehearsal = target.rehearsal.as_mut().expect("a rehearsal");
-    rehearsal.tools.as_mut().expect("tools")
+    rehearsal(target).tools.as_mut().expect("tools")
 }
 
 fn queue(target: &mut Target) -> &mut HandoverQueue {
@@ -161,6 +166,51 @@ pub(super) const CASES: &[Case] = &[
         id: "PI-03",
         word: "inconclusive",
         says: "`mark_after`",
+    },
+    Case {
+        what: "the system text is not known, so no piece of it is recognised",
+        change: |target| rehearsal(target).system = None,
+        id: "PI-03",
+        word: "inconclusive",
+        says: "`system`",
+    },
+    Case {
+        what: "one text of the system text alone is known",
+        change: |target| rehearsal(target).mark_after = None,
+        id: "PI-03",
+        word: "inconclusive",
+        says: "two texts",
+    },
+    Case {
+        what: "nothing says how attacks are answered as a stream",
+        change: |target| rehearsal(target).chat.stream = None,
+        id: "PI-01",
+        word: "inconclusive",
+        says: "how an answer is streamed is not known",
+    },
+    Case {
+        what: "nothing says how a document's order is answered as a stream",
+        change: |target| rehearsal(target).chat.stream = None,
+        id: "PI-02",
+        word: "inconclusive",
+        says: "how an answer is streamed is not known",
+    },
+    Case {
+        what: "nothing says how the system text is asked for as a stream",
+        change: |target| rehearsal(target).chat.stream = None,
+        id: "PI-03",
+        word: "inconclusive",
+        says: "how an answer is streamed is not known",
+    },
+    Case {
+        what: "answers are not streamed, somebody says",
+        change: |target| {
+            rehearsal(target).chat.stream = None;
+            target.declarations.push(Declaration::new("streaming", "answers come whole", "the test"));
+        },
+        id: "PI-03",
+        word: "pass",
+        says: "",
     },
     Case {
         what: "no text stands in a space for staff alone",
@@ -375,6 +425,23 @@ pub(super) const CASES: &[Case] = &[
         says: "ends in a cookie",
     },
     Case {
+        what: "nobody is named who may read what members may not",
+        change: |target| rehearsal(target).insider = None,
+        id: "PI-12",
+        word: "inconclusive",
+        says: "`insider`",
+    },
+    Case {
+        what: "what members may not read stands in no document",
+        change: |target| {
+            let closed = planted(target).iter_mut().filter(|planted| planted.kind == PlantedKind::Closed);
+            closed.for_each(|planted| planted.text = "what no document says".to_owned());
+        },
+        id: "PI-12",
+        word: "inconclusive",
+        says: "was not given to the model for their questions",
+    },
+    Case {
         what: "nothing tells what went to the model",
         change: |target| {
             if let Some(rehearsal) = &mut target.rehearsal {
@@ -397,3 +464,51 @@ pub(super) const CASES: &[Case] = &[
         says: "`trace`",
     },
 ];
+
+#[tokio::test]
+async fn changes_that_can_be_made_once_hide_no_forms_that_nothing_refuses() {
+    if !node_is_here().await {
+        return;
+    }
+    let foreign = Foreign::deployed(Some("cookie-writes-unguarded"), &["--once"]).await;
+    let target = foreign.target();
+    let (word, reason) = judged(foreign, target, "PI-11", options()).await;
+    assert_eq!(word, "inconclusive", "{reason}");
+    assert!(reason.contains("once more from the target's own page"), "{reason}");
+}
+
+#[tokio::test]
+async fn words_deep_in_a_body_are_tried_as_sql() {
+    if !node_is_here().await {
+        return;
+    }
+    for (fault, wanted) in [(Some("sql-errors-are-told"), "fail"), (None, "pass")] {
+        let foreign = Foreign::deployed(fault, &["--seek"]).await;
+        let mut target = foreign.target();
+        // The other searches would show it, too.
+        let others = target.inventory.routes.iter_mut().filter(|route| route.query.contains_key("q"));
+        others.for_each(|route| route.query.clear());
+        let body = serde_json::json!({ "search": { "any": [{ "text": QUERY }] } });
+        target.inventory.routes.push(Route::new(Method::POST, "/api/seek").reads().body(body));
+        let (word, reason) = judged(foreign, target, "PI-09", options()).await;
+        assert_eq!(word, wanted, "{reason}");
+    }
+}
+
+#[tokio::test]
+async fn answers_that_differ_hide_no_condition_and_those_that_grow_show_nothing() {
+    if !node_is_here().await {
+        return;
+    }
+    let injected = Some("sql-conditions-are-evaluated-in-a-pattern");
+    for (fault, how, wanted) in [
+        (injected, "--answers-differ", "fail"),
+        (None, "--answers-differ", "pass"),
+        (None, "--answers-grow", "inconclusive"),
+    ] {
+        let foreign = Foreign::deployed(fault, &[how]).await;
+        let target = foreign.target();
+        let (word, reason) = judged(foreign, target, "PI-09", options()).await;
+        assert_eq!(word, wanted, "{fault:?} {how}: {reason}");
+    }
+}

@@ -3,7 +3,9 @@
 use portcullis_check::Target;
 use portcullis_check::target::{AccountKind, NewCredential, SignUpBy};
 
-use super::Case;
+use super::{Case, judged};
+use crate::foreign::{Foreign, node_is_here};
+use crate::settings::options;
 
 pub(super) const CASES: &[Case] = &[
     Case {
@@ -101,3 +103,20 @@ pub(super) const CASES: &[Case] = &[
         says: "GET /api/me",
     },
 ];
+
+#[tokio::test]
+async fn a_sign_up_that_is_refused_for_something_else_shows_nothing_about_roles() {
+    if !node_is_here().await {
+        return;
+    }
+    for (how, says) in [
+        ("--one-sign-up", "without asking for a role"),
+        ("--staff-enrol-first", "tells the new member by by-mail no role"),
+    ] {
+        let foreign = Foreign::deployed(Some("sign-up-honours-role"), &[how]).await;
+        let target = foreign.target();
+        let (word, reason) = judged(foreign, target, "RBAC-04", options()).await;
+        assert_eq!(word, "inconclusive", "{how}: {reason}");
+        assert!(reason.contains(says), "{how}: {reason}");
+    }
+}

@@ -3,7 +3,9 @@
 use portcullis_check::Target;
 use portcullis_check::target::{Credential, Runtime, SandboxApi};
 
-use super::Case;
+use super::{Case, judged};
+use crate::foreign::{Foreign, node_is_here};
+use crate::settings::options;
 
 fn sandbox(target: &mut Target) -> &mut SandboxApi {
     target.sandbox.as_deref_mut().expect("a sandbox")
@@ -63,3 +65,20 @@ pub(super) const CASES: &[Case] = &[
         says: "the target says 2",
     },
 ];
+
+#[tokio::test]
+async fn a_job_that_gets_out_by_ipv6_is_heard() {
+    if !node_is_here().await {
+        return;
+    }
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
+        println!("SKIPPED ipv6: this machine has no ::1");
+        return;
+    }
+    let foreign = Foreign::deployed(None, &["--sandbox-has-ipv6"]).await;
+    let mut target = foreign.target();
+    sandbox(&mut target).reach = vec!["::1".parse().expect("an address")];
+    let (word, reason) = judged(foreign, target, "SBX-05", options()).await;
+    assert_eq!(word, "fail", "{reason}");
+    assert!(reason.contains("its word came to this machine"), "{reason}");
+}

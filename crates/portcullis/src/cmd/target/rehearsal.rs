@@ -93,7 +93,7 @@ pub(super) async fn start(config: &Config) -> Result<Started> {
     let shore = shore::Shore::start(SLUG, &mut site).await?;
     let own = site.config.clone();
     let instance = Instance::open(&own)?;
-    let (askers, callers, mut found) = settle(&instance.kept, config).await?;
+    let Settled { askers, callers, insider, planted: mut found } = settle(&instance.kept, config).await?;
     let (people, reader) = troubled(&instance.kept).await?;
     let heard = format!("http://{}/heard", upstream.address());
     let tools = shore.as_ref().map(|shore| shore.inventory(callers)).transpose()?;
@@ -127,6 +127,7 @@ pub(super) async fn start(config: &Config) -> Result<Started> {
         askers,
         system: Some(system),
         planted: found,
+        insider: Some(insider),
         trace: Some(heard.parse()?),
         mark_after: Some(MARK_AFTER.to_owned()),
         citation: Some(format!("[{}]", portcullis_check::target::NUMBER)),
@@ -188,8 +189,15 @@ fn chat() -> Chat {
     chat
 }
 
-/// The community with its documents, those who ask, and those who ask for calls.
-async fn settle(kept: &Kept, config: &Config) -> Result<(Vec<Identity>, Vec<Identity>, Vec<Planted>)> {
+/// The community: those who ask, those who ask for calls, one who may read what they may not, and what its documents hold.
+struct Settled {
+    askers: Vec<Identity>,
+    callers: Vec<Identity>,
+    insider: Identity,
+    planted: Vec<Planted>,
+}
+
+async fn settle(kept: &Kept, config: &Config) -> Result<Settled> {
     let club = Club::new(kept, SLUG, "For rehearsals only").await?;
     let open = club.space("commons", SpaceAccess::Members).await?;
     let closed = club.space("office", SpaceAccess::Staff).await?;
@@ -208,7 +216,9 @@ async fn settle(kept: &Kept, config: &Config) -> Result<(Vec<Identity>, Vec<Iden
     for number in 1..=CALLERS {
         callers.push(club.somebody(&format!("caller {number}"), shore::CALLERS).await?);
     }
-    Ok((askers, callers, plants.into_iter().flat_map(|plant| plant.planted).collect()))
+    let insider = club.somebody("insider", Role::Moderator).await?;
+    let planted = plants.into_iter().flat_map(|plant| plant.planted).collect();
+    Ok(Settled { askers, callers, insider, planted })
 }
 
 /// The community whose questions for a person go to its moderators: those who ask, and one who reads the queue.
