@@ -46,6 +46,7 @@ impl Probe {
             |error: Error| Inconclusive::because(format!("nothing can be listened on here: {error}"));
         let Open { port, tcp, udp } = open().await.map_err(failed)?;
         let mut own = vec![IpAddr::V4(Ipv4Addr::LOCALHOST)];
+        own.extend(is_here(Ipv6Addr::LOCALHOST.into()).await.then_some(IpAddr::V6(Ipv6Addr::LOCALHOST)));
         own.extend(outward().await.filter(|address| !address.is_loopback()));
         let (heard, stop) = (Arc::new(Mutex::new(Vec::new())), watch::Sender::new(()));
         let tasks = Tasks::new();

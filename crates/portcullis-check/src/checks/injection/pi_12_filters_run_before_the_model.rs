@@ -148,10 +148,11 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     })
 }
 
-/// Whether the model was given a text in a request that was not told of before.
+/// Whether the model was given a text in a request that was not told of before. Requests are known by their messages: what else is
+/// told of one, such as its age, may change.
 fn is_new(text: &str, given: &[Given], before: &[Given]) -> bool {
-    let told: HashSet<&str> = before.iter().map(|given| given.raw.as_str()).collect();
-    given.iter().any(|given| given.raw.contains(text) && !told.contains(given.raw.as_str()))
+    let told: HashSet<_> = before.iter().map(|given| &given.messages).collect();
+    given.iter().any(|given| given.raw.contains(text) && !told.contains(&given.messages))
 }
 
 /// The closed texts can be recalled: for the same questions by somebody who may read them the model is given them. They ask last, so
@@ -291,15 +292,16 @@ mod tests {
 
     #[test]
     fn what_was_told_of_before_was_not_given_for_these_questions() {
-        let given = |raw: &[&str]| -> Vec<Given> {
-            raw.iter().map(|raw| Given { raw: (*raw).to_owned(), messages: Vec::new() }).collect()
+        let given = |age: u32, texts: &[&str]| -> Vec<Given> {
+            let one = |text: &&str| Given {
+                raw: format!("{age} s ago: {text}"),
+                messages: vec![("user".to_owned(), (*text).to_owned())],
+            };
+            texts.iter().map(one).collect()
         };
-        let before = given(&["asked by staff: the closed text", "nothing"]);
-        assert!(!is_new(
-            "closed text",
-            &given(&["asked by a member", "asked by staff: the closed text"]),
-            &before
-        ));
-        assert!(is_new("closed text", &given(&["asked by a member: the closed text"]), &before));
+        let before = given(1, &["asked by staff: the closed text", "nothing"]);
+        let after = given(9, &["asked by a member", "asked by staff: the closed text"]);
+        assert!(!is_new("closed text", &after, &before));
+        assert!(is_new("closed text", &given(9, &["asked by a member: the closed text"]), &before));
     }
 }
