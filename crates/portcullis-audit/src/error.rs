@@ -110,11 +110,17 @@ pub enum Fault {
         /// How many there are.
         found: u64,
     },
-    /// There are records and no signed checkpoint for any of them.
-    #[error("{records} records and no signed checkpoint")]
+    /// There are more records that no signed checkpoint covers than whoever wrote them can have left.
+    #[error("{records} records that no signed checkpoint covers")]
     Unsigned {
-        /// How many records there are.
+        /// How many they are.
         records: u64,
+    },
+    /// A segment has a successor, and no checkpoint was signed at its end.
+    #[error("the segment ends with {size} records, and no checkpoint was signed for as many")]
+    UnsignedEnd {
+        /// How many records the journal has up to there.
+        size: u64,
     },
     /// The signed state at the end of a segment is not the one that the records give.
     #[error("the seal does not match the records")]
@@ -203,6 +209,10 @@ pub enum Error {
 const fn advice(fault: &Fault) -> &'static str {
     match fault {
         Fault::Unfinished { .. } => "",
+        Fault::Unsigned { .. } => {
+            "; nothing was changed: if `audit.checkpoint_records` was lowered since the program was killed, start it once \
+             with the earlier number, else keep the files as evidence and restore the journal from a backup"
+        }
         _ => "; nothing was changed: keep the files as evidence and restore the journal from a backup",
     }
 }

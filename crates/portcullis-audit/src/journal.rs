@@ -32,6 +32,14 @@ const COMPANY: usize = 4;
 /// nobody does anything else meanwhile.
 const GATHER: Duration = Duration::from_micros(200);
 
+/// After how many new records a checkpoint is signed, unless the options say otherwise.
+pub(crate) const CHECKPOINT_RECORDS: u64 = 10_000;
+
+/// The most records that can stand unsigned, however whoever wrote them was stopped: no frame is added where a checkpoint is due.
+pub(crate) const fn most_unsigned(checkpoint_records: u64) -> u64 {
+    checkpoint_records.saturating_sub(1).saturating_add(MAX_RECORDS as u64)
+}
+
 /// What a process uses the journal for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Use {
@@ -66,7 +74,7 @@ impl Options {
         Self {
             used_for,
             segment_bytes: 16 << 20,
-            checkpoint_records: 10_000,
+            checkpoint_records: CHECKPOINT_RECORDS,
             checkpoint_interval: Duration::from_secs(30),
             queue: 4096,
             earlier_keys: Vec::new(),

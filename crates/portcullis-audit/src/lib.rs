@@ -7,9 +7,10 @@
 //!   closed, by the next start if the process died.
 //! - *Tamper-evident*: every record is a leaf of an RFC 6962 Merkle tree whose root is signed again and again
 //!   ([`Checkpoint`]). [`Archive::verify`] recomputes everything from the bytes. What it cannot see: changes to the
-//!   newest records that no checkpoint covers yet, and a journal that was cut back to an earlier checkpoint together
-//!   with the file of checkpoints. Keep checkpoints elsewhere and give them to [`VerifyOptions::anchors`] against the
+//!   newest records that no checkpoint covers yet, which are bounded, and a journal that was cut back to an earlier
+//!   checkpoint together with the file of checkpoints. Keep checkpoints elsewhere and give them to [`VerifyOptions::anchors`] against the
 //!   second; against someone who holds the signing key too, only they help.
+//! - *In order*: times never go back, whatever the clock does.
 //! - *Pseudonymous*: records hold ids, numbers and fixed words ([`record`]), never names, addresses, prompts or tokens.
 //!
 //! It never changes or removes a record, and it never repairs anything but a last write that was never finished and

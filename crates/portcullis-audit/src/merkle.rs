@@ -54,7 +54,7 @@ impl TreeHash {
     }
 
     /// Reads the 44 characters of standard base64.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         STANDARD.decode(text).ok()?.try_into().ok().map(Self)
     }
 }

@@ -1,8 +1,9 @@
-//! What follows from the records so far: the Merkle frontier, the next number of each community, the open turns. And
+//! What follows from the records so far: the Merkle frontier, the next number of each community, the open turns, the newest time. And
 //! the seal: that state, signed, beside a finished segment, so that a start reads only what came after it.
 
 use std::collections::{BTreeMap, HashMap};
 
+use jiff::Timestamp;
 use portcullis_core::{CommunityId, TurnId};
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +31,8 @@ pub(crate) struct State {
     /// The next number of each community.
     communities: HashMap<CommunityId, u64>,
     open: HashMap<TurnId, OpenTurn>,
+    /// The newest time of a record.
+    last_at: Option<Timestamp>,
 }
 
 impl State {
@@ -49,6 +52,10 @@ impl State {
         &self.communities
     }
 
+    pub(crate) const fn last_at(&self) -> Option<Timestamp> {
+        self.last_at
+    }
+
     pub(crate) fn next_in(&self, community: CommunityId) -> u64 {
         self.communities.get(&community).copied().unwrap_or(0)
     }
@@ -65,7 +72,14 @@ impl State {
     }
 
     /// Takes in a record that was just made by the rules.
-    pub(crate) fn push(&mut self, community: Option<CommunityId>, mark: Mark, leaf: TreeHash) {
+    pub(crate) fn push(
+        &mut self,
+        community: Option<CommunityId>,
+        mark: Mark,
+        at: Option<Timestamp>,
+        leaf: TreeHash,
+    ) {
+        self.last_at = self.last_at.max(at);
         let seq = self.next;
         self.next += 1;
         self.tree.push(leaf);
@@ -107,7 +121,7 @@ impl State {
             Mark::Closes(turn) if !self.is_open(turn) => report(Violation::TurnNotOpen(turn)),
             _ => {}
         }
-        self.push(record.community, record.mark(), leaf);
+        self.push(record.community, record.mark(), record.at.parse().ok(), leaf);
     }
 
     /// Takes in a record that cannot be read, so that the tree and the numbers go on.
@@ -145,6 +159,7 @@ pub(crate) struct Seal {
     frontier: Vec<TreeHash>,
     communities: BTreeMap<CommunityId, u64>,
     open: Vec<OpenTurn>,
+    last_at: Option<Timestamp>,
 }
 
 impl Seal {
@@ -157,6 +172,7 @@ impl Seal {
             frontier: state.tree.nodes().to_vec(),
             communities: state.communities.iter().map(|(id, next)| (*id, *next)).collect(),
             open: state.open_turns(),
+            last_at: state.last_at,
         }
     }
 
@@ -179,6 +195,7 @@ impl Seal {
             next: self.size,
             communities: self.communities.iter().map(|(id, next)| (*id, *next)).collect(),
             open: self.open.iter().map(|turn| (turn.turn, *turn)).collect(),
+            last_at: self.last_at,
         })
     }
 
@@ -190,7 +207,7 @@ impl Seal {
 
 #[cfg(test)]
 mod tests {
-    use portcullis_core::{ManualClock, Secret};
+    use portcullis_core::{Clock as _, ManualClock, Secret};
 
     use super::*;
 
@@ -206,8 +223,9 @@ mod tests {
         let mut state = State::new();
         for n in 0..5 {
             let mark = Mark::Opens(TurnId::new(&clock));
-            state.push(Some(CommunityId::new(&clock)), mark, TreeHash::leaf(&[n]));
+            state.push(Some(CommunityId::new(&clock)), mark, Some(clock.now()), TreeHash::leaf(&[n]));
         }
+        assert_eq!(state.last_at(), Some(clock.now()));
         let note = Seal::new("log", 0, 77, &state).sign(&signer).unwrap();
         let seal = Seal::open(note.as_bytes(), &trusted).unwrap();
         assert_eq!(seal.state().unwrap(), state);

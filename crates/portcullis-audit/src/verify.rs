@@ -14,6 +14,7 @@ use crate::checkpoint::{Checkpoint, Next, Notes};
 use crate::disk::{Access, LogFile};
 use crate::error::{Error, Fault, Violation};
 use crate::frame::{Bad, Found, Frames};
+use crate::journal::{CHECKPOINT_RECORDS, most_unsigned};
 use crate::layout::{CHECKPOINTS, seal_name, segment_name};
 use crate::merkle::TreeHash;
 use crate::note::Verifier;
@@ -34,12 +35,20 @@ pub struct VerifyOptions {
     pub anchors: Vec<Checkpoint>,
     /// By how much time may go back from one record to the next, since clocks are set.
     pub clock_tolerance: Duration,
+    /// After how many new records the journal signs a checkpoint, see [`crate::Options::checkpoint_records`]. With fewer than
+    /// these unsigned, one frame more may have been written before whoever wrote it was stopped.
+    pub checkpoint_records: u64,
 }
 
 impl VerifyOptions {
-    /// With these keys, no anchors, and a tolerance of 60 s.
+    /// With these keys, no anchors, a tolerance of 60 s, and checkpoints as by [`crate::Options::new`].
     pub fn new(trusted: Vec<Verifier>) -> Self {
-        Self { trusted, anchors: Vec::new(), clock_tolerance: Duration::from_secs(60) }
+        Self {
+            trusted,
+            anchors: Vec::new(),
+            clock_tolerance: Duration::from_secs(60),
+            checkpoint_records: CHECKPOINT_RECORDS,
+        }
     }
 }
 
@@ -133,6 +142,8 @@ struct Pass<'a> {
     claims: VecDeque<Claim>,
     checkpoints: u64,
     signed: u64,
+    /// The largest size up to here for which a checkpoint stands.
+    noted: u64,
     /// Records were missing or unreadable, so no root after them can be computed.
     broken: bool,
     first_at: Option<Timestamp>,
@@ -149,6 +160,7 @@ impl<'a> Pass<'a> {
             claims: VecDeque::new(),
             checkpoints: 0,
             signed: 0,
+            noted: 0,
             broken: false,
             first_at: None,
             last_at: None,
@@ -204,6 +216,9 @@ impl<'a> Pass<'a> {
     fn compare_claims(&mut self) {
         let size = self.state.next();
         while let Some(claim) = self.claims.pop_front_if(|claim| claim.size <= size) {
+            if claim.file == CHECKPOINTS {
+                self.noted = claim.size;
+            }
             if self.broken {
                 self.report(claim.file, claim.offset, Fault::Unjudged);
             } else if claim.root != self.state.root() {
@@ -220,14 +235,19 @@ impl<'a> Pass<'a> {
             let mut file = self.archive.folder.open(&name, Access::Read)?;
             let mut frames = Frames::new(0, *limit);
             self.read_frames(&name, &mut *file, &mut frames, last == Some(*first))?;
+            let size = self.state.next();
+            if last != Some(*first) && !self.broken && self.noted != size {
+                self.report(&name, *limit, Fault::UnsignedEnd { size });
+            }
             self.judge_seal(*first, last == Some(*first))?;
         }
         let found = self.state.next();
         while let Some(claim) = self.claims.pop_front() {
             self.report(claim.file, claim.offset, Fault::Missing { signed: claim.size, found });
         }
-        if self.checkpoints == 0 && found > 0 {
-            self.report(CHECKPOINTS, 0, Fault::Unsigned { records: found });
+        let records = found.saturating_sub(self.signed);
+        if (self.checkpoints == 0 && found > 0) || records > most_unsigned(self.options.checkpoint_records) {
+            self.report(CHECKPOINTS, moment.notes.unwrap_or(0), Fault::Unsigned { records });
         }
         Ok(())
     }
@@ -307,7 +327,8 @@ impl<'a> Pass<'a> {
         self.compare_claims();
     }
 
-    /// A segment with a successor has a seal; a lost one can be done without, a wrong one not.
+    /// A segment with a successor has a seal; a lost one can be done without, as a checkpoint stands for the segment's end. A
+    /// wrong one cannot.
     fn judge_seal(&mut self, first: u64, is_last: bool) -> Result<(), Error> {
         let name = seal_name(first);
         match self.archive.folder.seal(first, &self.options.trusted) {

@@ -8,19 +8,22 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use portcullis_core::{Clock, TurnId};
 
 use crate::checkpoint::{Checkpoint, Next, Notes};
 use crate::disk::{Access, FileLock, LogFile, append_all};
 use crate::error::{Error, Fault};
 use crate::frame::{Bad, Found, FrameWriter, Frames, MAX_RECORD, MAX_RECORDS};
-use crate::journal::{Meter, Options, Receipt, Recovery, Use};
+use crate::journal::{Meter, Options, Receipt, Recovery, Use, most_unsigned};
 use crate::layout::{CHECKPOINTS, Folder, LOCK, SERVE_LOCK, seal_name, segment_name};
 use crate::merkle::TreeHash;
 use crate::note::{Signer, Verifier};
 use crate::record::{ActorRef, Event, Mark, Outcome, Record, Skim, encode};
 use crate::state::{Seal, State};
+
+/// From which lead on of the journal's newest time over the clock it is told.
+const CLOCK_SET_BACK: SignedDuration = SignedDuration::from_secs(60);
 
 /// How the end of a file is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +87,11 @@ pub(crate) struct Writer {
     base: (u64, u64),
     /// Checkpoints that were read, for records that were not read yet.
     awaited: VecDeque<Awaited>,
+    /// The largest size among the records that were read for which a checkpoint stands.
+    noted: u64,
     state: State,
+    /// That the clock was set back was told.
+    told_set_back: bool,
     /// Something was read that another process may have written and never synced before it was killed.
     unsettled: bool,
     frames_read: u64,
@@ -127,6 +134,8 @@ impl Writer {
             signed: Signed { size: state.size(), offset: notes_len, at: clock.monotonic() },
             base: (state.size(), notes_len),
             awaited: VecDeque::new(),
+            noted: state.size(),
+            told_set_back: false,
             unsettled: false,
             frames_read: 0,
             frame: FrameWriter::new(),
@@ -168,6 +177,10 @@ impl Writer {
         // The first frame is signed before a second is written, so this is not what a crash leaves behind.
         if self.signed.size == 0 && self.frames_read > 1 {
             return Err(Error::damaged(CHECKPOINTS, 0, Fault::Unsigned { records: self.state.size() }));
+        }
+        let records = self.state.size().saturating_sub(self.signed.size);
+        if records > most_unsigned(self.options.checkpoint_records) {
+            return Err(Error::damaged(CHECKPOINTS, self.notes_len, Fault::Unsigned { records }));
         }
         let mut recovery = Recovery {
             records: self.state.size(),
@@ -227,15 +240,20 @@ impl Writer {
 
     /// How long until a checkpoint is due; `None` while there is nothing new.
     pub(crate) fn checkpoint_wait(&self) -> Option<Duration> {
-        let new = self.state.size().saturating_sub(self.signed.size);
-        if new == 0 {
+        if self.state.size() <= self.signed.size {
             return None;
         }
-        if self.signed.size == 0 || new >= self.options.checkpoint_records {
+        if self.is_checkpoint_due() {
             return Some(Duration::ZERO);
         }
         let since = self.clock.monotonic().saturating_sub(self.signed.at);
         Some(self.options.checkpoint_interval.saturating_sub(since))
+    }
+
+    /// Whether no more may be written before a checkpoint is signed: after the first frame, and after enough new records.
+    fn is_checkpoint_due(&self) -> bool {
+        let new = self.state.size().saturating_sub(self.signed.size);
+        new > 0 && (self.signed.size == 0 || new >= self.options.checkpoint_records)
     }
 
     fn locked<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
@@ -251,14 +269,14 @@ impl Writer {
     ) -> Result<Vec<Result<Receipt, Error>>, Error> {
         self.catch_up(Tail::Judge)?;
         self.settle()?;
-        if self.signed.size == 0 && self.state.size() > 0 {
+        // Whoever wrote before may have been stopped before it signed, and what stands unsigned is bounded.
+        if self.is_checkpoint_due() {
             self.write_checkpoint()?;
         }
         if self.segment.len >= self.options.segment_bytes {
             self.roll()?;
         }
-        let now = self.clock.now();
-        let at = Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now);
+        let at = self.time();
         let at_text = format!("{at:.6}");
         let first = self.state.size();
         self.frame.clear();
@@ -287,6 +305,25 @@ impl Writer {
         Ok(results)
     }
 
+    /// The time of the next record: the clock's, or the newest in the journal while the clock is behind it. Clocks are set, and
+    /// the times in the journal never go back.
+    fn time(&mut self) -> Timestamp {
+        let now = self.clock.now();
+        let now = Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now);
+        let reached = self.state.last_at().map_or(now, |last| last.max(now));
+        let behind = reached.duration_since(now);
+        if behind < CLOCK_SET_BACK {
+            self.told_set_back = false;
+        } else if !self.told_set_back {
+            self.told_set_back = true;
+            tracing::warn!(
+                audit.clock_behind_ms = i64::try_from(behind.as_millis()).unwrap_or(i64::MAX),
+                "the clock is behind the audit journal's newest record, whose time all records get until it has passed"
+            );
+        }
+        reached
+    }
+
     fn add(&mut self, record: &Record, at: Timestamp, at_text: &str) -> Result<Receipt, Error> {
         let mark = record.event.mark();
         match mark {
@@ -302,7 +339,7 @@ impl Writer {
             .add(|into| encode(record, seq, community_seq, at_text, into))
             .map_err(|error| Error::io("encode a record for", &self.segment.name)(error.into()))?
             .map_err(|large| Error::TooLarge { bytes: large.0, limit: MAX_RECORD })?;
-        self.state.push(record.community, mark, leaf);
+        self.state.push(record.community, mark, Some(at), leaf);
         Ok(Receipt { seq, community_seq, at })
     }
 
@@ -331,6 +368,7 @@ impl Writer {
             self.folder.sync_names()?;
         }
         self.signed = Signed { size, offset: self.notes_len, at: self.clock.monotonic() };
+        self.noted = size;
         self.meter.sign(size, root);
         self.notes_len += note.len() as u64;
         Ok(())
@@ -404,10 +442,14 @@ impl Writer {
     /// Compares the root with every checkpoint that was signed for as many records as were read by now.
     fn compare_awaited(&mut self) -> Result<(), Error> {
         while let Some(awaited) = self.awaited.pop_front_if(|awaited| awaited.size <= self.state.size()) {
-            if awaited.size == self.state.size() && awaited.root != self.state.root() {
+            if awaited.size < self.state.size() {
+                continue;
+            }
+            if awaited.root != self.state.root() {
                 let fault = Fault::Root { size: awaited.size };
                 return Err(Error::damaged(CHECKPOINTS, awaited.offset, fault));
             }
+            self.noted = awaited.size;
         }
         Ok(())
     }
@@ -438,6 +480,12 @@ impl Writer {
             let next = segment_name(self.state.size());
             if next == self.segment.name || !self.folder.exists(&next)? {
                 break;
+            }
+            // A segment's end is signed before the next segment is there, maybe since the checkpoints were read.
+            self.read_notes(tail)?;
+            if self.noted != self.state.size() {
+                let fault = Fault::UnsignedEnd { size: self.state.size() };
+                return Err(Error::damaged(&self.segment.name, self.segment.len, fault));
             }
             self.segment = Segment::open(&self.folder, self.state.size())?;
         }

@@ -170,3 +170,33 @@ fn every_acknowledged_record_of_a_group_survives_a_crash_at_any_point() {
         crash_again_and_again(seed, at_once);
     }
 }
+
+#[test]
+fn a_start_that_dies_while_it_closes_many_turns_is_no_damage() {
+    let options =
+        |disk: &SimDisk| Options { disk: Arc::new(disk.clone()), checkpoint_records: 100, ..serving() };
+    let (mut died, mut all_closed_unsigned) = (true, false);
+    for dies_after in 1.. {
+        if !died {
+            break;
+        }
+        let (bench, disk) = (Bench::new(), SimDisk::new());
+        let (journal, _) = bench.open(Path::new(DIR), options(&disk)).unwrap();
+        for _ in 0..600 {
+            journal.append_blocking(bench.opened(0, 0).1).unwrap();
+        }
+        disk.plan(Plan { dies_at: Some(disk.operations() + 1), ..Plan::default() });
+        drop(journal);
+        disk.continue_after_kill();
+        disk.plan(Plan { dies_at: Some(disk.operations() + dies_after), ..Plan::default() });
+        died = bench.open(Path::new(DIR), options(&disk)).is_err();
+        disk.continue_after_kill();
+        let (journal, recovery) = bench.open(Path::new(DIR), options(&disk)).unwrap();
+        all_closed_unsigned |= recovery.records == 1200 && recovery.signed < 1200;
+        journal.close_blocking().unwrap();
+        let archive = Archive::on(Arc::new(disk.clone()), Path::new(DIR));
+        let verified = verify(&archive);
+        assert_eq!((verified.records, verified.open_turns.len()), (1200, 0), "dies after {dies_after}");
+    }
+    assert!(all_closed_unsigned);
+}

@@ -3,8 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use portcullis_audit::{Archive, Error, Fault, Filter, Options, Problems, Signer, VerifyOptions, Violation};
-use portcullis_core::Secret;
+use portcullis_audit::{
+    Archive, Error, Fault, Filter, Options, Problems, Signer, Use, VerifyOptions, Violation,
+};
+use portcullis_core::{Clock as _, Secret};
 use ring::digest::{SHA256, digest};
 
 use crate::{Bench, administering, entries, serving, trusted, verify};
@@ -226,6 +228,96 @@ fn finished_segments_and_their_seals_are_guarded_too() {
     assert_eq!(recovery.records, 20);
 }
 
+/// Cuts the checkpoints to the first `kept`, removes every seal, and changes every record after the first, consistently.
+fn rewrite_after(dir: &Path, kept: usize) {
+    let checkpoints = fs::read_to_string(dir.join(CHECKPOINTS)).unwrap();
+    let lines: Vec<&str> = checkpoints.split_inclusive("\n\n").collect();
+    fs::write(dir.join(CHECKPOINTS), lines[..2 * kept].concat()).unwrap();
+    let mut segments = Vec::new();
+    for file in fs::read_dir(dir).unwrap() {
+        let path = file.unwrap().path();
+        match path.extension().and_then(|ending| ending.to_str()) {
+            Some("seal") => fs::remove_file(path).unwrap(),
+            Some("log") => segments.push(path),
+            _ => {}
+        }
+    }
+    segments.sort();
+    let firsts: Vec<usize> =
+        segments.iter().map(|path| path.file_stem().unwrap().to_str().unwrap().parse().unwrap()).collect();
+    let payloads: Vec<String> = entries(&Archive::new(dir)).into_iter().map(|entry| entry.payload).collect();
+    for (place, path) in segments.iter().enumerate() {
+        let end = firsts.get(place + 1).copied().unwrap_or(payloads.len());
+        let forged: Vec<u8> = (firsts[place]..end)
+            .flat_map(|n| {
+                let payload = payloads[n].replace("rate_limited", "quite_harmless");
+                let payload = if n == 0 { payloads[0].clone() } else { payload };
+                frame(n as u64, &[payload.into_bytes()])
+            })
+            .collect();
+        fs::write(path, forged).unwrap();
+    }
+}
+
+#[test]
+fn a_journal_rewritten_after_an_early_checkpoint_is_neither_opened_nor_verified() {
+    // One record is signed at once, then every ten; a frame that was written last may hold 512.
+    let options = |used_for| Options { checkpoint_records: 10, ..Options::new(used_for) };
+    for (unsigned, is_seen) in [(521, false), (522, true), (700, true)] {
+        let dir = tempfile::tempdir().unwrap();
+        let bench = Bench::new();
+        bench.small(dir.path(), 1 + unsigned as usize, options(Use::Serving));
+        rewrite_after(dir.path(), 1);
+        let judged = Archive::new(dir.path())
+            .verify(&VerifyOptions { checkpoint_records: 10, ..VerifyOptions::new(trusted()) })
+            .unwrap();
+        let fault = Fault::Unsigned { records: unsigned };
+        assert_eq!(
+            judged.as_ref().is_err_and(|found| has(found, |told| *told == fault)),
+            is_seen,
+            "{judged:?}"
+        );
+        assert_eq!(judged.is_err(), is_seen, "{judged:?}");
+        let before = fs::read(dir.path().join(CHECKPOINTS)).unwrap();
+        for used_for in [Use::Administering, Use::Serving] {
+            let opened = bench.open(dir.path(), options(used_for));
+            let refused = matches!(&opened, Err(Error::Damaged { fault: told, .. }) if *told == fault);
+            assert_eq!((refused, opened.is_err()), (is_seen, is_seen), "{unsigned}: {opened:?}");
+            drop(opened);
+            assert!(
+                !is_seen || fs::read(dir.path().join(CHECKPOINTS)).unwrap() == before,
+                "nothing is signed"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_finished_segment_without_a_checkpoint_at_its_end_is_neither_opened_nor_verified() {
+    let bench = Bench::new();
+    let options = Options { segment_bytes: 1500, ..serving() };
+    for kept in [1, 2, 3] {
+        let dir = tempfile::tempdir().unwrap();
+        bench.small(dir.path(), 30, options.clone());
+        rewrite_after(dir.path(), kept);
+        let found = problems(dir.path());
+        assert!(has(&found, |fault| matches!(fault, Fault::UnsignedEnd { .. })), "{found}");
+        for options in [options.clone(), Options { segment_bytes: 1500, ..administering() }] {
+            let opened = bench.open(dir.path(), options);
+            let fault = match &opened {
+                Err(Error::Damaged { fault, .. }) => Some(*fault),
+                _ => None,
+            };
+            // The first of these covers what was not changed.
+            let told = match kept {
+                1 => matches!(fault, Some(Fault::UnsignedEnd { .. })),
+                _ => matches!(fault, Some(Fault::Root { .. })),
+            };
+            assert!(told, "{kept}: {opened:?}");
+        }
+    }
+}
+
 #[test]
 fn every_problem_is_reported_not_only_the_first() {
     let (dir, _, payloads) = journal(12);
@@ -256,18 +348,43 @@ fn every_problem_is_reported_not_only_the_first() {
 
 #[test]
 fn time_that_goes_back_further_than_the_tolerance_is_a_problem() {
-    let dir = tempfile::tempdir().unwrap();
-    let late = Bench::new();
-    late.clock.advance(std::time::Duration::from_secs(3600));
-    late.small(dir.path(), 1, serving());
-    Bench::new().small(dir.path(), 1, serving());
+    let (dir, _, payloads) = journal(1);
+    let early = payloads[0].replace("\"seq\":0", "\"seq\":1").replace("_seq\":0", "_seq\":1");
+    let early = early.replace("T03:04:05", "T02:04:05");
+    assert_eq!(early.len(), payloads[0].len());
+    fs::write(dir.path().join(LOG), frames(&[payloads[0].clone(), early])).unwrap();
     let found = problems(dir.path());
-    assert!(has(&found, |fault| *fault == Fault::Record(Violation::TimeWentBack { back_ms: 3_600_000 })));
+    let back = Fault::Record(Violation::TimeWentBack { back_ms: 3_600_000 });
+    assert!(found.listed.len() == 1 && has(&found, |fault| *fault == back), "{found}");
     let options = VerifyOptions {
         clock_tolerance: std::time::Duration::from_secs(3600),
         ..VerifyOptions::new(trusted())
     };
     assert!(Archive::new(dir.path()).verify(&options).unwrap().is_ok());
+}
+
+#[test]
+fn the_times_of_a_journal_never_go_back_whatever_the_clock_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let (bench, hour) = (Bench::new(), std::time::Duration::from_secs(3600));
+    let ahead = Bench::new();
+    ahead.clock.advance(hour);
+    ahead.small(dir.path(), 2, serving());
+    let (journal, _) = bench.open(dir.path(), serving()).unwrap();
+    let at = |bench: &Bench| journal.append_blocking(bench.refused(0)).unwrap().at;
+    assert_eq!(at(&bench), ahead.clock.now(), "the time that was reached is kept");
+    bench.clock.advance(hour / 2);
+    assert_eq!(at(&bench), ahead.clock.now());
+    bench.clock.advance(hour);
+    assert_eq!(at(&bench), bench.clock.now(), "until the clock has passed it");
+    // Another process on the same clock, which went on meanwhile.
+    let (command, _) = ahead.open(dir.path(), administering()).unwrap();
+    assert_eq!(command.append_blocking(ahead.refused(0)).unwrap().at, bench.clock.now());
+    command.close_blocking().unwrap();
+    journal.close_blocking().unwrap();
+    let verified = verify(&Archive::new(dir.path()));
+    assert_eq!((verified.records, verified.last_at), (6, Some(bench.clock.now())));
+    assert!(entries(&Archive::new(dir.path())).is_sorted_by_key(|entry| entry.at));
 }
 
 #[test]
