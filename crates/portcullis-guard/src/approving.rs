@@ -314,6 +314,7 @@ pub(crate) async fn hold(
         arguments: Value::Object(arguments.clone()).to_string(),
         question: serde_json::to_string(&question).unwrap_or_default(),
         expires: gate.approved_until(),
+        conversation: conversation.filter(|_| turn.scope.member().is_some()),
     };
     let room = Room { open: approving.open, of_one: approving.of_one, since: gate.approvals_since() };
     let (approvals, journal) = (Arc::clone(&gate.parts.stores.approvals), Arc::clone(gate.journal()));

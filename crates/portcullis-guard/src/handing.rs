@@ -11,10 +11,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use portcullis_core::CommunityId;
 use portcullis_screen::risk::{Own, Risk};
-use portcullis_store::{CommunityRef, Room};
+use portcullis_store::{CommunityRef, KeptSince, Room};
 
 use crate::gate::Gate;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, causes};
 
 /// What is done about a question that a person should see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -146,6 +146,24 @@ impl Gate {
     /// The moment before which nothing in a queue counts any more.
     pub fn handovers_since(&self) -> Timestamp {
         self.parts.handing.since(self.clock().now())
+    }
+
+    /// Removes what is kept for a time and no longer, in every community. One that fails is told in the log, and left for the
+    /// next time.
+    pub async fn remove_due(&self) {
+        let directory = &self.parts.stores.directory;
+        let since = KeptSince { handovers: self.handovers_since(), approvals: self.approvals_since() };
+        let failed = |error: portcullis_store::Error| {
+            tracing::error!(error = %causes(&error), "what is kept no longer could not be removed");
+        };
+        match directory.list().await {
+            Ok(communities) => {
+                for community in communities {
+                    directory.remove_due(community.id, since).await.map_or_else(failed, drop);
+                }
+            }
+            Err(error) => failed(error),
+        }
     }
 }
 

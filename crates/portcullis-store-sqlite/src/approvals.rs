@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use portcullis_core::seal::SealKey;
-use portcullis_core::{Action, Actor, ApprovalId, Scope};
+use portcullis_core::{Action, Actor, ApprovalId, ConversationId, MemberId, Scope};
 use portcullis_store::approvals::{LONGEST_APPROVAL, LONGEST_UNDER_WAY, MOST_APPROVALS};
 use portcullis_store::{
     Approval, ApprovalState, Approvals, Decided, Decision, Ended, Kind, NewApproval, Queued, Result, Room,
@@ -20,7 +20,7 @@ use crate::fault::Fault;
 use crate::handovers::Opener;
 use crate::invitations::{maker, written};
 use crate::own::{Own, OwnKey};
-use crate::queue::refused;
+use crate::queue::{refused, remove_older};
 use crate::stores::Engine;
 use crate::value::{micros, time};
 
@@ -143,7 +143,7 @@ impl Sealer {
 impl Engine {
     async fn request_approval(&self, scope: &Scope, new: NewApproval, room: Room) -> Result<Queued, Fault> {
         let community = self.allowed(scope, Action::Ask).await?;
-        let NewApproval { id, tool, pin, arguments, question, expires } = new;
+        let NewApproval { id, tool, pin, arguments, question, expires, conversation } = new;
         bounded(&arguments)?;
         bounded(&question)?;
         if !(1..=48).contains(&tool.len()) || !(1..=100).contains(&pin.len()) {
@@ -156,13 +156,15 @@ impl Engine {
         let (asker_kind, asker) = written(actor);
         let (now, expires) = (micros(self.clock.now()), micros(expires));
         let write = community.db.write(move |conn| {
-            let open = format!("{OPEN} {now}");
+            let (open, under_way) = (format!("{OPEN} {now}"), under_way(now));
+            remove_older(conn, "approvals", &under_way, room.since)?;
             if let Some(queued) = refused(conn, ("approvals", &open), id.as_bytes(), actor, room)? {
                 return Ok(queued);
             }
             conn.prepare_cached(
-                "INSERT INTO approvals (uuid, asker_kind, asker, tool, pin, arguments, question, created, expires)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO approvals (uuid, asker_kind, asker, tool, pin, arguments, question, created, expires,
+                     conversation)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             )?
             .execute(params![
                 id.as_bytes(),
@@ -173,12 +175,14 @@ impl Engine {
                 arguments,
                 question,
                 now,
-                expires
+                expires,
+                conversation.as_ref().map(ConversationId::as_bytes)
             ])?;
-            // What is over is bounded too: the oldest of it goes.
+            // What is over is bounded too: what has been so longest goes.
+            let over = format!("NOT ({open}) AND NOT ({under_way})");
             conn.prepare(&format!(
-                "DELETE FROM approvals WHERE NOT ({open}) AND id NOT IN
-                 (SELECT id FROM approvals WHERE NOT ({open}) ORDER BY created DESC LIMIT ?)",
+                "DELETE FROM approvals WHERE {over} AND id NOT IN
+                 (SELECT id FROM approvals WHERE {over} ORDER BY coalesce(decided, expires) DESC, id DESC LIMIT ?)",
             ))?
             .execute([i64::try_from(room.open.saturating_mul(OVER)).unwrap_or(i64::MAX)])?;
             Ok(Queued::Kept)
@@ -323,6 +327,13 @@ impl Engine {
                 )?
                 .execute(params![id.as_bytes(), state.name(), sealed, kind, asker])?;
             let own = one(conn, "asker_kind = ?2 AND asker IS ?3", params![id.as_bytes(), kind, asker])?;
+            // The conversation was there when the call was begun.
+            conn.prepare_cached(
+                "DELETE FROM approvals WHERE uuid = ?1 AND state <> 'running' AND conversation IS NOT NULL AND NOT EXISTS (
+                     SELECT 1 FROM conversations JOIN members ON members.id = member
+                     WHERE conversations.uuid = approvals.conversation AND members.uuid = approvals.asker)",
+            )?
+            .execute([id.as_bytes()])?;
             Ok((moved == 1, own))
         });
         let (moved, sealed) = write.await?;
@@ -394,6 +405,34 @@ impl Engine {
         }
         Ok(opened)
     }
+}
+
+/// The condition under which a call that was begun may still be under way.
+pub(crate) fn under_way(now: i64) -> String {
+    let longest = i64::try_from(LONGEST_UNDER_WAY.as_micros()).unwrap_or(i64::MAX);
+    format!("state = 'running' AND begun > {}", now.saturating_sub(longest))
+}
+
+/// Removes the calls of a conversation that is removed, but for one that is under way. Tells which of them waited.
+pub(crate) fn withdraw(
+    conn: &Connection,
+    member: MemberId,
+    conversation: ConversationId,
+    now: i64,
+) -> Result<Vec<ApprovalId>, Fault> {
+    let mut removal = conn.prepare(&format!(
+        "DELETE FROM approvals WHERE conversation = ?1 AND asker_kind = 'member' AND asker = ?2 AND NOT ({})
+         RETURNING uuid, state IN ('pending', 'approved')",
+        under_way(now)
+    ))?;
+    let mut rows = removal.query(params![conversation.as_bytes(), member.as_bytes()])?;
+    let mut waited = Vec::new();
+    while let Some(row) = rows.next()? {
+        if row.get(1)? {
+            waited.push(ApprovalId::from_bytes(row.get(0)?));
+        }
+    }
+    Ok(waited)
 }
 
 /// What those may do who read calls that wait: decide them, read what is theirs, or ask.

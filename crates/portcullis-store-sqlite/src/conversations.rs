@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use portcullis_core::{Action, ConversationId, DocumentId, MemberId, MessageId, Scope, TurnId};
+use portcullis_core::{Action, ApprovalId, ConversationId, DocumentId, MemberId, MessageId, Scope, TurnId};
 use portcullis_store::conversations::{
     LONGEST_MESSAGE, LONGEST_TITLE, MOST_AT_ONCE, MOST_CONVERSATIONS, MOST_LISTED, MOST_MESSAGES,
     MOST_SOURCES,
@@ -13,6 +13,7 @@ use portcullis_store::conversations::{
 use portcullis_store::{Author, Conversation, Conversations, Kind, NewMessage, Result, Said, StoredMessage};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use crate::approvals::withdraw;
 use crate::fault::Fault;
 use crate::own::OwnKey;
 use crate::stores::Engine;
@@ -52,7 +53,7 @@ impl Conversations for Engine {
         self.rename_conversation(scope, id, title).await.map_err(|fault| fault.at("conversations.rename"))
     }
 
-    async fn remove(&self, scope: &Scope, id: ConversationId) -> Result<()> {
+    async fn remove(&self, scope: &Scope, id: ConversationId) -> Result<Vec<ApprovalId>> {
         self.remove_conversation(scope, id).await.map_err(|fault| fault.at("conversations.remove"))
     }
 }
@@ -190,9 +191,9 @@ impl Engine {
         write.await
     }
 
-    async fn remove_conversation(&self, scope: &Scope, id: ConversationId) -> Result<(), Fault> {
+    async fn remove_conversation(&self, scope: &Scope, id: ConversationId) -> Result<Vec<ApprovalId>, Fault> {
         let own = self.own(scope, Action::WriteOwnConversations).await?;
-        let member = own.member;
+        let (member, now) = (own.member, micros(self.clock.now()));
         let write = own.community.db.write(move |conn| {
             let removed = conn
                 .prepare_cached(
@@ -200,7 +201,7 @@ impl Engine {
                      WHERE uuid = ? AND member = (SELECT id FROM members WHERE uuid = ?)",
                 )?
                 .execute(params![id.as_bytes(), member.as_bytes()])?;
-            if removed == 0 { Err(Fault::new(Kind::NotFound)) } else { Ok(()) }
+            if removed == 0 { Err(Fault::new(Kind::NotFound)) } else { withdraw(conn, member, id, now) }
         });
         write.await
     }

@@ -7,12 +7,16 @@ use async_trait::async_trait;
 use lru::LruCache;
 use parking_lot::Mutex;
 use portcullis_core::{CommunityId, Locator, Tier};
-use portcullis_store::{Community, CommunityRef, Directory, Kind, NewCommunity, Result};
+use portcullis_store::{Community, CommunityRef, Directory, KeptSince, Kind, NewCommunity, Result};
 use rusqlite::{Connection, Row, params};
 
+use crate::approvals::under_way;
 use crate::db::Db;
 use crate::fault::Fault;
 use crate::file::Purpose;
+use crate::invitations::outdated;
+use crate::queue::remove_older;
+use crate::sessions::sweep;
 use crate::stores::Engine;
 use crate::value::{micros, name, slug, time};
 use crate::watch::Watch;
@@ -125,6 +129,10 @@ impl Directory for Engine {
         rows.await.map_err(|fault| fault.at("directory.list"))
     }
 
+    async fn remove_due(&self, community: CommunityId, since: KeptSince) -> Result<usize> {
+        self.remove_what_is_due(community, since).await.map_err(|fault| fault.at("directory.remove_due"))
+    }
+
     async fn set_tier(&self, community: CommunityId, tier: Tier) -> Result<()> {
         let written = self.platform.db.write(move |conn| {
             let changed = conn
@@ -146,6 +154,39 @@ impl Directory for Engine {
 }
 
 impl Engine {
+    async fn remove_what_is_due(&self, community: CommunityId, since: KeptSince) -> Result<usize, Fault> {
+        let community = self.communities.of_scope(community).await?;
+        let now = micros(self.clock.now());
+        let KeptSince { handovers, approvals } = since;
+        // Mostly there is nothing, and reading waits for nobody.
+        let read = community.db.read(move |conn| {
+            Ok(conn
+                .prepare_cached(
+                    "SELECT EXISTS (SELECT 1 FROM handovers WHERE created < ?2)
+                         OR EXISTS (SELECT 1 FROM approvals WHERE created < ?3)
+                         OR EXISTS (SELECT 1 FROM invitations WHERE expires <= ?1)
+                         OR EXISTS (SELECT 1 FROM sign_ins WHERE expires <= ?1)
+                         OR EXISTS (SELECT 1 FROM sessions WHERE ends <= ?1)",
+                )?
+                .query_row([now, micros(handovers), micros(approvals)], |row| row.get::<_, bool>(0))?)
+        });
+        if !read.await? {
+            return Ok(0);
+        }
+        let write = community.db.write(move |conn| {
+            let mut removed = remove_older(conn, "handovers", "FALSE", handovers)?
+                + remove_older(conn, "approvals", &under_way(now), approvals)?
+                + outdated(conn, now)?;
+            loop {
+                match sweep(conn, now)? {
+                    0 => return Ok(removed),
+                    some => removed += some,
+                }
+            }
+        });
+        write.await
+    }
+
     async fn create_community(&self, new: NewCommunity) -> Result<Community, Fault> {
         let new = checked(new)?;
         self.refuse_taken(new.slug.clone(), new.host.clone()).await?;

@@ -15,7 +15,7 @@ use crate::communities::Community;
 use crate::fault::Fault;
 use crate::invitations::{maker, written};
 use crate::own::{Own, OwnKey};
-use crate::queue::refused;
+use crate::queue::{refused, remove_older};
 use crate::stores::Engine;
 use crate::value::{micros, optional_time, time};
 
@@ -32,8 +32,8 @@ impl Handovers for Engine {
         self.handovers_since(scope, since).await.map_err(|fault| fault.at("handovers.list"))
     }
 
-    async fn acknowledge(&self, scope: &Scope, id: HandoverId) -> Result<Handover> {
-        self.acknowledge_handover(scope, id).await.map_err(|fault| fault.at("handovers.acknowledge"))
+    async fn acknowledge(&self, scope: &Scope, id: HandoverId, since: Timestamp) -> Result<Handover> {
+        self.acknowledge_handover(scope, id, since).await.map_err(|fault| fault.at("handovers.acknowledge"))
     }
 }
 
@@ -75,6 +75,7 @@ impl Engine {
         let (asker_kind, asker) = written(actor);
         let now = micros(self.clock.now());
         let write = community.db.write(move |conn| {
+            remove_older(conn, "handovers", "FALSE", room.since)?;
             if let Some(queued) = refused(conn, ("handovers", "noted IS NULL"), id.as_bytes(), actor, room)? {
                 return Ok(queued);
             }
@@ -124,16 +125,22 @@ impl Engine {
         Ok(opened)
     }
 
-    async fn acknowledge_handover(&self, scope: &Scope, id: HandoverId) -> Result<Handover, Fault> {
+    async fn acknowledge_handover(
+        &self,
+        scope: &Scope,
+        id: HandoverId,
+        since: Timestamp,
+    ) -> Result<Handover, Fault> {
         let community = self.allowed(scope, Action::HandleHandovers).await?;
         let (kind, noter) = written(scope.actor());
-        let now = micros(self.clock.now());
+        let (now, since) = (micros(self.clock.now()), micros(since));
         let write = community.db.write(move |conn| {
             conn.prepare_cached(
-                "UPDATE handovers SET noted = ?, noter_kind = ?, noter = ? WHERE uuid = ? AND noted IS NULL",
+                "UPDATE handovers SET noted = ?, noter_kind = ?, noter = ?
+                 WHERE uuid = ? AND created >= ? AND noted IS NULL",
             )?
-            .execute(params![now, kind, noter, id.as_bytes()])?;
-            find(conn, id)?.ok_or(Fault::new(Kind::NotFound))
+            .execute(params![now, kind, noter, id.as_bytes(), since])?;
+            find(conn, id, since)?.ok_or(Fault::new(Kind::NotFound))
         });
         let sealed = write.await?;
         let opener = self.opener(&community, sealed.asker).await?;
@@ -164,9 +171,10 @@ fn place(community: &Community, id: HandoverId) -> Vec<u8> {
     [TEXT.as_bytes(), community.id.as_bytes(), id.as_bytes()].concat()
 }
 
-fn find(conn: &Connection, id: HandoverId) -> Result<Option<Sealed>, Fault> {
-    let mut statement = conn.prepare_cached(&format!("SELECT {COLUMNS} FROM handovers WHERE uuid = ?"))?;
-    let mut rows = statement.query([id.as_bytes()])?;
+fn find(conn: &Connection, id: HandoverId, since: i64) -> Result<Option<Sealed>, Fault> {
+    let mut statement =
+        conn.prepare_cached(&format!("SELECT {COLUMNS} FROM handovers WHERE uuid = ? AND created >= ?"))?;
+    let mut rows = statement.query(params![id.as_bytes(), since])?;
     rows.next()?.map(sealed).transpose()
 }
 

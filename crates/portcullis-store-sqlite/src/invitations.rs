@@ -40,7 +40,7 @@ impl Engine {
         let now = micros(self.clock.now());
         let (kind, maker) = written(scope.actor());
         let write = community.db.write(move |conn| {
-            conn.prepare_cached("DELETE FROM invitations WHERE expires <= ?")?.execute([now])?;
+            outdated(conn, now)?;
             conn.prepare_cached(
                 "INSERT INTO invitations (uuid, hash, email_index, role, uses, created, expires, maker_kind, maker)
                  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -122,6 +122,11 @@ impl Engine {
         });
         read.await
     }
+}
+
+/// Removes invitations that have run out, and tells how many.
+pub(crate) fn outdated(conn: &Connection, now: i64) -> Result<usize, Fault> {
+    Ok(conn.prepare_cached("DELETE FROM invitations WHERE expires <= ?")?.execute([now])?)
 }
 
 /// Who acts, as the file keeps it.

@@ -6,6 +6,7 @@ use portcullis_store::{KeyActor, KeyInfo, Keys, Kind, NewKey, Result};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::fault::Fault;
+use crate::invitations::{maker, written};
 use crate::spaces::plan_row;
 use crate::stores::Engine;
 use crate::value::{abilities, abilities_text, micros, name, optional_time, role, time};
@@ -31,6 +32,8 @@ impl Engine {
         name(&new.name)?;
         within_its_maker(scope, &new)?;
         let (id, maker) = (KeyId::new(&*self.clock), scope.clone());
+        let (maker_kind, made_by) =
+            written(scope.key().map_or(scope.actor(), |bounds| Actor::Key(bounds.key)));
         let created = micros(self.clock.now());
         let write = community.db.write(move |conn| {
             let (member, own, ceiling) = match &new.actor {
@@ -47,8 +50,8 @@ impl Engine {
                 KeyActor::Backend { role, .. } => (None, Some(role.name()), *role),
             };
             conn.prepare_cached(
-                "INSERT INTO keys (uuid, hash, name, hint, member, role, ceiling, abilities, created, expires)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO keys (uuid, hash, name, hint, member, role, ceiling, abilities, created, expires, maker_kind, maker)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             )?
             .execute(params![
                 id.as_bytes(),
@@ -61,6 +64,8 @@ impl Engine {
                 abilities_text(new.abilities),
                 created,
                 new.expires.map(micros),
+                maker_kind,
+                made_by,
             ])?;
             let row = conn.last_insert_rowid();
             if let KeyActor::Backend { plans, .. } = &new.actor {
@@ -164,7 +169,7 @@ fn of_member(
 fn select(conn: &Connection, condition: &'static str, value: Option<i64>) -> Result<Vec<KeyInfo>, Fault> {
     let mut statement = conn.prepare_cached(&format!(
         "SELECT keys.id, keys.uuid, keys.name, keys.hint, members.uuid, keys.role, keys.abilities, keys.created,
-                keys.expires, keys.revoked, keys.ceiling
+                keys.expires, keys.revoked, keys.ceiling, keys.maker_kind, keys.maker
          FROM keys LEFT JOIN members ON members.id = keys.member {condition}"
     ))?;
     let mut rows = statement.query(rusqlite::params_from_iter(value))?;
@@ -184,6 +189,7 @@ fn select(conn: &Connection, condition: &'static str, value: Option<i64>) -> Res
             abilities: abilities(&row.get::<_, String>(6)?)?,
             expires: optional_time(row.get(8)?)?,
             hint: row.get(3)?,
+            made_by: maker(row.get::<_, Option<String>>(11)?.as_deref(), row.get(12)?)?,
             created: time(row.get(7)?)?,
             revoked: optional_time(row.get(9)?)?,
         });

@@ -1,6 +1,7 @@
-//! What the queues of things that wait for a person share: whether there is room for one more. Their tables name a row by `uuid`, and
+//! What the queues of things that wait for a person share: what is too old, and whether there is room for one more. Their tables name a row by `uuid`, and
 //! who asked by `asker_kind` and `asker`.
 
+use jiff::Timestamp;
 use portcullis_core::Actor;
 use portcullis_store::{Kind, Queued, Room};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -9,7 +10,18 @@ use crate::fault::Fault;
 use crate::invitations::written;
 use crate::value::micros;
 
-/// What becomes of an entry that is to be added; none if there is room for it. What is older than `room` keeps is removed first.
+/// Removes what was put into `table` before `since`, but for what `spared` holds of.
+pub(crate) fn remove_older(
+    conn: &Connection,
+    table: &'static str,
+    spared: &str,
+    since: Timestamp,
+) -> Result<usize, Fault> {
+    let removal = format!("DELETE FROM {table} WHERE created < ? AND NOT ({spared})");
+    Ok(conn.prepare(&removal)?.execute([micros(since)])?)
+}
+
+/// What becomes of an entry that is to be added; none if there is room for it.
 /// `open` is the condition under which a row of `table` still waits; both are ours, and hold nothing that anybody sent.
 pub(crate) fn refused(
     conn: &Connection,
@@ -19,7 +31,6 @@ pub(crate) fn refused(
     room: Room,
 ) -> Result<Option<Queued>, Fault> {
     let (kind, asker) = written(asker);
-    conn.prepare_cached(&format!("DELETE FROM {table} WHERE created < ?"))?.execute([micros(room.since)])?;
     let own: Option<bool> = conn
         .prepare_cached(&format!("SELECT asker_kind = ?2 AND asker IS ?3 FROM {table} WHERE uuid = ?1"))?
         .query_row(params![id, kind, asker], |row| row.get(0))

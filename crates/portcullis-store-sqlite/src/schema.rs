@@ -30,6 +30,8 @@ pub(crate) static COMMUNITY: Schema = Schema {
         include_str!("../migrations/community/0006_add_handovers.sql"),
         include_str!("../migrations/community/0007_add_approvals.sql"),
         include_str!("../migrations/community/0008_add_content_epoch.sql"),
+        include_str!("../migrations/community/0009_add_key_makers.sql"),
+        include_str!("../migrations/community/0010_add_conversations_of_approvals.sql"),
     ],
 };
 

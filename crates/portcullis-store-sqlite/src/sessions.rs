@@ -355,17 +355,17 @@ fn insert(
     Ok(())
 }
 
-/// Clears some of what has run out away.
-fn sweep(conn: &Connection, now: i64) -> Result<(), Fault> {
-    conn.prepare_cached(
-        "DELETE FROM sign_ins WHERE id IN (SELECT id FROM sign_ins WHERE expires <= ? LIMIT ?)",
-    )?
-    .execute([now, SWEEP])?;
-    conn.prepare_cached(
-        "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE ends <= ? LIMIT ?)",
-    )?
-    .execute([now, SWEEP])?;
-    Ok(())
+/// Clears some of what has run out away, and tells how much.
+pub(crate) fn sweep(conn: &Connection, now: i64) -> Result<usize, Fault> {
+    let links = conn
+        .prepare_cached(
+            "DELETE FROM sign_ins WHERE id IN (SELECT id FROM sign_ins WHERE expires <= ? LIMIT ?)",
+        )?
+        .execute([now, SWEEP])?;
+    let sessions = conn
+        .prepare_cached("DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE ends <= ? LIMIT ?)")?
+        .execute([now, SWEEP])?;
+    Ok(links + sessions)
 }
 
 fn end_all(conn: &Connection, member: i64, now: i64) -> Result<usize, Fault> {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use portcullis_core::{Actor, ApprovalId, Scope};
+use portcullis_core::{Actor, ApprovalId, ConversationId, Scope};
 
 use crate::Result;
 use crate::handovers::{Queued, Room};
@@ -38,6 +38,8 @@ pub struct NewApproval {
     pub question: String,
     /// Until when somebody may decide.
     pub expires: Timestamp,
+    /// The asker's conversation that it belongs to, with which it goes.
+    pub conversation: Option<ConversationId>,
 }
 
 impl fmt::Debug for NewApproval {
@@ -183,8 +185,9 @@ pub enum Step {
 /// without `DecideApprovals` one of somebody else, is `NotFound`.
 #[async_trait]
 pub trait Approvals: Send + Sync + fmt::Debug {
-    /// Puts a call for whoever the scope stands for before a person, as far as there is room, and removes what is too old and
-    /// the oldest of what is over, beyond five times the room. Those take room that may still be decided or begun. Two calls with the same id by the same asker keep one, the first; by another
+    /// Puts a call for whoever the scope stands for before a person, as far as there is room, and removes what is too old and,
+    /// beyond five times the room, what has been over longest. A call under way is neither. Those take room that may still be
+    /// decided or begun. Two calls with the same id by the same asker keep one, the first; by another
     /// it is a `Conflict`. A text that is empty or longer than [`LONGEST_APPROVAL`] is `Invalid`. When the asker's key is
     /// destroyed it is `Forbidden`.
     async fn request(&self, scope: &Scope, new: NewApproval, room: Room) -> Result<Queued>;
@@ -209,7 +212,8 @@ pub trait Approvals: Send + Sync + fmt::Debug {
     /// `Forbidden`.
     async fn begin(&self, scope: &Scope, id: ApprovalId) -> Result<Step>;
 
-    /// Notes how a call that the scope's actor has begun ended, and what came of it. A call that was ended is left as it is.
+    /// Notes how a call that the scope's actor has begun ended, and what came of it. A call that was ended is left as it is; one
+    /// whose conversation was removed meanwhile goes.
     async fn finish(&self, scope: &Scope, id: ApprovalId, ended: Ended, result: String) -> Result<Step>;
 
     /// Marks what nobody decided or began in time, and tells which these are: each once. It needs what [`get`](Self::get)

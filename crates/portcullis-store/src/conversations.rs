@@ -7,7 +7,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use portcullis_core::{ConversationId, DocumentId, MessageId, Scope, TurnId};
+use portcullis_core::{ApprovalId, ConversationId, DocumentId, MessageId, Scope, TurnId};
 
 use crate::Result;
 
@@ -122,6 +122,7 @@ pub trait Conversations: Send + Sync + fmt::Debug {
     /// Gives a conversation another title.
     async fn rename(&self, scope: &Scope, id: ConversationId, title: &str) -> Result<()>;
 
-    /// Removes a conversation with all its messages.
-    async fn remove(&self, scope: &Scope, id: ConversationId) -> Result<()>;
+    /// Removes a conversation with all its messages, and the calls of tools that belong to it: those that are over, those that
+    /// wait, and one that is under way once it ends. Tells which of them waited, so that they are not made now.
+    async fn remove(&self, scope: &Scope, id: ConversationId) -> Result<Vec<ApprovalId>>;
 }

@@ -55,6 +55,15 @@ pub enum CommunityRef<'a> {
     Only,
 }
 
+/// From when on is kept what is kept for a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeptSince {
+    /// Questions that were handed over.
+    pub handovers: Timestamp,
+    /// Calls that wait or waited for a person.
+    pub approvals: Timestamp,
+}
+
 /// The communities of this instance. It takes no scope: it is what a scope is found in.
 #[async_trait]
 pub trait Directory: Send + Sync + fmt::Debug {
@@ -70,6 +79,10 @@ pub trait Directory: Send + Sync + fmt::Debug {
 
     /// Puts a community into another tier.
     async fn set_tier(&self, community: CommunityId, tier: Tier) -> Result<()>;
+
+    /// Removes what a community keeps no longer: what was handed over or waited before these moments, apart from a call under
+    /// way, and links, invitations and sessions that have ended. Tells how many these were; an unknown community is `NotFound`.
+    async fn remove_due(&self, community: CommunityId, since: KeptSince) -> Result<usize>;
 
     /// Does the work of one trivial read, so that readiness can tell the truth.
     async fn ping(&self) -> Result<()>;

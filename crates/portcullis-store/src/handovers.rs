@@ -90,7 +90,7 @@ pub trait Handovers: Send + Sync + fmt::Debug {
     /// What was queued since then: open ones first, each in the order in which they came, at most [`MOST_HANDOVERS`].
     async fn list(&self, scope: &Scope, since: Timestamp) -> Result<Vec<Handover>>;
 
-    /// Notes that whoever the scope stands for has taken note of an entry. It is acknowledged once: later calls change
-    /// nothing, and tell who did.
-    async fn acknowledge(&self, scope: &Scope, id: HandoverId) -> Result<Handover>;
+    /// Notes that whoever the scope stands for has taken note of an entry that was queued since then; an older one is
+    /// `NotFound`. It is acknowledged once: later calls change nothing, and tell who did.
+    async fn acknowledge(&self, scope: &Scope, id: HandoverId, since: Timestamp) -> Result<Handover>;
 }

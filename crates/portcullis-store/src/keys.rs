@@ -4,7 +4,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use portcullis_core::{AbilitySet, KeyId, MemberId, Role, Scope, TokenHash};
+use portcullis_core::{AbilitySet, Actor, KeyId, MemberId, Role, Scope, TokenHash};
 
 use crate::Result;
 
@@ -59,6 +59,8 @@ pub struct KeyInfo {
     pub expires: Option<Timestamp>,
     /// See [`NewKey::hint`].
     pub hint: String,
+    /// Who made it: the key that it was made with, if it was made with one. It is not known of those from before that was kept.
+    pub made_by: Option<Actor>,
     /// When it was created.
     pub created: Timestamp,
     /// When it was revoked, if it was.
@@ -68,7 +70,7 @@ pub struct KeyInfo {
 /// API keys of the scope's community. Every call needs [`portcullis_core::Action::WriteKeys`].
 #[async_trait]
 pub trait Keys: Send + Sync + fmt::Debug {
-    /// Stores a key. An unknown member or plan is `Invalid`, and so is a ceiling above what the member is or one for a
+    /// Stores a key, with who made it. An unknown member or plan is `Invalid`, and so is a ceiling above what the member is or one for a
     /// back end. A hash in use is a `Conflict`. Plans come back by name. `Forbidden` is
     ///
     /// - a role above the scope's own: a back end's, a ceiling, or that of another member whom it acts for;

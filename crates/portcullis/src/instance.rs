@@ -10,8 +10,8 @@ use portcullis_audit::{Change, Event, Journal, Record, Signer, Target, Use};
 use portcullis_chat::{PlaceLimits, Places, Service, ServiceParts};
 use portcullis_config::{Cidr, Config, Diagnostics, Flags, IssuerKeys, Loaded, PublicKeyAlgorithm};
 use portcullis_core::{
-    AbilitySet, Actor, Clock, Grant, KeyAbility, KeyId, Role, Scope, Secret, SystemClock, Tasks, Token,
-    TokenKind,
+    AbilitySet, Actor, Clock, CommunityId, Grant, KeyAbility, KeyId, Role, Scope, Secret, SystemClock, Tasks,
+    Token, TokenKind,
 };
 use portcullis_guard::guards::operator::OperatorToken;
 use portcullis_guard::jwt::{self, Algorithm, Issuer, IssuerFault, IssuerKey, Issuers, KeyMaterial};
@@ -33,6 +33,9 @@ use crate::{blocklist, handover, mail, release, screen, tools};
 const PASSAGES: usize = 6;
 /// How often a stream asks whether its access still holds.
 const WATCH: Duration = Duration::from_secs(1);
+/// How long after the start what is kept no longer is removed, and how often from then on.
+const FIRST_REMOVAL: Duration = Duration::from_secs(60);
+const REMOVAL: Duration = Duration::from_secs(24 * 3_600);
 /// How long a stop waits for running requests.
 pub(crate) const DRAIN: Duration = Duration::from_secs(25);
 
@@ -85,15 +88,9 @@ impl Kept {
 
     /// The same by another clock than the machine's.
     fn open_at(config: &Config, used_for: Use, clock: Arc<dyn Clock>) -> Result<Self> {
-        let dir = &config.data_dir;
-        let engine = SqliteStores::open(portcullis_store_sqlite::Options::new(
-            dir.clone(),
-            Secret::new(config.secrets.encryption_key.expose().to_vec()),
-            Arc::clone(&clock),
-        ))
-        .with_context(|| format!("the stores in {} cannot be opened", dir.display()))?;
+        let engine = stores(config, &clock)?;
         let (journal, recovery) = journal(config, used_for, &clock).with_context(|| {
-            format!("the audit journal in {} cannot be opened", dir.join("audit").display())
+            format!("the audit journal in {} cannot be opened", journal_dir(config).display())
         })?;
         if recovery.unfinished_bytes > 0 || !recovery.interrupted.is_empty() {
             tracing::warn!(
@@ -107,10 +104,7 @@ impl Kept {
 
     /// The community of that short name.
     pub(crate) async fn community(&self, slug: &str) -> Result<Community> {
-        let found = self.stores.directory.find(CommunityRef::Slug(slug)).await?;
-        found.ok_or_else(|| {
-            anyhow!("there is no community `{slug}`; `portcullis community list` shows those there are")
-        })
+        community(&self.stores, slug).await
     }
 
     /// The operator's scope in a community.
@@ -183,6 +177,28 @@ impl Kept {
         self.engine.close().await;
         Ok(())
     }
+}
+
+fn stores(config: &Config, clock: &Arc<dyn Clock>) -> Result<SqliteStores> {
+    let dir = &config.data_dir;
+    let key = Secret::new(config.secrets.encryption_key.expose().to_vec());
+    SqliteStores::open(portcullis_store_sqlite::Options::new(dir.clone(), key, Arc::clone(clock)))
+        .with_context(|| format!("the stores in {} cannot be opened", dir.display()))
+}
+
+async fn community(stores: &Stores, slug: &str) -> Result<Community> {
+    let found = stores.directory.find(CommunityRef::Slug(slug)).await?;
+    found.ok_or_else(|| {
+        anyhow!("there is no community `{slug}`; `portcullis community list` shows those there are")
+    })
+}
+
+/// The id of the community of that short name, from the stores alone: the journal is not opened.
+pub(crate) async fn community_id(config: &Config, slug: &str) -> Result<CommunityId> {
+    let engine = stores(config, &(Arc::new(SystemClock::new()) as _))?;
+    let found = community(&engine.stores(), slug).await;
+    engine.close().await;
+    Ok(found?.id)
 }
 
 /// The key pair that signs the journal's checkpoints.
@@ -276,6 +292,7 @@ impl Instance {
         tasks.spawn(tools::watch(tools, tasks.closing()));
         let counts = Arc::new(KeptCounts::new(&config.data_dir, config.secrets.encryption_key.expose()));
         counts.restore(&gate)?;
+        tasks.spawn(remove_due(Arc::clone(&gate)));
         let blocks = blocklist::restore(config, &gate)?;
         tasks.spawn(blocklist::watch(Arc::clone(&blocks), Arc::clone(&gate)));
         let chat = Service::new(ServiceParts {
@@ -365,6 +382,22 @@ impl Instance {
         drop((app, operator));
         kept.close().await?;
         counts?.context("the counts of limits could not be kept")
+    }
+}
+
+/// Removes what is kept no longer, a while after the start and then each day.
+async fn remove_due(gate: Arc<Gate>) {
+    let mut closing = std::pin::pin!(gate.tasks().closing());
+    let mut wait = FIRST_REMOVAL;
+    loop {
+        tokio::select! {
+            () = &mut closing => return,
+            () = tokio::time::sleep(wait) => {}
+        }
+        tokio::select! {
+            () = &mut closing => return,
+            () = gate.remove_due() => wait = REMOVAL,
+        }
     }
 }
 

@@ -11,10 +11,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use portcullis_audit::{Change, Event, Record, Target};
+use portcullis_core::Actor;
 use portcullis_core::mail_address::is_mail_address;
 use portcullis_guard::refusal::causes;
 use portcullis_guard::{Code, Refusal};
 use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 
 use super::Call;
 use super::search::unreadable;
@@ -48,6 +50,15 @@ fn address(email: &str) -> Result<(), Refusal> {
     let detail = "`email` must be an address such as `mia@example.org`, of at most 254 bytes: no spaces, no quotes, and no \
         dot that begins, ends or follows another";
     Err(Refusal::new(Code::InvalidRequest, detail).param("email"))
+}
+
+/// Who made something, for those who administer it.
+fn maker(maker: Actor) -> Value {
+    match maker {
+        Actor::Member(member) => json!({ "kind": "member", "id": member }),
+        Actor::Key(key) => json!({ "kind": "key", "id": key }),
+        Actor::Operator => json!({ "kind": "operator", "id": null }),
+    }
 }
 
 /// The body of a change. With the journal broken nothing is changed: a change that nobody could see later is what an

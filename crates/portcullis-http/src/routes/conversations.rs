@@ -1,8 +1,11 @@
 //! Conversations of the member who asks.
 
+use std::sync::Arc;
+
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use jiff::Timestamp;
+use portcullis_audit::Change;
 use portcullis_core::ConversationId;
 use portcullis_guard::{Code, Refusal};
 use portcullis_store::conversations::{Author, Conversation, Said, StoredMessage};
@@ -11,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::health::json;
 use super::search::unreadable;
-use super::{Call, id};
+use super::{Call, admin, id};
 
 /// Conversations of one page, and messages of one conversation.
 const PAGE: usize = 50;
@@ -66,11 +69,24 @@ pub(super) async fn rename(call: Call) -> Result<Response, Refusal> {
     Ok(json(StatusCode::OK, &shown(&renamed)))
 }
 
+/// Removes a conversation, with the calls that wait in it: these are not made.
 pub(super) async fn remove(call: Call) -> Result<Response, Refusal> {
     let conversation = id(&call)?;
-    call.app.stores().conversations.remove(call.visit.scope(), conversation).await?;
-    call.app.idempotency().forget(call.visit.scope(), conversation);
-    Ok(StatusCode::NO_CONTENT.into_response())
+    admin::ready(&call)?;
+    call.app.gate().expire_approvals(call.visit.scope()).await?;
+    let app = Arc::clone(&call.app);
+    // In a task of its own: whoever leaves at once cannot keep from the journal that a call is not made.
+    let removing = app.gate().tasks().spawn(async move {
+        let scope = call.visit.scope();
+        let withdrawn = call.app.stores().conversations.remove(scope, conversation).await?;
+        call.app.idempotency().forget(scope, conversation);
+        for approval in withdrawn {
+            admin::record_in_full(&call, Change::new("approval.withdrawn", vec![approval.into()])).await?;
+        }
+        Ok(StatusCode::NO_CONTENT.into_response())
+    });
+    let lost = || Err(Refusal::new(Code::Internal, "the conversation could not be removed"));
+    removing.await.unwrap_or_else(|_| lost())
 }
 
 fn shown(conversation: &Conversation) -> Value {

@@ -25,7 +25,8 @@ pub(super) async fn list(call: Call) -> Result<Response, Refusal> {
 pub(super) async fn acknowledge(call: Call) -> Result<Response, Refusal> {
     let handover: HandoverId = id(&call)?;
     admin::ready(&call)?;
-    let noted = call.app.stores().handovers.acknowledge(call.visit.scope(), handover).await?;
+    let since = call.app.gate().handovers_since();
+    let noted = call.app.stores().handovers.acknowledge(call.visit.scope(), handover, since).await?;
     admin::record_in_full(&call, Change::new("handover.acknowledged", vec![handover.into()])).await?;
     Ok(json(StatusCode::OK, &shown(&noted)))
 }

@@ -363,6 +363,7 @@ impl TestApp {
             arguments: serde_json::json!({ "what": what }).to_string(),
             question: serde_json::json!({ "text": what, "model": "test-model" }).to_string(),
             expires: self.clock.now().checked_add(Duration::from_secs(3_600)).expect("a time"),
+            conversation: None,
         };
         let room = Room { open: 10_000, of_one: 10_000, since: jiff::Timestamp::MIN };
         let queued = self.stores.approvals.request(asker, new, room).await.expect("an answer");

@@ -292,6 +292,7 @@ async fn what_is_denied_or_decided_too_late_is_not_made() {
         arguments: "{}".to_owned(),
         question: "{\"text\":\"Send it\",\"model\":\"test-model\"}".to_owned(),
         expires: until.checked_add(Duration::from_secs(60)).expect("a time"),
+        conversation: None,
     };
     let (approvals, id) = (&stage.app.stores.approvals, new.id);
     let room = portcullis_store::Room { open: 9, of_one: 9, since: jiff::Timestamp::MIN };
@@ -507,6 +508,32 @@ async fn what_a_call_was_made_of_has_to_be_readable_still() {
     assert_eq!(send(&stage.app, &stage.key, Method::DELETE, &path).await.status, StatusCode::NO_CONTENT);
     assert_eq!(step(&stage.app, &stage.key, &id, "resume").await.status, StatusCode::NOT_FOUND);
     assert_eq!(send(&stage.app, &stage.key, Method::GET, &path).await.status, StatusCode::NOT_FOUND);
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_goes_with_the_conversation_that_it_waits_in() {
+    let stage = stage(only_asks(), Setup::default()).await;
+    let (_, moderator) = somebody(&stage.app, &stage.world, Role::Moderator).await;
+    let elsewhere = held(&stage).await;
+    let request = stage
+        .app
+        .request(Method::POST, "/v1/chat/completions", Some(&stage.key))
+        .header("x-conversation-id", "new")
+        .body(question_body("Send it", false).to_string().into())
+        .expect("a request");
+    let answer = stage.app.send(request).await;
+    let conversation = answer.headers["x-conversation-id"].to_str().expect("an id").to_owned();
+    let id = answer.json()["approval"]["id"].as_str().expect("an id").to_owned();
+    let path = format!("/v1/conversations/{conversation}");
+    assert_eq!(send(&stage.app, &stage.key, Method::DELETE, &path).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(step(&stage.app, &moderator, &id, "approve").await.status, StatusCode::NOT_FOUND);
+    let listed = send(&stage.app, &moderator, Method::GET, "/v1/approvals").await.json();
+    let ids: Vec<_> =
+        listed["approvals"].as_array().expect("a list").iter().map(|entry| &entry["id"]).collect();
+    assert_eq!(ids, [&json!(elsewhere)]);
+    assert_eq!(steps(&stage), ["requested:queued", "requested:queued", "approval.withdrawn"]);
+    assert_eq!(stage.shore.tide.served(), 0);
     stage.stop().await;
 }
 

@@ -231,7 +231,12 @@ impl Handovers for Broken {
     async fn list(&self, _: &Scope, _: Timestamp) -> portcullis_store::Result<Vec<Handover>> {
         Err(Error::new(Kind::Unavailable, "handovers.list"))
     }
-    async fn acknowledge(&self, _: &Scope, _: HandoverId) -> portcullis_store::Result<Handover> {
+    async fn acknowledge(
+        &self,
+        _: &Scope,
+        _: HandoverId,
+        _: Timestamp,
+    ) -> portcullis_store::Result<Handover> {
         Err(Error::new(Kind::Unavailable, "handovers.acknowledge"))
     }
 }
@@ -255,6 +260,22 @@ async fn who_could_not_be_handed_over_is_told_so_and_the_model_is_not_asked_eith
         assert_eq!(stage.times(SecurityEvent::HandoverLost), 1);
         stage.app.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_kept_no_longer_is_not_taken_note_of_and_goes_without_another_question() {
+    let stage = Stage::with(Handing { keep: std::time::Duration::ZERO, ..handing() }).await;
+    assert_eq!(stage.ask(RISKY, false).await.json()["handover"]["queued"], true);
+    let (queue, operator) = (&stage.app.stores.handovers, &stage.world.operator);
+    let entries = queue.list(operator, Timestamp::MIN).await.expect("listed");
+    let [entry] = entries.as_slice() else { panic!("one is there: {entries:?}") };
+    let moderator = stage.app.person(&stage.world, "mo", Role::Moderator).await;
+    let path = format!("/v1/handovers/{}/acknowledge", entry.id);
+    assert_eq!(stage.call(&moderator, Method::POST, &path).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(queue.list(operator, Timestamp::MIN).await.expect("listed"), entries);
+    stage.app.served.gate().remove_due().await;
+    assert_eq!(queue.list(operator, Timestamp::MIN).await.expect("listed"), []);
+    stage.app.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -282,6 +282,32 @@ async fn an_admin_reaches_nothing_of_those_above() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn keys_are_listed_with_who_made_them() {
+    let app = TestApp::start(Setup::default()).await;
+    let world = app.world("one").await;
+    let admin = app.person(&world, "admin", Role::Admin).await;
+    let abilities: AbilitySet = [KeyAbility::Manage, KeyAbility::Chat].into_iter().collect();
+    let (key, key_id) = app.key(&world, KeyActor::Member(admin.member), abilities, None).await;
+    let body = json!({ "name": "site", "role": "member", "abilities": ["chat"] });
+    let first = by(&app, &admin, Method::POST, "/admin/keys", &body).await;
+    let second = app.post("/admin/keys", &key, &body).await;
+    assert_eq!(
+        (first.status, second.status),
+        (StatusCode::CREATED, StatusCode::CREATED),
+        "{}",
+        second.text()
+    );
+    let listed = by(&app, &admin, Method::GET, "/admin/keys", &Value::Null).await.json();
+    let makers: Vec<_> =
+        listed["keys"].as_array().expect("a list").iter().map(|key| &key["made_by"]).collect();
+    let [second, first, operator] = makers.as_slice() else { panic!("three keys: {listed}") };
+    assert_eq!(**second, json!({ "kind": "key", "id": key_id }), "and not the member whom it acts for");
+    assert_eq!(**first, json!({ "kind": "member", "id": admin.member }));
+    assert_eq!(**operator, json!({ "kind": "operator", "id": null }));
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn invitations_are_listed_with_who_made_them_and_without_their_links() {
     let app = TestApp::start(Setup::default()).await;
     let (world, other) = (app.world("one").await, app.world("two").await);

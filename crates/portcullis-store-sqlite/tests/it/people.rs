@@ -5,8 +5,8 @@ use std::sync::Arc;
 use portcullis_core::{ApprovalId, ConversationId, HandoverId, MemoryId, MessageId, Role, Scope, TurnId};
 use portcullis_store::conformance::World;
 use portcullis_store::{
-    Author, Decision, KeyActor, Kind, NewApproval, NewHandover, NewMessage, Room, Said, Step, Stores,
-    Strangers,
+    Author, Decision, KeptSince, KeyActor, Kind, NewApproval, NewHandover, NewMessage, Room, Said, Step,
+    Stores, Strangers,
 };
 use rusqlite::Connection;
 
@@ -62,6 +62,7 @@ async fn what_a_destroyed_key_sealed_is_gone_and_nothing_more_is_kept() {
         arguments: "{\"to\":\"me\"}".to_owned(),
         question: "Send it".to_owned(),
         expires: until,
+        conversation: None,
     };
     let waiting = call();
     let waits = waiting.id;
@@ -191,6 +192,16 @@ async fn outdated_links_and_sessions_are_swept() {
     world.clock.advance(World::IDLE);
     world.ask(&world.a, "plain@example.org", Strangers::Refuse, None).await;
     assert_eq!((count(&raw, "sign_ins"), count(&raw, "sessions")), (1, 0));
+    // And without anybody who asks.
+    for _ in 0..70 {
+        world.sign_in(&world.a, "plain@example.org").await;
+    }
+    world.ask(&world.a, "plain@example.org", Strangers::Refuse, None).await;
+    world.clock.advance(World::IDLE);
+    let since = KeptSince { handovers: world.now(), approvals: world.now() };
+    let directory = &world.stores.directory;
+    directory.remove_due(world.a.community.id, since).await.expect("removed");
+    assert_eq!((count(&raw, "sign_ins"), count(&raw, "sessions")), (0, 0));
 }
 
 #[tokio::test]
@@ -257,7 +268,9 @@ async fn a_file_of_the_first_schema_is_brought_up_to_date() {
         ] {
             raw.execute_batch(&format!("DROP TABLE {table}")).expect("dropped");
         }
-        raw.execute_batch("ALTER TABLE keys DROP COLUMN ceiling").expect("dropped");
+        for column in ["ceiling", "maker_kind", "maker"] {
+            raw.execute_batch(&format!("ALTER TABLE keys DROP COLUMN {column}")).expect("dropped");
+        }
         raw.pragma_update(None, "user_version", 1).expect("set");
     }
     let again = old.open_stores(Arc::clone(&world.clock) as _).stores();

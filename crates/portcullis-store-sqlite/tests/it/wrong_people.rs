@@ -94,7 +94,9 @@ fn catching<'w>(flaw: Flaw, world: &'w World) -> Pin<Box<dyn Future<Output = ()>
         Flaw::EndlessHandovers | Flaw::CrowdedHandovers => {
             Box::pin(handovers::the_queue_is_bounded_for_one_and_for_all(world))
         }
-        Flaw::LastingHandovers => Box::pin(handovers::what_is_too_old_is_removed(world)),
+        Flaw::LastingHandovers | Flaw::LateHandovers => {
+            Box::pin(handovers::what_is_too_old_is_removed(world))
+        }
         Flaw::DoubleHandovers => Box::pin(handovers::a_question_is_kept_once_and_not_too_long(world)),
         Flaw::OpenApprovals | Flaw::SelfApproval => {
             Box::pin(approvals::nobody_decides_on_their_own_call_or_below_moderator(world))
@@ -114,6 +116,12 @@ fn catching<'w>(flaw: Flaw, world: &'w World) -> Pin<Box<dyn Future<Output = ()>
             Box::pin(approvals::what_waits_is_bounded_for_one_and_for_all(world))
         }
         Flaw::LastingApprovals => Box::pin(approvals::what_was_asked_too_long_ago_is_removed(world)),
+        Flaw::FleetingApprovals => {
+            Box::pin(approvals::what_has_been_over_longest_is_removed_and_nothing_under_way(world))
+        }
+        Flaw::LooseApprovals => {
+            Box::pin(conversations::the_calls_of_a_removed_conversation_go_with_it(world))
+        }
         Flaw::DoubleApprovals => Box::pin(approvals::a_call_waits_once_and_whole(world)),
         Flaw::PlainMemories | Flaw::PlainMessages | Flaw::PlainHandovers | Flaw::PlainApprovals => {
             Box::pin(sealed::nothing_of_a_member_is_readable_without_their_key(world))

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use portcullis_core::{AbilitySet, Actor, ApprovalId, KeyAbility, Role, Scope, Tasks};
+use portcullis_core::{AbilitySet, Actor, ApprovalId, ConversationId, KeyAbility, Role, Scope, Tasks};
 
 use super::{World, refusal};
 use crate::approvals::{LONGEST_APPROVAL, LONGEST_UNDER_WAY};
@@ -34,7 +34,21 @@ fn new(world: &World, arguments: &str) -> NewApproval {
         arguments: arguments.to_owned(),
         question: format!("Please send {arguments}"),
         expires: in_an_hour(world),
+        conversation: None,
     }
+}
+
+/// Has a call wait that belongs to a conversation.
+pub(super) async fn in_conversation(
+    world: &World,
+    scope: &Scope,
+    conversation: ConversationId,
+) -> ApprovalId {
+    let new = NewApproval { conversation: Some(conversation), ..new(world, "{}") };
+    let id = new.id;
+    let queued = world.stores.approvals.request(scope, new, plenty()).await;
+    assert_eq!(queued.expect("it waits"), Queued::Kept);
+    id
 }
 
 /// Has a call wait.
@@ -403,6 +417,42 @@ pub async fn what_was_asked_too_long_ago_is_removed(world: &World) {
     assert_eq!(approvals.request(&own, last, room).await.expect("no error"), Queued::Kept);
     assert_eq!(ids(listed(world, &moderator).await), wanted, "it was removed");
     assert_eq!(refusal(approvals.get(&own, old).await), Some(Kind::NotFound));
+}
+
+/// What has been over longest goes when there is more of it than is kept. A call that is under way is not over, however old.
+pub async fn what_has_been_over_longest_is_removed_and_nothing_under_way(world: &World) {
+    let (side, approvals) = (&world.a, &world.stores.approvals);
+    let own = world.scope(side, side.plain).await;
+    let moderator = world.scope(side, side.moderator).await;
+    let [running, late] =
+        [requested(world, &own, "{\"n\":1}").await, requested(world, &own, "{\"n\":2}").await];
+    taken(approvals.decide(&moderator, running, approve(world)).await);
+    taken(approvals.begin(&own, running).await);
+    let room = Room { open: 2, of_one: 2, since: always() };
+    let mut denied = Vec::new();
+    for _ in 0..12 {
+        world.clock.advance(Duration::from_secs(1));
+        let call = new(world, "{}");
+        denied.push(call.id);
+        assert_eq!(approvals.request(&own, call, room).await.expect("no error"), Queued::Kept);
+        taken(approvals.decide(&moderator, *denied.last().expect("it waits"), Decision::Deny).await);
+    }
+    world.clock.advance(Duration::from_secs(1));
+    taken(approvals.decide(&moderator, late, Decision::Deny).await);
+    approvals.request(&own, new(world, "{}"), room).await.expect("no error");
+    assert_eq!(state(world, &own, late).await, ApprovalState::Denied, "it is over since a moment ago");
+    for (place, id) in denied.iter().enumerate() {
+        // Ten are kept: the one that was decided last, and nine of these.
+        let there = approvals.get(&own, *id).await.is_ok();
+        assert_eq!(there, place >= 3, "{place}");
+    }
+    let room = Room { since: world.now(), ..room };
+    approvals.request(&own, new(world, "{}"), room).await.expect("no error");
+    assert_eq!(refusal(approvals.get(&own, late).await), Some(Kind::NotFound), "it is too old");
+    assert_eq!(state(world, &own, running).await, ApprovalState::Running);
+    taken(approvals.finish(&own, running, Ended::Done, "It was sent".to_owned()).await);
+    approvals.request(&own, new(world, "{}"), room).await.expect("no error");
+    assert_eq!(refusal(approvals.get(&own, running).await), Some(Kind::NotFound), "now it is");
 }
 
 /// What is asked for twice waits once, and what cannot be kept whole is not kept.

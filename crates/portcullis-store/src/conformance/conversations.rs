@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use portcullis_core::{AbilitySet, ConversationId, DocumentId, KeyAbility, MessageId, Scope, Tasks, TurnId};
 
-use super::{World, refusal};
+use super::{World, approvals, refusal};
 use crate::conversations::{
     LONGEST_MESSAGE, LONGEST_TITLE, MOST_AT_ONCE, MOST_LISTED, MOST_MESSAGES, MOST_SOURCES,
 };
-use crate::{Author, Kind, NewMessage, Said, StoredMessage};
+use crate::{Author, Decision, Ended, Kind, NewMessage, Said, Step, StoredMessage};
 
 /// A message of the member, or of the chatbot where it relied on documents.
 pub(super) fn message(world: &World, text: &str, sources: &[DocumentId]) -> NewMessage {
@@ -289,6 +290,53 @@ pub async fn a_removed_conversation_is_gone(world: &World) {
     conversations.begin(&own, id, "Anew").await.expect("begun");
     assert_eq!(said(world, &own, id).await, []);
     assert_eq!(said(world, &own, kept).await, [Some("Kept".to_owned())]);
+}
+
+/// A call of a tool goes with the conversation that it belongs to: nobody reads, decides or makes it any more. One that is under way
+/// goes once it ends, and those of other conversations stay.
+pub async fn the_calls_of_a_removed_conversation_go_with_it(world: &World) {
+    let (side, approvals) = (&world.a, &world.stores.approvals);
+    let own = world.scope(side, side.plain).await;
+    let moderator = world.scope(side, side.moderator).await;
+    let (id, kept) = (begin(world, &own, "Mine", &[]).await, begin(world, &own, "Kept", &[]).await);
+    let other = world.scope(side, side.paying).await;
+    world.stores.conversations.begin(&other, id, "Theirs").await.expect("the same id");
+    let until = world.now().checked_add(World::LINK).expect("a time");
+    let asked =
+        async |scope: &Scope, conversation| approvals::in_conversation(world, scope, conversation).await;
+    let approved = async |id| {
+        let step = approvals.decide(&moderator, id, Decision::Approve { until }).await.expect("decided");
+        assert!(matches!(step, Step::Taken(_)));
+    };
+    let [waits, ready, denied, running] =
+        [asked(&own, id).await, asked(&own, id).await, asked(&own, id).await, asked(&own, id).await];
+    approved(ready).await;
+    approved(running).await;
+    approvals.decide(&moderator, denied, Decision::Deny).await.expect("decided");
+    assert!(matches!(approvals.begin(&own, running).await, Ok(Step::Taken(_))));
+    let stay =
+        [asked(&own, kept).await, asked(&other, id).await, approvals::requested(world, &own, "{}").await];
+    let mut withdrawn = world.stores.conversations.remove(&own, id).await.expect("removed");
+    withdrawn.sort_unstable();
+    let mut wanted = [waits, ready];
+    wanted.sort_unstable();
+    assert_eq!(withdrawn, wanted, "those are told that are not made now");
+    for gone in [waits, ready, denied] {
+        assert_eq!(refusal(approvals.get(&own, gone).await), Some(Kind::NotFound));
+        let decided = approvals.decide(&moderator, gone, Decision::Deny).await;
+        assert_eq!(refusal(decided), Some(Kind::NotFound));
+        assert_eq!(refusal(approvals.begin(&own, gone).await), Some(Kind::NotFound));
+    }
+    let ended = approvals.finish(&own, running, Ended::Done, "It was sent".to_owned()).await;
+    assert!(matches!(ended, Ok(Step::Taken(_))), "its end is noted");
+    assert_eq!(refusal(approvals.get(&own, running).await), Some(Kind::NotFound));
+    let listed = approvals.list(&moderator, Timestamp::MIN).await.expect("listed");
+    assert_eq!(listed.iter().map(|entry| entry.id).collect::<Vec<_>>(), stay);
+    let [kept, ..] = stay;
+    approved(kept).await;
+    assert!(matches!(approvals.begin(&own, kept).await, Ok(Step::Taken(_))));
+    approvals.finish(&own, kept, Ended::Done, "It was sent".to_owned()).await.expect("ended");
+    assert_eq!(approvals.get(&own, kept).await.expect("there").id, kept, "its conversation is there");
 }
 
 /// Calls that come at once lose nothing and keep each other's messages apart.

@@ -1,9 +1,11 @@
 //! Cases of the directory port.
 
+use std::time::Duration;
+
 use portcullis_core::{CommunityId, Locator, Tier};
 
-use super::{World, refusal};
-use crate::{CommunityRef, Kind, NewCommunity};
+use super::{World, approvals, handovers, refusal};
+use crate::{CommunityRef, KeptSince, Kind, NewCommunity};
 
 fn new(slug: &str, host: Option<&str>) -> NewCommunity {
     NewCommunity {
@@ -122,4 +124,39 @@ pub async fn one_of_many_at_once_gets_a_slug(world: &World) {
     let found = found.expect("the one that succeeded is there");
     let plans = world.stores.identity.standing(found.id, world.a.plain, world.now()).await;
     assert_eq!(plans.expect("its storage is whole"), None);
+}
+
+/// What a community keeps for a time goes when that is over, though nothing new comes; what is younger stays, and so does what
+/// another community has.
+pub async fn what_is_kept_for_a_time_goes(world: &World) {
+    let (directory, stores) = (&world.stores.directory, &world.stores);
+    let mut kept = Vec::new();
+    for side in [&world.a, &world.b] {
+        let (asker, moderator) =
+            (world.scope(side, side.plain).await, world.scope(side, side.moderator).await);
+        handovers::queued(world, &asker, "Long ago").await;
+        approvals::requested(world, &asker, "{\"n\":1}").await;
+        kept.push((side.community.id, asker, moderator));
+    }
+    world.clock.advance(Duration::from_secs(10));
+    let now = world.now();
+    let count = async |place: usize| {
+        let (_, asker, moderator) = kept.get(place).expect("a side");
+        let listed = stores.handovers.list(moderator, jiff::Timestamp::MIN).await.expect("listed").len();
+        (listed, stores.approvals.own(asker, jiff::Timestamp::MIN).await.expect("listed").len())
+    };
+    let (id, asker, _) = kept.first().expect("a side");
+    handovers::queued(world, asker, "Just now").await;
+    approvals::requested(world, asker, "{\"n\":2}").await;
+    let since = KeptSince { handovers: jiff::Timestamp::MIN, approvals: jiff::Timestamp::MIN };
+    assert_eq!(directory.remove_due(*id, since).await.expect("nothing is due"), 0);
+    assert_eq!(count(0).await, (2, 2));
+    let since = KeptSince { handovers: now, approvals: jiff::Timestamp::MIN };
+    assert_eq!(directory.remove_due(*id, since).await.expect("removed"), 1);
+    assert_eq!(count(0).await, (1, 2));
+    let since = KeptSince { approvals: now, ..since };
+    assert_eq!(directory.remove_due(*id, since).await.expect("removed"), 1);
+    assert_eq!((count(0).await, count(1).await), ((1, 1), (1, 1)));
+    let unknown = directory.remove_due(CommunityId::from_bytes([7; 16]), since).await;
+    assert_eq!(refusal(unknown), Some(Kind::NotFound));
 }

@@ -60,19 +60,19 @@ pub async fn moderators_read_the_queue_and_take_note_once(world: &World) {
     };
     assert_eq!(entries.iter().map(|entry| entry.id).collect::<Vec<_>>(), [first, second]);
     assert_eq!(entries.first(), Some(&expected));
-    let noted = handovers.acknowledge(&moderator, first).await.expect("noted");
+    let noted = handovers.acknowledge(&moderator, first, always()).await.expect("noted");
     let by = noted.acknowledged.expect("somebody took note");
     assert_eq!((by.by, by.at), (Actor::Member(side.moderator), world.now()));
     world.clock.advance(Duration::from_secs(5));
     let admin = world.scope(side, side.admin).await;
-    let again = handovers.acknowledge(&admin, first).await.expect("no error");
+    let again = handovers.acknowledge(&admin, first, always()).await.expect("no error");
     assert_eq!(again, noted, "the first who takes note stands there");
     let there = world.another_instance().await;
     let entries = there.handovers.list(&admin, always()).await.expect("listed");
     assert_eq!(entries.iter().map(|entry| entry.id).collect::<Vec<_>>(), [second, first], "open ones first");
     assert_eq!(entries.last(), Some(&noted));
     let unknown = HandoverId::new(&*world.clock);
-    assert_eq!(refusal(handovers.acknowledge(&admin, unknown).await), Some(Kind::NotFound));
+    assert_eq!(refusal(handovers.acknowledge(&admin, unknown, always()).await), Some(Kind::NotFound));
 }
 
 /// A member, and a key that is not for managing, neither read nor take note: not of their own either.
@@ -85,7 +85,7 @@ pub async fn nobody_below_reads_the_queue(world: &World) {
     for scope in [asker, world.scope(side, side.paying).await, narrow] {
         let refused = [
             refusal(handovers.list(&scope, always()).await),
-            refusal(handovers.acknowledge(&scope, id).await),
+            refusal(handovers.acknowledge(&scope, id, always()).await),
         ];
         assert_eq!(refused, [Some(Kind::Forbidden); 2], "{scope:?}");
     }
@@ -100,7 +100,7 @@ pub async fn the_queue_of_another_community_is_out_of_reach(world: &World) {
     let id = queued(world, &world.scope(side, side.plain).await, "Ours alone").await;
     for scope in [world.scope(&world.b, world.b.owner).await, world.b.operator()] {
         assert_eq!(listed(world, &scope).await, []);
-        assert_eq!(refusal(handovers.acknowledge(&scope, id).await), Some(Kind::NotFound));
+        assert_eq!(refusal(handovers.acknowledge(&scope, id, always()).await), Some(Kind::NotFound));
     }
     let own = world.scope(side, side.owner).await;
     assert_eq!(texts(world, &own).await, ["Ours alone"]);
@@ -138,7 +138,7 @@ pub async fn the_queue_is_bounded_for_one_and_for_all(world: &World) {
     let entries = listed(world, &moderator).await;
     assert_eq!(entries.len(), 5);
     let first = entries.first().expect("an entry").id;
-    handovers.acknowledge(&moderator, first).await.expect("noted");
+    handovers.acknowledge(&moderator, first, always()).await.expect("noted");
     let freed = handovers.queue(&other, new(world, "Four"), room).await;
     assert_eq!(freed.expect("no error"), Queued::Kept, "what was taken note of takes no room");
 }
@@ -149,12 +149,19 @@ pub async fn what_is_too_old_is_removed(world: &World) {
     let own = world.scope(side, side.plain).await;
     let old = queued(world, &own, "Long ago").await;
     let moderator = world.scope(side, side.moderator).await;
-    handovers.acknowledge(&moderator, old).await.expect("noted");
+    handovers.acknowledge(&moderator, old, always()).await.expect("noted");
+    let open = queued(world, &own, "Long ago, too").await;
     world.clock.advance(Duration::from_secs(10));
     let since = world.now();
     let fresh = queued(world, &own, "Just now").await;
     let ids = |entries: Vec<Handover>| entries.into_iter().map(|entry| entry.id).collect::<Vec<_>>();
     assert_eq!(ids(handovers.list(&moderator, since).await.expect("listed")), [fresh]);
+    for id in [old, open] {
+        let late = handovers.acknowledge(&moderator, id, since).await;
+        assert_eq!(refusal(late), Some(Kind::NotFound), "what is not listed is not taken note of");
+    }
+    let unread = listed(world, &moderator).await;
+    assert!(unread.iter().any(|entry| entry.id == open && entry.acknowledged.is_none()));
     let room = Room { since, ..plenty() };
     let last = new(world, "And this");
     let wanted = [fresh, last.id];

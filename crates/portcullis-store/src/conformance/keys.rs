@@ -1,7 +1,7 @@
 //! Cases of the keys port.
 
 use jiff::SignedDuration;
-use portcullis_core::{AbilitySet, KeyAbility, KeyId, MemberId, Role};
+use portcullis_core::{AbilitySet, Actor, KeyAbility, KeyId, MemberId, Role};
 
 use super::{World, refusal};
 use crate::{KeyActor, Kind, NewKey};
@@ -30,6 +30,30 @@ pub async fn keys_are_listed_newest_first(world: &World) {
     let listed = world.stores.keys.list(&scope).await.expect("listed");
     let revoked = crate::KeyInfo { revoked: Some(world.now()), ..first };
     assert_eq!(listed, [second, revoked]);
+}
+
+/// Each key tells who made it: the key that it was made with, where it was made with one, so that what a stolen key made is found.
+pub async fn keys_are_listed_with_who_made_them(world: &World) {
+    let (side, keys) = (&world.a, &world.stores.keys);
+    let new = || NewKey { abilities: chat(), ..world.new_key(side, backend(Role::Member, &[]), None) };
+    let manage =
+        |actor| NewKey { abilities: chat().with(KeyAbility::Manage), ..world.new_key(side, actor, None) };
+    let mut makers = vec![
+        (side.operator(), Actor::Operator),
+        (world.scope(side, side.admin).await, Actor::Member(side.admin)),
+    ];
+    for actor in [KeyActor::Member(side.admin), backend(Role::Admin, &[])] {
+        let new = manage(actor);
+        let hash = new.hash;
+        let made = keys.create(&side.operator(), new).await.expect("made by the operator");
+        makers.push((world.by_key(side, hash).await, Actor::Key(made.id)));
+    }
+    for (scope, maker) in makers {
+        let made = keys.create(&scope, new()).await.expect("made");
+        assert_eq!(made.made_by, Some(maker));
+        let listed = keys.list(&side.operator()).await.expect("listed");
+        assert_eq!(listed.first(), Some(&made));
+    }
 }
 
 /// A hash names one key of a community.

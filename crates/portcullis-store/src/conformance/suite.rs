@@ -20,6 +20,7 @@ macro_rules! conformance {
                 a_tier_changes_for_one_community_only
                 communities_are_listed_by_slug
                 one_of_many_at_once_gets_a_slug
+                what_is_kept_for_a_time_goes
             }
             identity {
                 an_unknown_credential_is_nobody
@@ -64,6 +65,7 @@ macro_rules! conformance {
             }
             keys {
                 keys_are_listed_newest_first
+                keys_are_listed_with_who_made_them
                 a_hash_in_use_is_a_conflict
                 an_unknown_actor_is_invalid_and_nothing_is_kept
                 a_key_never_acts_above_its_maker
@@ -168,6 +170,7 @@ macro_rules! conformance {
                 a_list_goes_on_where_it_stopped
                 malformed_titles_are_invalid
                 a_removed_conversation_is_gone
+                the_calls_of_a_removed_conversation_go_with_it
                 appends_at_once_lose_nothing
             }
             withheld {
@@ -206,6 +209,7 @@ macro_rules! conformance {
                 what_is_not_done_in_time_is_not_done
                 what_waits_is_bounded_for_one_and_for_all
                 what_was_asked_too_long_ago_is_removed
+                what_has_been_over_longest_is_removed_and_nothing_under_way
                 a_call_waits_once_and_whole
             }
             sealed {

@@ -14,9 +14,9 @@ use portcullis_core::{
 use tokio::sync::Barrier;
 
 use crate::{
-    Community, CommunityRef, Content, Directory, Document, Entitlement, Identity, KeyActor, KeyIdentity,
-    KeyInfo, Keys, Kind, Member, Members, NewCommunity, NewDocument, NewKey, NewMember, Passage, PutOutcome,
-    Query, Result, SessionIdentity, SourceEntry, Standing, Status, Stores,
+    Community, CommunityRef, Content, Directory, Document, Entitlement, Identity, KeptSince, KeyActor,
+    KeyIdentity, KeyInfo, Keys, Kind, Member, Members, NewCommunity, NewDocument, NewKey, NewMember, Passage,
+    PutOutcome, Query, Result, SessionIdentity, SourceEntry, Standing, Status, Stores,
 };
 
 /// How a store is wrong.
@@ -80,11 +80,15 @@ pub enum Flaw {
     SharedSlugs,
     /// A name that was once unknown stays unknown.
     StubbornDirectory,
+    /// What is due is only said to be removed.
+    LastingCommunities,
+    /// A key is made by whomever it was made with, and not by that key.
+    NamelessKeys,
 }
 
 impl Flaw {
     /// Every flaw.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 31] = [
         Self::LeakySearch,
         Self::LeakyDocument,
         Self::LeakyTitles,
@@ -114,6 +118,8 @@ impl Flaw {
         Self::CaseSensitiveAddresses,
         Self::SharedSlugs,
         Self::StubbornDirectory,
+        Self::LastingCommunities,
+        Self::NamelessKeys,
     ];
 
     /// The same stores with this flaw.
@@ -369,7 +375,11 @@ impl Keys for Wrong {
             None => Flaw::RaisingKeys,
         };
         let raised = if own.may(Action::WriteKeys) { self.writing(own, flaw) } else { own.clone() };
-        self.right.keys.create(&raised, new).await
+        let mut made = self.right.keys.create(&raised, new).await?;
+        if self.is(Flaw::NamelessKeys) {
+            made.made_by = Some(own.actor());
+        }
+        Ok(made)
     }
 
     async fn list(&self, own: &Scope) -> Result<Vec<KeyInfo>> {
@@ -492,6 +502,13 @@ impl Directory for Wrong {
 
     async fn list(&self) -> Result<Vec<Community>> {
         self.right.directory.list().await
+    }
+
+    async fn remove_due(&self, community: CommunityId, since: KeptSince) -> Result<usize> {
+        if self.is(Flaw::LastingCommunities) {
+            return Ok(usize::from(since.handovers > Timestamp::MIN));
+        }
+        self.right.directory.remove_due(community, since).await
     }
 
     async fn set_tier(&self, community: CommunityId, tier: Tier) -> Result<()> {

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, anyhow};
 use jiff::{Timestamp, ToSpan as _};
 use portcullis_audit::{Change, Use};
-use portcullis_core::{AbilitySet, KeyAbility, MemberId, Role, Scope, Tier};
+use portcullis_core::{AbilitySet, Actor, KeyAbility, MemberId, Role, Scope, Tier};
 use portcullis_store::{
     Community, CommunityRef, Entitlement, KeyActor, Member, NewCommunity, NewMember, NewSpace, Plan, Space,
     SpaceAccess, Status,
@@ -259,8 +259,14 @@ pub(super) async fn key(config: &Configured, command: KeyCommand) -> Result<Exit
                     (None, _) => "active",
                 };
                 let abilities: Vec<_> = key.abilities.iter().map(KeyAbility::name).collect();
+                let maker = match key.made_by {
+                    Some(Actor::Member(member)) => format!("by {member}  "),
+                    Some(Actor::Key(key)) => format!("by {key}  "),
+                    Some(Actor::Operator) => "by the operator  ".to_owned(),
+                    None => String::new(),
+                };
                 let (id, hint, name) = (key.id, key.hint, key.name);
-                out::line(format_args!("{id}  {state:<8} {hint}  {}  {name}", abilities.join(",")));
+                out::line(format_args!("{id}  {state:<8} {hint}  {}  {maker}{name}", abilities.join(",")));
             }
             kept.close().await?;
         }
@@ -298,7 +304,7 @@ fn parse_member(text: &str) -> Result<MemberId> {
 }
 
 /// What opens a space now.
-fn opened(action: &'static str, space: &Space, access: &SpaceAccess) -> Change {
+pub(super) fn opened(action: &'static str, space: &Space, access: &SpaceAccess) -> Change {
     let (word, plans) = match access {
         SpaceAccess::Staff => ("staff", &[][..]),
         SpaceAccess::Members => ("members", &[][..]),

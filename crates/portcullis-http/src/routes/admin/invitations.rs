@@ -4,14 +4,14 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use jiff::Timestamp;
 use portcullis_audit::Change;
-use portcullis_core::{Actor, InvitationId, Role, Token, TokenKind};
+use portcullis_core::{InvitationId, Role, Token, TokenKind};
 use portcullis_guard::{Code, Refusal};
 use portcullis_store::{CommunityRef, Entitlement, InvitationInfo, NewInvitation};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::members::parse_role;
-use super::{address, change, in_days, ready, record, record_in_full};
+use super::{address, change, in_days, maker, ready, record, record_in_full};
 use crate::routes::health::json;
 use crate::routes::{Call, id};
 
@@ -73,11 +73,6 @@ pub(in crate::routes) async fn list(call: Call) -> Result<Response, Refusal> {
 }
 
 fn shown(invitation: &InvitationInfo) -> Value {
-    let made_by = invitation.made_by.map(|maker| match maker {
-        Actor::Member(member) => json!({ "kind": "member", "id": member }),
-        Actor::Key(key) => json!({ "kind": "key", "id": key }),
-        Actor::Operator => json!({ "kind": "operator", "id": null }),
-    });
     let plans: Vec<Value> = invitation
         .entitlements
         .iter()
@@ -85,7 +80,7 @@ fn shown(invitation: &InvitationInfo) -> Value {
         .collect();
     json!({
         "id": invitation.id,
-        "made_by": made_by,
+        "made_by": invitation.made_by.map(maker),
         "role": invitation.role.name(),
         "plans": plans,
         "addressed": invitation.addressed,

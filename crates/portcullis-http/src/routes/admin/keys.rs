@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::members::parse_role;
-use super::{change, in_days, ready, record, record_in_full, unknown};
+use super::{change, in_days, maker, ready, record, record_in_full, unknown};
 use crate::routes::health::json;
 use crate::routes::{Call, id};
 
@@ -125,6 +125,7 @@ fn shown(key: &KeyInfo) -> Value {
         "ceiling": key.ceiling.name(),
         "abilities": key.abilities.iter().map(KeyAbility::name).collect::<Vec<_>>(),
         "expires": key.expires,
+        "made_by": key.made_by.map(maker),
         "created": key.created,
         "revoked": key.revoked,
     })

@@ -339,7 +339,7 @@ ports! {
         spread append(scope: &Scope, id: ConversationId, messages: Vec<NewMessage>) -> ();
         gather messages(scope: &Scope, id: ConversationId, limit: usize) -> Vec<StoredMessage>;
         first rename(scope: &Scope, id: ConversationId, title: &str) -> ();
-        first remove(scope: &Scope, id: ConversationId) -> ();
+        first remove(scope: &Scope, id: ConversationId) -> Vec<ApprovalId>;
     }
     Memories as memories {
         each add(scope: &Scope, id: MemoryId, text: &str) -> Memory;
@@ -351,7 +351,7 @@ ports! {
     Handovers as handovers {
         each queue(scope: &Scope, new: NewHandover, room: Room) -> Queued;
         gather list(scope: &Scope, since: Timestamp) -> Vec<Handover>;
-        first acknowledge(scope: &Scope, id: HandoverId) -> Handover;
+        first acknowledge(scope: &Scope, id: HandoverId, since: Timestamp) -> Handover;
     }
     Approvals as approvals {
         each request(scope: &Scope, new: NewApproval, room: Room) -> Queued;

@@ -30,6 +30,14 @@ impl Approvals for Wrong {
             Flaw::LastingApprovals => room.since = Timestamp::MIN,
             Flaw::PlainApprovals => self.copy(own, &new.arguments).await?,
             Flaw::TimelessApprovals => new.expires = Timestamp::MAX,
+            Flaw::LooseApprovals => new.conversation = None,
+            // Ended for the right store, it is over there.
+            Flaw::FleetingApprovals => {
+                let under_way = std::mem::take(&mut self.seen().under_way);
+                for (scope, id) in under_way {
+                    self.right.approvals.finish(&scope, id, Ended::Failed, "It ended".to_owned()).await?;
+                }
+            }
             Flaw::DoubleApprovals => {
                 let mut bytes = *new.id.as_bytes();
                 let mut seen = self.seen();
@@ -103,6 +111,7 @@ impl Approvals for Wrong {
             }
             step => step?,
         };
+        self.seen().under_way.push((scope, id));
         Ok(match step {
             Step::NotOpen(entry)
                 if self.is(Flaw::BegunAgain)

@@ -44,9 +44,10 @@ impl Handovers for Wrong {
         Ok(listed)
     }
 
-    async fn acknowledge(&self, own: &Scope, id: HandoverId) -> Result<Handover> {
+    async fn acknowledge(&self, own: &Scope, id: HandoverId, since: Timestamp) -> Result<Handover> {
         let scope = self.raised(own, Flaw::OpenHandovers);
-        let mut noted = self.right.handovers.acknowledge(&scope, id).await?;
+        let since = if self.is(Flaw::LateHandovers) { Timestamp::MIN } else { since };
+        let mut noted = self.right.handovers.acknowledge(&scope, id, since).await?;
         if self.is(Flaw::ForgetfulHandovers) {
             let at = noted.acknowledged.map_or(noted.created, |before| before.at);
             noted.acknowledged = Some(Acknowledged { by: own.actor(), at });

@@ -2,7 +2,9 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use portcullis_core::{AbilitySet, Actor, ConversationId, Grant, MemoryId, MessageId, Role, Scope};
+use portcullis_core::{
+    AbilitySet, Actor, ApprovalId, ConversationId, Grant, MemoryId, MessageId, Role, Scope,
+};
 
 use super::{Flaw, Wrong, grant, owner};
 use crate::{Conversation, Conversations, Memories, Memory, NewMessage, Result, Said, StoredMessage};
@@ -81,9 +83,9 @@ impl Conversations for Wrong {
         self.right.conversations.rename(own, id, title).await
     }
 
-    async fn remove(&self, own: &Scope, id: ConversationId) -> Result<()> {
+    async fn remove(&self, own: &Scope, id: ConversationId) -> Result<Vec<ApprovalId>> {
         if self.is(Flaw::LingeringConversations) {
-            return self.right.conversations.get(own, id).await.map(drop);
+            return self.right.conversations.get(own, id).await.map(|_| Vec::new());
         }
         self.right.conversations.remove(own, id).await
     }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use portcullis_core::{
-    AbilitySet, Actor, CommunityId, Grant, MemberId, MessageId, Role, Scope, Tier, TokenHash,
+    AbilitySet, Actor, ApprovalId, CommunityId, Grant, MemberId, MessageId, Role, Scope, Tier, TokenHash,
 };
 
 use super::world::document;
@@ -122,6 +122,8 @@ pub enum Flaw {
     CrowdedHandovers,
     /// What is too old stays.
     LastingHandovers,
+    /// What is too old to be listed is taken note of.
+    LateHandovers,
     /// A question that is queued twice stands there twice.
     DoubleHandovers,
     /// A second copy of each question is kept where it is found by search.
@@ -152,6 +154,10 @@ pub enum Flaw {
     CrowdedApprovals,
     /// What was asked for too long ago stays.
     LastingApprovals,
+    /// A call under way goes as those that are over.
+    FleetingApprovals,
+    /// A call stays when its conversation goes.
+    LooseApprovals,
     /// A call that is asked for twice waits twice.
     DoubleApprovals,
     /// A second copy of the arguments is kept where it is found by search.
@@ -160,7 +166,7 @@ pub enum Flaw {
 
 impl Flaw {
     /// Every flaw.
-    pub const ALL: [Self; 68] = [
+    pub const ALL: [Self; 71] = [
         Self::ReusableLinks,
         Self::RacingLinks,
         Self::AnyBrowser,
@@ -212,6 +218,7 @@ impl Flaw {
         Self::EndlessHandovers,
         Self::CrowdedHandovers,
         Self::LastingHandovers,
+        Self::LateHandovers,
         Self::DoubleHandovers,
         Self::PlainHandovers,
         Self::OpenApprovals,
@@ -227,6 +234,8 @@ impl Flaw {
         Self::EndlessApprovals,
         Self::CrowdedApprovals,
         Self::LastingApprovals,
+        Self::FleetingApprovals,
+        Self::LooseApprovals,
         Self::DoubleApprovals,
         Self::PlainApprovals,
     ];
@@ -264,6 +273,7 @@ struct Seen {
     messages: HashMap<MessageId, NewMessage>,
     communities: HashSet<CommunityId>,
     copies: u64,
+    under_way: Vec<(Scope, ApprovalId)>,
 }
 
 impl Wrong {

@@ -82,6 +82,7 @@ async fn waiting(kept: &Kept, scope: &Scope, own: &str) -> Result<ApprovalId> {
         arguments: json!({ "what": format!("Something that {own} wants done for a check.") }).to_string(),
         question: json!({ "text": format!("What {own} asked for a check."), "model": "none" }).to_string(),
         expires: now.checked_add(DAY)?,
+        conversation: None,
     };
     let room = Room { open: usize::MAX, of_one: usize::MAX, since: now.checked_sub(DAY * 30)? };
     approvals.request(scope, new, room).await?;
