@@ -3,6 +3,7 @@
 use std::fmt;
 
 use portcullis_core::unseen::visible_line;
+use portcullis_store::Space;
 use serde::Serialize;
 
 use crate::entry::Reason;
@@ -37,6 +38,9 @@ pub struct Report {
     pub seconds: f64,
     /// The spaces that documents are in.
     pub spaces: Vec<SpaceLine>,
+    /// The spaces that the import created, for who records it.
+    #[serde(skip)]
+    pub created: Vec<Space>,
     /// Every file and folder that was not taken.
     pub rejected: Vec<Left>,
     /// What was left out of files that were taken, or read with a doubt.

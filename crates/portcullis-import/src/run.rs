@@ -325,7 +325,9 @@ impl Gathered {
                         name: target.name.clone(),
                         access: target.access.clone(),
                     };
-                    ports.spaces.create(scope, new).await?
+                    let space = ports.spaces.create(scope, new).await?;
+                    self.report.created.push(space.clone());
+                    space
                 }
             };
             self.report.spaces.push(SpaceLine {

@@ -423,7 +423,11 @@ pub(crate) enum ImportCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditCommand {
     /// Recompute the whole journal and compare it with its signed checkpoints.
-    Verify,
+    Verify {
+        /// A size and root that were kept elsewhere, as `/status` tells them: the journal must begin with these records.
+        #[arg(long, value_name = "SIZE:ROOT")]
+        anchor: Vec<String>,
+    },
     /// Print records as JSON lines.
     Query {
         /// Only this community's, by its short name.

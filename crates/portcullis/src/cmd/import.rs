@@ -4,20 +4,21 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use portcullis_audit::{Event, Use};
 use portcullis_import::{
-    ImportPlan, Limits, MapFile, MassRemoval, Phase, Ports, Progress, Report, Source, SpaceFrom, SpaceMap,
-    Step,
+    Error, ImportPlan, Limits, MapFile, MassRemoval, Phase, Ports, Progress, Report, Source, SpaceFrom,
+    SpaceMap, Step,
 };
 use portcullis_store::Community;
 
+use super::admin::opened;
 use crate::args::{Configured, Format, ImportArgs, ImportCommand};
 use crate::instance::{self, Kept};
 use crate::out;
 
-pub(super) async fn run(config: &Configured, command: ImportCommand) -> Result<ExitCode> {
+pub(super) async fn run(config: &Configured, command: ImportCommand) -> anyhow::Result<ExitCode> {
     let (args, source) = match command {
         ImportCommand::Discourse(args) => {
             let source = Source::Discourse { name: args.name.clone(), base_url: args.base_url.clone() };
@@ -55,7 +56,7 @@ pub(super) async fn run(config: &Configured, command: ImportCommand) -> Result<E
 }
 
 /// Imports a folder into spaces that exist already, as the demo does.
-pub(super) async fn into_community(kept: &Kept, community: &Community, dir: &Path) -> Result<Report> {
+pub(super) async fn into_community(kept: &Kept, community: &Community, dir: &Path) -> anyhow::Result<Report> {
     let plan = ImportPlan {
         dir: dir.to_owned(),
         source: Source::Folder { name: None, space_from: SpaceFrom::Folder },
@@ -66,20 +67,37 @@ pub(super) async fn into_community(kept: &Kept, community: &Community, dir: &Pat
     bring_in(kept, community, plan, &Bar(ProgressBar::hidden())).await
 }
 
-async fn bring_in(kept: &Kept, community: &Community, plan: ImportPlan, progress: &Bar) -> Result<Report> {
+async fn bring_in(
+    kept: &Kept,
+    community: &Community,
+    plan: ImportPlan,
+    progress: &Bar,
+) -> anyhow::Result<Report> {
     let scope = Kept::operator(community);
     let ports = Ports::of(&kept.stores, &*kept.clock);
     let report = portcullis_import::run(plan, ports, &scope, progress).await;
     progress.0.finish_and_clear();
-    let report = report?;
-    let event = Event::ContentImported {
+    for event in stored(&report) {
+        kept.note(community, event).await?;
+    }
+    Ok(report?)
+}
+
+/// What an import stored, whether it came to its end or broke off.
+fn stored(outcome: &Result<Report, Error>) -> Vec<Event> {
+    let report = match outcome {
+        Ok(report) => report,
+        Err(Error::Interrupted { report, .. }) => report,
+        Err(_) => return Vec::new(),
+    };
+    let imported = Event::ContentImported {
         added: report.added,
         changed: report.changed,
         removed: report.removed,
         rejected: report.rejected.len() as u64,
     };
-    kept.note(community, event).await?;
-    Ok(report)
+    let opened = |space| Event::Administered(opened("space.created", space, &space.access));
+    report.created.iter().map(opened).chain([imported]).collect()
 }
 
 /// How far an import is, on standard error.
@@ -108,5 +126,41 @@ impl Progress for Bar {
         });
         self.0.set_length(step.total);
         self.0.set_position(step.done);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use portcullis_core::{SpaceId, SystemClock};
+    use portcullis_store::{Kind, Space, SpaceAccess};
+
+    use super::*;
+
+    #[test]
+    fn what_an_import_stored_before_it_broke_off_is_recorded_and_every_space_that_it_created() {
+        let space = |slug: &str, access| Space {
+            id: SpaceId::new(&SystemClock::new()),
+            slug: slug.to_owned(),
+            name: slug.to_owned(),
+            access,
+        };
+        let created = vec![
+            space("open", SpaceAccess::Members),
+            space("paid", SpaceAccess::Plans(vec!["plus".to_owned()])),
+        ];
+        let report = Report { added: 400, created: created.clone(), ..Report::default() };
+        let cause = || portcullis_store::Error::new(Kind::Unavailable, "content.put");
+        let broken = Error::Interrupted { report: Box::new(report.clone()), cause: cause() };
+        let told = stored(&Err(broken));
+        assert_eq!(told, stored(&Ok(report)));
+        let [Event::Administered(open), Event::Administered(paid), Event::ContentImported { added: 400, .. }] =
+            told.as_slice()
+        else {
+            panic!("two spaces and what was imported: {told:?}")
+        };
+        for (change, space) in [open, paid].into_iter().zip(&created) {
+            assert_eq!((change.action.as_str(), &change.targets), ("space.created", &vec![space.id.into()]));
+        }
+        assert_eq!(stored(&Err(Error::Store(cause()))), [], "nothing was stored");
     }
 }

@@ -87,6 +87,7 @@ async fn a_community_is_made_filled_and_guarded_from_the_command_line() {
     assert_eq!(serving.ask(&bo_key, "kettle").await.0, StatusCode::UNAUTHORIZED);
     let listed = program.ok(&["key", "list", "--community", "bakers"]);
     assert!(!listed.contains(&ada_key), "a list shows no key");
+    assert!(listed.lines().all(|line| line.contains("  by the operator  ")), "{listed}");
     let id = listed.lines().last().and_then(|line| line.split_whitespace().next()).expect("a key").to_owned();
     program.ok(&["key", "revoke", "--community", "bakers", &id]);
     assert_eq!(serving.ask(&ada_key, "kettle").await.0, StatusCode::UNAUTHORIZED, "{listed}");
@@ -102,12 +103,52 @@ async fn a_community_is_made_filled_and_guarded_from_the_command_line() {
     ] {
         assert!(records.contains(told), "{told} is not in the journal: {records}");
     }
+    assert_eq!(records.matches("space.created").count(), 3, "{records}");
     for kind in ["turn.opened", "turn.closed", "key.revoked", "member.suspended", "content.imported"] {
         assert!(records.contains(kind), "{kind} is not in the journal");
     }
     for secret in ["Ada", "kettle", &ada_key] {
         assert!(!records.contains(secret) && !program.log().contains(secret), "{secret} was written down");
     }
+}
+
+#[test]
+fn a_root_that_was_kept_elsewhere_is_compared_and_a_query_leaves_the_journal_as_it_is() {
+    let program = Program::new();
+    program.ok(&["community", "create", "bakers"]);
+    let first = program.ok(&["audit", "verify"]);
+    let told = first.lines().next().and_then(|line| {
+        let (size, root) = line.strip_prefix("the journal holds ")?.split_once(" records; its root is ")?;
+        Some((size.to_owned(), root.to_owned()))
+    });
+    let (size, root) = told.expect("a size and a root");
+    program.ok(&["plan", "create", "--community", "bakers", "plus"]);
+    let anchor = format!("{size}:{root}");
+    let verified = program.ok(&["audit", "verify", "--anchor", &anchor]);
+    assert!(verified.contains("the records of all 1 roots"), "{verified}");
+    for (anchor, code, says) in [
+        (
+            format!("{size}:{}", root.replace(|c: char| c.is_ascii_lowercase(), "A")),
+            1,
+            "do not have the root",
+        ),
+        (format!("9{size}:{root}"), 1, "records were signed"),
+        (format!("{size}:short"), 2, "is no size and root"),
+        (root.clone(), 2, "is no size and root"),
+    ] {
+        let refused = program.run(&["audit", "verify", "--anchor", &anchor]);
+        let said = text(&refused.stdout) + &text(&refused.stderr);
+        assert_eq!((refused.status.code(), said.contains(says)), (Some(code), true), "{anchor}: {said}");
+    }
+
+    // An unfinished last write, which opening the journal for writing would remove.
+    let log = program.path().join("data/audit/00000000000000000000.log");
+    let mut torn = std::fs::read(&log).expect("the journal");
+    torn.extend(b"PAJ1");
+    std::fs::write(&log, &torn).expect("written");
+    let queried = program.run(&["audit", "query", "--community", "bakers"]);
+    assert!(text(&queried.stdout).contains("plan.created"), "{}", text(&queried.stderr));
+    assert!(std::fs::read(&log).expect("the journal") == torn, "a query changes nothing");
 }
 
 #[tokio::test(flavor = "multi_thread")]
