@@ -91,6 +91,7 @@ fn sigmoid(logit: f32) -> f32 {
     (1.0 / (1.0 + power)) as f32
 }
 
+#[derive(Clone)]
 struct Fit {
     loose: Loose,
     wide_seen: Vec<f32>,
@@ -284,10 +285,28 @@ impl Mean {
     }
 }
 
+/// How many runs the weights are the mean of. They begin alike and learn in orders of their own: what one order happens to make of
+/// a line that many texts share is chance, and outweighs what is learnt about it.
+const RUNS: u64 = 3;
+
 /// The weights that fit the rows, rounded; thresholds are not set.
 pub(crate) fn fit(rows: &[Measured], seed: u64) -> Model {
-    let mut chance = Chance::new(seed);
-    let mut fit = Fit::new(&mut chance);
+    let start = Fit::new(&mut Chance::new(seed));
+    let means: Vec<Loose> = std::thread::scope(|scope| {
+        let run = |run: u64| {
+            let fit = start.clone();
+            scope.spawn(move || learnt(fit, rows, Chance::new(seed ^ (run + 1) << 32)))
+        };
+        let runs: Vec<_> = (0..RUNS).map(run).collect();
+        runs.into_iter().map(|run| run.join().expect("no run breaks off")).collect()
+    });
+    let mut mean = Mean::default();
+    means.iter().for_each(|loose| mean.add(loose));
+    Model::round(&mean.taken()).expect("tables of the sizes that they were made with")
+}
+
+/// What one run makes of the rows: the mean of its last moments.
+fn learnt(mut fit: Fit, rows: &[Measured], mut chance: Chance) -> Loose {
     let mut order: Vec<usize> = (0..rows.len()).collect();
     let mut mean = Mean::default();
     for epoch in 0..EPOCHS {
@@ -320,7 +339,7 @@ pub(crate) fn fit(rows: &[Measured], seed: u64) -> Model {
         }
     }
     mean.add(&fit.loose);
-    Model::round(&mean.taken()).expect("tables of the sizes that they were made with")
+    mean.taken()
 }
 
 /// The logit of a measured text.
