@@ -15,6 +15,7 @@ use portcullis_core::Actor;
 use portcullis_core::mail_address::is_mail_address;
 use portcullis_guard::refusal::causes;
 use portcullis_guard::{Code, Refusal};
+use portcullis_store::{Error, Kind};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -42,14 +43,23 @@ fn plans<T: Ord>(mut given: Vec<T>, slug: impl Fn(&T) -> &str) -> Result<Vec<T>,
     Ok(given)
 }
 
-/// An address that mail could reach.
-fn address(email: &str) -> Result<(), Refusal> {
-    if is_mail_address(email.trim()) {
+/// What is wrong with an address that no mail reaches.
+fn address(email: Option<&str>) -> Result<(), Refusal> {
+    if email.is_none_or(|email| is_mail_address(email.trim())) {
         return Ok(());
     }
     let detail = "`email` must be an address such as `mia@example.org`, of at most 254 bytes: no spaces, no quotes, and no \
         dot that begins, ends or follows another";
     Err(Refusal::new(Code::InvalidRequest, detail).param("email"))
+}
+
+/// What the store refused, told by the field that is at fault. Whoever may not do it at all is told that, and not what is wrong with
+/// what they sent.
+fn or_unfit(error: Error, fit: Result<(), Refusal>) -> Refusal {
+    match (error.kind(), fit) {
+        (Kind::Invalid, Err(refusal)) => refusal,
+        _ => error.into(),
+    }
 }
 
 /// Who made something, for those who administer it.

@@ -1,7 +1,5 @@
 //! Conversations of the member who asks.
 
-use std::sync::Arc;
-
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use jiff::Timestamp;
@@ -74,19 +72,13 @@ pub(super) async fn remove(call: Call) -> Result<Response, Refusal> {
     let conversation = id(&call)?;
     admin::ready(&call)?;
     call.app.gate().expire_approvals(call.visit.scope()).await?;
-    let app = Arc::clone(&call.app);
-    // In a task of its own: whoever leaves at once cannot keep from the journal that a call is not made.
-    let removing = app.gate().tasks().spawn(async move {
-        let scope = call.visit.scope();
-        let withdrawn = call.app.stores().conversations.remove(scope, conversation).await?;
-        call.app.idempotency().forget(scope, conversation);
-        for approval in withdrawn {
-            admin::record_in_full(&call, Change::new("approval.withdrawn", vec![approval.into()])).await?;
-        }
-        Ok(StatusCode::NO_CONTENT.into_response())
-    });
-    let lost = || Err(Refusal::new(Code::Internal, "the conversation could not be removed"));
-    removing.await.unwrap_or_else(|_| lost())
+    let scope = call.visit.scope();
+    let withdrawn = call.app.stores().conversations.remove(scope, conversation).await?;
+    call.app.idempotency().forget(scope, conversation);
+    for approval in withdrawn {
+        admin::record_in_full(&call, Change::new("approval.withdrawn", vec![approval.into()])).await?;
+    }
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 fn shown(conversation: &Conversation) -> Value {

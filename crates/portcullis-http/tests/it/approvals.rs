@@ -72,6 +72,19 @@ async fn held(stage: &Stage) -> String {
     approval["id"].as_str().expect("an id").to_owned()
 }
 
+/// Asks in a conversation that begins with it, and has a call wait: the conversation's id and the call's.
+async fn held_in_a_conversation(stage: &Stage) -> (String, String) {
+    let request = stage
+        .app
+        .request(Method::POST, "/v1/chat/completions", Some(&stage.key))
+        .header("x-conversation-id", "new")
+        .body(question_body("Send it", false).to_string().into())
+        .expect("a request");
+    let answer = stage.app.send(request).await;
+    let conversation = answer.headers["x-conversation-id"].to_str().expect("an id").to_owned();
+    (conversation, answer.json()["approval"]["id"].as_str().expect("an id").to_owned())
+}
+
 async fn step(app: &TestApp, key: &str, id: &str, what: &str) -> Answer {
     let whose = if what == "resume" { "/v1/me/approvals" } else { "/v1/approvals" };
     send(app, key, Method::POST, &format!("{whose}/{id}/{what}")).await
@@ -167,15 +180,7 @@ async fn who_waits_is_told_the_same_in_a_stream_and_in_their_conversation() {
     stage.stop().await;
 
     let stage = self::stage(asks_once(), Setup::default()).await;
-    let request = stage
-        .app
-        .request(Method::POST, "/v1/chat/completions", Some(&stage.key))
-        .header("x-conversation-id", "new")
-        .body(question_body("Send it", false).to_string().into())
-        .expect("a request");
-    let answer = stage.app.send(request).await;
-    let conversation = answer.headers["x-conversation-id"].to_str().expect("an id").to_owned();
-    let id = answer.json()["approval"]["id"].as_str().expect("an id").to_owned();
+    let (conversation, id) = held_in_a_conversation(&stage).await;
     let (_, moderator) = somebody(&stage.app, &stage.world, Role::Moderator).await;
     step(&stage.app, &moderator, &id, "approve").await;
     let resumed = step(&stage.app, &stage.key, &id, "resume").await;
@@ -516,15 +521,7 @@ async fn a_call_goes_with_the_conversation_that_it_waits_in() {
     let stage = stage(only_asks(), Setup::default()).await;
     let (_, moderator) = somebody(&stage.app, &stage.world, Role::Moderator).await;
     let elsewhere = held(&stage).await;
-    let request = stage
-        .app
-        .request(Method::POST, "/v1/chat/completions", Some(&stage.key))
-        .header("x-conversation-id", "new")
-        .body(question_body("Send it", false).to_string().into())
-        .expect("a request");
-    let answer = stage.app.send(request).await;
-    let conversation = answer.headers["x-conversation-id"].to_str().expect("an id").to_owned();
-    let id = answer.json()["approval"]["id"].as_str().expect("an id").to_owned();
+    let (conversation, id) = held_in_a_conversation(&stage).await;
     let path = format!("/v1/conversations/{conversation}");
     assert_eq!(send(&stage.app, &stage.key, Method::DELETE, &path).await.status, StatusCode::NO_CONTENT);
     assert_eq!(step(&stage.app, &moderator, &id, "approve").await.status, StatusCode::NOT_FOUND);

@@ -166,25 +166,44 @@ async fn the_answer_to_a_flagged_question_is_judged_as_a_whole() {
     }
 }
 
+/// What becomes of [`ATTACK`] where the member wrote it before.
+struct Own {
+    mode: Mode,
+    /// Whether the model is shown it.
+    shown: bool,
+    /// Whether the answer comes as it is made.
+    as_it_comes: bool,
+    events: u64,
+}
+
+const OWN: [Own; 4] = [
+    Own { mode: Mode::Block, shown: false, as_it_comes: true, events: 1 },
+    Own { mode: Mode::Flag, shown: true, as_it_comes: false, events: 1 },
+    Own { mode: Mode::Observe, shown: true, as_it_comes: true, events: 1 },
+    Own { mode: Mode::Off, shown: true, as_it_comes: true, events: 0 },
+];
+
+impl Own {
+    fn holds(&self, stage: &Stage, answer: &Answer) {
+        let mode = self.mode;
+        assert_eq!(answer.status, StatusCode::OK, "{mode:?}: {}", answer.text());
+        assert_eq!(stage.heard().contains(ATTACK), self.shown, "{mode:?}");
+        assert_eq!(stage.is_streamed(), self.as_it_comes, "{mode:?}");
+        assert_eq!(stage.times(SecurityEvent::Injection), self.events, "{mode:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_memory_that_instructs_the_model_is_judged_as_a_question_is() {
-    for (mode, shown, as_it_comes, times) in [
-        (Mode::Block, false, true, 1),
-        (Mode::Flag, true, false, 1),
-        (Mode::Observe, true, true, 1),
-        (Mode::Off, true, true, 0),
-    ] {
-        let stage = Stage::with(mode).await;
+    for own in OWN {
+        let stage = Stage::with(own.mode).await;
         for memory in [ATTACK, "I bake with RYECANARY."] {
             let kept = stage.app.post("/v1/memories", &stage.key, &json!({ "text": memory })).await;
             assert_eq!(kept.status, StatusCode::CREATED, "{}", kept.text());
         }
         let answer = stage.ask("What is the kettle made of?", true).await;
-        assert_eq!(answer.status, StatusCode::OK, "{mode:?}: {}", answer.text());
-        assert!(stage.heard().contains("RYECANARY"), "{mode:?}");
-        assert_eq!(stage.heard().contains(ATTACK), shown, "{mode:?}");
-        assert_eq!(stage.is_streamed(), as_it_comes, "{mode:?}");
-        assert_eq!(stage.times(SecurityEvent::Injection), times, "{mode:?}");
+        assert!(stage.heard().contains("RYECANARY"), "{:?}", own.mode);
+        own.holds(&stage, &answer);
         stage.app.stop().await;
     }
 }
@@ -192,13 +211,8 @@ async fn a_memory_that_instructs_the_model_is_judged_as_a_question_is() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_asked_before_is_judged_with_each_question_after_it() {
     // As if it had been let through by other thresholds.
-    for (mode, shown, as_it_comes, times) in [
-        (Mode::Block, false, true, 1),
-        (Mode::Flag, true, false, 1),
-        (Mode::Observe, true, true, 1),
-        (Mode::Off, true, true, 0),
-    ] {
-        let stage = Stage::with(mode).await;
+    for own in OWN {
+        let stage = Stage::with(own.mode).await;
         let scope = member_scope(&stage.world, stage.member);
         let conversation = ConversationId::new(&*stage.app.clock);
         stage.app.stores.conversations.begin(&scope, conversation, "Kettles").await.expect("a conversation");
@@ -220,11 +234,8 @@ async fn what_was_asked_before_is_judged_with_each_question_after_it() {
             .header("x-conversation-id", conversation.to_string())
             .body(question_body("Go on.", true).to_string().into());
         let answer = stage.app.send(request.expect("a request")).await;
-        assert_eq!(answer.status, StatusCode::OK, "{mode:?}: {}", answer.text());
-        assert!(stage.heard().contains("COPPERCANARY"), "{mode:?}");
-        assert_eq!(stage.heard().contains(ATTACK), shown, "{mode:?}");
-        assert_eq!(stage.is_streamed(), as_it_comes, "{mode:?}");
-        assert_eq!(stage.times(SecurityEvent::Injection), times, "{mode:?}");
+        assert!(stage.heard().contains("COPPERCANARY"), "{:?}", own.mode);
+        own.holds(&stage, &answer);
         stage.app.stop().await;
     }
 }

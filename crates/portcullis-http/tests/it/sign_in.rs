@@ -553,6 +553,21 @@ async fn an_address_that_no_mail_reaches_is_told_to_whoever_gives_it() {
         }
     }
     assert_eq!(app.mailbox.take().len(), 1);
+    // Whoever may not make staff is told that, and nothing of what they sent.
+    let admin = app.person(&world, "admin", Role::Admin).await;
+    for path in ["/admin/members", "/admin/invitations"] {
+        let mut request = app.request(Method::POST, path, None);
+        for (name, value) in admin.headers() {
+            request = request.header(name, value);
+        }
+        let body = if path == "/admin/members" {
+            json!({ "name": "Mia", "role": "moderator", "email": "no address" })
+        } else {
+            json!({ "role": "moderator", "email": "no address" })
+        };
+        let answer = app.send(request.body(Bytes::from(body.to_string())).expect("a request")).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{path}: {}", answer.text());
+    }
     app.stop().await;
 }
 

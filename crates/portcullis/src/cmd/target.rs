@@ -344,9 +344,9 @@ fn page(probed: Route, route: &portcullis_http::Route, reader: &str) -> Route {
         "last-answer" => return probed.param("conversation", &read).only_for(reader),
         "document-page" => probed.param("document", DOCUMENT),
         "conversation-page" => probed.param("conversation", &read).only_for(reader),
-        "history-page" | "memories-page" | "waiting-page" => probed.only_for(reader),
-        // Everybody has a chat and an account, and they name the community.
-        _ => probed,
+        "chat-page" | "history-page" | "memories-page" | "waiting-page" => probed.only_for(reader),
+        // Everybody has an account, and it shows their own name, plans and sessions.
+        _ => probed.shared(),
     };
     probed.kind(RouteKind::Page)
 }

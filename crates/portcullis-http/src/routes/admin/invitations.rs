@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::members::parse_role;
-use super::{address, change, in_days, maker, ready, record, record_in_full};
+use super::{address, change, in_days, maker, or_unfit, ready, record, record_in_full};
 use crate::routes::health::json;
 use crate::routes::{Call, id};
 
@@ -41,7 +41,7 @@ pub(in crate::routes) async fn add(call: Call) -> Result<Response, Refusal> {
     let New { email, role, plans, uses, days } = change(&call)?;
     let role = role.as_deref().map_or(Ok(Role::Member), parse_role)?;
     let expires = in_days(&call, days.unwrap_or(DAYS))?;
-    email.as_deref().map(address).transpose()?;
+    let fit = address(email.as_deref());
     let plans = super::plans(plans, |given| &given.plan)?;
     let (stores, scope) = (call.app.stores(), call.visit.scope());
     let community = stores
@@ -54,7 +54,7 @@ pub(in crate::routes) async fn add(call: Call) -> Result<Response, Refusal> {
     let entitlements = plans.into_iter().map(|Plan { plan, until }| Entitlement { plan, until }).collect();
     let new =
         NewInvitation { token: token.hash(), email, role, entitlements, uses: uses.unwrap_or(1), expires };
-    let made = stores.sessions.invite(scope, new).await?;
+    let made = stores.sessions.invite(scope, new).await.map_err(|error| or_unfit(error, fit))?;
     let change = Change::new("invitation.made", vec![made.into()]).to(role.name());
     record_in_full(&call, change.plans(given.iter().map(String::as_str))).await?;
     let link = format!("{}/join?token={}", call.app.origin_of(&community), text.expose());

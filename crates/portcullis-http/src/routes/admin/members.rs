@@ -10,7 +10,7 @@ use portcullis_store::{Entitlement, Member, NewMember, Status};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{address, change, ready, record, record_in_full, unknown};
+use super::{address, change, or_unfit, ready, record, record_in_full, unknown};
 use crate::routes::health::json;
 use crate::routes::{Call, id};
 
@@ -75,10 +75,11 @@ pub(in crate::routes) async fn add(call: Call) -> Result<Response, Refusal> {
         let detail = format!("`name` must have 1 to {LONGEST_NAME} characters");
         return Err(Refusal::new(Code::InvalidRequest, detail).param("name"));
     }
-    email.as_deref().map(address).transpose()?;
     let role = role.as_deref().map(parse_role).transpose()?;
+    let fit = address(email.as_deref());
     let members = &call.app.stores().members;
-    let member = members.add(call.visit.scope(), NewMember { name, email, role }).await?;
+    let added = members.add(call.visit.scope(), NewMember { name, email, role }).await;
+    let member = added.map_err(|error| or_unfit(error, fit))?;
     record(&call, "member.added", vec![member.id.into()], Some(member.role.name())).await?;
     Ok(json(StatusCode::CREATED, &shown(&call, &member)))
 }
