@@ -302,7 +302,10 @@ fn told(
             && answer.tells_anything(&Mark::of(canary)).is_some()
             && plain.tells_anything(&Mark::of(canary)).is_none()
     };
-    let said = if answer.seen.status.is_server_error() {
+    // Whoever reads escapes twice is broken by the percent sign alone. A statement is broken by the other quotes, too.
+    let is_escape = matches!(answer.tag.put, Put::Condition(number, _)
+        if CONDITIONS.get(number).is_some_and(|[yes, _]| yes.starts_with('%')));
+    let said = if answer.seen.status.is_server_error() && !is_escape {
         format!(
             "{} was broken by a text in {}: it answered {}",
             route.line(),

@@ -110,13 +110,21 @@ struct Foreign {
 }
 
 impl Foreign {
-    /// A mark that the answer holds.
+    /// Whether the answer holds a mark.
     fn found_in(&self, seen: &Seen) -> bool {
         let pieces = Pieces::of(seen);
-        self.marks
-            .iter()
-            .any(|mark| pieces.contains(mark) || mark.chars().count() >= 12 && seen.body.contains(mark))
+        self.marks.iter().any(|mark| holds(seen, &pieces, mark))
     }
+
+    /// What of it is not in that answer.
+    fn without(&self, seen: &Seen) -> Self {
+        let pieces = Pieces::of(seen);
+        Self { marks: self.marks.iter().filter(|mark| !holds(seen, &pieces, mark)).cloned().collect() }
+    }
+}
+
+fn holds(seen: &Seen, pieces: &Pieces, mark: &str) -> bool {
+    pieces.contains(mark) || mark.chars().count() >= 12 && seen.body.contains(mark)
 }
 
 async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
@@ -258,7 +266,7 @@ async fn baseline<'t>(
         !said.contains(mark)
             && !said_text.contains(mark.as_str())
             && !sent.iter().any(|sent| mark.contains(sent.as_str()))
-            && *mark != target.tenancy.question
+            && !target.tenancy.question.contains(mark.as_str())
     });
     let common = match neighbour(probe, target, owner) {
         Some(neighbour) if !marks.is_empty() => {
@@ -286,8 +294,20 @@ async fn judge_route(
     findings: &mut Findings,
     doubts: &mut Vec<String>,
 ) -> Result<(), Inconclusive> {
-    let Baseline { route, asker, owner, foreign, .. } = baseline;
+    let Baseline { route, asker, owner, .. } = baseline;
     let id = target.community_id(&owner.community);
+    // All routes were asked by now, the chat too: what was asked there may stand in the asker's own history.
+    let now = answered(probe, Call::by(target, route, asker)?).await?;
+    let foreign = baseline.foreign.without(&now);
+    if foreign.marks.is_empty() {
+        doubts.push(format!(
+            "{} told its own member what only the other community was told before",
+            route.line()
+        ));
+        return Ok(());
+    }
+    let now = Pieces::of(&now);
+    let own: Vec<&String> = baseline.own.iter().filter(|piece| now.contains(piece)).collect();
     if route.carries_community() {
         let call = Call::to(target, route, &owner.community)?.with(&asker.credential, &asker.name);
         let seen = probe.send(call).await?;
@@ -322,7 +342,7 @@ async fn judge_route(
         doubt_if_not_the_application(&seen, doubts);
         // One unknown name can make the whole request refused, or filter everything out, and hide a known one.
         let said = Pieces::of(&seen);
-        let as_ever = !baseline.own.is_empty() && baseline.own.iter().all(|piece| said.contains(piece));
+        let as_ever = !own.is_empty() && own.iter().all(|piece| said.contains(piece));
         if seen.status.is_success() && as_ever && !foreign.found_in(&seen) {
             continue;
         }
