@@ -356,7 +356,7 @@ keys! {
     /// with forward secrecy and authenticated encryption are.
     TLS_MIN_VERSION: Choice<TlsVersion> = "tls.min_version", Preset::Text("1.3"), Choice { words: TlsVersion::WORDS };
 
-    /// Networks whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed. Name the proxies' own addresses and nothing wider:
+    /// Networks whose `X-Forwarded-For` is believed. Name the proxies' own addresses and nothing wider:
     /// whoever is in these networks can claim any client address.
     PROXIES_TRUSTED: Networks = "proxies.trusted", Preset::Nothing, Networks;
 
@@ -699,7 +699,7 @@ keys! {
     /// When it is full, strangers share the counter of their network, and nobody who is counted is forgotten.
     LIMITS_MEMORY: Size = "limits.memory_bytes", Preset::Number(67_108_864), Size { min: 1_048_576, max: u32::MAX };
 
-    /// How many instances serve the same communities. Without counters that they share, each admits its part of every limit.
+    /// How many instances serve the same communities. They share no counters in this version, so each admits its part of every limit.
     LIMITS_INSTANCES: Count = "limits.instances", Preset::Number(1), Count { max: 1_000 };
 
     /// The largest request body, in bytes. Of whoever needs no credential, as on the sign-in pages, it is 8 KiB at most, and

@@ -1,4 +1,4 @@
-//! The one outgoing HTTP client: HTTP/1.1 over TCP or TLS, for the model client, for tools and for the checker's probe.
+//! The one outgoing HTTP client: HTTP/1.1 over TCP or TLS, and HTTP/2 where a probe asks for it, for the model client, for tools and for the checker's probe.
 //!
 //! It sends the address exactly as given (`%2e`, `//` and `..` stay as they are), and it never follows a redirect,
 //! keeps a cookie, reads a proxy from the environment, asks for compression, or repeats a request that the server

@@ -27,12 +27,12 @@ const LAG: usize = 1_024;
 pub const LONGEST_WINDOW: Duration = Duration::from_secs(60);
 
 macro_rules! events {
-    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+    ($($(#[doc = $doc:literal])* $name:ident = $text:literal,)*) => {
         /// What happened.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum SecurityEvent {
-            $($(#[$doc])* $name,)*
+            $($(#[doc = $doc])* $name,)*
         }
 
         impl SecurityEvent {
@@ -43,6 +43,13 @@ macro_rules! events {
             pub const fn name(self) -> &'static str {
                 match self {
                     $(Self::$name => $text,)*
+                }
+            }
+
+            /// What it tells, in a sentence.
+            pub const fn meaning(self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!($($doc),*),)*
                 }
             }
         }

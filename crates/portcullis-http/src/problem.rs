@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn every_code_has_an_error_status_and_a_title() {
-        for code in Code::ALL {
+        for &code in Code::ALL {
             let (status, title) = status(code);
             assert!(status.is_client_error() || status.is_server_error(), "{code:?}");
             assert!(!title.ends_with('.'), "{title}");

@@ -45,9 +45,9 @@ pub(crate) enum Command {
         #[arg(long, value_enum, default_value_t = Format::Human)]
         format: Format,
     },
-    /// Explain a control, an error code, the `pipeline`, the `routes` or the `roles`.
+    /// Explain a control, an error code, or what there is: guards, routes, roles, metrics, events, refusals.
     Explain {
-        /// Such as TEN-05, CFG-012, pipeline, routes, roles, metrics.
+        /// Such as TEN-05, CFG-012, rate_limited, pipeline, routes, roles, metrics, events, refusals.
         what: String,
     },
     /// Read the configuration and say what is wrong with it, or what holds.
@@ -390,7 +390,7 @@ pub(crate) struct ImportArgs {
     pub(crate) at: InCommunity,
     /// The folder to read.
     pub(crate) dir: PathBuf,
-    /// Which category or folder becomes which space, and who may read it.
+    /// Which category or folder becomes which space, and who may read it: TOML, as docs/importing.md shows.
     #[arg(long, value_name = "FILE", conflicts_with = "open")]
     pub(crate) space_map: Option<PathBuf>,
     /// Let every member read everything that this import creates a space for.

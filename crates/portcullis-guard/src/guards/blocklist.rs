@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn strangers_answer_with_their_address_and_members_do_not() {
         let refused = |code| Refusal::new(code, "no");
-        for code in Code::ALL {
+        for &code in Code::ALL {
             let wanted = match code {
                 Code::CredentialInvalid | Code::CredentialAmbiguous => Some(Offence::Credential),
                 Code::RateLimited => Some(Offence::Refused),

@@ -5,10 +5,10 @@ use std::process::ExitCode;
 use anyhow::{Result, anyhow};
 use portcullis_check::catalogue::CONTROLS;
 use portcullis_check::checks::CHECKS;
-use portcullis_core::{Action, Role};
-use portcullis_guard::pipeline;
+use portcullis_core::{AbilitySet, Action, KeyAbility, Role};
+use portcullis_guard::{Code, SecurityEvent, pipeline};
 use portcullis_http::operator::metrics::METRICS;
-use portcullis_http::{Access, OPERATOR_ROUTES, ROUTES, stack};
+use portcullis_http::{Access, OPERATOR_ROUTES, ROUTES, problem, stack};
 use serde_json::json;
 
 use crate::args::Format;
@@ -20,10 +20,18 @@ pub(super) fn run(what: &str) -> Result<ExitCode> {
         "routes" => routes(),
         "roles" => roles(),
         "metrics" => metrics(),
+        "events" => events(),
+        "refusals" => refusals(Code::ALL),
         _ => {
             let code = what.to_uppercase();
-            portcullis_check::explain(&code).or_else(|| portcullis_config::explain(&code)).ok_or_else(|| {
-                anyhow!("nothing is known of `{what}`; ask for a control such as TEN-05, a code such as CFG-012, pipeline, routes, roles or metrics")
+            let of_an_answer =
+                || Code::ALL.iter().find(|code| code.name() == what).map(|code| refusals(&[*code]));
+            let known = portcullis_check::explain(&code).or_else(|| portcullis_config::explain(&code));
+            known.or_else(of_an_answer).ok_or_else(|| {
+                anyhow!(
+                    "nothing is known of `{what}`; ask for a control such as TEN-05, a code such as CFG-012 or \
+                     rate_limited, pipeline, routes, roles, metrics, events or refusals"
+                )
             })?
         }
     };
@@ -110,22 +118,41 @@ pub(super) fn metrics() -> String {
     text
 }
 
-/// Roles × actions.
+/// Roles × actions, and what a key must be able to do.
 pub(super) fn roles() -> String {
     let mut text = format!("{:<26}", "");
     for role in Role::ALL {
         text.push_str(&format!("{:<11}", role.name()));
     }
-    text = format!("{}\n", text.trim_end());
+    text.push_str("a key with\n");
     for action in Action::ALL {
-        let mut line = format!("{:<26}", action.name());
+        text.push_str(&format!("{:<26}", action.name()));
         for role in Role::ALL {
-            line.push_str(&format!("{:<11}", if role.allows(action) { "yes" } else { "-" }));
+            text.push_str(&format!("{:<11}", if role.allows(action) { "yes" } else { "-" }));
         }
-        text.push_str(line.trim_end());
+        let ability =
+            KeyAbility::ALL.into_iter().find(|ability| AbilitySet::NONE.with(*ability).covers(action));
+        text.push_str(ability.map_or("-", KeyAbility::name));
         text.push('\n');
     }
     text
+}
+
+/// Security events and what they tell.
+pub(super) fn events() -> String {
+    SecurityEvent::ALL
+        .iter()
+        .map(|event| format!("{:<26} {}\n", event.name(), event.meaning().trim()))
+        .collect()
+}
+
+/// Refusals with their status.
+pub(super) fn refusals(codes: &[Code]) -> String {
+    let line = |code: &Code| {
+        let (status, _) = problem::status(*code);
+        format!("{:<22} {}  {}\n", code.name(), status.as_u16(), code.meaning().trim())
+    };
+    codes.iter().map(line).collect()
 }
 
 #[cfg(test)]
@@ -138,6 +165,11 @@ mod tests {
     #[test]
     fn the_order_of_guards() {
         insta::assert_snapshot!(super::pipeline());
+    }
+
+    #[test]
+    fn the_list_of_refusals_and_events() {
+        insta::assert_snapshot!(super::refusals(super::Code::ALL) + "\n" + &super::events());
     }
 
     #[test]
