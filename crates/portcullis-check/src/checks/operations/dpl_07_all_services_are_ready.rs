@@ -73,9 +73,14 @@ const DOWN: &[&str] = &[
     "dead",
     "stopped",
     "not ok",
+    "not healthy",
+    "not serving",
+    "not_serving",
+    "out of service",
+    "out_of_service",
 ];
-/// What an answer may say of itself by yes and no. `false` for anything else that is no part says nothing that is known.
-const STATES: &[&str] = &["status", "state", "ready", "healthy", "ok"];
+/// Names under which an answer tells a state of what it is about. `false` for anything else that is no part says nothing that is known.
+const STATES: &[&str] = &["status", "state", "ready", "healthy", "ok", "health", "result"];
 const YES_IS_UP: &[&str] = &[
     "up",
     "alive",
@@ -122,8 +127,24 @@ const PARTS: &[&str] = &[
 ];
 
 /// Names under which the states of parts stand.
-const GROUPS: &[&str] =
-    &["parts", "checks", "components", "dependencies", "services", "details", "entries", "info", "error"];
+const GROUPS: &[&str] = &[
+    "parts",
+    "checks",
+    "components",
+    "dependencies",
+    "services",
+    "details",
+    "entries",
+    "results",
+    "info",
+    "error",
+];
+/// Names under which the answer itself stands.
+const WRAPPERS: &[&str] = &["data", "response", "body", "payload"];
+/// Names by which one of several parts is called.
+const CALLED: &[&str] = &["name", "service", "component", "check", "id"];
+/// What a line of text that names nothing speaks of.
+const SERVICE: &str = "the service";
 
 async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     let target = probe.target();
@@ -144,7 +165,7 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
         let seen = probe.send(Call::to(&target, route, "")?).await?;
         controls.extend(judge(route, &seen, &mut findings, &mut doubts));
         if route.kind == RouteKind::Ready {
-            names.extend(parts(seen.json().as_ref()).into_iter().map(|(name, _)| name));
+            names.extend(parts(&seen.body));
         }
     }
     let named = names.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
@@ -207,7 +228,7 @@ fn judge(
     let down: Vec<&str> = down.map(|(name, _)| name.as_str()).collect();
     if let Some((name, _)) = states.iter().find(|(_, state)| *state == State::Unclear) {
         doubts.push(format!(
-            "{line} says `{name}` is false, and nothing tells whether that is good: let it name a state, such as `\"{name}\": \"up\"`"
+            "what {line} says of `{name}` may mean that something is down, or not: let it name a state, such as `\"{name}\": \"up\"`"
         ));
     }
     if !down.is_empty() || seen.status == StatusCode::SERVICE_UNAVAILABLE {
@@ -246,95 +267,205 @@ fn judge(
 enum State {
     Up,
     Down,
-    /// It is said to be `false`, and no more.
+    /// What is said may mean either.
     Unclear,
 }
 
 /// What an answer says of the service and of its parts, by name: as the usual frameworks write it, in JSON or in lines of text.
 fn states(body: &str) -> Vec<(String, State)> {
-    let said = |text: &str| if DOWN.contains(&plain(text).as_str()) { State::Down } else { State::Up };
-    let json: Option<Value> = serde_json::from_str(body).ok();
-    let mut states: Vec<(String, State)> =
-        parts(json.as_ref()).into_iter().map(|(name, says)| (name, said(&says))).collect();
-    match &json {
-        Some(Value::Object(members)) => {
-            for (name, value) in members.iter().filter(|(name, _)| !is_group(name, json.as_ref())) {
-                let state = match value {
-                    Value::Bool(yes) => by_name(&name.to_lowercase(), *yes),
-                    value => state_of(value).map_or(State::Up, |says| said(&says)),
-                };
-                states.push((name.clone(), state));
-            }
-        }
-        Some(Value::String(text)) => states.push(("the service".to_owned(), said(text))),
-        Some(Value::Bool(false)) => states.push(("the service".to_owned(), State::Down)),
-        Some(_) => {}
-        None => {
-            // A word alone speaks of the service, one behind a name of a part.
-            for line in body.lines() {
-                let (name, says) = line.split_once([':', '=']).unwrap_or(("the service", line));
-                states.push((name.trim().to_owned(), said(says)));
-            }
+    let mut states: Vec<(String, State)> = Vec::new();
+    for Said { name, state, .. } in said(body) {
+        if !states.contains(&(name.clone(), state)) {
+            states.push((name, state));
         }
     }
     states
 }
 
-/// What yes or no means for a name.
-fn by_name(name: &str, yes: bool) -> State {
-    let is_up = STATES.iter().chain(YES_IS_UP).chain(PARTS).any(|known| *known == name);
-    let is_down = YES_IS_DOWN.contains(&name);
-    match (yes, is_up, is_down) {
-        (true, _, true) | (false, true, _) => State::Down,
-        (false, false, false) => State::Unclear,
-        (true, _, false) | (false, _, true) => State::Up,
-    }
+/// The names of the parts of which an answer says something.
+fn parts(body: &str) -> BTreeSet<String> {
+    said(body).into_iter().filter(|said| said.is_part).map(|said| said.name).collect()
 }
 
-/// A state's word alone, in lower case.
-fn plain(text: &str) -> String {
-    text.trim().trim_end_matches(['.', '!']).to_lowercase()
+#[derive(Debug)]
+struct Said {
+    name: String,
+    state: State,
+    is_part: bool,
 }
 
-/// Whether parts stand under this name.
-fn is_group(name: &str, body: Option<&Value>) -> bool {
-    GROUPS.contains(&name)
-        && body.and_then(|body| body.get(name)).is_some_and(|value| value.is_object() || value.is_array())
+/// Where a member stands.
+#[derive(Debug, Clone, Copy)]
+enum Place<'n> {
+    /// Among what is said of the service.
+    Service,
+    /// Among parts.
+    Group,
+    /// Among what is said of this part. Where its state is told, `false` for something else says nothing of it.
+    Part { name: &'n str, has_state: bool },
 }
 
-/// What an answer says of parts: their states by name.
-fn parts(body: Option<&Value>) -> Vec<(String, String)> {
-    let mut parts = Vec::new();
-    for group in GROUPS {
-        match body.and_then(|body| body.get(group)) {
-            Some(Value::Object(map)) => {
-                for (name, state) in map {
-                    // Of some parts there are several.
-                    let states = state.as_array().map_or(std::slice::from_ref(state), Vec::as_slice);
-                    parts.extend(states.iter().filter_map(|state| Some((name.clone(), state_of(state)?))));
-                }
+fn said(body: &str) -> Vec<Said> {
+    let mut all = Vec::new();
+    match serde_json::from_str(body) {
+        Ok(Value::Object(members)) => {
+            members.iter().for_each(|(name, value)| member(name, value, Place::Service, &mut all));
+        }
+        Ok(Value::Array(items)) => {
+            items.iter().for_each(|item| member(SERVICE, item, Place::Group, &mut all))
+        }
+        Ok(value @ (Value::String(_) | Value::Bool(_))) => member(SERVICE, &value, Place::Service, &mut all),
+        Ok(Value::Number(_) | Value::Null) => {}
+        Err(_) => {
+            // A word alone speaks of the service, one behind a name of what is named.
+            for line in body.lines() {
+                let (name, says) = line.split_once([':', '=']).unwrap_or((SERVICE, line));
+                member(name.trim(), &Value::String(says.to_owned()), Place::Service, &mut all);
             }
-            Some(Value::Array(items)) => parts.extend(
-                items
-                    .iter()
-                    .filter_map(|item| Some((item.get("name")?.as_str()?.to_owned(), state_of(item)?))),
-            ),
-            _ => {}
         }
     }
-    parts
+    all
 }
 
-fn state_of(value: &Value) -> Option<String> {
+/// Judges a member by its name and its value, and what stands in it.
+fn member(name: &str, value: &Value, place: Place<'_>, all: &mut Vec<Said>) {
+    let word = name.to_lowercase();
+    let is = |names: &[&str]| names.contains(&word.as_str());
     match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Bool(up) => Some(if *up { "up" } else { "down" }.to_owned()),
-        Value::Object(map) => STATES.iter().find_map(|name| match map.get(*name)? {
-            Value::Object(_) => None,
-            state => state_of(state),
-        }),
-        _ => None,
+        Value::String(text) => scalar(name, text_state(name, text, place), place, all),
+        Value::Bool(yes) => scalar(name, by_name(name, *yes, place), place, all),
+        Value::Array(items) => {
+            for item in items {
+                let called = CALLED.iter().find_map(|key| item.get(*key)?.as_str());
+                match (called, item) {
+                    (Some(part), Value::Object(members)) => part_of(part, members, all),
+                    _ => member(name, item, place, all),
+                }
+                if is(YES_IS_DOWN) && !item.is_object() && !item.is_null() {
+                    scalar(name, Some(State::Unclear), place, all);
+                }
+            }
+        }
+        Value::Object(members) if is(WRAPPERS) && matches!(place, Place::Service) => {
+            members.iter().for_each(|(name, value)| member(name, value, Place::Service, all));
+        }
+        Value::Object(members) if is(GROUPS) || is(STATES) => {
+            for (name, value) in members {
+                let inner = match place {
+                    Place::Service | Place::Group => Place::Group,
+                    // Of a part, only what has members of its own is another one.
+                    Place::Part { name, .. } => Place::Part { name, has_state: true },
+                };
+                member(name, value, inner, all);
+            }
+        }
+        Value::Object(members) => part_of(name, members, all),
+        Value::Number(_) | Value::Null => {}
     }
+}
+
+fn part_of(part: &str, members: &serde_json::Map<String, Value>, all: &mut Vec<Said>) {
+    let has_state = members.keys().any(|name| is_state(&name.to_lowercase()));
+    for (name, value) in members.iter().filter(|(name, _)| !CALLED.contains(&name.as_str())) {
+        member(name, value, Place::Part { name: part, has_state }, all);
+    }
+}
+
+/// Notes what a text or a yes or no says, under the name of what it is said of.
+fn scalar(name: &str, state: Option<State>, place: Place<'_>, all: &mut Vec<Said>) {
+    let Some(state) = state else { return };
+    let word = name.to_lowercase();
+    let (name, is_part) = match place {
+        Place::Part { name: part, .. } if is_state(&word) => (part, true),
+        Place::Part { .. } | Place::Service => (name, PARTS.contains(&word.as_str())),
+        Place::Group => (name, !is_state(&word) && name != SERVICE),
+    };
+    all.push(Said { name: name.to_owned(), state, is_part });
+}
+
+/// Whether a name says that a state follows, and not what it is of.
+fn is_state(word: &str) -> bool {
+    [STATES, YES_IS_UP, YES_IS_DOWN].iter().any(|names| names.contains(&word))
+}
+
+/// What a text under a name says; nothing where it says nothing of any state.
+fn text_state(name: &str, text: &str, place: Place<'_>) -> Option<State> {
+    let word = name.to_lowercase();
+    let last = last_word(name);
+    let is_known = name == SERVICE
+        || matches!(place, Place::Group)
+        || is_state(&word)
+        || PARTS.contains(&word.as_str())
+        || last.is_some_and(|last| STATES.contains(&last.as_str()) || PARTS.contains(&last.as_str()));
+    let text = text.trim().trim_end_matches(['.', '!']).to_lowercase();
+    let is_down = match text.as_str() {
+        "true" | "yes" => return by_name(name, true, place),
+        "false" | "no" => return by_name(name, false, place),
+        text => begins_down(text),
+    };
+    match (is_down, is_known) {
+        (State::Down, true) => Some(State::Down),
+        // Under any other name it may be of yesterday, or a choice.
+        (State::Down, false) => Some(State::Unclear),
+        (state, true) => Some(state),
+        (_, false) => None,
+    }
+}
+
+/// Whether a text in lower case begins with a word by which something says that it is down, and ends or explains it there. Where it goes
+/// on otherwise, it may mean something else.
+fn begins_down(text: &str) -> State {
+    let mut state = State::Up;
+    for rest in DOWN.iter().filter_map(|word| text.strip_prefix(word)) {
+        let tail = rest.trim_start();
+        let is_dash = tail.starts_with(['\u{2013}', '\u{2014}'])
+            || tail
+                .strip_prefix('-')
+                .is_some_and(|after| tail != rest || after.is_empty() || after.starts_with(' '));
+        if rest.is_empty() || is_dash || tail.starts_with([':', '(', '[', ',', ';']) {
+            return State::Down;
+        }
+        if rest.starts_with(char::is_whitespace) {
+            state = State::Unclear;
+        }
+    }
+    state
+}
+
+/// What yes or no under a name says; nothing where it says nothing of any state.
+fn by_name(name: &str, yes: bool, place: Place<'_>) -> Option<State> {
+    let word = name.to_lowercase();
+    let is = |names: &[&str]| names.contains(&word.as_str());
+    let is_up = name == SERVICE
+        || is(STATES)
+        || is(YES_IS_UP)
+        || last_word(name).is_some_and(|last| STATES.contains(&last.as_str()));
+    let is_of_part = matches!(place, Place::Part { has_state: true, .. });
+    let is_part = matches!(place, Place::Group) || is(PARTS) && !is_of_part;
+    match yes {
+        yes if is(YES_IS_DOWN) => Some(if yes { State::Down } else { State::Up }),
+        true => (is_up || is_part).then_some(State::Up),
+        false if is_up || is_part => Some(State::Down),
+        false => (!is_of_part).then_some(State::Unclear),
+    }
+}
+
+/// The last word of a name of several, in lower case; none where it is about something past.
+fn last_word(name: &str) -> Option<String> {
+    let mut words = vec![String::new()];
+    let mut before = ' ';
+    for c in name.chars() {
+        if !c.is_alphanumeric() || c.is_uppercase() && before.is_lowercase() {
+            words.push(String::new());
+        }
+        if c.is_alphanumeric() {
+            words.last_mut()?.extend(c.to_lowercase());
+        }
+        before = c;
+    }
+    words.retain(|word| !word.is_empty());
+    let is_past = words.first().is_some_and(|first| matches!(first.as_str(), "last" | "previous"));
+    words.pop().filter(|_| !is_past && !words.is_empty())
 }
 
 /// The blocked instance: readiness says no, liveness goes on saying yes, and it names the same parts.
@@ -368,8 +499,8 @@ fn judge_blocked(
             .shown_by([seen.number()]),
         );
     } else if !is_live {
-        let blocked: Vec<String> = parts(seen.json().as_ref()).into_iter().map(|(name, _)| name).collect();
-        if let Some(missing) = names.iter().find(|name| !blocked.contains(name)) {
+        let blocked = parts(&seen.body);
+        if let Some(missing) = names.iter().find(|name| !blocked.contains(*name)) {
             doubts.push(format!(
                 "the blocked instance does not name `{missing}` in {line}: is it the same build?"
             ));
@@ -405,6 +536,23 @@ mod tests {
             ("false", "the service"),
             ("Unhealthy", "the service"),
             ("Service status: ok\ndb: down.\n", "db"),
+            (r#"{"status":"error: database unreachable"}"#, "status"),
+            (r#"{"status":"Down (since 12:04)"}"#, "status"),
+            (r#"{"status":"ok","billing":{"status":"failed - no licence"}}"#, "billing"),
+            ("service: ok\nredis: error: ECONNREFUSED\n", "redis"),
+            ("db status: down\n", "db status"),
+            (r#"{"status":"ok","database":{"connected":false}}"#, "database"),
+            (r#"{"checks":{"db":{"up":false}}}"#, "db"),
+            (r#"{"checks":{"billing":false}}"#, "billing"),
+            (r#"{"success":true,"data":{"database":"disconnected"}}"#, "database"),
+            (r#"{"results":{"db":{"status":"Unhealthy"}}}"#, "db"),
+            (r#"{"results":{"billing":"Unhealthy"}}"#, "billing"),
+            (r#"[{"name":"db","status":"down"}]"#, "db"),
+            (
+                r#"{"status":"UP","components":{"db":{"components":{"replica":{"status":"OUT_OF_SERVICE"}}}}}"#,
+                "replica",
+            ),
+            (r#"{"ready":"false"}"#, "ready"),
         ] {
             assert_eq!(down(body), [name], "{body}");
         }
@@ -418,6 +566,9 @@ mod tests {
             "Healthy",
             "ok\nfailed jobs: 0\nerrors: none\n",
             "",
+            r#"{"status":"ok","message":"error rates are low","mode":"fail-over","error":"none"}"#,
+            r#"{"status":"UP","components":{"disk":{"status":"UP","details":{"total":1,"read_only":false}}}}"#,
+            r#"{"status":"ok","info":{"db":{"status":"up"}},"error":{},"details":{"db":{"status":"up"}}}"#,
         ] {
             assert!(states(body).iter().all(|(_, state)| *state == State::Up), "{body}");
         }
@@ -428,5 +579,16 @@ mod tests {
         let said = states(r#"{"status":"ok","maintenance":false}"#);
         assert!(said.contains(&("maintenance".to_owned(), State::Unclear)), "{said:?}");
         assert!(down(r#"{"status":"ok","maintenance":false}"#).is_empty());
+        for (body, name) in [
+            (r#"{"status":"ok","log_level":"error"}"#, "log_level"),
+            (r#"{"status":"ok","last_error":"timeout"}"#, "last_error"),
+            (r#"{"db":{"status":"up","last_error":"timeout"}}"#, "last_error"),
+            ("ok\nlast error: timeout\n", "last error"),
+            (r#"{"status":"error connecting to the database"}"#, "status"),
+        ] {
+            let said = states(body);
+            assert!(said.contains(&(name.to_owned(), State::Unclear)), "{body}: {said:?}");
+            assert!(down(body).is_empty(), "{body}");
+        }
     }
 }
