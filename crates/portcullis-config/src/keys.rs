@@ -360,7 +360,8 @@ keys! {
     /// whoever is in these networks can claim any client address.
     PROXIES_TRUSTED: Networks = "proxies.trusted", Preset::Nothing, Networks;
 
-    /// Signs the instance's own tokens.
+    /// Signs no token: keys and sessions are random. It is wanted and judged like the other secrets all the same, and none of them may
+    /// equal it.
     JWT_SECRET: Reference = "secrets.jwt_secret", Preset::Text("file:secrets/jwt_secret"), Reference;
 
     /// Seals stored data; exactly 32 bytes, as hex or base64. Data sealed with a lost key is lost.

@@ -207,11 +207,14 @@ async fn settle<'k>(
 
 /// What the configuration promises, and what this product does not have.
 fn promises(target: &mut Target, config: &Config) {
+    let (member, session) = (config.limits.per_key.minute, config.limits.per_session.minute);
+    // One that is as wide as its member's never refuses first.
+    let own = (session < member).then_some(session.get());
     target.limits = Limits {
         counted: Counted::Everything,
-        user_per_minute: Some(config.limits.per_key.minute.get()),
+        user_per_minute: Some(member.get()),
         address_per_minute: Some(config.limits.per_address.minute.get()),
-        session_per_minute: None,
+        session_per_minute: own,
         community_per_minute: Some(config.tiers.dedicated.minute.get()),
         marker: Some("rate_limited".to_owned()),
     };
@@ -226,8 +229,12 @@ fn promises(target: &mut Target, config: &Config) {
     target.declarations = local.then(plan).into_iter().collect();
     target.declarations.extend([
         Declaration::new("wrong-audience", "API keys are opaque and have no audience", APPROVER),
-        Declaration::new("session-limit", "all keys of a member share the member's limit", APPROVER),
+        Declaration::new("SEC-08", "keys and sessions are random texts: no secret signs a token", APPROVER),
     ]);
+    if own.is_none() {
+        let why = "all keys of a member share the member's limit";
+        target.declarations.push(Declaration::new("session-limit", why, APPROVER));
+    }
 }
 
 /// Where members come in, when that is a public address: what stands there is looked at from this machine, whatever this

@@ -107,10 +107,11 @@ impl<'k> People<'k> {
         let keeper = self.member(ground, &name, Role::Owner).await?;
         let identity = self.keeper_identity(ground, &name, keeper, self.hour).await?;
         self.identities.push(identity.only_by_name());
-        // Two keys of one member are that member's two sessions.
+        // The keys of one member are that member's sessions.
         let user = format!("busy member of {of}");
         let busy = self.member(ground, &user, Role::Member).await?;
-        for name in [user.clone(), format!("{user}, second key")] {
+        for number in 1..=limit_keys(config) {
+            let name = if number == 1 { user.clone() } else { format!("{user}, key {number}") };
             let identity = self.identity(ground, &name, busy, self.hour).await?;
             self.identities.push(identity.session_of(&user).for_limits());
         }
@@ -219,7 +220,19 @@ pub(super) fn admin(ground: &Ground, number: usize) -> String {
 
 /// How many members it takes to reach the limit of one address without any of them reaching their own.
 fn limit_users(config: &Config) -> u32 {
-    let (address, user) = (config.limits.per_address.minute.get(), config.limits.per_key.minute.get());
-    // A fifth above the limit is sent, and nobody sends more than half of their own.
-    (address.saturating_mul(12) / 10).div_ceil((user / 2).max(1)).clamp(1, 50)
+    let limits = &config.limits;
+    let own = limits.per_key.minute.min(limits.per_session.minute).get();
+    // Nobody sends more than half of their own.
+    beyond(limits.per_address.minute.get()).div_ceil((own / 2).max(1)).clamp(1, 50)
+}
+
+/// How many keys it takes to reach a member's limit while each stays within its own: two at least, which tell it from a key's.
+fn limit_keys(config: &Config) -> u32 {
+    let limits = &config.limits;
+    beyond(limits.per_key.minute.get()).div_ceil(limits.per_session.minute.get()).clamp(2, 50)
+}
+
+/// As many requests as are sent to see that a limit holds: a fifth more.
+fn beyond(limit: u32) -> u32 {
+    limit.saturating_add(limit.div_ceil(5))
 }
