@@ -13,6 +13,9 @@ use crate::outcome::{Inconclusive, PositiveControl};
 use crate::probe::{Call, Probe, Seen};
 use crate::target::{Canary, Credential, Identity, Owned, OwnedKind, Route, State, Target};
 
+/// Shorter ids stand in answers by chance.
+const SHORTEST_WORD: usize = 6;
+
 /// One object and its owner.
 #[derive(Debug)]
 pub(super) struct Thing<'t> {
@@ -177,9 +180,9 @@ impl<'t> Thing<'t> {
         Ok((seen, control))
     }
 
-    /// Whether JSON names its id: as a text, or as a number under a name for ids.
+    /// Whether an answer names its id: as a text or a word, or as a number under a name for ids.
     pub(super) fn is_named_in(&self, seen: &Seen) -> bool {
-        seen.json().is_some_and(|value| names_id(&value, "", &self.id))
+        is_named(&seen.body, &self.id)
     }
 
     /// A request about it by its owner.
@@ -213,6 +216,23 @@ impl<'t> Thing<'t> {
     }
 }
 
+/// Whether an answer names an id. One that is no number does so wherever it stands as a word: in an address, as the name of a member, in
+/// a page.
+fn is_named(body: &str, id: &str) -> bool {
+    let is_long = id.len() >= SHORTEST_WORD && !id.chars().all(|c| c.is_ascii_digit());
+    is_long && stands_in(body, id)
+        || serde_json::from_str::<Value>(body).is_ok_and(|value| names_id(&value, "", id))
+}
+
+fn stands_in(body: &str, word: &str) -> bool {
+    let is_end = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric());
+    body.match_indices(word).any(|(at, _)| {
+        let before = body.get(..at).and_then(|before| before.chars().next_back());
+        let after = body.get(at + word.len()..).and_then(|after| after.chars().next());
+        is_end(before) && is_end(after)
+    })
+}
+
 fn names_id(value: &Value, name: &str, id: &str) -> bool {
     match value {
         Value::String(text) => text == id,
@@ -235,7 +255,7 @@ pub(super) fn sent_by(call: Call, credential: Option<(&Credential, &str)>) -> Ca
 mod tests {
     use serde_json::json;
 
-    use super::{Cast, names_id, random_text};
+    use super::{Cast, is_named, names_id, random_text};
     use crate::target::{Credential, Identity, State, Target};
 
     #[test]
@@ -257,6 +277,22 @@ mod tests {
         for other in [json!({"total": 125}), json!({"id": 1250}), json!({"text": "id 125"})] {
             assert!(!names_id(&other, "", "125"), "{other}");
         }
+    }
+
+    #[test]
+    fn an_id_that_is_no_number_is_named_wherever_it_stands_as_a_word() {
+        let id = "8f14e45f-ceea-467f-9538-1d2f3a4b5c6d";
+        for named in [
+            format!("{{\"items\":[{{\"href\":\"/conversations/{id}\"}}]}}"),
+            format!("{{\"{id}\":{{\"title\":\"x\"}}}}"),
+            format!("<li><a href=\"/c/{id}?from=list\">x</a></li>"),
+        ] {
+            assert!(is_named(&named, id), "{named}");
+        }
+        for other in [format!("<a href=\"/c/{id}0\">"), format!("/c/x{id}"), String::new()] {
+            assert!(!is_named(&other, id), "{other}");
+        }
+        assert!(!is_named("{\"total\":125,\"text\":\"id 125\"}", "125"), "numbers stand anywhere");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use crate::classify::Kind;
 use crate::outcome::{Inconclusive, PositiveControl};
 use crate::probe::{Call, Probe, Seen};
-use crate::target::{Auth, Chat, Effect, Identity, Route, Target};
+use crate::target::{Auth, Chat, Effect, Identity, Route, RouteKind, Target};
 
 /// Protected routes that only read, the chat last because it costs most.
 pub(super) fn readable(target: &Target) -> Vec<Route> {
@@ -88,6 +88,18 @@ pub(super) fn is_streamed(probe: &mut Probe, target: &Target, chat: &Chat, doubt
         ),
     }
     false
+}
+
+/// Whether somebody is sent to a page where people sign in.
+pub(super) fn leads_to_sign_in(target: &Target, seen: &Seen) -> bool {
+    if seen.kind() != Kind::Redirect {
+        return false;
+    }
+    let place = seen.header("location");
+    let base = target.base_url.to_string();
+    let path = place.strip_prefix(base.trim_end_matches('/')).unwrap_or(place);
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    target.routes().iter().any(|route| route.kind == RouteKind::Login && route.path == path)
 }
 
 /// Refused, or sent to sign in.

@@ -2,8 +2,10 @@
 //!
 //! Three answers, not two: what is neither reached nor refused shows nothing, and a check that meets it says so.
 
-use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
+use http::StatusCode;
 use serde_json::Value;
 
 use super::canary::{Answer, Crew, Errand};
@@ -11,7 +13,7 @@ use super::deployment;
 use super::saying::gist;
 use crate::classify::Kind;
 use crate::outcome::{Inconclusive, PositiveControl};
-use crate::probe::{Probe, Seen};
+use crate::probe::{Call, Probe, Seen};
 use crate::target::{Exercise, Route, Target};
 
 /// Shorter texts stand in answers by chance.
@@ -43,12 +45,76 @@ pub(super) fn got(route: &Route, seen: &Seen) -> Got {
     if deployment::is_turned_away(seen) || status == 404 { Got::Refused } else { Got::Unclear }
 }
 
-/// The same beside the answer of somebody whom the route is for: where a thing that is not there shows that the route was
-/// reached, a plane that is hidden from others answers 404 too, in other words.
-pub(super) fn got_beside(route: &Route, seen: &Seen, rightful: &Seen) -> Got {
-    let got = got(route, seen);
-    let is_hidden = seen.status.as_u16() == 404 && gist(&seen.body) != gist(&rightful.body);
-    if got == Got::Reached && is_hidden { Got::Refused } else { got }
+/// Whether an answer shows that its route was reached by a thing that is not there, which a plane that is hidden says too.
+pub(super) fn says_nothing_is_there(route: &Route, seen: &Seen) -> bool {
+    seen.status == StatusCode::NOT_FOUND && got(route, seen) == Got::Reached
+}
+
+/// The same of such an answer, beside that of somebody whom the route is for and beside what `seen`'s own asker is told at a
+/// path with nothing. Who is told what the one is was let in; who is told the other was not. Words of their own show neither: they
+/// may name whoever asked.
+///
+/// # Errors
+/// When neither can be said, with what to do.
+pub(super) fn got_beside(seen: &Seen, rightful: &Seen, nothing: &Seen) -> Result<Got, Inconclusive> {
+    let said = match (is_alike(seen, rightful), is_alike(seen, nothing)) {
+        (true, false) => return Ok(Got::Reached),
+        (false, true) => return Ok(Got::Refused),
+        (true, true) => "as a path at which there is nothing, and so is whoever may ask it",
+        (false, false) => {
+            "in words that are neither those of whoever may ask it nor those of a path at which there is nothing"
+        }
+    };
+    Err(Inconclusive::because(format!(
+        "{} as `{}` was answered 404 {said}, so nothing shows whether they got in: let its [[route]] ask for something else",
+        seen.request_line(),
+        seen.credential()
+    )))
+}
+
+/// Whether two answers say the same, but for the paths that were asked.
+pub(super) fn is_alike(one: &Seen, other: &Seen) -> bool {
+    let said = |seen: &Seen| {
+        let line = seen.request_line();
+        let path =
+            line.split(' ').nth(1).unwrap_or_default().split('?').next().unwrap_or_default().to_owned();
+        gist(&if path.len() > 1 { seen.body.replace(&path, " ") } else { seen.body.clone() })
+    };
+    one.status == other.status && said(one) == said(other)
+}
+
+/// A request like the route's for a path of the same plane at which there is nothing. Its path is three parts long, so that no route
+/// takes one of them for the id of a thing.
+pub(super) fn nowhere(target: &Target, route: &Route) -> Route {
+    let planes = target.roles.admin_paths.iter().map(|plane| plane.trim_end_matches('/'));
+    let plane =
+        planes.filter(|plane| target.roles.is_admin_path(&route.path) && route.path.starts_with(plane));
+    let plane = plane.max_by_key(|plane| plane.len()).map(str::to_owned);
+    let first = || {
+        format!("/{}", route.path.split('/').nth(1).filter(|part| !part.contains('{')).unwrap_or_default())
+    };
+    let plane = plane.unwrap_or_else(first);
+    Route::new(route.method.clone(), format!("{}/no-such-route/of/anyone", plane.trim_end_matches('/')))
+        .kind(route.kind)
+}
+
+/// What is answered where there is nothing, by who asked and what they asked.
+#[derive(Debug, Default)]
+pub(super) struct Nothing(BTreeMap<(String, String), Seen>);
+
+impl Nothing {
+    /// The answer to a request for [`nowhere`] by whoever got `seen`.
+    pub(super) async fn told(
+        &mut self,
+        probe: &mut Probe,
+        seen: &Seen,
+        call: Call,
+    ) -> Result<&Seen, Inconclusive> {
+        match self.0.entry((seen.credential().to_owned(), call.line())) {
+            Entry::Occupied(told) => Ok(told.into_mut()),
+            Entry::Vacant(place) => Ok(place.insert(probe.send(call).await?)),
+        }
+    }
 }
 
 /// That somebody got what a route is for, as a positive control.

@@ -41,6 +41,12 @@ struct Built {
     says: &'static str,
 }
 
+/// A fault of a chatbot that is built in another way, and what the check must say of it.
+struct Hidden {
+    fault: &'static str,
+    built: Built,
+}
+
 /// Those of each area.
 const CASES: &[&[Case]] = &[
     auth::CASES,
@@ -87,20 +93,40 @@ async fn what_is_built_otherwise_and_not_wrongly_never_fails() {
     if !node_is_here().await {
         return;
     }
-    let wrong: Vec<String> = stream::iter([auth::BUILT, tenancy::BUILT].into_iter().flatten())
-        .map(|built| async move {
-            let foreign = Foreign::deployed(None, &[&format!("--variant={}", built.variant)]).await;
-            let mut target = foreign.target();
-            (built.change)(&mut target);
-            let (word, reason) = judged(foreign, target, built.id, options()).await;
-            let right = word == built.word && reason.contains(built.says);
-            (!right).then(|| format!("{}: {} says {word}: {reason}", built.variant, built.id))
-        })
+    let built = [auth::BUILT, edge::BUILT, injection::BUILT, roles::BUILT, tenancy::BUILT];
+    let wrong: Vec<String> = stream::iter(built.into_iter().flatten())
+        .map(|built| misjudged(None, built))
         .buffer_unordered(4)
         .filter_map(|wrong| async move { wrong })
         .collect()
         .await;
     assert_eq!(wrong, Vec::<String>::new(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn what_is_built_otherwise_hides_no_fault() {
+    if !node_is_here().await {
+        return;
+    }
+    let hidden = [auth::HIDDEN, injection::HIDDEN, roles::HIDDEN];
+    let wrong: Vec<String> = stream::iter(hidden.into_iter().flatten())
+        .map(|hidden| misjudged(Some(hidden.fault), &hidden.built))
+        .buffer_unordered(4)
+        .filter_map(|wrong| async move { wrong })
+        .collect()
+        .await;
+    assert_eq!(wrong, Vec::<String>::new(), "{}", wrong.join("\n"));
+}
+
+/// What the check says of such a chatbot, where it must say something else.
+async fn misjudged(fault: Option<&str>, built: &Built) -> Option<String> {
+    let foreign = Foreign::deployed(fault, &[&format!("--variant={}", built.variant)]).await;
+    let mut target = foreign.target();
+    (built.change)(&mut target);
+    let (word, reason) = judged(foreign, target, built.id, options()).await;
+    let right = word == built.word && reason.contains(built.says);
+    let named = fault.unwrap_or("no fault");
+    (!right).then(|| format!("{}, {named}: {} says {word}: {reason}", built.variant, built.id))
 }
 
 /// What one check says of a target that this chatbot stands behind: the word, and why. The chatbot is stopped.

@@ -56,6 +56,8 @@ cases! {
 
 /// Shorter texts stand in refusals by chance.
 const SHORTEST_TEXT: usize = 16;
+/// So many refusals of other routes show what the frame of all of them is.
+const REFUSALS: usize = 3;
 /// A path that no deployment has.
 const UNKNOWN_PATH: &str = "/portcullis-check/no-such-page";
 
@@ -108,6 +110,8 @@ struct Tally {
     silent: usize,
     /// The bodies of pages that everybody may see, once they were wanted.
     shown_to_all: Option<Vec<String>>,
+    /// How some routes refuse nobody in particular, by their line, once that was wanted.
+    refusals: Option<Vec<(String, Seen)>>,
 }
 
 async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
@@ -206,7 +210,7 @@ async fn judge_answer(
             seen.says()
         ));
     } else if seen.refuses() || protected::is_sent_to_sign_in(target, route, seen) {
-        if let Some(leaf) = leaked(probe, target, rightful, seen, tally).await {
+        if let Some(leaf) = leaked(probe, target, route, rightful, seen, tally).await {
             tally.findings.push(Finding::new(
                 format!(
                     "{} refused {who} with {} and gave data all the same: its `{leaf}` is the one that a member gets",
@@ -229,6 +233,7 @@ async fn judge_answer(
 async fn leaked(
     probe: &mut Probe,
     target: &Target,
+    route: &Route,
     rightful: &Seen,
     seen: &Seen,
     tally: &mut Tally,
@@ -259,7 +264,40 @@ async fn leaked(
     }
     let shown = tally.shown_to_all.iter().flatten();
     let is_common = |text: &str| shown.clone().any(|page| page.contains(text));
-    told.iter().any(|text| !is_common(text)).then(|| "text".to_owned())
+    let told: Vec<&String> = told.into_iter().filter(|text| !is_common(text)).collect();
+    if told.is_empty() {
+        return None;
+    }
+    // And neither is the frame of all refusals.
+    if tally.refusals.is_none() {
+        tally.refusals = Some(refusals(probe, target, route).await);
+    }
+    let others = tally.refusals.iter().flatten();
+    let others: Vec<&Seen> = others
+        .filter(|(line, other)| *line != route.line() && other.kind() == seen.kind())
+        .map(|(_, other)| other)
+        .collect();
+    let is_frame = |text: &str| !others.is_empty() && others.iter().all(|other| other.body.contains(text));
+    told.iter().any(|text| !is_frame(text)).then(|| "text".to_owned())
+}
+
+/// How routes like this one and others that read refuse nobody in particular.
+async fn refusals(probe: &mut Probe, target: &Target, route: &Route) -> Vec<(String, Seen)> {
+    let mut others: Vec<Route> = protected::routes(target)
+        .into_iter()
+        .filter(|other| other.method == Method::GET && other.line() != route.line())
+        .collect();
+    others.sort_by_key(|other| other.kind != route.kind);
+    let mut refusals = Vec::new();
+    for other in others {
+        if refusals.len() == REFUSALS {
+            break;
+        }
+        let Ok(call) = Call::to(target, &other, protected::home(target, &other)) else { continue };
+        let seen = probe.send(call).await.ok();
+        refusals.extend(seen.filter(Seen::refuses).map(|seen| (other.line(), seen)));
+    }
+    refusals
 }
 
 /// What the sign-in page, other public pages and a path that is not there show to nobody in particular.

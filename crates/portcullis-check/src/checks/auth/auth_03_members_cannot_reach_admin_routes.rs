@@ -50,6 +50,7 @@ cases! {
         "admin-open-to-members",
         "admin-path-case-unguarded",
         "admin-slashes-unguarded",
+        "member-removal-unguarded",
         "staff-writes-members",
         "write-members-unguarded",
     ],
@@ -123,9 +124,14 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     }
     let answers = crew.ask(probe, errands).await?;
     let mut leaks = Leaks::none();
+    let mut hidden = standing::Nothing::default();
     for answer in &answers {
         let Some(entry) = closed.get(answer.tag.closed) else { continue };
-        match judge(entry, answer, &own_words, nothing.as_ref()) {
+        let judged = match told_apart(probe, &target, entry, answer, &mut hidden).await {
+            Ok(got) => judge(entry, answer, got, &own_words, nothing.as_ref()),
+            Err(why) => Err(why),
+        };
+        match judged {
             Ok(None) => {}
             Ok(Some(said)) => leaks.add((entry.route.line(), answer.tag.role), answer.seen.number(), said),
             Err(why) => doubts.push(why.reason().to_owned()),
@@ -244,12 +250,12 @@ async fn nothing_there(
 ) -> Result<Option<Nothing>, Inconclusive> {
     let Some(asker) = known.iter().find_map(|answer| answer.asker) else { return Ok(None) };
     let Some(plane) = target.roles.admin_paths.first() else { return Ok(None) };
-    let call = |plane: &str| {
-        let path = format!("{}/no-such-route-of-anyone", plane.trim_end_matches('/'));
-        Call::new(Method::GET, path).with(&asker.credential, &asker.name)
+    let call = |path: &str| {
+        let nowhere = standing::nowhere(target, &Route::new(Method::GET, path));
+        Call::new(Method::GET, nowhere.path).with(&asker.credential, &asker.name)
     };
     let inside = probe.send(call(plane)).await?;
-    let outside = probe.send(call("")).await?;
+    let outside = probe.send(call("/")).await?;
     Ok(Some(Nothing { inside, outside }))
 }
 
@@ -268,10 +274,29 @@ fn ways(target: &Target, route: &Route, community: &str, all: bool) -> Result<Ve
     Ok(ways)
 }
 
+/// Whether the route itself let somebody in; a 404 is held against what they are told where there is nothing.
+async fn told_apart(
+    probe: &mut Probe,
+    target: &Target,
+    entry: &Closed,
+    answer: &Answer<'_, Try<'_>>,
+    hidden: &mut standing::Nothing,
+) -> Result<Got, Inconclusive> {
+    let (route, seen) = (&entry.route, &answer.seen);
+    let Some(asker) =
+        answer.asker.filter(|_| answer.tag.how.is_empty() && standing::says_nothing_is_there(route, seen))
+    else {
+        return Ok(standing::got(route, seen));
+    };
+    let call = Call::by(target, &standing::nowhere(target, route), asker)?;
+    standing::got_beside(seen, &entry.admin, hidden.told(probe, seen, call).await?)
+}
+
 /// What is wrong with an answer to somebody who must not use the route.
 fn judge(
     entry: &Closed,
     answer: &Answer<'_, Try<'_>>,
+    got: Got,
     own_words: &[&str],
     nothing: Option<&Nothing>,
 ) -> Result<Option<String>, Inconclusive> {
@@ -295,18 +320,10 @@ fn judge(
                 && gist(&outside.body) != gist(&admin.body)
         });
     // Where a thing that is not there is not found for the administrator either, the words tell.
-    let as_unknown = nothing.is_some_and(|Nothing { inside, .. }| gist(&inside.body) == gist(&admin.body));
+    let as_unknown = nothing.is_some_and(|Nothing { inside, .. }| standing::is_alike(inside, admin));
     if how.is_empty() {
-        return match standing::got_beside(route, seen, admin) {
+        return match got {
             Got::Reached if shell => Ok(None),
-            Got::Reached if seen.status == StatusCode::NOT_FOUND && as_unknown => {
-                Err(Inconclusive::because(format!(
-                    "{} is answered to administrators as a path at which there is nothing, so nothing shows whether \
-                     `{}` got in: let its [[route]] ask for something else",
-                    route.line(),
-                    answer.who()
-                )))
-            }
             Got::Reached => Ok(Some(format!("{asked} and was answered {}", seen.says()))),
             Got::Refused => Ok(None),
             Got::Unclear => Err(Inconclusive::because(standing::unclear(seen))),
@@ -316,11 +333,25 @@ fn judge(
         return Ok(None);
     }
     let success = seen.status.is_success() && !shell && !(page && admin.kind() == Kind::Json);
-    let declared = route.succeeds_with == Some(seen.status.as_u16())
-        && gist(&seen.body) == gist(&admin.body)
-        && !as_unknown;
-    Ok((success || declared && seen.status != StatusCode::NOT_ACCEPTABLE)
-        .then(|| format!("{asked} and was answered {}", seen.says())))
+    let declared = route.succeeds_with == Some(seen.status.as_u16()) && !as_unknown;
+    let same = gist(&seen.body) == gist(&admin.body);
+    if success || declared && same && seen.status != StatusCode::NOT_ACCEPTABLE {
+        return Ok(Some(format!("{asked} and was answered {}", seen.says())));
+    }
+    // What names whoever asked differs from what administrators are told, and says the same.
+    let own = nothing.map(|Nothing { inside, .. }| gist(&inside.body)).unwrap_or_default();
+    let (wanted, said) = (gist(&admin.body), gist(&seen.body));
+    let (told, lacking): (Vec<&String>, Vec<&String>) =
+        wanted.keys().partition(|word| said.contains_key(*word));
+    let is_named = lacking.len() <= 1 && told.iter().any(|word| !own.contains_key(*word));
+    if declared && !same && seen.status == StatusCode::NOT_FOUND && is_named {
+        return Err(Inconclusive::because(format!(
+            "{asked} for {} and was answered in words of the administrator's answer that no path without a route is answered in, \
+             so nothing shows whether they got in: let its [[route]] ask for something else",
+            route.line()
+        )));
+    }
+    Ok(None)
 }
 
 /// A text of the administrator's answer that stands in another one, and neither in its request nor in what everyone gets.

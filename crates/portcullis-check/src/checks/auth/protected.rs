@@ -1,6 +1,6 @@
 //! The protected routes, who may use them, and how they turn someone away.
 
-use crate::classify::Kind;
+use crate::checks::deployment;
 use crate::jwt::Jwt;
 use crate::outcome::{Inconclusive, PositiveControl};
 use crate::probe::{Call, Probe, Seen};
@@ -114,14 +114,7 @@ pub(super) fn shown(route: &Route, seen: &Seen, who: &str) -> Result<PositiveCon
 
 /// Whether a page sends a stranger to the page where people sign in.
 pub(super) fn is_sent_to_sign_in(target: &Target, route: &Route, seen: &Seen) -> bool {
-    if !matches!(route.kind, RouteKind::Page) || seen.kind() != Kind::Redirect {
-        return false;
-    }
-    let place = seen.header("location");
-    let base = target.base_url.to_string();
-    let path = place.strip_prefix(base.trim_end_matches('/')).unwrap_or(place);
-    let path = path.split(['?', '#']).next().unwrap_or_default();
-    target.routes().iter().any(|route| route.kind == RouteKind::Login && route.path == path)
+    matches!(route.kind, RouteKind::Page) && deployment::leads_to_sign_in(target, seen)
 }
 
 /// The credential with its proof damaged and its form kept.

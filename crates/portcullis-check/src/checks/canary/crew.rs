@@ -271,9 +271,11 @@ struct Waiting<'t, T> {
     tries: usize,
 }
 
-/// Path and body of a request: what an answer may repeat.
+/// Path, body and headers of a request, but for its credential: what an answer may repeat.
 fn said(call: &Call) -> String {
-    format!("{} {}", call.path, call.body.as_ref().map(ToString::to_string).unwrap_or_default())
+    let body = call.body.as_ref().map(ToString::to_string).unwrap_or_default();
+    let headers = call.headers.values().map(|value| String::from_utf8_lossy(value.as_bytes()));
+    headers.fold(format!("{} {body}", call.path), |said, value| format!("{said} {value}"))
 }
 
 #[cfg(test)]

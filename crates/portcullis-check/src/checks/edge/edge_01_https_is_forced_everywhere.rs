@@ -21,7 +21,7 @@ check! {
     /// not exist, and sends an empty JSON object to the chat, to `/` and to that path. Each must be answered with 301 or 308,
     /// and lead to HTTPS on the same host in at most 2 redirects, without a way back. Anything that is served in plain, a
     /// page that redirects by itself, 302, 303 and 307, another host and a loop fail. A POST may also be refused with 403,
-    /// 405 or 426, unless the application answers it over HTTPS in the same way. Where port 80 is closed, HTTPS must answer
+    /// 405 or 426, unless the application answers it over HTTPS in the same words. Where port 80 is closed, HTTPS must answer
     /// at the same address. No credential, id or question is sent in plain.
     /// ## Why it matters
     /// One request in plain is enough to read a session, or to send a member to somebody else's page.
@@ -149,7 +149,14 @@ async fn judge_site(
         let seen = probe.send(call.clone().there(&base, site.address, Certificates::Any)).await?;
         if matches!(seen.status.as_u16(), 403 | 405 | 426) && seen.kind() != Kind::Firewall {
             let secure = probe.send(call.there(&site.https()?, site.address, Certificates::Any)).await?;
-            if secure.status == seen.status && gist(&secure.body) == gist(&seen.body) {
+            let is_same = secure.status == seen.status && gist(&secure.body) == gist(&seen.body);
+            if is_same && gist(&seen.body).is_empty() {
+                doubts.push(format!(
+                    "{place} was answered {} without a word in plain and over HTTPS, so nothing shows whether the application \
+                     answered: redirect it, too",
+                    seen.status.as_u16()
+                ));
+            } else if is_same {
                 let what = "the application answers a POST as it does over HTTPS";
                 faults.add(&format!("over plain HTTP, {what}"), FIX, &place, seen.number());
             }

@@ -1,14 +1,18 @@
 //! PI-11.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
-use http::header::{CONTENT_TYPE, HeaderValue};
+use http::StatusCode;
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use serde_json::Value;
 
 use crate::check::{cases, check};
 use crate::checks::canary::Leaks;
+use crate::checks::deployment;
 use crate::checks::roles::joining::{self, Newcomer};
-use crate::checks::standing::{Got, got, shown};
+use crate::checks::standing::{self, Got, got, shown};
+use crate::classify::Kind;
 use crate::outcome::{Coverage, Finding, Inconclusive, PositiveControl, Verdict};
 use crate::probe::{Call, Probe, Seen};
 use crate::target::{Auth, Effect, NewCredential, Route, SignUp, Target};
@@ -22,7 +26,8 @@ check! {
     /// say where a request comes from. Where requests carry a token (`headers` of `[sign_up]`), also without it, with an
     /// empty one, with a changed one, with that of another member's session, and with the right one from a foreign site.
     /// All must be refused. The same request from the target's own page must be served, before and after them: what can be done
-    /// once is refused the second time whoever asks.
+    /// once is refused the second time whoever asks. What leads elsewhere than to a page for signing in shows no refusal, and 404
+    /// shows one only in the words in which a path with nothing is answered.
     /// ## Why it matters
     /// A browser sends its cookies with every request to a host, whoever wrote the page that makes it. A member who opens the
     /// wrong page while signed in then changes what that page's author wants.
@@ -68,7 +73,7 @@ struct Page {
 }
 
 /// What on the page makes it. A browser lets forms of all sites send; a script of another site it asks first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum MadeBy {
     Script,
     /// A form that sends text, which reads like JSON.
@@ -168,18 +173,35 @@ async fn judge<'t>(
             continue;
         }
         controls.push(shown(route, &seen, "a signed-in browser")?);
+        // What 404 is held against.
+        let mut beside: BTreeMap<MadeBy, (Seen, Seen)> = BTreeMap::new();
         for (page, token) in forgeries(target, with_tokens) {
             let seen = send(probe, call(member, other, route, &page, token)?).await?;
             asked += 1;
-            match got(route, &seen) {
-                Got::Reached => {
-                    let token = if with_tokens { format!(", {}", token.words()) } else { String::new() };
-                    leaks.add(route.line(), seen.number(), format!("{}{token}", page.words));
-                }
-                Got::Unclear if seen.status.is_server_error() || !seen.status.is_client_error() => {
-                    doubts.push(crate::checks::standing::unclear(&seen));
-                }
-                Got::Refused | Got::Unclear => {}
+            let from = if with_tokens {
+                format!("{}, {}", page.words, token.words())
+            } else {
+                page.words.to_owned()
+            };
+            let judged = if seen.status == StatusCode::NOT_FOUND {
+                let (own, nothing) = match beside.entry(page.made_by) {
+                    Entry::Occupied(told) => told.into_mut(),
+                    Entry::Vacant(place) => {
+                        let own = Page { made_by: page.made_by, ..own_page.clone() };
+                        let own = send(probe, call(member, other, route, &own, Token::Right)?).await?;
+                        let nowhere = call(member, other, &standing::nowhere(target, route), &page, token)?;
+                        place.insert((own, send(probe, nowhere).await?))
+                    }
+                };
+                standing::got_beside(&seen, own, nothing).map_err(|why| why.reason().to_owned())
+            } else {
+                judged(target, route, &seen)
+            };
+            match judged {
+                Ok(Got::Reached) => leaks.add(route.line(), seen.number(), from),
+                Ok(Got::Refused) => {}
+                Ok(Got::Unclear) => doubts.push(format!("from {from}: {}", standing::unclear(&seen))),
+                Err(why) => doubts.push(format!("from {from}: {why}")),
             }
         }
         let again = send(probe, call(member, other, route, &own_page, Token::Right)?).await?;
@@ -209,6 +231,26 @@ async fn judge<'t>(
             PositiveControl::all(controls, "each is served the same request from its own page")?,
         ))
     })
+}
+
+/// Judges the answer to a forged request.
+fn judged(target: &Target, route: &Route, seen: &Seen) -> Result<Got, String> {
+    // What a form did often ends by leading to a page.
+    if seen.kind() == Kind::Redirect && !deployment::leads_to_sign_in(target, seen) {
+        if route.succeeds_with == Some(seen.status.as_u16()) {
+            return Ok(Got::Reached);
+        }
+        return Err(format!(
+            "{} was answered {} that does not lead to a page where people sign in, so nothing shows that it was not carried out: \
+             refuse it with 403",
+            route.line(),
+            seen.says()
+        ));
+    }
+    match got(route, seen) {
+        Got::Unclear if seen.status.is_client_error() => Ok(Got::Refused),
+        got => Ok(got),
+    }
 }
 
 async fn send(probe: &mut Probe, call: Call) -> Result<Seen, Inconclusive> {
@@ -300,6 +342,9 @@ fn call(
         call = call
             .header("Sec-Fetch-Site", site)?
             .header("Sec-Fetch-Mode", if page.made_by == MadeBy::Script { "cors" } else { "navigate" })?;
+    }
+    if page.made_by != MadeBy::Script {
+        call.headers.insert(ACCEPT, HeaderValue::from_static("text/html"));
     }
     match page.made_by {
         MadeBy::Script => {}

@@ -1,11 +1,12 @@
 //! Roles × permissions as requests: what must succeed does, what must be refused is.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::checks::canary::Answer;
 use crate::checks::standing::{self, Got};
-use crate::outcome::{Finding, PositiveControl};
-use crate::probe::{Probe, Seen};
+use crate::outcome::{Finding, Inconclusive, PositiveControl};
+use crate::probe::{Call, Probe, Seen};
 use crate::target::{Effect, Exercise, Matrix, Target};
 
 /// What a request is for.
@@ -16,6 +17,71 @@ pub(super) struct Cell {
     pub(super) permission: String,
     /// Whether it must succeed.
     pub(super) allowed: bool,
+}
+
+/// A request that exercises a permission, and its answer.
+#[derive(Debug)]
+pub(super) struct Asked<'a> {
+    pub(super) exercise: Exercise,
+    pub(super) cell: Cell,
+    pub(super) seen: &'a Seen,
+    /// A request by the same asker for [`standing::nowhere`].
+    pub(super) nowhere: Call,
+}
+
+/// What answers 404 are held against.
+#[derive(Debug, Default)]
+struct Beside {
+    /// What those are told whom a route is for, by its line.
+    rightful: BTreeMap<String, Seen>,
+    nothing: standing::Nothing,
+}
+
+impl Beside {
+    /// Whether somebody was let in who must not be, where a thing that is not there shows it.
+    async fn got(
+        &mut self,
+        probe: &mut Probe,
+        asked: &Asked<'_>,
+        all: &[Asked<'_>],
+    ) -> Result<Got, Inconclusive> {
+        let line = asked.exercise.route.line();
+        let reached = |other: &&Asked<'_>| {
+            other.cell.allowed
+                && other.exercise.route.line() == line
+                && standing::got(&other.exercise.route, other.seen) == Got::Reached
+        };
+        let nothing = self.nothing.told(probe, asked.seen, asked.nowhere.clone()).await?;
+        if let Some(rightful) = all.iter().find(reached) {
+            return standing::got_beside(asked.seen, rightful.seen, nothing);
+        }
+        let rightful = match self.rightful.entry(line) {
+            Entry::Occupied(told) => told.into_mut(),
+            Entry::Vacant(place) => place.insert(rightful(probe, &asked.exercise).await?),
+        };
+        standing::got_beside(asked.seen, rightful, nothing)
+    }
+}
+
+/// What somebody is told whose role has the permission.
+async fn rightful(probe: &mut Probe, exercise: &Exercise) -> Result<Seen, Inconclusive> {
+    let target = probe.target();
+    let Exercise { route, permission } = exercise;
+    let may = |role: &str| {
+        target.roles.declared.as_ref().is_some_and(|declared| declared.matrix.allows(role, permission))
+    };
+    let all = target.valid().into_iter().filter(|who| may(&who.role));
+    // Whom the request names goes first.
+    let who = all.min_by_key(|who| (Some(&who.name) != route.identity.as_ref(), probe.sent_lately(who)));
+    let who = who.ok_or_else(|| {
+        Inconclusive::because(format!(
+            "no working identity may `{permission}`, so nothing is known of what {} answers",
+            route.line()
+        ))
+    })?;
+    let seen = probe.send(Call::by(&target, route, who)?).await?;
+    standing::shown(route, &seen, &who.name)?;
+    Ok(seen)
 }
 
 /// What came of the cells.
@@ -32,24 +98,27 @@ pub(super) struct Judged {
 
 impl Judged {
     /// Judges answers to exercises.
-    pub(super) fn take(&mut self, answers: &[(Exercise, Cell, &Seen)]) {
+    pub(super) async fn take(&mut self, probe: &mut Probe, answers: &[Asked<'_>]) {
         let mut wrong: BTreeMap<(String, String, bool), Vec<(usize, String)>> = BTreeMap::new();
-        for (exercise, cell, seen) in answers {
+        let mut beside = Beside::default();
+        for asked in answers {
             self.asked += 1;
+            let Asked { exercise, cell, seen, .. } = asked;
             let Cell { role, permission, allowed } = cell;
             let line = exercise.route.line();
             let said = || (seen.number(), format!("{line} was answered {}", seen.says()));
             let key = || (role.clone(), permission.clone(), *allowed);
-            // Whoever must not do it is told in other words that a thing is not there than whoever may.
-            let rightful =
-                answers.iter().filter(|(other, cell, _)| cell.allowed && other.route.line() == line);
-            let rightful = rightful.map(|(_, _, rightful)| *rightful);
-            let got = match rightful
-                .filter(|_| !allowed)
-                .find(|seen| standing::got(&exercise.route, seen) == Got::Reached)
-            {
-                Some(rightful) => standing::got_beside(&exercise.route, seen, rightful),
-                None => standing::got(&exercise.route, seen),
+            let got = if !allowed && standing::says_nothing_is_there(&exercise.route, seen) {
+                match beside.got(probe, asked, answers).await {
+                    Ok(got) => got,
+                    Err(why) => {
+                        let why = why.reason();
+                        self.doubts.push(format!("whether `{role}` may `{permission}` is not shown: {why}"));
+                        continue;
+                    }
+                }
+            } else {
+                standing::got(&exercise.route, seen)
             };
             match (allowed, got) {
                 (true, Got::Reached) => match standing::shown(&exercise.route, seen, role) {
@@ -89,10 +158,24 @@ impl Judged {
     }
 
     /// The same for a crew's answers.
-    pub(super) fn take_answers(&mut self, answers: &[Answer<'_, (Exercise, Cell)>]) {
-        let plain: Vec<_> =
-            answers.iter().map(|answer| (answer.tag.0.clone(), answer.tag.1.clone(), &answer.seen)).collect();
-        self.take(&plain);
+    pub(super) async fn take_answers(
+        &mut self,
+        probe: &mut Probe,
+        answers: &[Answer<'_, (Exercise, Cell)>],
+    ) -> Result<(), Inconclusive> {
+        let target = probe.target();
+        let mut all = Vec::with_capacity(answers.len());
+        for Answer { tag: (exercise, cell), asker, seen, .. } in answers {
+            let nowhere = standing::nowhere(&target, &exercise.route);
+            let call = Call::filled(&nowhere, &BTreeMap::new())?;
+            let nowhere = match asker {
+                Some(asker) => call.with(&asker.credential, &asker.name),
+                None => call,
+            };
+            all.push(Asked { exercise: exercise.clone(), cell: cell.clone(), seen, nowhere });
+        }
+        self.take(probe, &all).await;
+        Ok(())
     }
 }
 

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use http::StatusCode;
 use http::header::{COOKIE, HeaderValue};
 use portcullis_core::Secret;
 
 use super::letters;
 use crate::checks::belongings::random_text;
+use crate::classify::Kind;
 use crate::outcome::Inconclusive;
-use crate::probe::{Call, Probe, Seen};
+use crate::probe::{Call, Probe, ProbeError, Seen};
 use crate::target::{
     Act, Credential, NEWCOMERS, NewCredential, Route, SignUp, Spot, Step, Target, cookies, filled, query_of,
 };
@@ -30,13 +32,51 @@ pub(in crate::checks) struct Newcomer<'t> {
     jar: BTreeMap<String, String>,
 }
 
-/// Goes the way. `wish` is a role that the new member asks for wherever they send something.
+/// A role that a new member asks for wherever they send something in the first `steps` steps.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::checks) struct Wish<'w> {
+    pub(super) role: &'w str,
+    pub(super) steps: usize,
+}
+
+/// Why the way did not come to its end.
+#[derive(Debug)]
+pub(in crate::checks) struct Broken {
+    pub(super) why: Inconclusive,
+    /// The step that the application itself refused, where one was refused that can carry a wish.
+    pub(super) refused_at: Option<usize>,
+}
+
+impl From<Inconclusive> for Broken {
+    fn from(why: Inconclusive) -> Self {
+        Self { why, refused_at: None }
+    }
+}
+
+impl From<ProbeError> for Broken {
+    fn from(why: ProbeError) -> Self {
+        Inconclusive::from(why).into()
+    }
+}
+
+impl From<Broken> for Inconclusive {
+    fn from(broken: Broken) -> Self {
+        broken.why
+    }
+}
+
+/// Whether the new member sends something in a step, which can ask for a role.
+pub(super) fn carries_wishes(step: &Step) -> bool {
+    matches!(&step.act, Act::Ask { route, .. } if route.identity.is_none())
+}
+
+/// Goes the way.
 pub(in crate::checks) async fn join<'t>(
     probe: &mut Probe,
     target: &Target,
     sign_up: &'t SignUp,
-    wish: Option<&str>,
-) -> Result<Newcomer<'t>, Inconclusive> {
+    wish: Option<Wish<'_>>,
+) -> Result<Newcomer<'t>, Broken> {
     let name = format!("check-{}", random_text().get(..12).unwrap_or_default());
     let mut values = target.values(&sign_up.community);
     values.insert("address".to_owned(), format!("{name}@{NEWCOMERS}"));
@@ -50,8 +90,9 @@ pub(in crate::checks) async fn join<'t>(
         values,
         jar: BTreeMap::new(),
     };
-    for step in &sign_up.steps {
-        newcomer.go(probe, target, step, wish).await?;
+    for (place, step) in sign_up.steps.iter().enumerate() {
+        let wish = wish.filter(|wish| place < wish.steps).map(|wish| wish.role);
+        newcomer.go(probe, target, place, step, wish).await?;
     }
     newcomer.headers =
         sign_up.headers.iter().map(|(name, value)| (name.clone(), filled(value, &newcomer.values))).collect();
@@ -84,7 +125,7 @@ impl Newcomer<'_> {
     pub(in crate::checks) async fn leave(mut self, probe: &mut Probe, target: &Target) {
         let mut left = self.sign_up.undo.is_empty();
         for step in &self.sign_up.undo {
-            left |= self.go(probe, target, step, None).await.is_err();
+            left |= self.go(probe, target, 0, step, None).await.is_err();
         }
         if left {
             probe.observe(
@@ -116,12 +157,29 @@ impl Newcomer<'_> {
         &mut self,
         probe: &mut Probe,
         target: &Target,
+        place: usize,
         step: &Step,
         wish: Option<&str>,
-    ) -> Result<(), Inconclusive> {
+    ) -> Result<(), Broken> {
         match &step.act {
             Act::Ask { route, form } => {
                 let seen = self.ask(probe, target, route, form, wish).await?;
+                if !is_fine(route, &seen) {
+                    let why = format!(
+                        "{} of [sign_up.{}] was answered {}",
+                        route.line(),
+                        self.sign_up.name,
+                        seen.says()
+                    );
+                    let is_refusal = carries_wishes(step)
+                        && seen.status.is_client_error()
+                        && seen.status != StatusCode::TOO_MANY_REQUESTS
+                        && seen.kind() != Kind::Firewall;
+                    return Err(Broken {
+                        why: Inconclusive::because(why),
+                        refused_at: is_refusal.then_some(place),
+                    });
+                }
                 for (name, place) in &step.captures {
                     let found = place.find(&seen).ok_or_else(|| {
                         Inconclusive::because(format!(
@@ -150,7 +208,8 @@ impl Newcomer<'_> {
                             "[sign_up.{}] waits for a mail with `{link}`, and none came within {} s",
                             self.sign_up.name,
                             MAIL_TIME.as_secs()
-                        )));
+                        ))
+                        .into());
                     }
                     tokio::time::sleep(LOOK_EVERY).await;
                 };
@@ -220,20 +279,15 @@ impl Newcomer<'_> {
                 self.jar.insert(name, value);
             }
         }
-        let status = seen.status.as_u16();
-        let fine = match route.succeeds_with {
-            Some(wanted) => status == wanted,
-            None => seen.status.is_success() || seen.status.is_redirection(),
-        };
-        if !fine {
-            return Err(Inconclusive::because(format!(
-                "{} of [sign_up.{}] was answered {}",
-                route.line(),
-                self.sign_up.name,
-                seen.says()
-            )));
-        }
         Ok(seen)
+    }
+}
+
+/// Whether a step was answered so that the way goes on.
+fn is_fine(route: &Route, seen: &Seen) -> bool {
+    match route.succeeds_with {
+        Some(wanted) => seen.status.as_u16() == wanted,
+        None => seen.status.is_success() || seen.status.is_redirection(),
     }
 }
 

@@ -38,6 +38,7 @@ cases! {
     passes_on: ["foreign"],
     fails_on: [
         "admin-open-to-members",
+        "member-removal-unguarded",
         "no-auth-on-history",
         "search-open-to-strangers",
         "staff-cannot-read-members",
@@ -108,7 +109,7 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
         }
     }
     let answers = crew.ask(probe, errands).await?;
-    judged.take_answers(&answers);
+    judged.take_answers(probe, &answers).await?;
     let Judged { findings, mut doubts, controls, cells, asked } = judged;
     // A refusal shows something only of a role that is let in somewhere.
     for role in &target.roles.order {

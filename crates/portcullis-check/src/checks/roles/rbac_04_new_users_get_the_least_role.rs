@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use http::StatusCode;
 use serde_json::Value;
 
-use super::cells::{self, Cell, Judged};
-use super::joining::{self, Newcomer};
+use super::cells::{self, Asked, Cell, Judged};
+use super::joining::{self, Newcomer, Wish};
 use crate::check::{cases, check};
 use crate::checks::{deployment, standing};
 use crate::outcome::{Coverage, Finding, Inconclusive, PositiveControl, Verdict};
 use crate::probe::{Call, Probe};
-use crate::target::{Act, Declared, Exercise, OwnStanding, SignUp, SignUpBy, Step, Target, text_at};
+use crate::target::{Declared, Exercise, OwnStanding, SignUp, SignUpBy, Target, text_at};
 
 check! {
     /// ## What it checks
@@ -39,6 +39,7 @@ cases! {
     fails_on: [
         "admin-open-to-members",
         "invitation-makes-staff",
+        "member-removal-unguarded",
         "new-members-read-members",
         "sign-up-honours-role",
         "sign-up-makes-staff",
@@ -68,7 +69,7 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
         let newcomer = match joining::join(probe, &target, sign_up, None).await {
             Ok(newcomer) => newcomer,
             Err(why) => {
-                judged.doubts.push(why.reason().to_owned());
+                judged.doubts.push(why.why.reason().to_owned());
                 continue;
             }
         };
@@ -89,8 +90,7 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
             Ok(()) => gone += 1,
             Err(why) => judged.doubts.push(why.reason().to_owned()),
         }
-        let sends = |step: &Step| matches!(&step.act, Act::Ask { route, .. } if route.identity.is_none());
-        if let Some(wish) = highest.filter(|_| sign_up.steps.iter().any(sends)) {
+        if let Some(wish) = highest.filter(|_| sign_up.steps.iter().any(joining::carries_wishes)) {
             wished_for(probe, &target, sign_up, own, wish, least, &mut judged).await?;
         }
     }
@@ -235,11 +235,14 @@ async fn judge_newcomer(
             *seen = probe.send(call.clone()).await?;
         }
     }
-    let answers: Vec<_> =
-        asked.into_iter().zip(&answers).map(|((exercise, cell, _), seen)| (exercise, cell, seen)).collect();
-    judged.take(&answers);
+    let mut all = Vec::with_capacity(answers.len());
+    for ((exercise, cell, _), seen) in asked.into_iter().zip(&answers) {
+        let nowhere = newcomer.call(&standing::nowhere(target, &exercise.route))?;
+        all.push(Asked { exercise, cell, seen, nowhere });
+    }
+    judged.take(probe, &all).await;
     for permission in exercises.keys() {
-        let shown = answers.iter().any(|(_, cell, _)| cell.permission == *permission);
+        let shown = all.iter().any(|asked| asked.cell.permission == *permission);
         if !shown {
             judged.doubts.push(format!(
                 "no request shows whether the {} may `{permission}`: add [[permission]] to target.toml",
@@ -260,23 +263,40 @@ async fn wished_for(
     least: &str,
     judged: &mut Judged,
 ) -> Result<(), Inconclusive> {
-    let newcomer = match joining::join(probe, target, sign_up, Some(wish)).await {
-        Ok(newcomer) => newcomer,
-        Err(why) => {
-            match joining::join(probe, target, sign_up, None).await {
-                Ok(other) => {
-                    let who = format!("a new member by {} who asks to be `{wish}`", sign_up.name);
-                    probe.observe(&who, "refused, and one who asks for no role is let in");
-                    other.leave(probe, target).await;
+    let who = format!("a new member by {} who asked to be `{wish}`", sign_up.name);
+    let first = sign_up.steps.iter().position(joining::carries_wishes);
+    let mut steps = sign_up.steps.len();
+    let newcomer = loop {
+        let wish = Wish { role: wish, steps };
+        let broken = match joining::join(probe, target, sign_up, Some(wish)).await {
+            Ok(newcomer) => break newcomer,
+            Err(broken) => broken,
+        };
+        match broken.refused_at.filter(|step| *step < steps) {
+            Some(step) if Some(step) == first => {
+                match joining::join(probe, target, sign_up, None).await {
+                    Ok(other) => {
+                        probe.observe(&who, "refused, and one who asks for no role is let in");
+                        other.leave(probe, target).await;
+                    }
+                    Err(_) => judged.doubts.push(format!(
+                        "{who} was not let in, and then neither was one without asking for a role, so nothing shows why ({}): let \
+                         as many sign up as the check needs",
+                        broken.why.reason()
+                    )),
                 }
-                Err(_) => judged.doubts.push(format!(
-                    "a new member by {} who asked to be `{wish}` was not let in, and then neither was one without asking for a role, \
-                     so nothing shows why ({}): let as many sign up as the check needs",
-                    sign_up.name,
-                    why.reason()
-                )),
+                return Ok(());
             }
-            return Ok(());
+            // What was asked for before may have been granted: once more, and from here on nothing is asked for.
+            Some(step) => steps = step,
+            None => {
+                judged.doubts.push(format!(
+                    "{who} did not get to the end, and the application refused nothing that asked for it, so nothing shows what they \
+                     would be ({}): let whoever signs up come to the end of the declared way, whatever their role",
+                    broken.why.reason()
+                ));
+                return Ok(());
+            }
         }
     };
     let seen = probe.send(newcomer.call(&own.route)?).await?;

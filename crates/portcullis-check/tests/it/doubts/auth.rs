@@ -2,7 +2,7 @@
 
 use portcullis_check::target::{Confirmation, Credential, Identity, Route, RouteKind, Spot, State};
 
-use super::{Built, Case};
+use super::{Built, Case, Hidden};
 
 pub(super) const CASES: &[Case] = &[
     Case {
@@ -271,4 +271,36 @@ pub(super) const BUILT: &[Built] = &[
         word: "inconclusive",
         says: "PUT /api/conversations/",
     },
+    Built {
+        variant: "names-who-asked-in-the-admin-plane",
+        change: |_| {},
+        id: "AUTH-03",
+        word: "pass",
+        says: "none got in",
+    },
+    Built {
+        variant: "refuses-strangers-in-a-frame",
+        change: |_| {},
+        id: "AUTH-01",
+        word: "pass",
+        says: "protected routes refuse",
+    },
+    Built {
+        variant: "repeats-the-conversation-asked-for",
+        change: |_| {},
+        id: "AUTH-04",
+        word: "pass",
+        says: "open to nobody else",
+    },
 ];
+
+pub(super) const HIDDEN: &[Hidden] = &[Hidden {
+    fault: "member-removal-unguarded",
+    built: Built {
+        variant: "names-who-asked-in-the-admin-plane",
+        change: |_| {},
+        id: "AUTH-03",
+        word: "inconclusive",
+        says: "DELETE /api/admin/members/no-such-member as `",
+    },
+}];

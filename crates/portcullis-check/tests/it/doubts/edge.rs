@@ -3,7 +3,7 @@
 use portcullis_check::Target;
 use portcullis_check::target::Credential;
 
-use super::{Case, forwarded};
+use super::{Built, Case, forwarded};
 
 /// Where the chatbot meets the network.
 fn edge(target: &mut Target) -> &mut portcullis_check::target::Edge {
@@ -193,3 +193,11 @@ pub(super) const CASES: &[Case] = &[
         says: "--allow drills",
     },
 ];
+
+pub(super) const BUILT: &[Built] = &[Built {
+    variant: "refuses-posts-without-words",
+    change: |_| {},
+    id: "EDGE-01",
+    word: "inconclusive",
+    says: "without a word",
+}];

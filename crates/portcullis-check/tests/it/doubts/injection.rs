@@ -3,12 +3,12 @@
 use jiff::ToSpan as _;
 use portcullis_check::Target;
 use portcullis_check::target::{
-    Audience, Declaration, HandoverQueue, Holds, MARKER, Method, NewCredential, Planted, PlantedKind, QUERY,
-    Rehearsal, Route, ScreenedDocument, Spot, Staffed, ToolInventory, WORD, Wording,
+    Audience, Declaration, Effect, HandoverQueue, Holds, MARKER, Method, NewCredential, Planted, PlantedKind,
+    QUERY, Rehearsal, Route, ScreenedDocument, Spot, Staffed, ToolInventory, WORD, Wording,
 };
 use portcullis_core::{Clock as _, SystemClock};
 
-use super::{Case, judged};
+use super::{Built, Case, Hidden, judged};
 use crate::foreign::{Foreign, node_is_here};
 use crate::settings::options;
 
@@ -464,6 +464,47 @@ pub(super) const CASES: &[Case] = &[
         says: "`trace`",
     },
 ];
+
+/// All that members change is a conversation, which is kept each time.
+fn keep_conversations_alone(target: &mut Target) {
+    let is_kept = |route: &Route| route.method == Method::POST && route.path == "/api/conversations";
+    for route in target.inventory.routes.iter_mut().filter(|route| route.effect == Effect::Writes) {
+        if is_kept(route) {
+            route.succeeds_with = None;
+            route.body = Some(serde_json::json!({ "text": "kept" }));
+        } else {
+            route.identity = Some("alice".to_owned());
+        }
+    }
+}
+
+pub(super) const BUILT: &[Built] = &[
+    Built {
+        variant: "sends-forms-on",
+        change: keep_conversations_alone,
+        id: "PI-11",
+        word: "pass",
+        says: "refuse",
+    },
+    Built {
+        variant: "hides-routes-from-other-sites",
+        change: |_| {},
+        id: "PI-11",
+        word: "pass",
+        says: "refuse",
+    },
+];
+
+pub(super) const HIDDEN: &[Hidden] = &[Hidden {
+    fault: "cookie-writes-take-form-fields",
+    built: Built {
+        variant: "sends-forms-on",
+        change: keep_conversations_alone,
+        id: "PI-11",
+        word: "inconclusive",
+        says: "a form with fields of a foreign site",
+    },
+}];
 
 #[tokio::test]
 async fn changes_that_can_be_made_once_hide_no_forms_that_nothing_refuses() {

@@ -3,7 +3,7 @@
 use portcullis_check::Target;
 use portcullis_check::target::{AccountKind, NewCredential, SignUpBy};
 
-use super::{Case, judged};
+use super::{Built, Case, Hidden, judged};
 use crate::foreign::{Foreign, node_is_here};
 use crate::settings::options;
 
@@ -102,6 +102,62 @@ pub(super) const CASES: &[Case] = &[
         word: "inconclusive",
         says: "GET /api/me",
     },
+];
+
+pub(super) const BUILT: &[Built] = &[
+    Built {
+        variant: "hides-the-admin-plane",
+        change: |_| {},
+        id: "RBAC-04",
+        word: "pass",
+        says: "give the least role",
+    },
+    Built {
+        variant: "names-who-asked-in-the-admin-plane",
+        change: |_| {},
+        id: "RBAC-03",
+        word: "pass",
+        says: "cells of roles and permissions hold",
+    },
+    Built {
+        variant: "takes-nothing-but-a-token",
+        change: |_| {},
+        id: "RBAC-04",
+        word: "pass",
+        says: "give the least role",
+    },
+];
+
+/// What the check says of somebody who asked to be more while signing up.
+const fn honoured(variant: &'static str, word: &'static str, says: &'static str) -> Hidden {
+    let built = Built { variant, change: |_| {}, id: "RBAC-04", word, says };
+    Hidden { fault: "sign-up-honours-role", built }
+}
+
+pub(super) const HIDDEN: &[Hidden] = &[
+    Hidden {
+        fault: "member-removal-unguarded",
+        built: Built {
+            variant: "names-who-asked-in-the-admin-plane",
+            change: |_| {},
+            id: "RBAC-03",
+            word: "inconclusive",
+            says: "whether `member` may `write-members` is not shown",
+        },
+    },
+    Hidden {
+        fault: "member-removal-unguarded",
+        built: Built {
+            variant: "names-who-asked-in-the-admin-plane",
+            change: |_| {},
+            id: "RBAC-04",
+            word: "inconclusive",
+            says: "may `write-members` is not shown",
+        },
+    },
+    honoured("asks-new-staff-for-a-second-factor-first", "inconclusive", "refused nothing"),
+    honoured("filters-roles", "inconclusive", "refused nothing"),
+    honoured("takes-nothing-but-a-token", "fail", "asked to be `admin` while signing up and is `admin`"),
 ];
 
 #[tokio::test]
