@@ -273,7 +273,11 @@ impl Route {
         filled.collect()
     }
 
-    fn filled(&self, text: &str, values: &BTreeMap<String, String>) -> Result<String, Inconclusive> {
+    pub(crate) fn filled(
+        &self,
+        text: &str,
+        values: &BTreeMap<String, String>,
+    ) -> Result<String, Inconclusive> {
         let filled = values
             .iter()
             .fold(text.to_owned(), |text, (name, value)| text.replace(&format!("{{{{{name}}}}}"), value));

@@ -1,5 +1,6 @@
 //! PI-09.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -18,7 +19,8 @@ check! {
     /// chat included: in the path, in the query and in the texts of the body, however deep. No answer may be a server's error or tell a database's
     /// message, hold a text (canary) of another community, or differ between a true and a false condition where it is
     /// otherwise the answer to the plain request, whatever it repeats of what was sent and whatever differs between the answers to two plain
-    /// requests. Delays count when the request with the delay is slow three times and the same without it is
+    /// requests; one member asks all of these. Conditions stand behind a value, behind a part of a pattern, inside the brackets of a function and,
+    /// where the value is a number, behind one without quotes. Delays count when the request with the delay is slow three times and the same without it is
     /// fast three times. Each parameter must work with its plain value in the same run.
     /// Where the target counts questions that hold injected SQL (`[alarms]`), each must be counted, and questions about SQL must not.
     /// ## Why it matters
@@ -38,16 +40,35 @@ check! {
 
 cases! {
     passes_on: ["foreign"],
-    fails_on: ["sql-errors-are-told", "sql-conditions-are-evaluated", "sql-conditions-are-evaluated-in-a-pattern", "sql-delays-are-carried-out", "search-ends-at-a-quote", "nobody-is-told-of-sql", "every-question-is-an-alarm"],
+    fails_on: [
+        "sql-errors-are-told",
+        "sql-conditions-are-evaluated",
+        "sql-conditions-are-evaluated-behind-a-number",
+        "sql-conditions-are-evaluated-in-a-function",
+        "sql-conditions-are-evaluated-in-a-function-of-a-pattern",
+        "sql-conditions-are-evaluated-in-a-pattern",
+        "sql-delays-are-carried-out",
+        "search-ends-at-a-quote",
+        "nobody-is-told-of-sql",
+        "every-question-is-an-alarm",
+    ],
     inconclusive_on: ["dead", "mute", "login-wall", "waf", "yes-man", "echo", "spa-shell"],
 }
 
 /// What breaks a statement that is put together from text, and what would add rows to it.
 const BREAKING: &[&str] =
     &["'", "\"", "')", "';--", "\\", "' OR '1'='1", "' UNION SELECT NULL, NULL, NULL--", "1 OR 1=1"];
-/// A condition that is true and one that is not: behind a value, and behind one that is a part of a pattern.
-const CONDITIONS: [[&str; 2]; 2] =
-    [["' AND 'zq'='zq", "' AND 'zq'='zx"], ["%' AND 'zq' LIKE 'zq", "%' AND 'zq' LIKE 'zx"]];
+/// A condition that is true and one that is not: behind a value and behind one that is a part of a pattern, the same inside the
+/// brackets of a function, and behind a number without quotes.
+const CONDITIONS: [[&str; 2]; 5] = [
+    ["' AND 'zq'='zq", "' AND 'zq'='zx"],
+    ["%' AND 'zq' LIKE 'zq", "%' AND 'zq' LIKE 'zx"],
+    ["') AND ('zq'='zq", "') AND ('zq'='zx"],
+    ["%') AND ('zq' LIKE 'zq", "%') AND ('zq' LIKE 'zx"],
+    [" AND 1=1", " AND 1=2"],
+];
+/// Which of them is for numbers alone.
+const BEHIND_A_NUMBER: usize = 4;
 /// What delays a statement by a second and a half, and the same without a delay.
 const DELAYS: &[(&str, &str)] = &[
     ("' AND (SELECT 1 FROM pg_sleep(1.5))=1--", "' AND (SELECT 1 FROM pg_sleep(0))=1--"),
@@ -106,6 +127,13 @@ enum Put {
     Delay(usize),
 }
 
+impl Put {
+    /// Whether its answer is held against others: members may have kept different things, so that one of them asks all of these.
+    const fn is_compared(self) -> bool {
+        matches!(self, Self::Nothing | Self::Again | Self::Condition(..))
+    }
+}
+
 /// One request.
 #[derive(Debug, Clone)]
 struct Shot {
@@ -123,24 +151,24 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
         ));
     }
     let mut errands = Vec::new();
+    let mut planned = BTreeMap::new();
     for (place, (route, spot)) in places.iter().enumerate() {
-        let askers = askers(&target, route);
-        let mut add = |put, text: &str| {
+        let all = askers(&target, route);
+        let one = one_of(probe, &target, &all, &mut planned);
+        let mut add = |put: Put, text: &str| {
             let route = with(&target, route, spot, text);
-            errands.push(Errand {
-                tag: Shot { place, put },
-                route,
-                values: None,
-                askers: askers.clone(),
-                call: None,
-            });
+            let askers = if put.is_compared() { one.clone() } else { all.clone() };
+            errands.push(Errand { tag: Shot { place, put }, route, values: None, askers, call: None });
         };
         add(Put::Nothing, "");
         add(Put::Again, "");
         BREAKING.iter().for_each(|text| add(Put::Breaking, text));
+        let is_number = is_number(&target, route, spot, one.first().copied());
         for (number, [yes, no]) in CONDITIONS.iter().enumerate() {
-            add(Put::Condition(number, true), yes);
-            add(Put::Condition(number, false), no);
+            if number != BEHIND_A_NUMBER || is_number {
+                add(Put::Condition(number, true), yes);
+                add(Put::Condition(number, false), no);
+            }
         }
         DELAYS.iter().enumerate().for_each(|(number, (text, _))| add(Put::Delay(number), text));
     }
@@ -204,8 +232,8 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     }
     Verdict::settle(probe.evidence(), findings, &doubts, || {
         let what = format!(
-            "parameters took {} texts each as texts",
-            BREAKING.len() + CONDITIONS.as_flattened().len() + DELAYS.len()
+            "parameters took {} texts or more each as texts",
+            BREAKING.len() + 2 * BEHIND_A_NUMBER + DELAYS.len()
         );
         let control = PositiveControl::all(
             vec![control],
@@ -256,6 +284,37 @@ fn askers<'t>(target: &'t Target, route: &Route) -> Vec<&'t Identity> {
         return all.into_iter().filter(|asker| asker.name == *name).collect();
     }
     all.first().map(|first| target.peers(first)).unwrap_or_default()
+}
+
+/// Of those who may ask, the one who was used least and is planned for least.
+fn one_of<'t>(
+    probe: &Probe,
+    target: &Target,
+    askers: &[&'t Identity],
+    planned: &mut BTreeMap<&'t str, usize>,
+) -> Vec<&'t Identity> {
+    let used = |asker: &Identity| {
+        let places = planned.get(asker.user.as_str()).copied().unwrap_or(0);
+        probe.sent_lately(asker) + places * (2 + CONDITIONS.as_flattened().len())
+    };
+    let one = askers.iter().min_by_key(|asker| (target.is_spared(asker), used(asker))).copied();
+    if let Some(one) = one {
+        *planned.entry(&one.user).or_default() += 1;
+    }
+    one.into_iter().collect()
+}
+
+/// Whether what stands at a spot is a number.
+fn is_number(target: &Target, route: &Route, spot: &Spot, asker: Option<&Identity>) -> bool {
+    let text = match spot {
+        Spot::Path(name) => route.params.get(name).map(String::as_str),
+        Spot::Query(name) => route.query.get(name).map(String::as_str),
+        Spot::Body(at) => route.body.as_ref().and_then(|body| body.pointer(at)).and_then(Value::as_str),
+        Spot::Message => None,
+    };
+    let values = target.values(asker.map_or("", |asker| asker.community.as_str()));
+    let filled = text.and_then(|text| route.filled(text, &values).ok());
+    filled.is_some_and(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// The route's request with a text behind what stands at a spot.
@@ -322,9 +381,9 @@ fn told(
     Some(Finding::new(said, fix()).shown_by([answer.seen.number()]))
 }
 
-/// What of a plain answer stays the same from one to the next: its pieces, none where they differ.
+/// What of a plain answer stays the same from one to the next: of each of its leaves the pieces, none where they differ.
 #[derive(Debug)]
-struct Steady(Vec<Option<String>>);
+struct Steady(Vec<Option<Vec<Option<String>>>>);
 
 impl Steady {
     /// None where nothing of it can be compared.
@@ -333,14 +392,14 @@ impl Steady {
     }
 
     fn between(plain: &str, again: &str) -> Option<Self> {
-        let (plain, again) = (pieces(plain), pieces(again));
+        let (plain, again) = (leaves(plain, ""), leaves(again, ""));
         if plain.len() != again.len() {
             return None;
         }
-        let pairs = plain.iter().zip(&again);
-        let steady: Vec<_> = pairs.map(|(one, other)| (one == other).then(|| (*one).to_owned())).collect();
+        let both = plain.iter().zip(&again);
+        let steady: Vec<_> = both.map(|(one, other)| steady_pieces(one, other)).collect();
         // An answer without any words stays the same, too.
-        (steady.is_empty() || steady.iter().any(Option::is_some)).then_some(Self(steady))
+        (steady.is_empty() || steady.iter().flatten().flatten().any(Option::is_some)).then_some(Self(steady))
     }
 
     /// Whether another answer is the plain one, but for the text that was sent.
@@ -349,26 +408,98 @@ impl Steady {
     }
 
     fn has(&self, body: &str, sent: &str) -> bool {
-        let without = without(body, sent);
-        let pieces = pieces(&without);
-        let mut both = self.0.iter().zip(&pieces);
-        self.0.len() == pieces.len()
-            && both.all(|(steady, piece)| steady.as_ref().is_none_or(|own| own == piece))
+        let leaves = leaves(body, sent);
+        self.0.len() == leaves.len()
+            && self.0.iter().zip(&leaves).all(|(own, leaf)| own.as_ref().is_none_or(|own| is_same(own, leaf)))
     }
 }
 
-/// Words and numbers, as markup, JSON and sentences set them apart.
-fn pieces(body: &str) -> Vec<&str> {
-    let apart = |c: char| c.is_whitespace() || "\"'<>{}[](),:;=&?/".contains(c);
-    body.split(apart).filter(|piece| !piece.is_empty()).collect()
+/// What two leaves have in common: none where one has more pieces than the other, so that which is which cannot be said.
+fn steady_pieces(one: &str, other: &str) -> Option<Vec<Option<String>>> {
+    let (one, other) = (pieces(one), pieces(other));
+    let both = one.iter().zip(&other);
+    (one.len() == other.len())
+        .then(|| both.map(|(one, other)| (one == other).then(|| (*one).to_owned())).collect())
 }
 
-/// The body without what it repeats of a text that was sent, however it is escaped there.
-fn without(body: &str, sent: &str) -> String {
+fn is_same(own: &[Option<String>], leaf: &str) -> bool {
+    let pieces = pieces(leaf);
+    let mut both = own.iter().zip(&pieces);
+    own.len() == pieces.len() && both.all(|(own, piece)| own.as_ref().is_none_or(|own| own == piece))
+}
+
+/// The names and values of JSON, or all of anything else, without what they repeat of a text that was sent.
+fn leaves(body: &str, sent: &str) -> Vec<String> {
+    match serde_json::from_str(body) {
+        Ok(value) => {
+            let mut leaves = Vec::new();
+            gather(&value, sent, &mut leaves);
+            leaves
+        }
+        Err(_) => vec![without(body, sent)],
+    }
+}
+
+fn gather(value: &Value, sent: &str, leaves: &mut Vec<String>) {
+    match value {
+        Value::String(text) => leaves.push(without(text, sent)),
+        Value::Array(items) => items.iter().for_each(|item| gather(item, sent, leaves)),
+        Value::Object(members) => {
+            for (name, member) in members {
+                leaves.push(without(name, sent));
+                gather(member, sent, leaves);
+            }
+        }
+        other => leaves.push(other.to_string()),
+    }
+}
+
+/// From this length on what is written like Base64 is taken for one piece: its signs stand in it by chance.
+const TOKEN: usize = 12;
+
+/// Words and numbers, as markup and sentences set them apart.
+fn pieces(text: &str) -> Vec<&str> {
+    let apart = |c: char| c.is_whitespace() || "\"'<>{}[](),:;&?".contains(c);
+    let is_of_token = |c: char| c.is_ascii_alphanumeric() || "+/_=-".contains(c);
+    let mut pieces = Vec::new();
+    for chunk in text.split(apart) {
+        if chunk.split(|c: char| !is_of_token(c)).any(|run| run.len() >= TOKEN) {
+            pieces.push(chunk);
+        } else {
+            pieces.extend(chunk.split(['/', '=']).filter(|piece| !piece.is_empty()));
+        }
+    }
+    pieces
+}
+
+/// The text without what it repeats of one that was sent, however it is escaped there and in whatever case.
+fn without(text: &str, sent: &str) -> String {
+    if sent.is_empty() {
+        return text.to_owned();
+    }
     let json = Value::String(sent.to_owned()).to_string();
-    let mut forms = vec![json.trim_matches('"').to_owned(), encode(sent), encode(sent).replace("%20", "+")];
+    let mut forms = vec![sent.to_owned(), json.trim_matches('"').to_owned()];
     forms.extend(["\\u0027", "&#39;", "&#039;", "&#x27;", "&apos;"].map(|quote| sent.replace('\'', quote)));
-    forms.iter().fold(body.replace(sent, ""), |body, form| body.replace(form, ""))
+    // What need not be escaped in an address is escaped by some and not by others.
+    let mut escaped = vec![encode(sent)];
+    for (code, sign) in [("%27", "'"), ("%3D", "="), ("%20", "+")] {
+        escaped.extend(escaped.clone().iter().map(|form| form.replace(code, sign)));
+    }
+    escaped.extend(escaped.clone().iter().map(|form| form.replace("%28", "(").replace("%29", ")")));
+    forms.extend(escaped);
+    forms.iter().fold(text.to_owned(), |text, form| cut(text, &form.to_ascii_lowercase()))
+}
+
+/// The text without a form of it that is in lower case.
+fn cut(mut text: String, form: &str) -> String {
+    let mut from = 0;
+    while let Some(at) =
+        text.get(from..).and_then(|rest| rest.to_ascii_lowercase().find(form)).map(|at| from + at)
+    {
+        text.replace_range(at..at + form.len(), "");
+        from = at;
+    }
+    text
 }
 
 /// The pairs of conditions that seem to decide about the answer, with what shows it: with the true one it is the plain answer,
@@ -399,7 +530,10 @@ async fn is_evaluated<'t>(
 ) -> Result<bool, Inconclusive> {
     let Some([yes, no]) = CONDITIONS.get(number) else { return Ok(false) };
     for _ in 1..REPEATS {
-        let errands = [yes, no].map(|text| errand(target, route, spot, text));
+        let errands = [yes, no].map(|text| Errand {
+            askers: plain.asker.into_iter().collect(),
+            ..errand(target, route, spot, text)
+        });
         let answers = crew.ask(probe, errands.into()).await?;
         let [true_one, false_one] = answers.as_slice() else { return Ok(false) };
         if !steady.is(plain, true_one, yes) || steady.is(plain, false_one, no) {
@@ -446,9 +580,11 @@ async fn is_delayed<'t>(
 
 #[cfg(test)]
 mod tests {
+    use http::Method;
     use serde_json::json;
 
     use super::{CONDITIONS, Spot, Steady, texts};
+    use crate::target::{Credential, Identity, Route, Target};
 
     #[test]
     fn every_text_of_a_body_is_a_place_however_deep() {
@@ -468,14 +604,57 @@ mod tests {
         let plain = r#"{"id":"a7","asked":"tide","hits":["High water is at noon."]}"#;
         let again = plain.replace("a7", "b8");
         let steady = Steady::between(plain, &again).expect("most of it stays");
-        for escaped in
-            [yes.to_owned(), yes.replace('\'', "\\u0027"), yes.replace('\'', "&#39;"), super::encode(yes)]
-        {
+        let in_address = super::encode(yes).replace("%27", "'");
+        for escaped in [
+            yes.to_owned(),
+            yes.replace('\'', "\\u0027"),
+            yes.replace('\'', "&#39;"),
+            super::encode(yes),
+            in_address.to_lowercase(),
+            in_address,
+        ] {
             let repeats = plain.replace("a7", "c9").replace("tide", &format!("tide{escaped}"));
             assert!(steady.has(&repeats, yes), "{repeats}");
         }
         assert!(!steady.has(&plain.replace("High water is at noon.", ""), yes), "nothing was found");
         assert!(!steady.has(&plain.replace("noon", "dusk"), yes), "another answer");
+    }
+
+    #[test]
+    fn a_token_is_one_piece_whatever_signs_stand_in_it_by_chance() {
+        let one = "kZ/8Qw=+aaaa/1b2c3d4e5f==";
+        let other = "/9x8w7v6u5t4=3/+r2q1p0==";
+        for form in [
+            r#"{"token":"TOKEN","hits":["High water is at noon."]}"#,
+            r#"{"said":"Request TOKEN was: High water is at noon."}"#,
+            r#"<p id="TOKEN">High water is at noon.</p>"#,
+        ] {
+            let [one, other, third] =
+                [one, other, "AAAA/BBBB/CCCC/DDDD/EEEE"].map(|token| form.replace("TOKEN", token));
+            let steady = Steady::between(&one, &other).expect(form);
+            assert!(steady.has(&third, ""), "{third}");
+            assert!(!steady.has(&third.replace("noon", "dusk"), ""), "{third}");
+        }
+        // A leaf that has more words at one time than at another tells nothing of the others.
+        let steady = Steady::between(r#"["a b", "noon"]"#, r#"["a", "noon"]"#).expect("the other leaf stays");
+        assert!(steady.has(r#"["x y z", "noon"]"#, "") && !steady.has(r#"["a b", "dusk"]"#, ""));
+    }
+
+    #[test]
+    fn a_number_is_told_from_other_values() {
+        let mut target = Target::new("t", "http://127.0.0.1:9").unwrap();
+        target
+            .tenancy
+            .values
+            .entry("harbour".to_owned())
+            .or_default()
+            .insert("thing".to_owned(), "101".to_owned());
+        let asker = Identity::new("alice", "harbour", Credential::bearer("x"));
+        let route = Route::new(Method::GET, "/things/{id}").param("id", "{{thing}}");
+        let route = Route { query: [("q".to_owned(), "tide 7".to_owned())].into(), ..route };
+        let is_number = |spot: Spot| super::is_number(&target, &route, &spot, Some(&asker));
+        assert!(is_number(Spot::Path("id".to_owned())));
+        assert!(!is_number(Spot::Query("q".to_owned())) && !is_number(Spot::Message));
     }
 
     #[test]

@@ -553,3 +553,39 @@ async fn answers_that_differ_hide_no_condition_and_those_that_grow_show_nothing(
         assert_eq!(word, wanted, "{fault:?} {how}: {reason}");
     }
 }
+
+#[tokio::test]
+async fn one_member_asks_what_is_compared_where_each_has_kept_other_things() {
+    if !node_is_here().await {
+        return;
+    }
+    for (fault, wanted) in [(Some("sql-conditions-are-evaluated-in-a-pattern"), "fail"), (None, "pass")] {
+        let foreign = Foreign::deployed(fault, &["--variant=everybody-has-conversations-of-their-own"]).await;
+        let mut target = foreign.target();
+        for route in &mut target.inventory.routes {
+            // Other searches would show it, too.
+            route.query.clear();
+        }
+        let query = [("q".to_owned(), "knots".to_owned()), ("limit".to_owned(), "20".to_owned())];
+        let own = Route { query: query.into(), ..Route::new(Method::GET, "/api/conversations") };
+        target.inventory.routes.retain(|route| route.line() != own.line());
+        target.inventory.routes.push(own);
+        let (word, reason) = judged(foreign, target, "PI-09", options()).await;
+        assert_eq!(word, wanted, "{fault:?}: {reason}");
+    }
+}
+
+#[tokio::test]
+async fn tokens_and_addresses_in_answers_hide_no_condition() {
+    if !node_is_here().await {
+        return;
+    }
+    for (fault, wanted) in [(Some("sql-conditions-are-evaluated-in-a-pattern"), "fail"), (None, "pass")] {
+        let foreign = Foreign::deployed(fault, &["--variant=gives-searches-a-token-and-an-address"]).await;
+        let mut target = foreign.target();
+        // The page of a search shows it, too, and bears no token.
+        target.inventory.routes.retain(|route| route.path != "/find");
+        let (word, reason) = judged(foreign, target, "PI-09", options()).await;
+        assert_eq!(word, wanted, "{fault:?}: {reason}");
+    }
+}
