@@ -35,6 +35,8 @@ pub(super) struct Pieces {
     beside: BTreeSet<String>,
     /// Whether it is no JSON.
     pub(super) is_text: bool,
+    /// Whether it has a place that may be empty: a list, or null.
+    may_be_emptied: bool,
 }
 
 impl Pieces {
@@ -43,7 +45,7 @@ impl Pieces {
     }
 
     fn of_text(text: &str) -> Self {
-        Self { listed: lines(text), beside: lines(text), is_text: true }
+        Self { listed: lines(text), beside: lines(text), is_text: true, may_be_emptied: false }
     }
 
     pub(super) fn of_json(value: &Value) -> Self {
@@ -59,10 +61,19 @@ impl Pieces {
                 let pieces = if in_list { &mut self.listed } else { &mut self.beside };
                 pieces.extend(lines(text).into_iter().chain(whole));
             }
-            Value::Array(items) => items.iter().for_each(|item| self.collect(item, true)),
+            Value::Array(items) => {
+                self.may_be_emptied = true;
+                items.iter().for_each(|item| self.collect(item, true));
+            }
             Value::Object(map) => map.values().for_each(|item| self.collect(item, in_list)),
+            Value::Null => self.may_be_emptied = true,
             _ => {}
         }
+    }
+
+    /// Whether it is told as something that would not be there in an answer without content: what stands beside a list would.
+    pub(super) fn shows(&self, piece: &str) -> bool {
+        if self.may_be_emptied { self.lists(piece) } else { self.contains(piece) }
     }
 
     pub(super) fn all(&self) -> BTreeSet<String> {
@@ -116,6 +127,11 @@ mod tests {
                 && pieces.lists("In the barn by the road")
                 && !pieces.contains("Twice")
         );
+        assert!(pieces.shows("Bella Pear") && !pieces.shows("Oren Ash"));
+        let emptied =
+            [json!({ "viewer": "Oren Ash", "posts": [] }), json!({ "viewer": "Oren Ash", "post": null })];
+        assert!(emptied.iter().all(|said| !Pieces::of_json(said).shows("Oren Ash")));
+        assert!(Pieces::of_json(&json!({ "title": "The ladder" })).shows("The ladder"));
         let text = Pieces::of_text("Signed in as Oren Ash\nok");
         assert!(text.lists("Signed in as Oren Ash") && text.puts_beside("Signed in as Oren Ash"));
     }

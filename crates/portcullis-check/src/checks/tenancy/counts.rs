@@ -10,6 +10,12 @@ use crate::probe::Seen;
 /// Parts of names under which numbers of hits go.
 const NAMES: &[&str] = &["count", "total", "hits", "matches", "found", "results", "size", "pages"];
 
+/// Last parts of names under which times go, whatever stands before.
+const TIMES: &[&str] = &[
+    "ms", "us", "ns", "time", "seconds", "secs", "millis", "micros", "nanos", "duration", "elapsed",
+    "latency", "took",
+];
+
 const LENGTH: &str = "the length of";
 
 /// Every such number of an answer, by its place.
@@ -38,8 +44,19 @@ pub(super) fn lengths(seen: &Seen) -> BTreeMap<String, u64> {
 }
 
 fn is_named(name: &str) -> bool {
-    let name = name.to_lowercase();
-    NAMES.iter().any(|part| name.contains(part))
+    let lower = name.to_lowercase();
+    NAMES.iter().any(|part| lower.contains(part)) && !is_a_time(name)
+}
+
+/// How long something took, and not how much there is: `total_ms`, `foundInMs`, `totaltime`.
+fn is_a_time(name: &str) -> bool {
+    TIMES.iter().any(|unit| {
+        let at = name.len().saturating_sub(unit.len());
+        let Some((before, last)) = name.split_at_checked(at) else { return false };
+        let before_lower = before.to_lowercase();
+        let is_apart = before.ends_with(['_', '-', '.', ' ']) || last.starts_with(char::is_uppercase);
+        last.eq_ignore_ascii_case(unit) && (is_apart || NAMES.iter().any(|part| before_lower.ends_with(part)))
+    })
 }
 
 fn gather(value: &Value, place: &str, counts: &mut BTreeMap<String, u64>) {
@@ -77,7 +94,21 @@ pub(super) fn decoy(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::decoy;
+    use super::{decoy, is_named};
+
+    #[test]
+    fn a_time_counts_nothing_whatever_it_is_called() {
+        for name in
+            ["total", "hits", "total_items", "resultCount", "x-total-count", "TOTAL", "pages", "campus_count"]
+        {
+            assert!(is_named(name), "{name}");
+        }
+        for name in
+            ["total_ms", "totalMs", "total-time", "foundInUs", "totalms", "hits_ns", "count_seconds", "query"]
+        {
+            assert!(!is_named(name), "{name}");
+        }
+    }
 
     #[test]
     fn a_decoy_has_the_form_of_the_text_and_not_its_letters() {

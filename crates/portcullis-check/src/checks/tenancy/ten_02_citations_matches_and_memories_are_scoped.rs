@@ -18,8 +18,8 @@ check! {
     /// canaries of another one, whole and as a stream of events; they search for them, read their documents by id, read
     /// every other route that they may (memories, history and admin views too, where there are any), and send broken
     /// requests for the sake of the error texts. Neither a canary's text nor its document's id nor its title may stand
-    /// anywhere. It also searches for the canary's exact text and for random texts of the same form: no total, no length
-    /// of a list and no number in a header may tell the two apart. The owner of each canary is told it by each route.
+    /// anywhere. It also searches for the canary's exact text and, before and after, for random texts of the same form: no total, no length
+    /// of a list and no number in a header may tell the two apart, times aside. The owner of each canary is told it by each route.
     /// ## Why it matters
     /// A title in a citation, an id in a stream's first event or a total that counts everyone's posts tells members of one
     /// community what another one talks about.
@@ -285,7 +285,7 @@ fn findings<'a, 't: 'a>(
     })
 }
 
-/// Searches for the exact text and for two random ones. Where the owner's numbers tell them apart and an outsider's do
+/// Searches for the exact text and for random ones, before it and after. Where the owner's numbers tell them apart and an outsider's do
 /// too, the search counts what the outsider may not see.
 async fn count_findings<'t>(
     probe: &mut Probe,
@@ -336,7 +336,7 @@ struct Moved {
     numbers: Vec<usize>,
 }
 
-/// Compares the numbers that are the same for two searches for nothing. None when no number is, or nobody can ask.
+/// Compares the numbers that are the same for all searches for nothing. None when no number is, or nobody can ask.
 async fn moved<'t>(
     probe: &mut Probe,
     target: &'t Target,
@@ -346,7 +346,7 @@ async fn moved<'t>(
     askers: &[&'t Identity],
     doubts: &mut Vec<String>,
 ) -> Result<Option<Moved>, Inconclusive> {
-    // One person asks all three: others may see another part of their own community.
+    // One person asks them all: others may see another part of their own community.
     let Some(asker) = askers.iter().min_by_key(|asker| probe.sent_lately(asker)) else { return Ok(None) };
     let errand = |text: &str| {
         let mut values = target.values(&asker.community);
@@ -354,13 +354,13 @@ async fn moved<'t>(
         Errand { tag: (), route: way.route.clone(), values: Some(values), askers: vec![*asker], call: None }
     };
     let texts = [decoy(&canary.text), decoy(&canary.text), canary.text.clone()];
-    let answers = crew.ask(probe, texts.iter().map(|text| errand(text)).collect()).await?;
+    let mut answers = crew.ask(probe, texts.iter().map(|text| errand(text)).collect()).await?;
     let [first, second, third] = answers.as_slice() else { return Ok(None) };
     if !third.seen.status.is_success() {
         return Ok(None);
     }
     let (nothing, again, hit) = (counts(&first.seen), counts(&second.seen), counts(&third.seen));
-    let Some(places) = differing(&nothing, &again, &hit) else {
+    let Some(mut places) = differing(&nothing, &again, &hit) else {
         doubts.push(format!(
             "no number of {} is the same in two searches for nothing as `{}`, so what it counts cannot be compared",
             way.route.line(),
@@ -368,6 +368,14 @@ async fn moved<'t>(
         ));
         return Ok(None);
     };
+    if !places.is_empty() {
+        // What moves by itself may have stood still before, and moved since.
+        let texts = [decoy(&canary.text), decoy(&canary.text)];
+        let later = crew.ask(probe, texts.iter().map(|text| errand(text)).collect()).await?;
+        let after: Vec<Counts> = later.iter().map(|answer| counts(&answer.seen)).collect();
+        still(&mut places, &nothing, &after);
+        answers.extend(later);
+    }
     let numbers = answers.iter().map(|answer| answer.seen.number()).collect();
     Ok(Some(Moved { places, who: asker.name.clone(), numbers }))
 }
@@ -385,9 +393,14 @@ fn differing(nothing: &Counts, again: &Counts, hit: &Counts) -> Option<BTreeSet<
     Some(places.filter(|place| nothing.get(*place) != hit.get(*place)).cloned().collect())
 }
 
+/// Leaves the places whose numbers are the same in later searches for nothing.
+fn still(places: &mut BTreeSet<String>, nothing: &Counts, after: &[Counts]) {
+    places.retain(|place| after.iter().all(|later| later.get(place) == nothing.get(place)));
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Counts, differing};
+    use super::{Counts, differing, still};
 
     #[test]
     fn numbers_that_move_by_themselves_hide_no_other_and_tell_nothing() {
@@ -399,5 +412,9 @@ mod tests {
         assert!(differing(&counts(0, 3), &counts(0, 4), &counts(0, 5)).unwrap().is_empty());
         assert!(differing(&counts(1, 3), &counts(2, 4), &counts(3, 5)).is_none());
         assert!(differing(&Counts::new(), &Counts::new(), &Counts::new()).unwrap().is_empty());
+        // What moved for the text and did not move back moves by itself.
+        let mut moved = differing(&counts(0, 3), &counts(0, 3), &counts(1, 4)).unwrap();
+        still(&mut moved, &counts(0, 3), &[counts(0, 3), counts(0, 4)]);
+        assert_eq!(moved.into_iter().collect::<Vec<_>>(), ["total"]);
     }
 }

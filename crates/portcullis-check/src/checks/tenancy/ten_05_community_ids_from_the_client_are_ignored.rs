@@ -153,15 +153,15 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
         if silent >= 2 {
             break;
         }
-        let content = baseline.has_content(&baselines);
-        if !baseline.foreign.marks.is_empty()
-            && let Err(why) = judge_route(probe, &target, baseline, &mut findings, &mut doubts).await
-        {
-            silent += usize::from(why.reason().contains("got no answer"));
-            doubts.push(why.reason().to_owned());
-            continue;
-        }
-        if content {
+        let left = match judge_route(probe, &target, baseline, &mut findings, &mut doubts).await {
+            Ok(left) => left,
+            Err(why) => {
+                silent += usize::from(why.reason().contains("got no answer"));
+                doubts.push(why.reason().to_owned());
+                continue;
+            }
+        };
+        if baseline.has_content(&left, &baselines) {
             sensitive += 1;
         } else if baseline.route.shared {
             shared += 1;
@@ -197,10 +197,10 @@ struct Baseline<'t> {
 }
 
 impl Baseline<'_> {
-    /// Whether the owner gets something that is their community's, or something of their own: names of whoever asks, which stand
+    /// Whether something of this that the owner gets is their community's, or something of their own: names of whoever asks, which stand
     /// beside what is listed and in many answers, are neither.
-    fn has_content(&self, all: &[Self]) -> bool {
-        let mut marks = self.foreign.marks.iter();
+    fn has_content(&self, foreign: &Foreign, all: &[Self]) -> bool {
+        let mut marks = foreign.marks.iter();
         marks.any(|mark| match &self.common {
             Some(common) if common.contains(mark) => true,
             Some(_) if !self.owners.lists(mark) => false,
@@ -287,14 +287,18 @@ fn neighbour<'t>(probe: &Probe, target: &'t Target, owner: &'t Identity) -> Opti
     peers.min_by_key(|peer| (target.is_spared(peer), probe.sent_lately(peer)))
 }
 
+/// What was looked for comes back: what only the other community gets still.
 async fn judge_route(
     probe: &mut Probe,
     target: &Target,
     baseline: &Baseline<'_>,
     findings: &mut Findings,
     doubts: &mut Vec<String>,
-) -> Result<(), Inconclusive> {
+) -> Result<Foreign, Inconclusive> {
     let Baseline { route, asker, owner, .. } = baseline;
+    if baseline.foreign.marks.is_empty() {
+        return Ok(Foreign { marks: BTreeSet::new() });
+    }
     let id = target.community_id(&owner.community);
     // All routes were asked by now, the chat too: what was asked there may stand in the asker's own history.
     let now = answered(probe, Call::by(target, route, asker)?).await?;
@@ -304,10 +308,10 @@ async fn judge_route(
             "{} told its own member what only the other community was told before",
             route.line()
         ));
-        return Ok(());
+        return Ok(foreign);
     }
     let now = Pieces::of(&now);
-    let own: Vec<&String> = baseline.own.iter().filter(|piece| now.contains(piece)).collect();
+    let own: Vec<&String> = baseline.own.iter().filter(|piece| now.shows(piece)).collect();
     if route.carries_community() {
         let call = Call::to(target, route, &owner.community)?.with(&asker.credential, &asker.name);
         let seen = probe.send(call).await?;
@@ -342,7 +346,7 @@ async fn judge_route(
         doubt_if_not_the_application(&seen, doubts);
         // One unknown name can make the whole request refused, or filter everything out, and hide a known one.
         let said = Pieces::of(&seen);
-        let as_ever = !own.is_empty() && own.iter().all(|piece| said.contains(piece));
+        let as_ever = !own.is_empty() && own.iter().all(|piece| said.shows(piece));
         if seen.status.is_success() && as_ever && !foreign.found_in(&seen) {
             continue;
         }
@@ -359,7 +363,7 @@ async fn judge_route(
             findings.push(honoured(route, carrier, &names.join("`, `"), asker, owner).shown_by([number]));
         }
     }
-    Ok(())
+    Ok(foreign)
 }
 
 fn honoured(route: &Route, carrier: Carrier, name: &str, asker: &Identity, owner: &Identity) -> Finding {
@@ -452,12 +456,17 @@ mod tests {
         let own = json!({ "viewer": "Oren Ash", "posts": [{ "text": "My ladder is broken." }] });
         let one = json!({ "post": "My ladder is broken." });
         // Beside another member's answer a name is nobody else's, and what is listed may be.
-        assert!(!baseline(&empty, Some("")).has_content(&[]));
-        assert!(baseline(&board, Some("The orchard's board")).has_content(&[]));
-        assert!(baseline(&own, Some("")).has_content(&[]));
+        let has_content =
+            |baseline: &Baseline<'_>, all: &[Baseline<'_>]| baseline.has_content(&baseline.foreign, all);
+        assert!(!has_content(&baseline(&empty, Some("")), &[]));
+        assert!(has_content(&baseline(&board, Some("The orchard's board")), &[]));
+        assert!(has_content(&baseline(&own, Some("")), &[]));
+        // What the asker was told meanwhile is nobody's alone.
+        let left = Foreign { marks: BTreeSet::from(["Oren Ash".to_owned()]) };
+        assert!(!baseline(&own, Some("")).has_content(&left, &[]));
         // Without one a name is told by its place in other answers, or is the one of the target file.
         let all = [baseline(&empty, None), baseline(&own, None), baseline(&one, None)];
-        assert_eq!(all.each_ref().map(|baseline| baseline.has_content(&all)), [false, true, true]);
-        assert!(!baseline(&json!({ "viewer": "oren-ash" }), None).has_content(&[]));
+        assert_eq!(all.each_ref().map(|baseline| has_content(baseline, &all)), [false, true, true]);
+        assert!(!has_content(&baseline(&json!({ "viewer": "oren-ash" }), None), &[]));
     }
 }

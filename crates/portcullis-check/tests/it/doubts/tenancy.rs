@@ -1,8 +1,11 @@
 //! About communities that are apart.
 
+use portcullis_check::Target;
 use portcullis_check::target::{Credential, Identity, OwnedKind, State};
 
-use super::{Built, Case};
+use super::{Built, Case, judged};
+use crate::foreign::{Foreign, node_is_here};
+use crate::settings::options;
 
 pub(super) const CASES: &[Case] = &[
     Case {
@@ -133,14 +136,25 @@ pub(super) const CASES: &[Case] = &[
     },
 ];
 
+/// What is searched for, as a route of the target file says.
+fn search_for(target: &mut Target, words: &str) {
+    for route in target.inventory.routes.iter_mut().filter(|route| route.path == "/api/search") {
+        route.query.insert("q".to_owned(), words.to_owned());
+    }
+}
+
 pub(super) const BUILT: &[Built] = &[
     Built {
+        variant: "brings-news-to-one-community-later",
+        change: |target| search_for(target, "nothing"),
+        id: "TEN-05",
+        word: "inconclusive",
+        says: "GET /api/search answers both communities alike",
+    },
+    Built { variant: "says-how-long-a-search-took", change: |_| {}, id: "TEN-02", word: "pass", says: "" },
+    Built {
         variant: "names-the-reader-of-a-search",
-        change: |target| {
-            for route in target.inventory.routes.iter_mut().filter(|route| route.path == "/api/search") {
-                route.query.insert("q".to_owned(), "nothing".to_owned());
-            }
-        },
+        change: |target| search_for(target, "nothing"),
         id: "TEN-05",
         word: "inconclusive",
         says: "GET /api/search answers both communities alike",
@@ -160,3 +174,19 @@ pub(super) const BUILT: &[Built] = &[
         says: "without the text, a refusal was wanted",
     },
 ];
+
+#[tokio::test]
+async fn a_name_of_who_asks_does_not_hide_that_a_filter_emptied_the_answer() {
+    if !node_is_here().await {
+        return;
+    }
+    let names = "--variant=names-the-reader-of-a-search";
+    for (fault, wanted) in [(Some("filter-hides-honoured-workspace"), "fail"), (None, "pass")] {
+        let foreign = Foreign::deployed(fault, &[names]).await;
+        let mut target = foreign.target();
+        // Of which the asker's own community has nothing.
+        search_for(&mut target, "grafting growers");
+        let (word, reason) = judged(foreign, target, "TEN-05", options()).await;
+        assert_eq!(word, wanted, "{fault:?}: {reason}");
+    }
+}
