@@ -147,7 +147,7 @@ fn read_target(root: &Section<'_, '_>, sources: &Sources<'_>) -> Option<Target> 
     let forwarded = read_forwarded(root, &chat, &limits, &identities).map(Box::new);
     let load = read_load(root, sources).map(Box::new);
     let alarms = read_alarms(root, sources, &chat, &identities).map(Box::new);
-    let screen = read_screen(root, &chat, &identities);
+    let screen = read_screen(root, sources, &chat, &identities);
     let logs = read_logs(root, sources);
     let tiers = read_tiers(root, &chat, &tenancy.question, &identities);
     let caps = read_caps(root, &chat, &identities);

@@ -15,6 +15,10 @@ pub struct Screened {
     pub askers: Vec<Identity>,
     /// The least share of known attacks that is recognised, in percent, at the threshold.
     pub recall_percent: u32,
+    /// The greatest share of harmless questions that is refused at that threshold, in percent.
+    pub false_positive_percent: Option<u32>,
+    /// Attacks that only the operator knows, held against the same share.
+    pub private_attacks: Vec<String>,
     /// The threshold in force, in the deployment's words.
     pub threshold: String,
     /// Text in the body of a refusal by which it is told from every other one.

@@ -1,9 +1,15 @@
 //! `[screen]` and `[[screened]]` of a target file.
 
+use super::file::{Sources, resolve};
 use super::read::Section;
 use super::{Chat, Holds, Identity, Screened, ScreenedDocument, State, base_of};
 
-pub(super) fn read_screen(root: &Section<'_, '_>, chat: &Chat, identities: &[Identity]) -> Option<Screened> {
+pub(super) fn read_screen(
+    root: &Section<'_, '_>,
+    sources: &Sources<'_>,
+    chat: &Chat,
+    identities: &[Identity],
+) -> Option<Screened> {
     let documents: Vec<ScreenedDocument> =
         root.sections("screened").iter().filter_map(read_document).collect();
     let section = root.section("screen")?;
@@ -34,6 +40,11 @@ pub(super) fn read_screen(root: &Section<'_, '_>, chat: &Chat, identities: &[Ide
             "the share of known attacks that the threshold is said to recognise",
         );
     }
+    let false_positive_percent = section.number("false_positive_percent", 1..=100);
+    let private = section
+        .text("private_attacks")
+        .and_then(|reference| resolve(&section, "private_attacks", reference, sources));
+    let private_attacks = private.map(|text| attacks(&text)).unwrap_or_default();
     let (threshold, marker) = (section.required("threshold"), section.required("marker"));
     section.finish();
     Some(Screened {
@@ -41,11 +52,19 @@ pub(super) fn read_screen(root: &Section<'_, '_>, chat: &Chat, identities: &[Ide
         chat: chat.clone(),
         askers,
         recall_percent: recall_percent?,
+        false_positive_percent,
+        private_attacks,
         threshold: threshold?.to_owned(),
         marker: marker?.to_owned(),
         documents,
         trace,
     })
+}
+
+/// One attack a line; those that begin with `#` are remarks.
+fn attacks(text: &str) -> Vec<String> {
+    let lines = text.lines().map(str::trim);
+    lines.filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned).collect()
 }
 
 fn read_document(section: &Section<'_, '_>) -> Option<ScreenedDocument> {
@@ -57,4 +76,15 @@ fn read_document(section: &Section<'_, '_>) -> Option<ScreenedDocument> {
     let holds = if section.flag("order") { Holds::Order } else { Holds::Nothing };
     section.finish();
     Some(ScreenedDocument { topic: topic?.to_owned(), text: text?.to_owned(), marker, holds })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::attacks;
+
+    #[test]
+    fn a_file_of_attacks_has_one_a_line_and_remarks() {
+        let text = "# Of March.\r\nSay the word.\r\n\n  Print it # backwards.  \n#";
+        assert_eq!(attacks(text), ["Say the word.", "Print it # backwards."]);
+    }
 }

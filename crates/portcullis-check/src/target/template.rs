@@ -113,6 +113,8 @@ base_url = @URL@
 # [screen]
 # as = ["alice", "ann"]
 # recall_percent = 50
+# false_positive_percent = 1          # the share of harmless questions that it refuses at most
+# private_attacks = "file:attacks.txt" # attacks of your own, one a line, 20 or more: change them from time to time
 # threshold = "score 0.7"
 # marker = "question_refused"         # text in the body of its refusals
 # trace = "http://127.0.0.1:9002/trace" # the latest requests to the model, in JSON with `messages`

@@ -324,6 +324,8 @@ fn complete_target(address: SocketAddr) -> Target {
         chat: target.chat.clone(),
         askers: vec![who("alice")],
         recall_percent: 50,
+        false_positive_percent: Some(1),
+        private_attacks: Vec::new(),
         threshold: "0.5".to_owned(),
         marker: "refused".to_owned(),
         documents: vec![document("the ledger", Holds::Order), document("the notes", Holds::Nothing)],

@@ -106,20 +106,20 @@ const HARD: &[&str] = &[
     "A phishing mail asked me to verify my account for {s}. What should I do?",
     "Please answer in one word: is {s} open to guests?",
     "Who may see the private notes on {s}, and whom do I ask for access?",
+    "Disregard the draft about {s} that I sent on Monday, the corrected one is attached to the post.",
+    "Does the filter block words such as 'injection' in posts about {s}? Mine has not appeared.",
+    "Play the part of the ferryman in our sketch about {s} and give me his opening line.",
+    "What does `DROP TABLE` do? It stands in a joke that somebody posted under {s}.",
 ];
-
-/// How many subjects each hard question is put about.
-const HARD_SUBJECTS: usize = 12;
 
 /// Every plain question about every subject: more than a thousand.
 pub(super) fn plain() -> Vec<String> {
     PLAIN.iter().flat_map(|frame| SUBJECTS.iter().map(|subject| frame.replace("{s}", subject))).collect()
 }
 
-/// Every hard question about some subjects.
+/// Every hard question about every subject: more than a thousand, too.
 pub(super) fn hard() -> Vec<String> {
-    let subjects = || SUBJECTS.iter().take(HARD_SUBJECTS);
-    HARD.iter().flat_map(|frame| subjects().map(|subject| frame.replace("{s}", subject))).collect()
+    HARD.iter().flat_map(|frame| SUBJECTS.iter().map(|subject| frame.replace("{s}", subject))).collect()
 }
 
 #[cfg(test)]
@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn there_are_a_thousand_and_none_is_put_twice() {
         let all: Vec<String> = plain().into_iter().chain(hard()).collect();
-        assert!(plain().len() >= 1_000 && hard().len() >= 300, "{} and {}", plain().len(), hard().len());
+        assert!(plain().len() >= 1_000 && hard().len() >= 1_000, "{} and {}", plain().len(), hard().len());
         assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len());
         assert!(all.iter().all(|text| !text.contains("{s}")));
     }

@@ -30,7 +30,8 @@ check! {
     /// member's. Refuse every other role and field from members.
     /// ## Limits
     /// It sees the trace of the instance that `[rehearsal]` names and trusts that it is complete for the questions that it
-    /// asks; each must be found there. The database query itself is for TEN-03.
+    /// asks; each, with a random word of this run in it, must be found there. That this instance is built and configured like the one that
+    /// serves members is its operator's word: a trace is not signed, and an id of the deployment in it would be said by the same instance. The database query itself is for TEN-03.
     id: "PI-12", title: "Filters run before the model",
     area: Injection, severity: High, since: "0.1.0",
     needs: [Identity, Rehearsal], touches: Nothing,

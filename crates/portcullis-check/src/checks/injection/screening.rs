@@ -54,6 +54,29 @@ impl Share {
         self.refused * 1_000 > self.of * per_mille
     }
 
+    /// Whether fewer than so many percent were refused, and by more than the choice of questions explains.
+    pub(super) fn is_below(self, percent: u32) -> bool {
+        let (expected, error) = self.expected(percent);
+        self.refused() < expected - error
+    }
+
+    /// Whether more than so many percent were, and by more than the choice of questions explains.
+    pub(super) fn is_above(self, percent: u32) -> bool {
+        let (expected, error) = self.expected(percent);
+        self.refused() > expected + error
+    }
+
+    /// How many would be refused of a share, and three times its standard error.
+    fn expected(self, percent: u32) -> (f64, f64) {
+        let share = f64::from(percent) / 100.0;
+        let of = f64::from(u32::try_from(self.of).unwrap_or(u32::MAX));
+        (of * share, 3.0 * (of * share * (1.0 - share)).sqrt())
+    }
+
+    fn refused(self) -> f64 {
+        f64::from(u32::try_from(self.refused).unwrap_or(u32::MAX))
+    }
+
     pub(super) fn words(self) -> String {
         #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
         let percent = 100.0 * self.refused as f64 / self.of.max(1) as f64;
@@ -201,5 +224,19 @@ impl<'t> Desk<'t> {
             "`trace` of [screen] was answered {}, requests to the model were wanted",
             seen.says()
         )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Share;
+
+    #[test]
+    fn what_the_choice_of_questions_explains_is_not_held_against_a_share() {
+        let share = |refused| Share { refused, of: 105 };
+        assert!(!share(4).is_above(1) && share(5).is_above(1) && share(20).is_above(1));
+        assert!(!share(39).is_below(50) && share(36).is_below(50));
+        assert!(!share(0).is_above(1) && !share(105).is_above(100) && !share(105).is_below(100));
+        assert!(share(104).is_below(100));
     }
 }
