@@ -503,6 +503,7 @@ impl Declaration {
         "self-sign-up",
         "staff-sign-up",
         "flood-plan",
+        "shared-cache",
     ];
 
     /// A declaration.

@@ -30,7 +30,7 @@ fn every_problem_is_reported_at_once_with_its_line() {
       --> target:14
     error: `secrets.jwt_secret`: found `env:MISSING`, which is not set, wanted an environment variable with a value
       --> target:17
-    error: `declares[0].lacks`: found `everything`, wanted a control's id, `permission:NAME` or one of `expired`, `revoked`, `wrong-audience`, `pages`, `login`, `assets`, `user-limit`, `address-limit`, `session-limit`, `search`, `documents`, `streaming`, `lapsed`, `conversations`, `memories`, `uploads`, `cost-budget`, `service-keys`, `self-sign-up`, `staff-sign-up`, `flood-plan`
+    error: `declares[0].lacks`: found `everything`, wanted a control's id, `permission:NAME` or one of `expired`, `revoked`, `wrong-audience`, `pages`, `login`, `assets`, `user-limit`, `address-limit`, `session-limit`, `search`, `documents`, `streaming`, `lapsed`, `conversations`, `memories`, `uploads`, `cost-budget`, `service-keys`, `self-sign-up`, `staff-sign-up`, `flood-plan`, `shared-cache`
       --> target:20
     error: `declares[0].approver`: found empty text, wanted a value
       --> target:22

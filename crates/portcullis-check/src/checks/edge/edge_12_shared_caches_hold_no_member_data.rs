@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use http::{Method, StatusCode};
 
 use crate::check::{cases, check};
+use crate::checks::saying::lines;
 use crate::checks::{canary, deployment, standing};
 use crate::outcome::{Coverage, Finding, Inconclusive, PositiveControl, Verdict};
 use crate::probe::{Call, Probe, Seen};
-use crate::target::{Identity, Route, Target};
+use crate::target::{Auth, Effect, Identity, Route, RouteKind, State, Target};
 
 check! {
     /// ## What it checks
@@ -16,6 +17,10 @@ check! {
     /// and must not say that a cache gave it (`Age`, `X-Cache` and their like). Then, with whatever caches there are warm, the same URL
     /// is asked by nobody, who must be turned away without a byte of the answers, and by a member of another community, who must
     /// not be given one of the first member's answers, nor a text of them that was not in this member's own answer before.
+    /// Once it is asked by somebody whose session was ended (`revoked`), who must not be given one either.
+    /// Public pages and assets are asked by nobody twice, cold and warm, and one of them must come out of the cache: that shows that
+    /// there is one on the way, or somebody says that there is none (`shared-cache` in `[[declares]]`). A public page that is another one for a
+    /// member and that a cache may keep must name the credential's header in `Vary`.
     /// ## Why it matters
     /// A cache in front of the application does not know who asks. Once it keeps a member's answer, it hands it to the
     /// next one, and the application never hears of it.
@@ -26,7 +31,8 @@ check! {
     /// ## Limits
     /// Only the caches on the way from here are met; a cache elsewhere is bound by `no-store` alone. What is no JSON is compared as a
     /// whole alone, so that a page with a changing part out of a cache is not known again. Ways to fool a cache about
-    /// the path are for TEN-06. What a browser keeps is not seen, and neither are pages after a member signed out.
+    /// the path are for TEN-06. What a browser keeps after a member signed out is not seen; what was kept for the ended session itself
+    /// before it ended is not warm.
     id: "EDGE-12", title: "Shared caches hold no member data",
     area: Edge, severity: High, since: "0.1.0",
     needs: [TwoCommunities, Routes], touches: Nothing,
@@ -41,6 +47,8 @@ cases! {
         "search-came-from-a-cache",
         "files-say-public-cache",
         "search-open-to-strangers",
+        "accepts-revoked",
+        "home-page-greets-and-may-be-kept",
         "edge-stores-what-it-passes-by",
     ],
     inconclusive_on: ["dead", "mute", "login-wall", "waf", "yes-man", "echo", "spa-shell", "no-auth-on-history"],
@@ -53,6 +61,8 @@ enum Fault {
     Cached,
     ToStranger,
     ToOther,
+    ToEnded,
+    Unvaried,
 }
 
 impl Fault {
@@ -61,6 +71,10 @@ impl Fault {
             Self::Storable => "is answered without `Cache-Control: no-store`",
             Self::Cached => "is answered to a member out of a cache",
             Self::ToStranger => "gives nobody what a member was given before",
+            Self::ToEnded => "gives an ended session what a member was given before",
+            Self::Unvaried => {
+                "is another page for a member, may be kept by a shared cache and does not say so in `Vary`"
+            }
             Self::ToOther => "gives a member of another community what a member was given before",
         }
     }
@@ -69,6 +83,14 @@ impl Fault {
         match self {
             Self::Storable => {
                 "answer with `Cache-Control: no-store` whatever needs a credential, as the default for all routes"
+            }
+            Self::ToEnded => {
+                "refuse ended sessions before anything is answered, and let the edge pass requests with a session's cookie or \
+                 `Authorization` by its cache"
+            }
+            Self::Unvaried => {
+                "answer with `Cache-Control: private` or `no-store` where the page depends on who asks, or name `Cookie` and \
+                 `Authorization` in `Vary`"
             }
             Self::Cached | Self::ToStranger | Self::ToOther => {
                 "let the edge pass requests with a session's cookie or `Authorization` by its cache, and answer them with \
@@ -87,6 +109,7 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
     let mut controls = vec![gate];
     let mut faults: BTreeMap<Fault, Vec<(String, usize)>> = BTreeMap::new();
     let mut looked = 0;
+    let mut ended_asked = false;
     for route in &routes {
         let Some(member) = deployment::asker(probe, &target, route) else {
             doubts.push(format!("nobody may ask {}: correct `as` of its [[route]]", route.line()));
@@ -135,6 +158,14 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
                 ));
             }
         }
+        // Once: whoever sends ended credentials again and again is blocked by some.
+        if let Some(ended) = ended(&target, route, member).filter(|_| !ended_asked) {
+            ended_asked = true;
+            let seen = probe.send(bare.clone().with(&ended.credential, &ended.name)).await?;
+            if !deployment::is_turned_away(&seen) && given.is_in(&seen, &BTreeSet::new()) {
+                add(Fault::ToEnded, &seen);
+            }
+        }
         if let Some((other, before)) = other.zip(others) {
             let seen = probe.send(bare.with(&other.credential, &other.name)).await?;
             doubts.extend(canary::shows_nothing_of_a_member(&seen));
@@ -149,6 +180,7 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
             }
         }
     }
+    public(probe, &target, &mut faults, &mut doubts).await?;
     let findings: Vec<Finding> = faults.into_iter().map(|(fault, places)| finding(fault, &places)).collect();
     Verdict::settle(probe.evidence(), findings, &doubts, || {
         Ok((
@@ -156,6 +188,87 @@ async fn run(probe: &mut Probe) -> Result<Verdict, Inconclusive> {
             PositiveControl::all(controls, "each answers its member, and a stranger is refused")?,
         ))
     })
+}
+
+/// Asks for what is public, cold and warm: whether a cache answers at all, and whether it could keep what is a member's.
+async fn public(
+    probe: &mut Probe,
+    target: &Target,
+    faults: &mut BTreeMap<Fault, Vec<(String, usize)>>,
+    doubts: &mut Vec<String>,
+) -> Result<(), Inconclusive> {
+    let is_page = |route: &Route| matches!(route.kind, RouteKind::Page | RouteKind::Login);
+    let is_public = |route: &&Route| {
+        route.auth == Auth::Public
+            && route.method == Method::GET
+            && route.effect == Effect::Reads
+            && (is_page(route) || route.kind == RouteKind::Asset)
+    };
+    let routes: Vec<Route> = target.routes().into_iter().filter(is_public).cloned().collect();
+    let mut cached = None;
+    for route in &routes {
+        let call = Call::to(target, route, "")?;
+        let cold = probe.send(call.clone()).await?;
+        let warm = probe.send(call.clone()).await?;
+        if [&cold, &warm].into_iter().any(|seen| seen.status.is_success() && came_from_a_cache(seen)) {
+            cached = cached.or_else(|| Some(route.line()));
+        }
+        let Some(member) = deployment::asker(probe, target, route).filter(|_| is_page(route)) else {
+            continue;
+        };
+        let call = call.with(&member.credential, &member.name);
+        let own = probe.send(call.clone()).await?;
+        if !may_be_kept(&own) || names_credentials(&own) {
+            continue;
+        }
+        let again = probe.send(call).await?;
+        let everybodys: BTreeSet<String> = [&cold, &warm].iter().flat_map(|seen| lines(&seen.body)).collect();
+        let steady = |line: &String| !everybodys.contains(line) && again.body.contains(line.as_str());
+        if own.status.is_success() && lines(&own.body).iter().any(steady) {
+            faults.entry(Fault::Unvaried).or_default().push((route.line(), own.number()));
+        }
+    }
+    let found = match (cached, target.lacks("shared-cache")) {
+        (Some(line), _) => format!("{line} came out of it"),
+        (None, Some(lacks)) => format!("declared absent by {}: {}", lacks.approver, lacks.reason),
+        (None, None) => {
+            doubts.push(format!(
+                "none of {} public pages and assets came out of a cache when it was asked for twice, so nothing shows that one was \
+                 met: let the edge keep one and say so (`Age`, `X-Cache`), or declare that there is no `shared-cache`",
+                routes.len()
+            ));
+            "none was met".to_owned()
+        }
+    };
+    probe.observe("a shared cache on the way", &found);
+    Ok(())
+}
+
+/// Whether a shared cache may keep an answer for some time (RFC 9111).
+fn may_be_kept(seen: &Seen) -> bool {
+    let said = seen.header("cache-control").to_ascii_lowercase();
+    let mut directives = said.split(',').map(str::trim);
+    let is_kept = |directive: &str| {
+        directive == "public" || directive.starts_with("max-age=") || directive.starts_with("s-maxage=")
+    };
+    let never = ["no-store", "private", "no-cache", "max-age=0", "s-maxage=0"];
+    !directives.clone().any(|directive| never.contains(&directive)) && directives.any(is_kept)
+}
+
+/// Whether an answer says that it depends on who asks.
+fn names_credentials(seen: &Seen) -> bool {
+    let varies = seen.header("vary").to_ascii_lowercase();
+    varies.split(',').any(|name| matches!(name.trim(), "*" | "cookie" | "authorization"))
+}
+
+/// Somebody whose session was ended, best the member's own, where the route is not another one's alone.
+fn ended<'t>(target: &'t Target, route: &Route, member: &Identity) -> Option<&'t Identity> {
+    let ended = target.identities.iter().filter(|identity| {
+        identity.state == State::Revoked
+            && identity.community == member.community
+            && (route.identity.is_none() || identity.user == member.user)
+    });
+    ended.min_by_key(|identity| identity.user != member.user)
 }
 
 /// What a member was given.

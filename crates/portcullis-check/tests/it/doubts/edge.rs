@@ -1,7 +1,7 @@
 //! About the edge.
 
 use portcullis_check::Target;
-use portcullis_check::target::Credential;
+use portcullis_check::target::{Credential, Declaration};
 
 use super::{Built, Case, forwarded};
 
@@ -9,6 +9,36 @@ use super::{Built, Case, forwarded};
 fn edge(target: &mut Target) -> &mut portcullis_check::target::Edge {
     target.edge.as_mut().expect("it has an edge")
 }
+
+pub(super) const BUILT: &[Built] = &[
+    Built {
+        variant: "refuses-posts-without-words",
+        change: |_| {},
+        id: "EDGE-01",
+        word: "inconclusive",
+        says: "without a word",
+    },
+    Built {
+        variant: "stands-behind-no-cache",
+        change: |_| {},
+        id: "EDGE-12",
+        word: "inconclusive",
+        says: "so nothing shows that one was met",
+    },
+    Built {
+        variant: "stands-behind-no-cache",
+        change: |target| {
+            target.declarations.push(Declaration::new(
+                "shared-cache",
+                "nothing stands before it",
+                "the test",
+            ));
+        },
+        id: "EDGE-12",
+        word: "pass",
+        says: "",
+    },
+];
 
 pub(super) const CASES: &[Case] = &[
     Case {
@@ -193,11 +223,3 @@ pub(super) const CASES: &[Case] = &[
         says: "--allow drills",
     },
 ];
-
-pub(super) const BUILT: &[Built] = &[Built {
-    variant: "refuses-posts-without-words",
-    change: |_| {},
-    id: "EDGE-01",
-    word: "inconclusive",
-    says: "without a word",
-}];

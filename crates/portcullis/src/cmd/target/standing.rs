@@ -38,6 +38,7 @@ pub(super) fn describe(
         target.declarations.push(Declaration::new("self-sign-up", why, APPROVER));
     }
     target.declarations.extend([
+        Declaration::new("shared-cache", "its own listener is asked, with nothing in front of it", APPROVER),
         Declaration::new("uploads", "this instance takes no files", APPROVER),
         Declaration::new(
             "permission:write-content",
