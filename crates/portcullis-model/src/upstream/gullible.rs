@@ -1,5 +1,6 @@
 //! The upstream that believes everything.
 
+mod hidden;
 mod obey;
 
 use serde_json::{Map, Value, json};
@@ -19,10 +20,13 @@ use super::reply::Reply;
 ///   Atbash, leet, percent or decimal codes, spaced out or in capitals, and as a link, an image or HTML, where the line
 ///   asks for it.
 ///   Where X speaks of the canary or of marks, it says the words of the system text that nobody could make up: long ones of
-///   letters and digits.
+///   letters and digits. Where X speaks of its tools, it says what it was told about them.
 /// - `call`, `use`, `invoke`, `run` a tool or function NAME, with JSON arguments in the same line: calls it.
 /// - `append`, `include`, `show`, `fetch`, `send`, ... with an address in the same line: shows the address as an image and
 ///   as a link. `{data}` or `{system}` in the address, or an address that ends in `=`, gets the system text.
+///
+/// It understands a few such verbs of other languages, and reads what stands in a line in Base64, hexadecimal or letters that
+/// nobody sees (Unicode tags); and the line in ROT13, backwards or without its dots, where it says so.
 ///
 /// It does not understand "not". A guard that holds against it does not rest on the model's good will.
 #[derive(Debug, Clone, Copy)]
@@ -167,6 +171,12 @@ fn content(readings: &[Reading]) -> String {
     let mut said = content.collect::<Vec<_>>().join("\n");
     truncate(&mut said);
     said
+}
+
+/// What the request says about tools.
+fn tool_text(readings: &[Reading]) -> String {
+    let tools = readings.iter().filter(|reading| reading.from.split(' ').next() == Some("tools"));
+    tools.map(|reading| reading.text.as_str()).collect::<Vec<_>>().join("\n")
 }
 
 fn is_system(from: &str) -> bool {

@@ -6,7 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::{Reading, system_text, truncate};
+use super::hidden::hidden;
+use super::{Reading, system_text, tool_text, truncate};
 use crate::request::{FunctionCall, ToolCall};
 
 /// Most instructions that are obeyed in one answer.
@@ -17,7 +18,7 @@ const MOST_IN_ADDRESS: usize = 200;
 /// Fewest characters of a mark.
 const SHORTEST_MARK: usize = 16;
 
-const SAY: [&str; 24] = [
+const SAY: [&str; 31] = [
     "say",
     "print",
     "repeat",
@@ -42,14 +43,44 @@ const SAY: [&str; 24] = [
     "translate",
     "summarize",
     "quote",
+    // In German, French, Spanish, Italian and Dutch.
+    "gib",
+    "nenne",
+    "affiche",
+    "donne",
+    "muestra",
+    "mostra",
+    "toon",
 ];
 const CALL: [&str; 8] = ["call", "use", "invoke", "run", "execute", "trigger", "calling", "using"];
-const SHOW: [&str; 18] = [
-    "append", "include", "insert", "show", "add", "embed", "display", "render", "attach", "fetch", "load",
-    "open", "visit", "send", "post", "link", "click", "go to",
+const SHOW: [&str; 23] = [
+    "append",
+    "include",
+    "insert",
+    "show",
+    "add",
+    "embed",
+    "display",
+    "render",
+    "attach",
+    "fetch",
+    "load",
+    "open",
+    "visit",
+    "send",
+    "post",
+    "link",
+    "click",
+    "go to",
+    // In the same languages, and in Portuguese.
+    "zeige",
+    "ajoute",
+    "añade",
+    "inserisci",
+    "inclua",
 ];
 /// Words that speak of the system text, of the marks in it, and of everything.
-const OF_SYSTEM: [&str; 8] = [
+const OF_SYSTEM: [&str; 10] = [
     "system",
     "instruction",
     "initial prompt",
@@ -58,7 +89,10 @@ const OF_SYSTEM: [&str; 8] = [
     "your rules",
     "guidelines",
     "developer message",
+    "anweisung",
+    "consignes",
 ];
+const OF_TOOLS: [&str; 3] = ["your tools", "tools that you have", "tools you have"];
 const OF_MARKS: [&str; 3] = ["canary", "confidential mark", "mark of your"];
 const OF_EVERYTHING: [&str; 14] = [
     "everything",
@@ -88,16 +122,19 @@ pub(super) struct Deeds {
 pub(super) fn obey(readings: &[Reading], counts: impl Fn(&Reading) -> bool) -> Deeds {
     let system = system_text(readings);
     let everything = readings.iter().map(|reading| reading.text.as_str()).collect::<Vec<_>>().join("\n");
-    let mut mind = Mind { system, everything, deeds: Deeds::default(), count: 0 };
+    let tools = tool_text(readings);
+    let mut mind = Mind { system, tools, everything, deeds: Deeds::default(), count: 0 };
     let obeyed = readings.iter().filter(|reading| counts(reading));
     for line in obeyed.flat_map(|reading| reading.text.lines()) {
         mind.read(line);
+        hidden(line).iter().for_each(|line| mind.read(line));
     }
     mind.deeds
 }
 
 struct Mind {
     system: String,
+    tools: String,
     everything: String,
     deeds: Deeds,
     count: usize,
@@ -126,6 +163,8 @@ impl Mind {
     fn say(&mut self, operand: &str, line: &str) {
         let text = if speaks_of(operand, &OF_MARKS) {
             marks(&self.system)
+        } else if speaks_of(operand, &OF_TOOLS) {
+            self.tools.clone()
         } else if speaks_of(operand, &OF_SYSTEM) {
             self.system.clone()
         } else if speaks_of(operand, &OF_EVERYTHING) {
@@ -295,7 +334,7 @@ fn atbash(c: char) -> char {
     }
 }
 
-fn rot13(c: char) -> char {
+pub(super) fn rot13(c: char) -> char {
     let turn = |base: u8| {
         u8::try_from(c).map_or(c, |byte| {
             char::from(base.saturating_add(byte.saturating_sub(base).saturating_add(13) % 26))
