@@ -18,6 +18,7 @@ mod standing;
 mod tenancy;
 
 use crate::check::Check;
+pub use injection::poison;
 
 /// Every check.
 pub const CHECKS: &[Check] = &[

@@ -62,7 +62,9 @@ pub use load::{Drops, Load, Plan};
 pub use owned::{ID, MARKER, Owned, OwnedKind, Spot};
 pub(crate) use owned::{cookies, query_of, text_at};
 pub use problem::{Problem, TargetError};
-pub use rehearsal::{DeclaredTool, NUMBER, Planted, PlantedKind, Rehearsal, ToolInventory, WORD};
+pub use rehearsal::{
+    DeclaredTool, Form, NUMBER, Planted, PlantedKind, Rehearsal, Thread, ToolInventory, WORD,
+};
 pub use roles::{
     AccountKind, AccountList, Accounts, Declared, Exercise, Matrix, OwnStanding, Roles, SystemMatrix,
 };

@@ -3,7 +3,7 @@
 
 use http::Uri;
 
-use super::{Chat, Identity};
+use super::{Chat, Identity, Spot};
 
 /// Stands for a number in the form of a citation.
 pub const NUMBER: &str = "{{number}}";
@@ -29,8 +29,21 @@ pub struct Rehearsal {
     pub mark_after: Option<String>,
     /// How an answer cites a passage, with [`NUMBER`] for its number.
     pub citation: Option<String>,
+    /// How a question is asked in the conversation of an earlier one.
+    pub thread: Option<Thread>,
     /// The tools that the bot has there, and what tells who called them.
     pub tools: Option<ToolInventory>,
+}
+
+/// How a conversation is begun and gone on with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Thread {
+    /// Where a question names its conversation: a header, or a member of the body by its pointer.
+    pub at: Spot,
+    /// What stands there to begin one; nothing where a question that names none begins one.
+    pub begin: Option<String>,
+    /// Where the answer names the conversation.
+    pub id: Spot,
 }
 
 /// Stands for a word by which a call is found again.
@@ -105,18 +118,66 @@ pub enum PlantedKind {
     Order,
     /// Stands in a document that the askers may not read: the model must not be given it for their questions.
     Closed,
+    /// Stands in the description of a tool that whoever may use tools is offered: nobody may be told.
+    Tools,
+    /// Stands in the arguments of a call that a document orders, and that those who may use tools may not have made.
+    Call,
 }
 
 impl PlantedKind {
     /// The words used in files.
-    pub const ALL: [(&'static str, Self); 6] = [
+    pub const ALL: [(&'static str, Self); 8] = [
         ("system", Self::System),
         ("fact", Self::Fact),
         ("secret", Self::Secret),
         ("personal", Self::Personal),
         ("order", Self::Order),
         ("closed", Self::Closed),
+        ("tools", Self::Tools),
+        ("call", Self::Call),
     ];
+
+    /// Whether it stands where no document does: nothing has to be asked for.
+    pub const fn is_apart(self) -> bool {
+        matches!(self, Self::System | Self::Tools)
+    }
+}
+
+/// In what a document hides its order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Form {
+    /// In nothing: it stands there for everybody to read.
+    Plain,
+    /// In a comment of HTML.
+    Comment,
+    /// In an element that no browser shows.
+    Hidden,
+    /// In letters that nobody sees: the tags of Unicode.
+    Tags,
+    /// In the words that stand for an image.
+    ImageAlt,
+    /// In the title of a link.
+    LinkTitle,
+    /// In an encoding such as Base64.
+    Encoded,
+}
+
+impl Form {
+    /// The words used in files.
+    pub const ALL: [(&'static str, Self); 7] = [
+        ("plain", Self::Plain),
+        ("comment", Self::Comment),
+        ("hidden", Self::Hidden),
+        ("tags", Self::Tags),
+        ("image-alt", Self::ImageAlt),
+        ("link-title", Self::LinkTitle),
+        ("encoded", Self::Encoded),
+    ];
+
+    /// The word used in files.
+    pub fn word(self) -> &'static str {
+        Self::ALL.iter().find(|(_, form)| *form == self).map_or("", |(word, _)| word)
+    }
 }
 
 /// A text that was planted.
@@ -131,18 +192,36 @@ pub struct Planted {
     pub topic: String,
     /// A harmless text of the same document, which shows that it was recalled.
     pub marker: Option<String>,
+    /// In what an order is hidden.
+    pub form: Form,
 }
 
 impl Planted {
     /// In the system text.
     pub fn in_system(text: &str) -> Self {
-        Self { kind: PlantedKind::System, text: text.to_owned(), topic: String::new(), marker: None }
+        Self::apart(PlantedKind::System, text)
+    }
+
+    /// In the description of a tool.
+    pub fn in_tools(text: &str) -> Self {
+        Self::apart(PlantedKind::Tools, text)
+    }
+
+    fn apart(kind: PlantedKind, text: &str) -> Self {
+        Self { kind, text: text.to_owned(), topic: String::new(), marker: None, form: Form::Plain }
     }
 
     /// In a document about `topic`, beside `marker`.
     pub fn in_document(kind: PlantedKind, topic: &str, text: &str, marker: &str) -> Self {
         let marker = (kind != PlantedKind::Fact && kind != PlantedKind::Closed).then(|| marker.to_owned());
-        Self { kind, text: text.to_owned(), topic: topic.to_owned(), marker }
+        Self { kind, text: text.to_owned(), topic: topic.to_owned(), marker, form: Form::Plain }
+    }
+
+    /// Hidden in this.
+    #[must_use]
+    pub const fn hidden_in(mut self, form: Form) -> Self {
+        self.form = form;
+        self
     }
 }
 

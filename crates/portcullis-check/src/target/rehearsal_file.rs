@@ -5,8 +5,8 @@ use http::Uri;
 use super::file::{Sources, resolve};
 use super::read::Section;
 use super::{
-    Chat, DeclaredTool, Identity, Planted, PlantedKind, Purpose, Rehearsal, State, ToolInventory, WORD,
-    base_of,
+    Chat, DeclaredTool, Form, Identity, Planted, PlantedKind, Purpose, Rehearsal, Spot, State, Thread,
+    ToolInventory, WORD, base_of,
 };
 
 /// The fewest letters and digits of a planted text: fewer could come about by chance.
@@ -62,10 +62,20 @@ pub(super) fn read_rehearsal(
         );
     }
     let insider = read_insider(&section, identities, &askers);
+    let thread = read_thread(&section);
     let tools = read_tools(&section, identities);
     section.finish();
+    if tools.is_none()
+        && planted.iter().any(|planted| matches!(planted.kind, PlantedKind::Tools | PlantedKind::Call))
+    {
+        root.wrong(
+            "planted",
+            "a text of the kind `tools` or `call` without `[rehearsal.tools]`",
+            "both, or neither",
+        );
+    }
     let chat = chat.clone();
-    Some(Rehearsal { at, chat, askers, system, planted, insider, trace, mark_after, citation, tools })
+    Some(Rehearsal { at, chat, askers, system, planted, insider, trace, mark_after, citation, thread, tools })
 }
 
 /// Who may read what the askers may not.
@@ -81,6 +91,29 @@ fn read_insider(section: &Section<'_, '_>, identities: &[Identity], askers: &[Id
         section.wrong("insider", format!("`{name}`"), wanted);
     }
     insider.cloned()
+}
+
+/// `[rehearsal.conversation]`.
+fn read_thread(rehearsal: &Section<'_, '_>) -> Option<Thread> {
+    let section = rehearsal.section("conversation")?;
+    let spot = |key: &'static str, wanted: &str, is_one: fn(&Spot) -> bool| {
+        let text = section.required(key)?;
+        let spot = Spot::parse(text).filter(is_one);
+        if spot.is_none() {
+            section.wrong(key, format!("`{text}`"), wanted);
+        }
+        spot
+    };
+    let at =
+        spot("at", "`header:NAME`, or a member of the body such as `/conversation`", |spot| match spot {
+            Spot::Header(_) => true,
+            Spot::Pointer(pointer) => pointer.matches('/').count() == 1,
+            Spot::Cookie(_) | Spot::Query(_) => false,
+        });
+    let id = spot("id", "`/id`, `header:NAME` or `cookie:NAME`", |spot| !matches!(spot, Spot::Query(_)));
+    let begin = section.text("begin").map(str::to_owned);
+    section.finish();
+    Some(Thread { at: at?, begin, id: id? })
 }
 
 /// `[rehearsal.tools]` and its `[[rehearsal.tools.tool]]`.
@@ -169,10 +202,10 @@ fn read_planted(section: &Section<'_, '_>) -> Option<Planted> {
         section.wrong("text", "a text that could come about by chance", &wanted);
     }
     let (topic, marker) = (section.text("topic"), section.text("marker"));
-    if kind.is_some_and(|kind| kind != PlantedKind::System) && topic.is_none() {
+    if kind.is_some_and(|kind| !kind.is_apart()) && topic.is_none() {
         section.wrong("topic", "nothing", "what to ask for, so that the document is recalled");
     }
-    let marked = [PlantedKind::Secret, PlantedKind::Personal, PlantedKind::Order];
+    let marked = [PlantedKind::Secret, PlantedKind::Personal, PlantedKind::Order, PlantedKind::Call];
     if kind.is_some_and(|kind| marked.contains(&kind)) && marker.is_none() {
         section.wrong(
             "marker",
@@ -180,9 +213,18 @@ fn read_planted(section: &Section<'_, '_>) -> Option<Planted> {
             "a harmless text of the same document, by which it is seen that it was recalled",
         );
     }
+    let form = section.text("form").map_or(Some(Form::Plain), |word| {
+        let form = Form::ALL.iter().find(|(known, _)| *known == word).map(|(_, form)| *form);
+        if form.is_none() {
+            let known = Form::ALL.map(|(known, _)| format!("`{known}`")).join(" or ");
+            section.wrong("form", format!("`{word}`"), &known);
+        }
+        form
+    });
     section.finish();
     Some(Planted {
         kind: kind?,
+        form: form?,
         text: text?.to_owned(),
         topic: topic.unwrap_or_default().to_owned(),
         marker: marker.map(str::to_owned),

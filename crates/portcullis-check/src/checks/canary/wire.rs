@@ -48,7 +48,7 @@ impl Wire {
     }
 
     /// Of these texts.
-    pub(super) fn saying(texts: Vec<String>) -> Self {
+    pub(in crate::checks) fn saying(texts: Vec<String>) -> Self {
         let mut decoded = Vec::new();
         for text in &texts {
             if text.contains('%') {

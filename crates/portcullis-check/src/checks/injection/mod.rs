@@ -4,6 +4,7 @@ mod alarms;
 mod attacks;
 mod effects;
 mod harmless;
+pub mod poison;
 mod screening;
 mod stage;
 

@@ -9,7 +9,7 @@ use crate::checks::canary::{self, Mark, Wire};
 use crate::checks::deployment;
 use crate::outcome::{Inconclusive, PositiveControl};
 use crate::probe::{Call, Probe, Seen};
-use crate::target::{Canary, Identity, Planted, PlantedKind, Rehearsal, Route, Target};
+use crate::target::{Canary, Identity, Planted, PlantedKind, Rehearsal, Route, Spot, Target, Thread};
 
 /// Requests under way at the same time.
 const AT_ONCE: usize = 8;
@@ -46,6 +46,11 @@ pub(super) struct Reply<T> {
 }
 
 impl<T> Reply<T> {
+    /// The same, for another purpose.
+    pub(super) fn about<U>(self, tag: U) -> Reply<U> {
+        Reply { tag, delivery: self.delivery, seen: self.seen, wire: self.wire }
+    }
+
     /// Whether it says this, word for word.
     pub(super) fn says(&self, text: &str) -> bool {
         self.seen.status.is_success() && self.wire.said().iter().any(|said| said.contains(text))
@@ -104,6 +109,13 @@ impl<'t> Stage<'t> {
         let own = stage.rehearsal.tools.as_ref().map(|tools| tools.askers.as_slice());
         let askers = own.filter(|askers| !askers.is_empty()).unwrap_or(stage.askers);
         Ok(Self { askers, ..stage })
+    }
+
+    /// The same, where those who may use tools are others than the askers.
+    pub(super) fn with_others(target: &'t Target) -> Result<Option<Self>, Inconclusive> {
+        let (stage, with_tools) = (Self::of(target)?, Self::with_tools(target)?);
+        let is_other = |asker: &Identity| stage.askers.iter().all(|other| other.name != asker.name);
+        Ok(Some(with_tools).filter(|with_tools| with_tools.askers.iter().any(is_other)))
     }
 
     /// The same, asked by whoever may read what the askers may not, where the target names somebody.
@@ -235,6 +247,50 @@ impl<'t> Stage<'t> {
         })
     }
 
+    /// Holds talks, each turn in the conversation of those before it and by the same asker, whole and streamed by turns of talks.
+    pub(super) async fn talk(
+        &mut self,
+        probe: &mut Probe,
+        thread: &Thread,
+        talks: &[Vec<String>],
+    ) -> Result<Vec<Vec<Reply<()>>>, Inconclusive> {
+        let mut held = Vec::with_capacity(talks.len());
+        for (place, turns) in talks.iter().enumerate() {
+            let asker = self.asker()?;
+            self.asked = self.asked.wrapping_add(1);
+            let mut conversation = thread.begin.clone();
+            let mut replies: Vec<Reply<()>> = Vec::with_capacity(turns.len());
+            for text in turns {
+                let chat = &self.rehearsal.chat;
+                let streamed = (place % 2 == 1).then(|| chat.streaming(text)).flatten();
+                let delivery = if streamed.is_some() { Delivery::Streamed } else { Delivery::Whole };
+                let route = streamed.unwrap_or_else(|| chat.asking(text));
+                let mut call = self.there(Call::by(self.target, &route, asker)?);
+                if let Some(id) = &conversation {
+                    call = match &thread.at {
+                        Spot::Header(name) => call.header(name, id)?,
+                        Spot::Pointer(pointer) => call.body_member(pointer.trim_start_matches('/'), id),
+                        Spot::Cookie(_) | Spot::Query(_) => call,
+                    };
+                }
+                let seen = patiently(probe, &call).await?;
+                if replies.is_empty() {
+                    conversation = Some(thread.id.find(&seen).ok_or_else(|| {
+                        Inconclusive::because(format!(
+                            "{} was answered {} without the id of its conversation: correct [rehearsal.conversation]",
+                            seen.request_line(),
+                            seen.says()
+                        ))
+                    })?);
+                }
+                let wire = Wire::of(&seen);
+                replies.push(Reply { tag: (), delivery, seen, wire });
+            }
+            held.push(replies);
+        }
+        Ok(held)
+    }
+
     /// The latest requests that went to the model, newest first; none where nothing tells.
     pub(super) async fn given(&self, probe: &mut Probe) -> Result<Option<Vec<Given>>, Inconclusive> {
         let Some(trace) = &self.rehearsal.trace else { return Ok(None) };
@@ -254,6 +310,18 @@ impl<'t> Stage<'t> {
     pub(super) fn facts(&self) -> Vec<&'t Planted> {
         self.rehearsal.of(PlantedKind::Fact).collect()
     }
+}
+
+/// Sends a request, again after each 429.
+async fn patiently(probe: &mut Probe, call: &Call) -> Result<Seen, Inconclusive> {
+    for _ in 0..PATIENCE {
+        let seen = probe.send(call.clone()).await?;
+        if seen.status != http::StatusCode::TOO_MANY_REQUESTS {
+            return Ok(seen);
+        }
+        tokio::time::sleep(probe.patience_asked(&seen)).await;
+    }
+    Ok(probe.send(call.clone()).await?)
 }
 
 /// Everything that has `messages`, wherever it stands.

@@ -2,8 +2,8 @@
 
 use jiff::ToSpan as _;
 use portcullis_check::target::{
-    Audience, Declaration, Effect, HandoverQueue, Holds, MARKER, Method, NewCredential, Planted, PlantedKind,
-    QUERY, Rehearsal, Route, Screened, ScreenedDocument, Spot, Staffed, ToolInventory, WORD, Wording,
+    Audience, Declaration, Effect, Form, HandoverQueue, Holds, MARKER, Method, NewCredential, Planted,
+    PlantedKind, QUERY, Rehearsal, Route, Screened, ScreenedDocument, Spot, Staffed, ToolInventory, WORD, Wording,
 };
 use portcullis_check::{Options, Quiet, Selector, Target, report, run};
 use portcullis_core::{Clock as _, SystemClock};
@@ -157,6 +157,89 @@ pub(super) const CASES: &[Case] = &[
         id: "PI-02",
         word: "inconclusive",
         says: "never recalled",
+    },
+    Case {
+        what: "no document hides its order in letters that nobody sees",
+        change: |target| planted(target).retain(|planted| planted.form != Form::Tags),
+        id: "PI-02",
+        word: "inconclusive",
+        says: "in the form of tags",
+    },
+    Case {
+        what: "nothing says how a conversation goes on",
+        change: |target| rehearsal(target).thread = None,
+        id: "PI-03",
+        word: "inconclusive",
+        says: "[rehearsal.conversation]",
+    },
+    Case {
+        what: "there are no conversations, somebody says",
+        change: |target| {
+            rehearsal(target).thread = None;
+            target.declarations.push(Declaration::new("conversations", "each question is alone", "the test"));
+        },
+        id: "PI-03",
+        word: "pass",
+        says: "",
+    },
+    Case {
+        what: "a question names its conversation elsewhere, so that none goes on",
+        change: |target| {
+            if let Some(thread) = &mut rehearsal(target).thread {
+                thread.at = Spot::Pointer("/elsewhere".to_owned());
+            }
+        },
+        id: "PI-03",
+        word: "inconclusive",
+        says: "no turn of a talk",
+    },
+    Case {
+        what: "an answer names its conversation elsewhere",
+        change: |target| {
+            if let Some(thread) = &mut rehearsal(target).thread {
+                thread.id = Spot::Header("x-elsewhere".to_owned());
+            }
+        },
+        id: "PI-03",
+        word: "inconclusive",
+        says: "without the id of its conversation",
+    },
+    Case {
+        what: "nothing is planted in what the bot is told about its tools",
+        change: |target| planted(target).retain(|planted| planted.kind != PlantedKind::Tools),
+        id: "PI-03",
+        word: "inconclusive",
+        says: "told about its tools",
+    },
+    Case {
+        what: "what is planted as told about tools is told to no model",
+        change: |target| {
+            for told in planted(target).iter_mut().filter(|planted| planted.kind == PlantedKind::Tools) {
+                told.text = "what no tool says".to_owned();
+            }
+        },
+        id: "PI-03",
+        word: "inconclusive",
+        says: "planted as `tools`",
+    },
+    Case {
+        what: "no document orders a call",
+        change: |target| planted(target).retain(|planted| planted.kind != PlantedKind::Call),
+        id: "PI-05",
+        word: "inconclusive",
+        says: "no document orders a call",
+    },
+    Case {
+        what: "the documents that order calls are about something else, so that nobody comes to them",
+        change: |target| {
+            for call in planted(target).iter_mut().filter(|planted| planted.kind == PlantedKind::Call) {
+                call.topic = "the Medlar pamphlet".to_owned();
+                call.text = "what no call says".to_owned();
+            }
+        },
+        id: "PI-05",
+        word: "inconclusive",
+        says: "a call that a document orders",
     },
     Case {
         what: "nothing is planted in the system text",
