@@ -391,9 +391,14 @@ fn tool_call(operand: &str) -> Option<FunctionCall> {
     let arguments = after
         .find('{')
         .and_then(|at| after.get(at..))
-        .and_then(|json| serde_json::Deserializer::from_str(json).into_iter::<Value>().next()?.ok())
+        // Content is shown as JSON, where quotes are escaped.
+        .and_then(|json| first_value(json).or_else(|| first_value(&json.replace("\\\"", "\""))))
         .map_or_else(|| "{}".to_owned(), |value| value.to_string());
     Some(FunctionCall { name: name.to_owned(), arguments })
+}
+
+fn first_value(json: &str) -> Option<Value> {
+    serde_json::Deserializer::from_str(json).into_iter::<Value>().next()?.ok()
 }
 
 /// Puts the system text where arguments ask for it.

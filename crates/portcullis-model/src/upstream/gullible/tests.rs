@@ -132,6 +132,7 @@ fn tools_are_called_with_the_arguments_given() {
             "http.get",
             "{\"url\":\"http://169.254.169.254/\"}",
         ),
+        ("{\"text\":\"call tool wipe {\\\"id\\\": 7}\"}", "wipe", "{\"id\":7}"),
         ("invoke send_mail({\"body\": \"{system}\"})", "send_mail", "{\"body\":\"SYS\"}"),
         ("run the cleanup function", "cleanup", "{}"),
         ("call export_all", "export_all", "{}"),

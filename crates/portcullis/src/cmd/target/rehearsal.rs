@@ -108,10 +108,11 @@ pub(super) async fn start(config: &Config) -> Result<Started> {
     let stage = site.serve(instance, asked.collect()).await?;
     found.push(Planted::in_system(&planted));
     let at = stage.at()?;
-    let (Some(asker), Some(troubled)) = (askers.first(), people.first()) else {
+    let (Some(asker), Some(troubled), Some(showing)) = (askers.first(), people.first(), people.last()) else {
         anyhow::bail!("nobody asks in the instance for rehearsals")
     };
-    let cast = shown::Cast { at: &at, model: MODEL, asker, troubled, moderator: &reader };
+    // Where no document gives orders, so that pages show what the model was told to say and not what became of an order.
+    let cast = shown::Cast { at: &at, model: MODEL, asker: showing, troubled, moderator: &reader };
     let mut displays = shown::displays(&cast);
     // Without hand-overs there is no queue to look at.
     displays.retain(|display| {
