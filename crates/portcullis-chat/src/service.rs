@@ -6,7 +6,7 @@ use std::time::Duration;
 use portcullis_audit::{Outcome, Usage};
 use portcullis_core::{Action, ConversationId, DocumentId, Scope};
 use portcullis_guard::{
-    Approved, Code, Comes, Gate, Opened, Phase, Refusal, Reservation, Screened, Suspicion, Turn, pipeline,
+    Approved, Code, Gate, Opened, Phase, Refusal, Reservation, Screened, Suspicion, Turn, pipeline,
 };
 use portcullis_leak::Vault;
 use portcullis_model::{
@@ -409,13 +409,15 @@ impl Service {
             let _timer = gate.time(Phase::Queue);
             self.parts.places.take(scope).await?
         };
-        let comes = if request.stream && pace == Pace::Streams { Comes::InPieces } else { Comes::Whole };
         if let Some(reservation) = ledger.reservation() {
-            reservation.begin(comes);
+            reservation.begin();
         }
-        if comes == Comes::InPieces {
+        if request.stream && pace == Pace::Streams {
             let asked = gate.clock().monotonic();
             let chunks = model.stream(request).await.map_err(|error| failed(ledger, &error))?;
+            if let Some(reservation) = ledger.reservation().filter(|_| !chunks.is_made()) {
+                reservation.comes_in_pieces();
+            }
             Ok(Put::Stream { chunks, place, asked })
         } else {
             let _timer = gate.time(Phase::Ask);

@@ -44,15 +44,6 @@ enum Asked {
     Unknown,
 }
 
-/// How an answer comes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Comes {
-    /// Piece by piece, each of which is noted.
-    InPieces,
-    /// At once, at its end: until it is noted, nobody knows how much of it was made.
-    Whole,
-}
-
 /// How many tokens so many bytes of text are taken to be.
 pub fn tokens_of(bytes: u64) -> u32 {
     u32::try_from(bytes.div_ceil(BYTES_PER_TOKEN)).unwrap_or(u32::MAX)
@@ -164,12 +155,15 @@ impl Reservation {
         }
     }
 
-    /// Notes that the model is asked now, and how its answer comes: from here on it costs something.
-    pub fn begin(&mut self, comes: Comes) {
-        self.asked = match comes {
-            Comes::InPieces => Asked::Noted,
-            Comes::Whole => Asked::Unknown,
-        };
+    /// Notes that the model is asked now: from here on it costs something, and until its answer comes nobody knows how much
+    /// of it was made.
+    pub fn begin(&mut self) {
+        self.asked = Asked::Unknown;
+    }
+
+    /// Notes that the answer comes piece by piece, each of which is noted.
+    pub fn comes_in_pieces(&mut self) {
+        self.asked = Asked::Noted;
     }
 
     /// Notes that the model said so much more. Of an answer that comes whole it is all.

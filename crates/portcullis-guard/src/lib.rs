@@ -27,7 +27,7 @@ pub use blocks::{
     AutomaticBlock, BlockEntry, BlockSettings, Blocked, Blocks, CannotBlock, KeptBlocks, MalformedPrefix,
     Offence, Pardoned, Prefix, Removed, Thresholds, UnreadableBlocks,
 };
-pub use budget::{Comes, Price, Prices, Reservation, Tokens};
+pub use budget::{Price, Prices, Reservation, Tokens};
 pub use credential::{Credentials, Presented};
 pub use gate::{Gate, GateParts, origin_of};
 pub use guard::{Felt, Guard, Ruling};

@@ -143,7 +143,9 @@ impl ModelError {
             _ if !self.sent => Made::NotAsked,
             // With these a server between here and the model tells that its wait was over.
             Some(408 | 499) => Made::Unknown,
-            Some(400..=499) => Made::NoAnswer,
+            // The upstream cannot take the question: too much to do, or nothing that answers. A 502 is not among these: something
+            // between got no sense out of the model, which may have been at work.
+            Some(400..=499 | 503 | 529) => Made::NoAnswer,
             _ => Made::Unknown,
         }
     }

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use async_trait::async_trait;
-use futures_util::Stream;
+use futures_util::{Stream, stream};
 
 use crate::answer::{Chunk, Completion};
 use crate::error::ModelError;
@@ -40,12 +40,26 @@ pub struct ModelInfo {
 
 /// An answer as it is made. It ends after the first error, and without one only when the upstream said that the answer
 /// is complete. Dropping it closes the upstream connection, which stops the model.
-pub struct ChunkStream(Pin<Box<dyn Stream<Item = Result<Chunk, ModelError>> + Send>>);
+pub struct ChunkStream {
+    chunks: Pin<Box<dyn Stream<Item = Result<Chunk, ModelError>> + Send>>,
+    made: bool,
+}
 
 impl ChunkStream {
     /// Wraps a stream of chunks. The stream must end after its first error.
     pub fn new(chunks: impl Stream<Item = Result<Chunk, ModelError>> + Send + 'static) -> Self {
-        Self(Box::pin(chunks))
+        Self { chunks: Box::pin(chunks), made: false }
+    }
+
+    /// The parts of an answer that came whole.
+    pub fn of_whole(answer: Completion) -> Self {
+        let chunks = stream::iter(answer.into_chunks().into_iter().map(Ok));
+        Self { chunks: Box::pin(chunks), made: true }
+    }
+
+    /// Whether all of the answer was made before the first part of it was asked for.
+    pub const fn is_made(&self) -> bool {
+        self.made
     }
 }
 
@@ -53,7 +67,7 @@ impl Stream for ChunkStream {
     type Item = Result<Chunk, ModelError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.as_mut().poll_next(cx)
+        self.chunks.as_mut().poll_next(cx)
     }
 }
 

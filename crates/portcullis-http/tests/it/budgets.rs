@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
 use http::{Method, StatusCode};
+use portcullis_audit::Event;
 use portcullis_chat::{JudgedWhole, Release};
 use portcullis_core::Role;
 use portcullis_guard::{Price, Prices};
@@ -388,7 +389,7 @@ async fn an_answer_that_comes_whole_and_does_not_come_costs_what_was_reserved_un
     let (status, question) = charged_by(refusing(429), Setup::default(), false).await;
     assert_ne!(status, StatusCode::OK);
     assert!((1..400).contains(&question), "{question}");
-    for status in [400, 401, 403, 404, 422] {
+    for status in [400, 401, 403, 404, 422, 503, 529] {
         assert_eq!(charged_by(refusing(status), Setup::default(), false).await.1, question, "{status}");
     }
     let half = Step::Send(Bytes::from_static(b"{\"id\":"));
@@ -399,6 +400,7 @@ async fn an_answer_that_comes_whole_and_does_not_come_costs_what_was_reserved_un
         ("it breaks off", broken(vec![half.clone(), Step::Cut])),
         ("it is no answer", broken(vec![half])),
         ("it fails", refusing(500)),
+        ("something between was not answered as it should be", refusing(502)),
         ("something between has waited long enough", refusing(504)),
         ("the same by another number", refusing(408)),
     ] {
@@ -422,6 +424,36 @@ async fn an_answer_that_comes_whole_and_does_not_come_costs_what_was_reserved_un
     let streamed = charged_by(refusing(429), Setup::default(), true).await.1;
     // It is asked for a stream in a few more bytes.
     assert!((question..question + 20).contains(&streamed), "streamed, refused: {streamed}, {question}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_leaves_before_a_stream_begins_pays_for_the_answer_that_may_have_been_made() {
+    let refusing = Reply::error(StatusCode::TOO_MANY_REQUESTS, "no", "no");
+    let question = charged_by(refusing, Setup::default(), true).await.1;
+    // Asked for a stream it answers with the whole, which takes its time.
+    let half = vec![Step::Send(Bytes::from_static(b"{\"id\":")), Step::Hang];
+    let reply = Reply { steps: half, ..Reply::json(StatusCode::OK, &json!({})) };
+    let upstream = Upstream::start(Scripted::raw(reply)).await.expect("an upstream");
+    let model = OpenAi::new(OpenAiOptions::new(upstream.url())).expect("a client");
+    let setup = Setup { model: Some(Arc::new(model)), tokens: (Some(10_000), None), ..Setup::default() };
+    let app = TestApp::start(setup.nothing_held_back()).await;
+    let world = app.world("one").await;
+    let rig = Rig { app, upstream, world };
+    let key = rig.key("Ada").await;
+    let request = rig.app.request(Method::POST, "/v1/chat/completions", Some(&key));
+    let body = Bytes::from(question_body("kettle", true).to_string());
+    let asked = async {
+        while rig.upstream.served() == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        _ = rig.app.open(request.body(body).expect("a request")) => panic!("it cannot be answered"),
+        () = asked => {}
+    }
+    rig.app.recorded(|entry| matches!(&entry.event, Some(Event::TurnClosed { .. }))).await;
+    assert_eq!(10_000 - rig.remaining(&key, "member").await, question + 512);
+    rig.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,6 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use futures_util::stream;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, Response, StatusCode};
 use http_body::Body;
@@ -94,8 +93,7 @@ where
         Form::Events | Form::Unsaid => Ok(ChunkStream::new(Frames::new(response.into_body(), reading))),
         Form::Json => {
             let bytes = collect(response.into_body(), reading.bounds.answer_bytes, reading.total).await?;
-            let chunks = read::completion(&bytes)?.into_chunks();
-            Ok(ChunkStream::new(stream::iter(chunks.into_iter().map(Ok))))
+            Ok(ChunkStream::of_whole(read::completion(&bytes)?))
         }
         Form::Other => Err(wrong_form()),
     }
