@@ -37,12 +37,19 @@ pub(crate) struct Exit {
 /// The detectors on one choice.
 #[derive(Debug)]
 struct Choice {
-    fence: Option<CitationFence>,
-    content: Leak,
+    content: Words,
     reasoning: Leak,
-    refusal: Leak,
+    refusal: Words,
     calls: BTreeMap<u32, Call>,
     ended: bool,
+}
+
+/// The detectors on one text that its reader takes for the answer.
+#[derive(Debug)]
+struct Words {
+    /// Where the context is ours.
+    fence: Option<CitationFence>,
+    leak: Leak,
 }
 
 /// The detectors on one call of a tool.
@@ -74,6 +81,11 @@ impl Exit {
         &self.vault
     }
 
+    /// Judges what comes from here on by other knowledge: before the answer begins.
+    pub(crate) fn judge_by(&mut self, vault: Arc<Vault>) {
+        self.vault = vault;
+    }
+
     /// What ended the answer before its end.
     pub(crate) const fn stopped(&self) -> Option<Class> {
         self.stopped
@@ -83,7 +95,7 @@ impl Exit {
     pub(crate) fn found(&self) -> BTreeSet<Class> {
         let texts = self.choices.values().flat_map(|choice| {
             let calls = choice.calls.values().map(|call| &call.arguments);
-            [&choice.content, &choice.reasoning, &choice.refusal].into_iter().chain(calls)
+            choice.texts().into_iter().chain(calls)
         });
         texts.flat_map(Leak::found).map(|(class, _)| class).chain(self.stopped).collect()
     }
@@ -92,7 +104,8 @@ impl Exit {
     pub(crate) fn cited(&self) -> BTreeSet<usize> {
         self.choices
             .values()
-            .filter_map(|choice| choice.fence.as_ref())
+            .flat_map(|choice| [&choice.content, &choice.refusal])
+            .filter_map(|words| words.fence.as_ref())
             .flat_map(|fence| fence.cited().clone())
             .collect()
     }
@@ -118,8 +131,8 @@ impl Exit {
         choice.ended = finish_reason.is_some();
         let ended = choice.ended;
         let Delta { role, content, reasoning_content, refusal, tool_calls } = delta;
-        let content = choice.words(content, ended);
-        let refusal = text(&mut choice.refusal, refusal, ended);
+        let content = choice.content.pass(content, ended);
+        let refusal = choice.refusal.pass(refusal, ended);
         let (reasoning_content, tool_calls) = if words_only {
             (None, Vec::new())
         } else {
@@ -144,9 +157,9 @@ impl Exit {
                 continue;
             };
             choice.ended = true;
-            let content = choice.words(None, true);
+            let content = choice.content.pass(None, true);
             let reasoning_content = text(&mut choice.reasoning, None, true);
-            let refusal = text(&mut choice.refusal, None, true);
+            let refusal = choice.refusal.pass(None, true);
             let tool_calls = choice.calls(&self.vault, &self.shape, Vec::new(), true);
             self.stopped = choice.stopped();
             let delta = Delta { role: None, content, reasoning_content, refusal, tool_calls };
@@ -176,27 +189,18 @@ impl Exit {
 
 impl Choice {
     fn new(vault: &Arc<Vault>, shape: &Shape) -> Self {
-        let fence = match shape {
-            Shape::Words { passages } => Some(CitationFence::new(*passages)),
-            Shape::Whatever { .. } => None,
-        };
-        let [content, reasoning, refusal] = [(); 3].map(|()| Leak::new(vault));
-        Self { fence, content, reasoning, refusal, calls: BTreeMap::new(), ended: false }
+        let words = || Words::new(vault, shape);
+        Self {
+            content: words(),
+            reasoning: Leak::new(vault),
+            refusal: words(),
+            calls: BTreeMap::new(),
+            ended: false,
+        }
     }
 
-    fn words(&mut self, piece: Option<String>, ended: bool) -> Option<String> {
-        let piece = match &mut self.fence {
-            None => piece,
-            Some(fence) => {
-                let mut piece = piece.map(|piece| fence.push(&piece));
-                let held = if ended { fence.finish() } else { String::new() };
-                if !held.is_empty() {
-                    piece.get_or_insert_default().push_str(&held);
-                }
-                piece
-            }
-        };
-        text(&mut self.content, piece, ended)
+    const fn texts(&self) -> [&Leak; 3] {
+        [&self.content.leak, &self.reasoning, &self.refusal.leak]
     }
 
     fn calls(
@@ -222,7 +226,33 @@ impl Choice {
 
     fn stopped(&self) -> Option<Class> {
         let calls = self.calls.values().map(|call| &call.arguments);
-        [&self.content, &self.reasoning, &self.refusal].into_iter().chain(calls).find_map(Leak::stopped)
+        self.texts().into_iter().chain(calls).find_map(Leak::stopped)
+    }
+}
+
+impl Words {
+    fn new(vault: &Arc<Vault>, shape: &Shape) -> Self {
+        let fence = match shape {
+            Shape::Words { passages } => Some(CitationFence::new(*passages)),
+            Shape::Whatever { .. } => None,
+        };
+        Self { fence, leak: Leak::new(vault) }
+    }
+
+    /// What of a piece leaves now.
+    fn pass(&mut self, piece: Option<String>, ended: bool) -> Option<String> {
+        let piece = match &mut self.fence {
+            None => piece,
+            Some(fence) => {
+                let mut piece = piece.map(|piece| fence.push(&piece));
+                let held = if ended { fence.finish() } else { String::new() };
+                if !held.is_empty() {
+                    piece.get_or_insert_default().push_str(&held);
+                }
+                piece
+            }
+        };
+        text(&mut self.leak, piece, ended)
     }
 }
 
@@ -326,4 +356,114 @@ fn text(leak: &mut Leak, piece: Option<String>, ended: bool) -> Option<String> {
         leak.finish(&mut out);
     }
     (was_empty || !out.is_empty()).then_some(out)
+}
+
+#[cfg(test)]
+#[path = "../../portcullis-leak/tests/it/splits.rs"]
+mod splits;
+
+#[cfg(test)]
+mod tests {
+    use portcullis_leak::{Policy, SystemText};
+    use portcullis_model::{CallKind, FinishReason};
+
+    use super::splits::{Dice, SEED, same_for_every_split};
+    use super::*;
+
+    const SYSTEM: &str = "You are the cellarer of the abbey and speak with its members of nothing but bread.";
+    const FIELDS: [&str; 4] = ["content", "reasoning", "refusal", "arguments"];
+
+    fn words() -> Shape {
+        Shape::Words { passages: 2 }
+    }
+
+    fn whatever() -> Shape {
+        Shape::Whatever { functions: ["look_up".to_owned()].into() }
+    }
+
+    /// A part of a choice with that piece as the next of each of these texts.
+    fn part(index: u32, fields: &[&str], piece: &str) -> ChunkChoice {
+        let of = |field: &str| fields.contains(&field).then(|| piece.to_owned());
+        let call = of("arguments").map(|arguments| CallDelta {
+            index: 0,
+            id: Some("call_a".to_owned()),
+            kind: Some(CallKind::Function),
+            function: FunctionDelta { name: Some("look_up".to_owned()), arguments: Some(arguments) },
+        });
+        let delta = Delta {
+            role: None,
+            content: of("content"),
+            reasoning_content: of("reasoning"),
+            refusal: of("refusal"),
+            tool_calls: call.into_iter().collect(),
+        };
+        ChunkChoice { index, delta, finish_reason: None }
+    }
+
+    /// What leaves of these texts of so many choices, when each comes in these pieces, and what ended the answer.
+    fn left(
+        vault: &Arc<Vault>,
+        shape: Shape,
+        choices: u32,
+        fields: &[&str],
+        pieces: &[&str],
+    ) -> (BTreeMap<(u32, &'static str), String>, Option<Class>) {
+        let mut exit = Exit::new(Arc::clone(vault), shape);
+        let last = ChunkChoice { index: 0, delta: Delta::default(), finish_reason: Some(FinishReason::Stop) };
+        let pieces = pieces.iter().flat_map(|piece| (0..choices).map(|index| part(index, fields, piece)));
+        let ends = (0..choices).map(|index| ChunkChoice { index, ..last.clone() });
+        let mut left = BTreeMap::new();
+        for ChunkChoice { index, delta, .. } in pieces.chain(ends).filter_map(|part| exit.pass(part)) {
+            let arguments = delta.tool_calls.into_iter().filter_map(|call| call.function.arguments).collect();
+            let texts = [delta.content, delta.reasoning_content, delta.refusal, Some(arguments)];
+            for (field, text) in FIELDS.into_iter().zip(texts) {
+                left.entry((index, field)).or_insert_with(String::new).push_str(&text.unwrap_or_default());
+            }
+        }
+        left.retain(|_, text| !text.is_empty());
+        (left, exit.stopped())
+    }
+
+    fn vault() -> Arc<Vault> {
+        let text = Arc::new(SystemText::new(SYSTEM));
+        Arc::new(Vault::new(Arc::new(Policy::strict())).with_system_text(text))
+    }
+
+    #[test]
+    fn what_leaves_of_each_text_of_each_choice_does_not_depend_on_where_it_is_cut() {
+        println!("seed {SEED:#x}");
+        let (mut dice, vault) = (Dice(SEED), vault());
+        for (text, wanted) in [
+            ("key sk-proj-Ab12Cd34Ef56Gh78Ij90 end [9]", "key {secret withheld} end [9]"),
+            ("paul@example.org: [x](https://evil.example/?q=1)", "{mail address withheld}: [x]"),
+        ] {
+            let all = |pieces: &[&str]| left(&vault, whatever(), 2, &FIELDS, pieces);
+            let (texts, stopped) = same_for_every_split(text, text, &mut dice, all);
+            assert_eq!((texts.len(), stopped), (8, None), "{text}");
+            assert!(texts.values().all(|text| text == wanted), "{texts:?}");
+        }
+        let escaped = r#"{"q":"\u0073k-proj-Ab12Cd34\u0045f56Gh78"}"#;
+        let arguments = |pieces: &[&str]| left(&vault, whatever(), 1, &["arguments"], pieces).0;
+        let texts = same_for_every_split(escaped, escaped, &mut dice, arguments);
+        assert_eq!(texts[&(0, "arguments")], r#"{"q":"{secret withheld}"}"#);
+        // Ours are words in one choice, with citations.
+        let text = "By [1, 9]: sk-proj-Ab12Cd34Ef56Gh78Ij90 [2][7].";
+        let ours = |pieces: &[&str]| left(&vault, words(), 2, &FIELDS, pieces).0;
+        let texts = same_for_every_split(text, text, &mut dice, ours);
+        let said = "By [1]: {secret withheld} [2].".to_owned();
+        assert_eq!(texts, [((0, "content"), said.clone()), ((0, "refusal"), said)].into());
+    }
+
+    #[test]
+    fn the_system_text_ends_each_text_at_the_same_place_wherever_it_is_cut() {
+        println!("seed {SEED:#x}");
+        let (mut dice, vault) = (Dice(SEED), vault());
+        for field in FIELDS {
+            let text = format!("Well: {SYSTEM}");
+            let one = |pieces: &[&str]| left(&vault, whatever(), 1, &[field], pieces);
+            let (texts, stopped) = same_for_every_split(field, &text, &mut dice, one);
+            assert_eq!(stopped, Some(Class::SystemText), "{field}");
+            assert!(texts[&(0, field)].len() <= "Well: ".len() + 40, "{texts:?}");
+        }
+    }
 }

@@ -399,3 +399,65 @@ async fn said_by(stopped: &mut watch::Receiver<Option<Refusal>>) -> Refusal {
     // The watch is over without a word: the turn was closed.
     std::future::pending().await
 }
+
+#[cfg(test)]
+mod tests {
+    use portcullis_model::{AnswerRole, CallDelta, FunctionDelta, Usage};
+
+    use super::*;
+
+    fn chunk(index: u32, delta: Delta) -> Chunk {
+        let choices = vec![ChunkChoice { index, delta, finish_reason: None }];
+        Chunk { id: "a".to_owned(), created: 1, model: "m".to_owned(), choices, usage: None }
+    }
+
+    fn says(text: &str) -> Delta {
+        Delta { content: Some(text.to_owned()), ..Delta::default() }
+    }
+
+    #[test]
+    fn texts_of_one_choice_are_put_together_each_with_its_own() {
+        let thinks = Delta { reasoning_content: Some("hm".to_owned()), ..says(" on") };
+        let refuses = Delta { refusal: Some("no".to_owned()), ..Delta::default() };
+        let role = Delta { role: Some(AnswerRole::Assistant), ..says("") };
+        let mut last = chunk(0, role);
+        for next in [says("Go"), thinks.clone(), refuses.clone(), refuses, thinks] {
+            assert!(join(&mut last, &chunk(0, next)));
+        }
+        let wanted = Delta {
+            role: Some(AnswerRole::Assistant),
+            content: Some("Go on on".to_owned()),
+            reasoning_content: Some("hmhm".to_owned()),
+            refusal: Some("nono".to_owned()),
+            tool_calls: Vec::new(),
+        };
+        assert_eq!(last.choices, chunk(0, wanted).choices);
+    }
+
+    #[test]
+    fn what_is_more_than_text_of_the_same_choice_stays_a_frame_of_its_own() {
+        let call = CallDelta {
+            index: 0,
+            id: None,
+            kind: None,
+            function: FunctionDelta { name: None, arguments: Some("{".to_owned()) },
+        };
+        let calls = chunk(0, Delta { tool_calls: vec![call], ..Delta::default() });
+        let mut ends = chunk(0, says("b"));
+        ends.choices[0].finish_reason = Some(FinishReason::Stop);
+        let usage = Usage { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 };
+        let counts = Chunk { usage: Some(usage), ..chunk(0, says("b")) };
+        let two = Chunk { choices: vec![chunk(0, says("b")).choices.remove(0); 2], ..chunk(0, says("b")) };
+        let begins = chunk(0, Delta { role: Some(AnswerRole::Assistant), ..says("b") });
+        for other in [calls, ends, counts, two, chunk(1, says("b"))] {
+            for (mut last, next) in
+                [(chunk(0, says("a")), other.clone()), (other.clone(), chunk(0, says("a")))]
+            {
+                let before = last.choices.clone();
+                assert!(!join(&mut last, &next), "{next:?}");
+                assert_eq!(last.choices, before);
+            }
+        }
+        assert!(!join(&mut chunk(0, says("a")), &begins), "a role begins a frame");
+    }
+}

@@ -60,28 +60,3 @@ impl Unescape {
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::Unescape;
-
-    fn whole(text: &str) -> String {
-        let (mut unescape, mut out) = (Unescape::default(), String::new());
-        for c in text.chars() {
-            unescape.push(c.encode_utf8(&mut [0; 4]), &mut out);
-        }
-        unescape.finish(&mut out);
-        out
-    }
-
-    #[test]
-    fn an_escaped_letter_is_the_letter_and_the_json_means_the_same() {
-        for (text, wanted) in [
-            (r#"{"a":"\u0073k\u002dx\/y"}"#, r#"{"a":"sk-x/y"}"#),
-            (r#"{"a":"\u0022 \\u0073 \n \u00e9"}"#, r#"{"a":"\u0022 \\u0073 \n \u00e9"}"#),
-        ] {
-            assert_eq!(whole(text), wanted);
-        }
-        assert_eq!(whole(r"\u00zz \u00"), r"\u00zz \u00", "what is no escape stays");
-    }
-}

@@ -276,14 +276,17 @@ fn links_to_listed_hosts_and_harmless_markup_leave() {
 
 #[test]
 fn every_published_token_is_withheld_and_its_bare_prefix_is_not() {
-    let vault = strict();
+    println!("seed {SEED:#x}");
+    let (mut dice, vault) = (Dice(SEED), strict());
     for (issuer, prefix) in portcullis_leak::published() {
         let upper = "0A1B2C3D4E5F6G7H8J9K0A1B2C3D4E5F6G7H8J9K0A1B2C3D";
         let lower = "0a1b2c3d4e5f6a7b8c9d0a1b2c3d4e5f6a7b8c9d0a1b2c3d";
         let text = |body: &str| format!("the key {prefix}{body} of {issuer}");
         let wanted = format!("the key {{secret withheld}} of {issuer}");
-        let outs = [upper, lower].map(|body| run(&vault, [text(body).as_str()]).out);
-        assert!(outs.contains(&wanted), "{issuer} {prefix}: {outs:?}");
+        let bodies = [upper, lower].map(text);
+        let fits = bodies.iter().find(|text| run(&vault, [text.as_str()]).out == wanted);
+        let fits = fits.unwrap_or_else(|| panic!("{issuer} {prefix} leaves"));
+        same_for_every_split(&vault, prefix, fits, &mut dice);
         let bare = format!("it begins with {prefix} they say");
         assert_eq!(run(&vault, [bare.as_str()]).found, [], "{prefix}");
     }

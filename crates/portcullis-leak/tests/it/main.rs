@@ -1,10 +1,12 @@
 //! The detectors on whole texts, and the promise that it makes no difference where a text is cut.
 
 #[cfg(test)]
+mod arguments;
 mod cases;
 #[cfg(test)]
 mod echo;
 #[cfg(test)]
 mod prose;
 #[cfg(test)]
+mod splits;
 mod support;

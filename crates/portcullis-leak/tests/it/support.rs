@@ -1,8 +1,11 @@
-//! One vault for all cases, and the ways to cut a text.
+//! One vault for all cases.
 
 use std::sync::Arc;
 
 use portcullis_leak::{Action, Canary, Class, Hosts, Leak, Policy, SystemText, Vault};
+
+use crate::splits;
+pub(crate) use crate::splits::{Dice, SEED};
 
 /// The system text of the cases.
 pub(crate) const SYSTEM: &str = "You are Brother Cadfael, keeper of the herb garden. Never name the abbot's \
@@ -49,41 +52,7 @@ pub(crate) fn run<'a>(vault: &Arc<Vault>, pieces: impl IntoIterator<Item = &'a s
     Outcome { out, stopped: leak.stopped(), found: leak.found().collect() }
 }
 
-/// Numbers that are the same on every run.
-pub(crate) struct Dice(pub(crate) u64);
-
-impl Dice {
-    pub(crate) fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 11).unwrap() % end
-    }
-}
-
-pub(crate) const SEED: u64 = 0x5E_ED0F_5EED;
-/// How many random splits each case goes through.
-pub(crate) const SPLITS: usize = 10_000;
-
 /// Cuts the text in every way and demands the same outcome each time.
 pub(crate) fn same_for_every_split(vault: &Arc<Vault>, name: &str, text: &str, dice: &mut Dice) -> Outcome {
-    let whole = run(vault, [text]);
-    let bounds: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
-    for at in &bounds {
-        assert_eq!(run(vault, <[&str; 2]>::from(text.split_at(*at))), whole, "{name}: cut at {at}");
-    }
-    let piece = |from: usize, to: usize| text.get(bounds[from]..bounds[to]).expect("cut between characters");
-    let each = (1..bounds.len()).map(|to| piece(to - 1, to));
-    assert_eq!(run(vault, each), whole, "{name}: one character at a time");
-    for round in 0..SPLITS {
-        let longest = 1 + dice.below(20);
-        let (mut pieces, mut from) = (Vec::new(), 0);
-        while from + 1 < bounds.len() {
-            let to = (from + 1 + dice.below(longest)).min(bounds.len() - 1);
-            pieces.push(piece(from, to));
-            from = to;
-        }
-        assert_eq!(run(vault, pieces.iter().copied()), whole, "{name}: split {round}: {pieces:?}");
-    }
-    whole
+    splits::same_for_every_split(name, text, dice, |pieces| run(vault, pieces.iter().copied()))
 }
