@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use portcullis_core::Scope;
 use portcullis_core::secret::random_bytes;
 use portcullis_guard::guards::citation_fence;
@@ -77,9 +78,15 @@ pub(crate) struct Leaving {
     ours: Arc<Policy>,
     callers: Arc<Policy>,
     system: Arc<SystemText>,
+    /// What tools are described with, prepared: each set of them that was offered lately.
+    told: Mutex<Vec<(Vec<String>, Arc<SystemText>)>>,
     citations_fenced: bool,
     switches: Switches,
 }
+
+/// Of how many sets of tools what they are described with is kept prepared. There are as many as communities and roles differ in
+/// the tools they may use.
+const MOST_SETS: usize = 32;
 
 /// The guards on what leaves that are detectors, as they are named in the pipeline.
 const DETECTORS: [&str; 5] = ["canary", "secrets-out", "personal-data", "link-fence", "system-echo"];
@@ -106,6 +113,7 @@ impl Leaving {
             ours: switched(release.ours.clone()),
             callers: switched(release.callers.clone()),
             system: Arc::new(SystemText::new(&prompt::unmarked(system))),
+            told: Mutex::default(),
             citations_fenced: switches.on_unfelt("citation-fence"),
             switches: switches.clone(),
             release,
@@ -150,6 +158,25 @@ impl Leaving {
         let exit = Exit::new(Arc::new(vault), Shape::Words { passages });
         let pace = if whole { Pace::Whole } else { Pace::Streams };
         Ok(Prepared { exit, canary: Some(canary), pace })
+    }
+
+    /// The same for an answer of a model that is told of tools, in these words: they are held like the system text.
+    pub(crate) fn keeping(&self, vault: &Arc<Vault>, told: &[String]) -> Arc<Vault> {
+        if told.is_empty() || self.ours.system_text == Action::Off {
+            return Arc::clone(vault);
+        }
+        let known =
+            self.told.lock().iter().find(|(known, _)| known == told).map(|(_, text)| Arc::clone(text));
+        let text = known.unwrap_or_else(|| {
+            let text = Arc::new(SystemText::several(told.iter().map(String::as_str)));
+            let mut sets = self.told.lock();
+            if sets.len() >= MOST_SETS {
+                sets.clear();
+            }
+            sets.push((told.to_vec(), Arc::clone(&text)));
+            text
+        });
+        Arc::new(Vault::clone(vault).with_system_text(text))
     }
 
     /// The address of the member who asks, where it matters to what may leave.

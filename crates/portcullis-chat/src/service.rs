@@ -8,7 +8,6 @@ use portcullis_core::{Action, ConversationId, DocumentId, Scope};
 use portcullis_guard::{
     Approved, Code, Gate, Opened, Phase, Refusal, Reservation, Screened, Suspicion, Turn, pipeline,
 };
-use portcullis_leak::Vault;
 use portcullis_model::{
     AnswerMessage, AnswerRole, ChatRequest, Choice, ChunkStream, Completion, FinishReason, Made, Message,
     Model, ModelError,
@@ -18,6 +17,7 @@ use portcullis_store::{Passage, Query, Stores};
 
 use crate::asked::as_judged;
 use crate::ending::Ending;
+use crate::exit::Exit;
 use crate::frames::{Frames, Live};
 use crate::keeping::{self, Known};
 use crate::leaving::{Leaving, Pace, Prepared, Release};
@@ -244,7 +244,7 @@ impl Service {
                 let marks =
                     canary.map(|canary| self.put_in_context(&turn, &mut request, known, canary.word()));
                 request.cap_tokens(parts.settings.max_tokens);
-                let context = Context { marks, vault: exit.vault(), pace, conversation, approved };
+                let context = Context { marks, exit: &mut exit, pace, conversation, approved };
                 let asking = self.put(&**model, &mut request, &turn, context, &mut ledger);
                 tokio::select! {
                     // Who waits for a place, for a model that thinks or for a tool, may lose access meanwhile.
@@ -332,10 +332,15 @@ impl Service {
         context: Context<'_>,
         ledger: &mut Ledger,
     ) -> Result<Put, Refusal> {
-        let Context { marks, vault, pace, conversation, approved } = context;
+        let Context { marks, exit, pace, conversation, approved } = context;
         let goes_on = approved.is_some();
         if let Some(marks) = marks {
-            let mut kit = pipeline::offer(&self.parts.gate, turn, vault, marks.word()).await?;
+            let keep = |told: &[String]| {
+                let vault = self.leaving.keeping(exit.vault(), told);
+                exit.judge_by(Arc::clone(&vault));
+                vault
+            };
+            let mut kit = pipeline::offer(&self.parts.gate, turn, marks.word(), keep).await?;
             kit.go_on(conversation, approved);
             if !kit.is_empty() {
                 rounds::offer(request, &kit);
@@ -448,7 +453,8 @@ fn failed(ledger: &mut Ledger, error: &ModelError) -> Refusal {
 struct Context<'a> {
     /// The marks of a context that is ours; a caller's own context has none, and no tools of ours.
     marks: Option<Marks>,
-    vault: &'a Arc<Vault>,
+    /// What will judge the answer. It learns what the model is told of tools.
+    exit: &'a mut Exit,
     pace: Pace,
     conversation: Option<ConversationId>,
     /// What the turn goes on with.

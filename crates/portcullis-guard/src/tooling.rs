@@ -109,6 +109,27 @@ impl Kit {
     }
 }
 
+/// The words that a tool is described with: its own and those within its schema. What it and its arguments are named, and the
+/// shape of the schema, are not among them.
+pub(crate) fn told(spec: &Spec) -> String {
+    fn add(schema: &Value, words: &mut String) {
+        match schema {
+            Value::Object(fields) => fields.iter().for_each(|(key, value)| match (key.as_str(), value) {
+                ("description" | "title" | "$comment", Value::String(text)) => {
+                    words.push('\n');
+                    words.push_str(text);
+                }
+                _ => add(value, words),
+            }),
+            Value::Array(items) => items.iter().for_each(|item| add(item, words)),
+            _ => {}
+        }
+    }
+    let mut words = spec.description.clone();
+    add(spec.schema.json(), &mut words);
+    words
+}
+
 /// What the model wrote. `Debug` shows none of it.
 pub struct Asked {
     /// The tool's name.

@@ -128,31 +128,44 @@ impl Rolling {
 pub struct SystemText {
     compact: Option<Windows>,
     plain: Option<Windows>,
-    /// The hash of every sequence of three words, and how many of them are too many.
-    threes: Hashes,
-    most: usize,
+    /// Of each text the hash of every sequence of three words, and how many of them are too many.
+    threes: Vec<(Hashes, usize)>,
 }
 
 impl SystemText {
     /// Prepares a text. Of one with fewer than 16 letters and digits nothing is looked for.
     pub fn new(text: &str) -> Self {
-        let letters = compact(text).len();
-        let width = WIDTH.min(letters);
-        let disguises: Vec<Vec<u32>> = disguises(text).iter().map(|text| compact(text)).collect();
-        let plain: Vec<u32> = Plain::default().all(text);
-        let mut words = Words::default();
-        let mut threes = Hashes::default();
-        for code in text.chars().map(fold).chain([None]) {
-            threes.extend(words.push(code));
-        }
-        let most = (threes.len() * SHARED_PART.0 / SHARED_PART.1).max(LEAST_SHARED);
+        Self::of(&[text], WIDTH.min(compact(text).len()))
+    }
+
+    /// Prepares several texts, each to be looked for by itself. One with fewer than 32 letters and digits is a phrase that anybody
+    /// may use, and is not.
+    pub fn several<'a>(texts: impl IntoIterator<Item = &'a str>) -> Self {
+        let texts: Vec<&str> = texts.into_iter().filter(|text| compact(text).len() >= WIDTH).collect();
+        Self::of(&texts, WIDTH)
+    }
+
+    fn of(texts: &[&str], width: usize) -> Self {
+        let disguises: Vec<Vec<u32>> =
+            texts.iter().flat_map(|text| disguises(text)).map(|text| compact(&text)).collect();
+        let plain = texts.iter().map(|text| Plain::default().all(text));
+        let plain: Vec<Vec<u32>> = plain.filter(|plain| plain.len() >= PLAIN_WIDTH).collect();
         Self {
-            compact: (letters >= LEAST).then(|| Windows::of(width, &disguises)),
-            plain: (plain.len() >= PLAIN_WIDTH).then(|| Windows::of(PLAIN_WIDTH, &[plain])),
-            threes,
-            most,
+            compact: (width >= LEAST && !disguises.is_empty()).then(|| Windows::of(width, &disguises)),
+            plain: (!plain.is_empty()).then(|| Windows::of(PLAIN_WIDTH, &plain)),
+            threes: texts.iter().map(|text| threes(text)).collect(),
         }
     }
+}
+
+/// The sequences of three words of a text, and how many of them are too many.
+fn threes(text: &str) -> (Hashes, usize) {
+    let (mut words, mut threes) = (Words::default(), Hashes::default());
+    for code in text.chars().map(fold).chain([None]) {
+        threes.extend(words.push(code));
+    }
+    let most = (threes.len() * SHARED_PART.0 / SHARED_PART.1).max(LEAST_SHARED);
+    (threes, most)
 }
 
 /// A random word in the system text of one answer. It has no other use, so wherever it turns up, the system text leaks.
@@ -362,8 +375,8 @@ pub(crate) struct Echo {
     folded: Plain,
     canary_window: Rolling,
     words: Words,
-    /// The sequences of three words that were seen.
-    shared: Hashes,
+    /// The sequences of three words that were seen, of each text.
+    shared: Vec<Hashes>,
 }
 
 impl Echo {
@@ -373,13 +386,13 @@ impl Echo {
             compact: system
                 .and_then(|system| system.compact.as_ref())
                 .map(|windows| Rolling::new(windows.width)),
+            shared: vec![Hashes::default(); system.map_or(0, |system| system.threes.len())],
             system: system.cloned(),
             canary: canary.cloned(),
             plain: Rolling::new(PLAIN_WIDTH),
             folded: Plain::default(),
             canary_window: Rolling::new(CANARY_WIDTH),
             words: Words::default(),
-            shared: Hashes::default(),
         })
     }
 
@@ -421,8 +434,15 @@ impl Echo {
     }
 
     fn word(&mut self, code: Option<u32>, system: &SystemText) -> Option<Class> {
-        let three = self.words.push(code).filter(|three| system.threes.contains(three))?;
-        self.shared.insert(three);
-        (self.shared.len() >= system.most).then_some(Class::SystemText)
+        let three = self.words.push(code)?;
+        for (shared, (threes, most)) in self.shared.iter_mut().zip(&system.threes) {
+            if threes.contains(&three) {
+                shared.insert(three);
+                if shared.len() >= *most {
+                    return Some(Class::SystemText);
+                }
+            }
+        }
+        None
     }
 }

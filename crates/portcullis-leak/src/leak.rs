@@ -8,12 +8,12 @@ use crate::policy::{Action, Class, Hosts, Kind, Policy};
 use crate::stream::Stream;
 
 /// What the detectors of one answer know: the same for each of its texts.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Vault {
     policy: Arc<Policy>,
     kinds: Kinds,
     canary: Option<Arc<Canary>>,
-    system: Option<Arc<SystemText>>,
+    systems: Vec<Arc<SystemText>>,
     hosts: Hosts,
     own: BTreeSet<String>,
 }
@@ -32,7 +32,14 @@ impl Vault {
     /// Knows the policy and nothing else: no canary, no system text, no host that links may lead to.
     pub fn new(policy: Arc<Policy>) -> Self {
         let kinds = Kinds(policy.kinds.iter().fold(0, |bits, kind| bits | 1 << *kind as u8));
-        Self { policy, kinds, canary: None, system: None, hosts: Hosts::default(), own: BTreeSet::new() }
+        Self {
+            policy,
+            kinds,
+            canary: None,
+            systems: Vec::new(),
+            hosts: Hosts::default(),
+            own: BTreeSet::new(),
+        }
     }
 
     /// With the canary that stands in the system text.
@@ -42,10 +49,10 @@ impl Vault {
         self
     }
 
-    /// With the system text.
+    /// With the system text, or with more of what is held like it.
     #[must_use]
     pub fn with_system_text(mut self, system: Arc<SystemText>) -> Self {
-        self.system = Some(system);
+        self.systems.push(system);
         self
     }
 
@@ -61,11 +68,7 @@ impl Vault {
     pub fn without_links(&self) -> Self {
         Self {
             policy: Arc::new(Policy { links: Action::Off, ..Policy::clone(&self.policy) }),
-            kinds: self.kinds,
-            canary: self.canary.clone(),
-            system: self.system.clone(),
-            hosts: self.hosts.clone(),
-            own: self.own.clone(),
+            ..self.clone()
         }
     }
 
@@ -135,7 +138,8 @@ fn normal(value: &str) -> String {
 #[derive(Debug)]
 pub struct Leak {
     stream: Stream,
-    echo: Option<Echo>,
+    /// For each text that is held like the system text. The first looks for the canary, too.
+    echoes: Vec<Echo>,
     /// What is done about the system text and about disguised canaries.
     echo_action: (Action, Action),
     echoed: Option<Class>,
@@ -146,11 +150,15 @@ impl Leak {
     /// Detectors that have seen nothing yet.
     pub fn new(vault: &Arc<Vault>) -> Self {
         let policy = vault.policy();
-        let system = vault.system.as_ref().filter(|_| policy.system_text != Action::Off);
+        let systems = vault.systems.iter().filter(|_| policy.system_text != Action::Off);
+        let mut systems = systems.map(Some);
         let canary = vault.canary.as_ref().filter(|_| policy.canary != Action::Off);
         Self {
             stream: Stream::new(Arc::clone(vault)),
-            echo: Echo::new(system, canary),
+            echoes: Echo::new(systems.next().flatten(), canary)
+                .into_iter()
+                .chain(systems.filter_map(|system| Echo::new(system, None)))
+                .collect(),
             echo_action: (policy.system_text, policy.canary),
             echoed: None,
             stopped: None,
@@ -174,7 +182,7 @@ impl Leak {
         if self.stopped.is_some() {
             return;
         }
-        let echoed = self.echo.as_mut().and_then(Echo::finish);
+        let echoed = self.echoes.iter_mut().find_map(Echo::finish);
         if let Some(class) = echoed.filter(|class| self.stops(*class)) {
             self.stopped = Some(class);
             return;
@@ -205,13 +213,20 @@ impl Leak {
 
     /// The byte at which a piece completes an echo that ends the answer.
     fn echo(&mut self, piece: &str) -> Option<(usize, Class)> {
+        if self.echoes.is_empty() {
+            return None;
+        }
         for (at, c) in piece.char_indices() {
-            let Some(class) = self.echo.as_mut()?.take(c) else { continue };
-            if self.stops(class) {
-                return Some((at, class));
+            for place in 0..self.echoes.len() {
+                let Some(class) = self.echoes.get_mut(place).and_then(|echo| echo.take(c)) else { continue };
+                if self.stops(class) {
+                    return Some((at, class));
+                }
+                // Observed once; the rest of the text has nothing to add to that. The other class may still end the answer.
+                if let Some(echo) = self.echoes.get_mut(place) {
+                    echo.leave(class);
+                }
             }
-            // Observed once; the rest of the text has nothing to add to that. The other class may still end the answer.
-            self.echo.as_mut()?.leave(class);
         }
         None
     }

@@ -8,7 +8,7 @@ use portcullis_audit::{CallOutcome, Event, Label};
 use portcullis_core::CallId;
 use portcullis_leak::Vault;
 use portcullis_store::{CommunityRef, Ended};
-use portcullis_tools::{FaultKind, Permit, Returned, Standing, Way};
+use portcullis_tools::{FaultKind, Permit, Returned, Standing, Tool, Way};
 use serde_json::Map;
 
 use super::{ADDRESSES, SANDBOX, TOOLS, append, phase};
@@ -20,38 +20,45 @@ use crate::guards::tool_results;
 use crate::measures::Phase;
 use crate::refusal::{Code, Refusal};
 use crate::security::{Noticed, SecurityEvent};
-use crate::tooling::{Asked, Call, Closing, Judged, Kit, Named, Permitted, Ruled, Shown};
+use crate::tooling::{Asked, Call, Closing, Judged, Kit, Named, Permitted, Ruled, Shown, told};
 use crate::visit::{Opened, Turn};
 
 /// What the model may be told of, in this turn: the tools of this community and role that stand as they were approved.
-/// `mark` is the word by which quoted data is told from words, and `vault` what must not leave; no argument may hold either.
-pub async fn offer(gate: &Gate, turn: &Turn<Opened>, vault: &Arc<Vault>, mark: &str) -> Result<Kit, Refusal> {
+///
+/// `mark` is the word by which quoted data is told from words, and `vault` makes of the words that each tool is described with
+/// what must not leave; no argument may hold either.
+pub async fn offer(
+    gate: &Gate,
+    turn: &Turn<Opened>,
+    mark: &str,
+    vault: impl FnOnce(&[String]) -> Arc<Vault>,
+) -> Result<Kit, Refusal> {
     let registry = &gate.parts.tools;
-    let mut kit = Kit {
-        community: String::new(),
-        tools: Vec::new(),
-        limits: gate.parts.tool_limits,
-        vault: Arc::new(vault.without_links()),
-        mark: mark.to_owned(),
-        made: BTreeMap::new(),
-        asked: 0,
-        conversation: None,
-        approved: None,
+    let community = match registry.is_empty() {
+        true => None,
+        false => gate.parts.stores.directory.find(CommunityRef::Id(turn.scope.community())).await?,
     };
-    if registry.is_empty() {
-        return Ok(kit);
-    }
-    let community = gate.parts.stores.directory.find(CommunityRef::Id(turn.scope.community())).await?;
-    let Some(community) = community else { return Ok(kit) };
-    kit.community = community.slug;
-    let own = registry.all().filter(|tool| tool.allows(&kit.community, turn.scope.role()));
-    kit.tools = own
+    let community = community.map(|community| community.slug);
+    let allows = |slug: &String, tool: &Tool| tool.allows(slug, turn.scope.role());
+    let own = registry.all().filter(|tool| community.as_ref().is_some_and(|slug| allows(slug, tool)));
+    let tools: Vec<_> = own
         .filter_map(|tool| match tool.standing() {
             Standing::Ready(spec) => Some((Arc::clone(tool), spec)),
             Standing::Unknown | Standing::Stopped(_) => None,
         })
         .collect();
-    Ok(kit)
+    let told: Vec<String> = tools.iter().map(|(_, spec)| told(spec)).collect();
+    Ok(Kit {
+        community: community.unwrap_or_default(),
+        tools,
+        limits: gate.parts.tool_limits,
+        vault: Arc::new(vault(&told).without_links()),
+        mark: mark.to_owned(),
+        made: BTreeMap::new(),
+        asked: 0,
+        conversation: None,
+        approved: None,
+    })
 }
 
 /// Rules on a call that the model asked for. Whatever comes of it is in the journal: a call that is refused here, one that

@@ -149,8 +149,38 @@ fn a_text_of_nothing_but_marks_is_held_to_40_characters_too() {
 fn words_put_between_do_not_hide_the_system_text() {
     let words: Vec<&str> = SYSTEM.split(' ').collect();
     let padded = words.chunks(4).map(|words| words.join(" ")).collect::<Vec<_>>().join(" indeed ");
-    let outcome = run(&strict(), [padded.as_str()]);
+    println!("seed {SEED:#x}");
+    let outcome = same_for_every_split(&strict(), "padded", &padded, &mut Dice(SEED));
     assert_eq!(outcome.stopped, Some(Class::SystemText));
+}
+
+/// What tools are described with, and beside it a phrase that is too short to be anybody's.
+const TOLD: [&str; 3] = [
+    "Looks into the tide.",
+    "Finds high and low water at every harbour from Berwick to Dover, by the tables of the harbour office.",
+    "Sends a letter to the abbot in the name of whoever asks, and keeps a copy of it in the scriptorium.",
+];
+
+#[test]
+fn each_of_several_texts_is_looked_for_beside_the_system_text() {
+    println!("seed {SEED:#x}");
+    let vault = Vault::clone(&strict()).with_system_text(Arc::new(SystemText::several(TOLD)));
+    let (mut dice, vault) = (Dice(SEED), Arc::new(vault));
+    for text in [SYSTEM, TOLD[1], TOLD[2]] {
+        for (name, text) in disguised(text) {
+            assert_eq!(run(&vault, [text.as_str()]).stopped, Some(Class::SystemText), "{name}: {text}");
+        }
+        let outcome = same_for_every_split(&vault, "as it is", &format!("It says: {text}"), &mut dice);
+        assert_eq!(outcome.stopped, Some(Class::SystemText), "{text}");
+        assert!(longest_shared(&outcome.out, text) <= 40, "{}", outcome.out);
+        // However many they are, words put between hide none of them.
+        let words: Vec<&str> = text.split(' ').collect();
+        let padded = words.chunks(4).map(|words| words.join(" ")).collect::<Vec<_>>().join(" indeed ");
+        assert_eq!(run(&vault, [padded.as_str()]).stopped, Some(Class::SystemText), "{padded}");
+    }
+    for honest in [TOLD[0], "I find high and low water, and send letters in the name of whoever asks."] {
+        assert_eq!(run(&vault, [honest]).stopped, None, "{honest}");
+    }
 }
 
 #[test]

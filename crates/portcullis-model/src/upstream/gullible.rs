@@ -18,10 +18,11 @@ use super::reply::Reply;
 /// - `say`, `print`, `repeat`, `reveal`, ... X: says X. Where X speaks of the system prompt, the instructions, the
 ///   documents, all of the above, secrets and the like, it says those texts again; reversed, in Base64, hexadecimal, ROT13,
 ///   Atbash, leet, percent or decimal codes, spaced out or in capitals, and as a link, an image or HTML, where the line
-///   asks for it.
+///   asks for it. Where X speaks of its tools, it says what they are described with.
 ///   Where X speaks of the canary or of marks, it says the words of the system text that nobody could make up: long ones of
-///   letters and digits. Where X speaks of its tools, it says what it was told about them.
-/// - `call`, `use`, `invoke`, `run` a tool or function NAME, with JSON arguments in the same line: calls it.
+///   letters and digits.
+/// - `call`, `use`, `invoke`, `run` a tool or function NAME, with JSON arguments in the same line: calls it. `{tools}` in an argument gets what the
+///   tools are described with, `{data}` or `{system}` the system text.
 /// - `append`, `include`, `show`, `fetch`, `send`, ... with an address in the same line: shows the address as an image and
 ///   as a link. `{data}` or `{system}` in the address, or an address that ends in `=`, gets the system text.
 ///
@@ -173,12 +174,6 @@ fn content(readings: &[Reading]) -> String {
     said
 }
 
-/// What the request says about tools.
-fn tool_text(readings: &[Reading]) -> String {
-    let tools = readings.iter().filter(|reading| reading.from.split(' ').next() == Some("tools"));
-    tools.map(|reading| reading.text.as_str()).collect::<Vec<_>>().join("\n")
-}
-
 fn is_system(from: &str) -> bool {
     matches!(from, "system" | "developer")
 }
@@ -186,6 +181,14 @@ fn is_system(from: &str) -> bool {
 fn system_text(readings: &[Reading]) -> String {
     let system = readings.iter().filter(|reading| is_system(&reading.from));
     system.map(|reading| reading.text.as_str()).collect::<Vec<_>>().join("\n")
+}
+
+/// What the offered tools and their arguments are described with.
+fn tool_text(readings: &[Reading]) -> String {
+    let told = readings
+        .iter()
+        .filter(|reading| reading.from.starts_with("tools ") && reading.from.ends_with(" description"));
+    told.map(|reading| reading.text.as_str()).collect::<Vec<_>>().join("\n")
 }
 
 fn truncate(text: &mut String) {

@@ -79,7 +79,7 @@ const SHOW: [&str; 23] = [
     "inserisci",
     "inclua",
 ];
-/// Words that speak of the system text, of the marks in it, and of everything.
+/// Words that speak of the system text, of the marks in it, of the tools that were offered, and of everything.
 const OF_SYSTEM: [&str; 10] = [
     "system",
     "instruction",
@@ -92,8 +92,9 @@ const OF_SYSTEM: [&str; 10] = [
     "anweisung",
     "consignes",
 ];
-const OF_TOOLS: [&str; 3] = ["your tools", "tools that you have", "tools you have"];
 const OF_MARKS: [&str; 3] = ["canary", "confidential mark", "mark of your"];
+const OF_TOOLS: [&str; 6] =
+    ["your tools", "of the tools", "tools that you have", "tools you have", "list of tools", "your functions"];
 const OF_EVERYTHING: [&str; 14] = [
     "everything",
     "all of the above",
@@ -122,8 +123,7 @@ pub(super) struct Deeds {
 pub(super) fn obey(readings: &[Reading], counts: impl Fn(&Reading) -> bool) -> Deeds {
     let system = system_text(readings);
     let everything = readings.iter().map(|reading| reading.text.as_str()).collect::<Vec<_>>().join("\n");
-    let tools = tool_text(readings);
-    let mut mind = Mind { system, tools, everything, deeds: Deeds::default(), count: 0 };
+    let mut mind = Mind { system, tools: tool_text(readings), everything, deeds: Deeds::default(), count: 0 };
     let obeyed = readings.iter().filter(|reading| counts(reading));
     for line in obeyed.flat_map(|reading| reading.text.lines()) {
         mind.read(line);
@@ -195,7 +195,8 @@ impl Mind {
         let id = format!("call_{}", self.deeds.tool_calls.len());
         let arguments = match serde_json::from_str::<Value>(&function.arguments) {
             Ok(mut value) => {
-                fill(&mut value, &self.system);
+                fill(&mut value, &["{data}", "{system}", "{secret}", "{prompt}"], &self.system);
+                fill(&mut value, &["{tools}"], &self.tools);
                 value.to_string()
             }
             Err(_) => function.arguments,
@@ -401,18 +402,18 @@ fn first_value(json: &str) -> Option<Value> {
     serde_json::Deserializer::from_str(json).into_iter::<Value>().next()?.ok()
 }
 
-/// Puts the system text where arguments ask for it.
-fn fill(value: &mut Value, system: &str) {
+/// Puts a text where arguments ask for it.
+fn fill(value: &mut Value, holes: &[&str], with: &str) {
     match value {
         Value::String(text) => {
-            for hole in ["{data}", "{system}", "{secret}", "{prompt}"] {
+            for hole in holes {
                 if text.contains(hole) {
-                    *text = text.replace(hole, system);
+                    *text = text.replace(hole, with);
                 }
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(|item| fill(item, system)),
-        Value::Object(fields) => fields.values_mut().for_each(|value| fill(value, system)),
+        Value::Array(items) => items.iter_mut().for_each(|item| fill(item, holes, with)),
+        Value::Object(fields) => fields.values_mut().for_each(|value| fill(value, holes, with)),
         _ => {}
     }
 }
