@@ -1,6 +1,6 @@
 //! What may leave, with models that say whatever they are told: over the real router, streamed and not.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,7 +9,9 @@ use http::{Method, StatusCode};
 use portcullis_audit::{Event, Outcome};
 use portcullis_chat::{Action, JudgedWhole, Policy, Release};
 use portcullis_guard::SecurityEvent;
-use portcullis_model::upstream::{Behaviour, Gullible, Reply, Scripted, Step, Upstream};
+use portcullis_model::upstream::{
+    Answer as Said, Behaviour, Gullible, Heard, Reply, Scripted, Step, Upstream,
+};
 use portcullis_model::{OpenAi, OpenAiOptions};
 use serde_json::{Value, json};
 
@@ -160,10 +162,7 @@ impl Stage {
     /// The canary of the last answer.
     fn canary(&self) -> String {
         let requests = self.upstream.requests();
-        let heard = requests.last().expect("the model was asked").json();
-        let system = heard["messages"][0]["content"].as_str().expect("a system text").to_owned();
-        let (_, after) = system.split_once("bears the mark ").expect("a canary");
-        after.split(',').next().expect("a word").to_owned()
+        canary_in(&requests.last().expect("the model was asked").json())
     }
 }
 
@@ -222,6 +221,69 @@ async fn without_the_release_guards_nearly_every_attack_leaks() {
     let stage = Stage::new(Gullible::obedient(), Setup::default().nothing_held_back()).await;
     let leaked = attacked(&stage).await.len();
     assert!(leaked >= 2 * ATTACKS.len() - 6, "{leaked} of {}", 2 * ATTACKS.len());
+    stage.app.stop().await;
+}
+
+/// The canary in what a model heard.
+fn canary_in(heard: &Value) -> String {
+    let system = heard["messages"][0]["content"].as_str().expect("a system text");
+    let (_, after) = system.split_once("bears the mark ").expect("a canary");
+    after.split(',').next().expect("a word").to_owned()
+}
+
+/// Says the canary of the answer before; of the first it says its own.
+#[derive(Debug, Default)]
+struct Remembers(Mutex<Option<String>>);
+
+impl Behaviour for Remembers {
+    fn name(&self) -> &'static str {
+        "remembers"
+    }
+
+    fn answer(&self, heard: &Heard) -> Reply {
+        let own = canary_in(&heard.json());
+        let before = self.0.lock().expect("nobody panicked").replace(own.clone());
+        Said::text(&format!("It is {}, they say.", before.unwrap_or(own)), 4).reply_to(heard)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_answer_has_a_canary_of_its_own_and_that_of_another_is_a_word_like_any() {
+    let stage = Stage::new(Remembers::default(), Setup::default()).await;
+    let mut canaries = Vec::new();
+    for stream in [false, true, false] {
+        let answer = stage.ask("kettle", stream).await;
+        let told = words(&answer, stream);
+        match canaries.last() {
+            None => assert_eq!(told, NOTE),
+            Some(before) => assert_eq!(told, format!("It is {before}, they say.")),
+        }
+        let canary = stage.canary();
+        assert!(!canaries.contains(&canary), "{canaries:?}");
+        canaries.push(canary);
+    }
+    stage.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn frames_that_come_together_leave_together() {
+    let frame = |delta: Value, end: Value| {
+        let choice = json!({ "index": 0, "delta": delta, "finish_reason": end });
+        let frame = json!({ "id": "x", "object": "chat.completion.chunk", "created": 7, "model": "m", "choices": [choice] });
+        format!("data: {frame}\n\n")
+    };
+    let pieces: Vec<String> = (0..30).map(|number| format!("word {number}, ")).collect();
+    let mut sent: String =
+        pieces.iter().map(|piece| frame(json!({ "content": piece }), Value::Null)).collect();
+    sent.push_str(&frame(json!({}), json!("stop")));
+    sent.push_str("data: [DONE]\n\n");
+    let reply = Reply::events(vec![Step::Send(Bytes::from(sent))]);
+    let stage = Stage::new(Scripted::raw(reply), Setup::default()).await;
+    let answer = stage.ask("kettle", true).await;
+    assert_eq!(words(&answer, true), pieces.concat());
+    let texts = frames(&answer);
+    let texts = texts.iter().filter(|frame| !frame["choices"][0]["delta"]["content"].is_null()).count();
+    assert!(texts <= 5, "{texts} frames for 30 that came at once");
     stage.app.stop().await;
 }
 
