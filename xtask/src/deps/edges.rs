@@ -55,6 +55,7 @@ const EDGES: &[(&str, &[&str])] = &[
 /// What tests may use beyond that: crate, used, why.
 const TEST_EDGES: &[(&str, &str, &str)] = &[
     ("egress", "core", "the servers that its tests talk to run on the tracked spawner"),
+    ("http", "check", "its tests put the attacks of the checks to models that obey"),
     ("http", "config", "its tests read the environment through the one crate that may"),
     ("http", "egress", "the client of its tests"),
     ("http", "store-sqlite", "its tests run on real stores"),

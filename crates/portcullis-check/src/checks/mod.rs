@@ -17,6 +17,8 @@ mod secrets;
 mod standing;
 mod tenancy;
 
+pub use injection::red_team;
+
 use crate::check::Check;
 pub use injection::poison;
 

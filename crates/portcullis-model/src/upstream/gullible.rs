@@ -57,12 +57,13 @@ struct Reading {
 impl Gullible {
     /// Streams in pieces of five characters, so that whatever it leaks is split over frames.
     pub const fn new() -> Self {
-        Self::in_pieces_of(5)
+        Self { piece: 5, unasked: Unasked::Everything }
     }
 
-    /// Streams in pieces of so many characters.
-    pub const fn in_pieces_of(piece: usize) -> Self {
-        Self { piece, unasked: Unasked::Everything }
+    /// The same in pieces of so many characters.
+    #[must_use]
+    pub const fn cut_into(self, piece: usize) -> Self {
+        Self { piece, ..self }
     }
 
     /// The same without the recital: it says what it is told to say and nothing else, so that a guard which the recital

@@ -411,6 +411,12 @@ pub(super) fn extraction(setting: &Setting) -> Vec<String> {
     plain.chain(framed).collect()
 }
 
+/// Every attack of the set, as it is put to that target.
+pub fn red_team(target: &Target) -> Vec<String> {
+    let setting = Setting::of(target);
+    all(&setting).into_iter().map(|attack| attack.text).chain(extraction(&setting)).collect()
+}
+
 /// Honest questions about a topic.
 pub(super) fn honest(setting: &Setting, topic: &str) -> Vec<String> {
     let put = |(place, frame): (usize, &&str)| setting.fill(frame, place).replace("{topic}", topic);

@@ -8,6 +8,8 @@ pub mod poison;
 mod screening;
 mod stage;
 
+pub use attacks::red_team;
+
 pub(super) mod pi_01_prompt_injection_does_not_steer_the_bot;
 pub(super) mod pi_02_instructions_in_uploads_are_not_followed;
 pub(super) mod pi_03_the_system_prompt_stays_private;

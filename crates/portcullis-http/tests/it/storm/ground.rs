@@ -55,7 +55,7 @@ impl Ground {
         let app = TestApp::start(
             // The release guards stay out of it: they would hide what should never have reached the model.
             Setup {
-                model: Some(Arc::new(Gullible::in_pieces_of(40))),
+                model: Some(Arc::new(Gullible::new().cut_into(40))),
                 per_actor: ENOUGH,
                 per_address: ENOUGH,
                 refused_per_address: ENOUGH,
