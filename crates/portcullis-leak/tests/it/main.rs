@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod arguments;
+#[cfg(test)]
 mod cases;
 #[cfg(test)]
 mod echo;
@@ -9,4 +10,5 @@ mod echo;
 mod prose;
 #[cfg(test)]
 mod splits;
+#[cfg(test)]
 mod support;
