@@ -10,8 +10,10 @@ use crate::subject::{Share, Subject};
 use crate::table::{Counter, PARTS, Table};
 use crate::window::{Allowance, Rates, SLOTS, Window};
 
-/// Moments are counted from so long before the clock's start, so that what is restored lies after zero.
+/// Moments are counted from at least so long before the clock's start, so that what is restored lies after zero.
 const BEFORE: Duration = Duration::from_secs(2 * 86_400);
+/// After so long the sub-windows of every window begin together again, as they do at [`BEFORE`].
+const PHASES: Duration = Window::Day.width();
 /// What the counters of the last resort may take, one for each of some fourteen kinds.
 const ALL_BYTES: usize = 8 << 10;
 /// How many decisions there are between two looks for counters that have become stale.
@@ -72,6 +74,8 @@ struct State {
     /// The last resort: one a kind, which no ceiling is too low for.
     all: Table,
     decisions: u64,
+    /// What moments are counted from: so long before the clock's start.
+    origin: Duration,
     /// The latest time that was told. Threads read the clock before they are let in, and come in another order.
     latest: Duration,
     /// Those that may still be in a window, oldest first.
@@ -185,8 +189,17 @@ impl State {
 
     /// The time that was told, or the latest before if it was later.
     fn moment(&mut self, now: Duration) -> Duration {
-        self.latest = self.latest.max(now.saturating_add(BEFORE));
+        self.latest = self.latest.max(now.saturating_add(self.origin));
         self.latest
+    }
+
+    /// Lets sub-windows begin where those of an earlier run did, which is so far into one by now. What is restored stays in
+    /// its own then: each run would move it to a later one otherwise, and through many short runs nothing would age. Once
+    /// anything is counted it is too late for that, and what is restored counts a little longer.
+    fn align(&mut self, now: Duration, phase: Duration) {
+        if self.tables().all(|table| table.len() == 0) {
+            self.origin = BEFORE + phase_of(phase_of(phase) + PHASES - phase_of(now));
+        }
     }
 
     fn tend(&mut self, now: Duration) {
@@ -229,6 +242,7 @@ impl Limiter {
             shared: Table::new(memory / 10),
             all,
             decisions: 0,
+            origin: BEFORE,
             latest: BEFORE,
             losses: Vec::new(),
             last_loss: 0,
@@ -291,7 +305,7 @@ impl Limiter {
     /// counted now, whatever the limit: it has happened.
     pub fn settle(&self, now: Duration, at: Duration, charges: &[Charge], used: u32) {
         let mut state = self.state.lock();
-        let (now, at) = (state.moment(now), at.saturating_add(BEFORE));
+        let (now, at) = (state.moment(now), at.saturating_add(state.origin));
         for charge in charges {
             let subject = state.resolve(charge.subject, now);
             let Some((counter, room)) = state.own(&subject).get_mut(&subject) else { continue };
@@ -340,7 +354,9 @@ impl Limiter {
     ///
     /// It is taken part by part, so that nobody waits long; what is counted meanwhile may be missing, unless nothing is.
     pub fn snapshot(&self, now: Duration, wall_ms: i64) -> Snapshot {
-        let now = self.state.lock().moment(now);
+        // In whole milliseconds, as all that is kept: a run that begins from it has its sub-windows where this one has them.
+        let now = self.state.lock().moment(now).as_millis();
+        let now = Duration::from_millis(u64::try_from(now).unwrap_or(u64::MAX));
         let (losses, last_loss) = {
             let state = self.state.lock();
             let age =
@@ -357,9 +373,10 @@ impl Limiter {
                     let entries = counter.track(window).entries().iter().filter(|entry| entry.slot >= from);
                     entries
                         .map(|entry| {
-                            // Its end: when the last of it may have been.
-                            let end = window.begins(entry.slot.saturating_add(1)).min(now);
-                            let age = u32::try_from((now - end).as_millis()).unwrap_or(u32::MAX);
+                            // When the last of it may have been.
+                            let end = window.begins(entry.slot.saturating_add(1));
+                            let last = end.saturating_sub(Duration::from_millis(1)).min(now);
+                            let age = u32::try_from((now - last).as_millis()).unwrap_or(u32::MAX);
                             (age, entry.count)
                         })
                         .collect::<Vec<_>>()
@@ -370,14 +387,17 @@ impl Limiter {
                 }
             }
         }
-        Snapshot { wall_ms, losses, last_loss, kept }
+        let phase_ms = u32::try_from(phase_of(now).as_millis()).unwrap_or(0);
+        Snapshot { wall_ms, phase_ms, losses, last_loss, kept }
     }
 
     /// Takes in what an earlier run has counted. A wall clock that went backwards makes nothing older.
     pub fn restore(&self, now: Duration, wall_ms: i64, snapshot: &Snapshot) {
-        let since =
-            Duration::from_millis(u64::try_from(wall_ms.saturating_sub(snapshot.wall_ms)).unwrap_or(0));
+        // Of two readings that are cut to milliseconds the later may be nearly one too late.
+        let since = wall_ms.saturating_sub(snapshot.wall_ms).saturating_sub(1);
+        let since = Duration::from_millis(u64::try_from(since).unwrap_or(0));
         let mut state = self.state.lock();
+        state.align(now, since.saturating_add(Duration::from_millis(snapshot.phase_ms.into())));
         let now = state.moment(now);
         state.last_loss = snapshot.last_loss;
         state.losses = snapshot
@@ -419,12 +439,18 @@ impl Limiter {
     /// that meanwhile. `wall_ms` is the wall clock's time now, `ended_ms` the latest at which that run may have ended.
     pub fn make_good(&self, now: Duration, wall_ms: i64, ended_ms: i64, minutes: NonZeroU32) {
         let since = Duration::from_millis(u64::try_from(wall_ms.saturating_sub(ended_ms)).unwrap_or(0));
-        let at = now.saturating_add(BEFORE).saturating_sub(since);
         let mut state = self.state.lock();
+        let at = now.saturating_add(state.origin).saturating_sub(since);
         state.last_loss = state.last_loss.saturating_add(1);
         let number = state.last_loss;
         state.losses.push(Loss { number, at, minutes });
     }
+}
+
+/// How far into the sub-windows a moment is.
+fn phase_of(moment: Duration) -> Duration {
+    let nanos = moment.as_nanos() % PHASES.as_nanos().max(1);
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(0))
 }
 
 fn standings(counter: &Counter, rates: Rates, amount: u32, now: Duration) -> impl Iterator<Item = Allowance> {

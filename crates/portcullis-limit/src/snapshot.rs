@@ -9,7 +9,7 @@ use portcullis_core::{Actor, CommunityId, KeyId, MemberId, SessionId};
 use crate::subject::{Kind, Network, Share, Subject};
 
 /// How the bytes begin; the last is the version of what follows.
-const HEAD: &[u8; 8] = b"PCLLIM\0\x01";
+const HEAD: &[u8; 8] = b"PCLLIM\0\x02";
 
 /// Age in milliseconds at the moment of the snapshot, and how much.
 pub(crate) type Aged = (u32, u32);
@@ -26,6 +26,8 @@ pub(crate) struct Kept {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
     pub(crate) wall_ms: i64,
+    /// How far into the longest sub-window that was, in milliseconds.
+    pub(crate) phase_ms: u32,
     /// Number, age in milliseconds and minutes of what earlier crashes may have lost.
     pub(crate) losses: Vec<(u32, u32, NonZeroU32)>,
     pub(crate) last_loss: u32,
@@ -57,6 +59,7 @@ impl Snapshot {
     pub fn encode(&self) -> Vec<u8> {
         let mut to = Writer(HEAD.to_vec());
         to.0.extend(self.wall_ms.to_be_bytes());
+        to.0.extend(self.phase_ms.to_be_bytes());
         to.0.extend(self.last_loss.to_be_bytes());
         to.length(self.losses.len());
         for (number, age, minutes) in &self.losses {
@@ -87,7 +90,7 @@ impl Snapshot {
             return Err(Unreadable);
         }
         let wall_ms = i64::from_be_bytes(from.array()?);
-        let last_loss = from.number32()?;
+        let (phase_ms, last_loss) = (from.number32()?, from.number32()?);
         let mut losses = Vec::new();
         for _ in 0..from.number32()? {
             let (number, age) = (from.number32()?, from.number32()?);
@@ -98,7 +101,11 @@ impl Snapshot {
             let (subject, losses_seen) = (from.subject()?, from.number32()?);
             kept.push(Kept { subject, losses_seen, hour: from.track()?, day: from.track()? });
         }
-        if from.0.is_empty() { Ok(Self { wall_ms, losses, last_loss, kept }) } else { Err(Unreadable) }
+        if from.0.is_empty() {
+            Ok(Self { wall_ms, phase_ms, losses, last_loss, kept })
+        } else {
+            Err(Unreadable)
+        }
     }
 }
 
@@ -293,7 +300,7 @@ mod tests {
             day: vec![(at as u32, u32::MAX), (0, 1)],
         });
         let losses = vec![(3, 77, NonZeroU32::MIN), (4, 5, NonZeroU32::MAX)];
-        Snapshot { wall_ms: -5, losses, last_loss: 4, kept: kept.collect() }
+        Snapshot { wall_ms: -5, phase_ms: 719_999, losses, last_loss: 4, kept: kept.collect() }
     }
 
     #[test]

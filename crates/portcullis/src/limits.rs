@@ -2,7 +2,8 @@
 //!
 //! The file is written when serving begins, every few seconds and at the end, and says whether it was the end. After a
 //! crash at most [`LONGEST_UNKEPT`] was counted that it does not hold; that is made good for, so that nobody gets more than
-//! a limit by making the process crash. A start that fails before anything is served has lost nothing, and says so.
+//! a limit by making the process crash. A start that fails before anything is served has lost nothing, and leaves the file as
+//! it is, unless something was made good for.
 
 use std::io::{self, Write as _};
 use std::num::NonZeroU32;
@@ -104,23 +105,24 @@ impl KeptCounts {
     /// good for once, however many starts it takes until one serves.
     pub(crate) fn restore(&self, gate: &Gate) -> Result<()> {
         let sealed = match std::fs::read(&self.path) {
-            Ok(sealed) => Some(sealed),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Ok(sealed) => sealed,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => {
                 return Err(error).with_context(|| format!("{} cannot be read", self.path.display()));
             }
         };
-        if let Some(sealed) = sealed {
-            let (run, snapshot) = self.open(&sealed).ok_or_else(|| {
-                anyhow!(
-                    "the counts of limits in {} do not open: the file was changed, or is of another key or version; \
-                     remove it to let every limit begin anew",
-                    self.path.display()
-                )
-            })?;
-            take_in(gate, run, &snapshot);
+        let (run, snapshot) = self.open(&sealed).ok_or_else(|| {
+            anyhow!(
+                "the counts of limits in {} do not open: the file was changed, or is of another key or version; remove it to \
+                 let every limit begin anew",
+                self.path.display()
+            )
+        })?;
+        take_in(gate, run, &snapshot);
+        match run {
+            Run::GoesOn => self.keep(gate, Run::Ends).with_context(|| self.unkept()),
+            Run::Ends => Ok(()),
         }
-        self.keep(gate, Run::Ends).with_context(|| self.unkept())
     }
 
     /// Notes that from now on more is counted than is kept.

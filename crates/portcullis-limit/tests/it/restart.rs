@@ -135,3 +135,65 @@ fn a_reservation_that_a_restart_overtook_stays_counted() {
     again.restore(Duration::ZERO, 3_000, &kept);
     assert_eq!(again.standing(Duration::ZERO, subject(1), tokens)[0].remaining, 600);
 }
+
+/// However short the runs are, what was counted in one leaves its window in time: its hour an hour later, its day a day
+/// later, give or take a sub-window.
+#[test]
+fn what_was_counted_ages_through_runs_that_hardly_last() {
+    const HOURS: Rates = Rates { minute: None, hour: number_of(10), day: None };
+    const DAYS: Rates = Rates { minute: None, hour: None, day: number_of(10) };
+    for (rates, length, width) in [(HOURS, 3_600, 30), (DAYS, 86_400, 720)] {
+        for (every, lasts) in [(5_000, 60), (5_003, 0), (40_001, 39_990), (700_000, 1)] {
+            let begun = Duration::from_secs(1_000_017);
+            let mut wall = begun;
+            let mut run = Run::begin(wall, None, 1 << 20);
+            let ask = |run: &Run, wall: Duration| {
+                run.limiter.admit(wall - run.begun, &[Charge::one(subject(1), rates)]).is_ok()
+            };
+            assert_eq!((0..12).filter(|_| ask(&run, wall)).count(), 10);
+            let mut free = None;
+            while free.is_none() && wall - begun < Duration::from_secs(length * 2) {
+                wall += Duration::from_millis(lasts);
+                let kept = run.end(wall);
+                wall += Duration::from_millis(every - lasts);
+                run = Run::begin(wall, Some(&kept), 1 << 20);
+                let standing = run.limiter.standing(Duration::ZERO, subject(1), rates);
+                free = (standing[0].remaining > 0).then_some(wall - begun);
+            }
+            let free = free.expect("it never leaves the window");
+            assert!(free >= Duration::from_secs(length), "{free:?} is too soon, every {every} ms");
+            // The sub-window that it is in, the time to the next look, and two milliseconds a restart for rounding.
+            let restarts = free.as_millis() as u64 / every;
+            let most = Duration::from_secs(length + width) + Duration::from_millis(every + 2 * restarts);
+            assert!(free <= most, "{free:?} for {length} s, every {every} ms");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 30, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Runs that hardly last, on clocks that tell parts of a millisecond: no hour and no day is ever passed.
+    #[test]
+    fn short_runs_give_nothing(seed: u64, mean in 2_u64..9_000) {
+        let mut random = Random::new(seed);
+        let mut wall = Duration::from_micros(1_000_000_000_000 + random.below(900_000_000));
+        let mut run = Run::begin(wall, None, 1 << 20);
+        let mut exact = [Exact::new(100, Duration::from_secs(3_600)), Exact::new(250, Duration::from_secs(86_400))];
+        for _ in 0..8_000 {
+            wall += Duration::from_micros(random.below(mean * 1_000));
+            for _ in 0..random.below(4) {
+                if run.admit(wall) {
+                    for exact in &mut exact {
+                        exact.saw_admitted(wall);
+                    }
+                }
+            }
+            if random.below(3) == 0 {
+                let kept = run.end(wall);
+                wall += Duration::from_micros(random.below(mean * 8_000));
+                run = Run::begin(wall, Some(&kept), 1 << 20);
+            }
+        }
+    }
+}

@@ -126,12 +126,17 @@ async fn starts_that_fail_use_up_nobodys_hour() {
     serving.kill();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let listen = format!("listen.member={}", taken.local_addr().expect("an address"));
+    let kept =
+        || std::fs::read(program.path().join("data").join("limits.sealed")).expect("the counts are kept");
+    let mut files = std::collections::BTreeSet::from([kept()]);
     // Enough to use up an hour, at one minute's limit each.
     for _ in 0..40 {
         let refused = program.run(&["serve", "--set", &listen, "--set", "listen.operator=127.0.0.1:0"]);
         assert!(!refused.status.success());
         assert!(text(&refused.stderr).contains("cannot listen"), "{}", text(&refused.stderr));
+        files.insert(kept());
     }
+    assert_eq!(files.len(), 2, "what was made good for is kept, once");
     let serving = program.serve(&[]).await;
     let after = remaining(&serving, &key).await;
     for ((of, window), before) in before.iter().filter(|((_, window), _)| window != "minute") {
