@@ -202,6 +202,71 @@ async fn one_address_cannot_take_all_connections() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn beyond_all_connections_whoever_comes_waits_and_costs_nothing() {
+    let app = TestApp::start(Setup { connections: (3, 100), ..Setup::default() }).await;
+    let greeting = b"GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n";
+    let mut held = Vec::new();
+    for last in 1..=3 {
+        let mut client = Raw::from(app.address, &format!("127.0.6.{last}")).await;
+        assert!(client.send(greeting).await);
+        assert!(client.read_to("}").await.starts_with("HTTP/1.1 200 "), "{last}");
+        held.push(client);
+    }
+    // No address has more than one, and the bound holds for all of them together.
+    let mut over = Raw::from(app.address, "127.0.6.4").await;
+    assert!(over.send(greeting).await);
+    let mut answered = std::pin::pin!(over.read_to("}"));
+    let early = tokio::time::timeout(Duration::from_millis(500), &mut answered).await;
+    assert!(early.is_err(), "a fourth connection was served: {early:?}");
+    for client in &mut held {
+        assert!(client.send(greeting).await);
+        assert!(client.read_to("}").await.starts_with("HTTP/1.1 200 "), "who is there is served on");
+    }
+    drop(held.pop());
+    assert!(answered.await.starts_with("HTTP/1.1 200 "), "a connection that ended leaves its place");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_over_its_bound_is_refused_and_its_connection_closed() {
+    // What every test allows, and more than any part of a head is.
+    const BOUND: usize = 16 << 10;
+    let app = TestApp::start(Setup::default()).await;
+    let head = |path: &str, headers: &str| format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n{headers}\r\n");
+    let long = |length: usize| "x".repeat(length);
+    let below = head("/healthz", &format!("x: {}\r\n", long(BOUND - 1_000)));
+    let mut client = Raw::connect(app.address).await;
+    assert!(client.send(below.as_bytes()).await);
+    assert!(client.read_to("}").await.starts_with("HTTP/1.1 200 "));
+    for (what, over) in [
+        ("one long header", head("/healthz", &format!("x: {}\r\n", long(BOUND)))),
+        ("many headers", head("/healthz", &"x: y\r\n".repeat(BOUND / 6 + 1))),
+        (
+            "a long cookie and a body",
+            head("/v1/search", &format!("cookie: {}\r\ncontent-length: 9\r\n", long(BOUND))),
+        ),
+        ("a long path", head(&format!("/{}", long(BOUND)), "")),
+    ] {
+        let mut client = Raw::connect(app.address).await;
+        // No more than the bound is needed to refuse, so that nothing unread resets the connection before its answer.
+        client.send(&over.as_bytes()[..BOUND.min(over.len())]).await;
+        let answer = client.read_all().await;
+        assert!(answer.starts_with("HTTP/1.1 431 "), "{what}: {answer:?}");
+        assert!(client.is_closed().await, "{what}");
+    }
+    // One that never ends is not taken in until it does.
+    let mut client = Raw::connect(app.address).await;
+    assert!(client.send(b"GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\nx: ").await);
+    let piece = long(64 << 10);
+    let mut sent = 0;
+    while sent < 64 << 20 && client.send(piece.as_bytes()).await {
+        sent += piece.len();
+    }
+    assert!(sent < 64 << 20, "{sent} bytes of a header were taken in");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_upload_of_somebody_unknown_is_still_not_read() {
     let app = TestApp::start(Setup::default()).await;
     let mut client = Raw::connect(app.address).await;

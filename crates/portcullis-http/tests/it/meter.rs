@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
+use portcullis_core::Role;
 use portcullis_model::upstream::{Echo, Hold, Reply, Sink, Upstream};
 use portcullis_model::{OpenAi, OpenAiOptions};
+
+use portcullis_http::{Access, ROUTES};
 
 use crate::app::{Answer, Setup, TestApp};
 
@@ -38,6 +41,65 @@ async fn what_asks_for_no_credential_is_counted_by_address() {
         assert_eq!(get(&app, Method::GET, "/healthz").await.status, StatusCode::OK);
         app.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_asks_too_often_is_refused_before_anything_is_looked_up() {
+    let app = TestApp::start(Setup { per_address: 1, ..Setup::default() }).await;
+    let world = app.world("one").await;
+    let key = app.key_of(&world, app.member(&world, "Ada", None).await).await.0;
+    let person = app.person(&world, "Olga", Role::Owner).await;
+    let cookie = person.headers();
+    let bearer = |credential: &str| vec![("authorization", format!("Bearer {credential}"))];
+    // A JWT that would be verified if it came so far.
+    let jwt = "eyJhbGciOiJFUzI1NiIsImtpZCI6ImsifQ.eyJpc3MiOiJodHRwczovL2hvc3QuZXhhbXBsZSJ9.AAAA";
+    // Whatever is looked up now fails, and is told as an outage.
+    app.close_stores().await;
+    let mut last = 0_u16;
+    let mut tried = 0;
+    for route in ROUTES.iter().filter(|route| matches!(route.access, Access::Needs(_))) {
+        for (credential, headers) in
+            [("key", bearer(&key)), ("session", cookie.clone()), ("JWT", bearer(jwt))]
+        {
+            last += 1;
+            let address = format!("127.0.{}.{}", 16 + last / 200, 1 + last % 200);
+            let path = route.path.replace(['{', '}'], "");
+            let ask = async || {
+                let request = app.request(route.method.clone(), &path, None);
+                let request =
+                    headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
+                let body = Bytes::from(route.example.unwrap_or_default());
+                app.send_from(&address, request.body(body).expect("a request")).await
+            };
+            let first = ask().await.status;
+            // What names no id is refused as unreadable before its sender is.
+            let unread = [StatusCode::SERVICE_UNAVAILABLE, StatusCode::UNAUTHORIZED, StatusCode::BAD_REQUEST];
+            assert!(unread.contains(&first), "{route:?} by {credential}: {first}");
+            tried += usize::from(first == StatusCode::SERVICE_UNAVAILABLE);
+            for _ in 0..2 {
+                let answer = ask().await;
+                assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS, "{route:?} by {credential}");
+                assert!(answer.headers.contains_key("retry-after"), "{route:?} by {credential}");
+            }
+        }
+    }
+    assert!(tried > 40, "only {tried} requests would have been looked up");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_with_too_many_refused_credentials_is_refused_before_anything_is_looked_up() {
+    let app = TestApp::start(Setup { refused_per_address: 3, ..Setup::default() }).await;
+    let world = app.world("one").await;
+    let key = app.key_of(&world, app.member(&world, "Ada", None).await).await.0;
+    for _ in 0..3 {
+        assert_eq!(app.get("/v1/me", "pcl_wrong").await.status, StatusCode::UNAUTHORIZED);
+    }
+    app.close_stores().await;
+    assert_eq!(app.get("/v1/me", &key).await.status, StatusCode::TOO_MANY_REQUESTS, "with the right key too");
+    let other = app.request(Method::GET, "/v1/me", Some(&key)).body(Bytes::new()).expect("a request");
+    assert_eq!(app.send_from("127.0.15.1", other).await.status, StatusCode::SERVICE_UNAVAILABLE);
+    app.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
