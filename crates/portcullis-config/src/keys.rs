@@ -14,7 +14,7 @@ use crate::issuers::IssuerAlgorithm;
 use crate::mail::{MailKind, MailSecurity, OneHost, OneMailAddress};
 use crate::money::{Money, OneCurrency, PriceList};
 use crate::release::{Hosts, LeakAction, PersonalKinds, ReleaseMode};
-use crate::screen::ScreenMode;
+use crate::screen::{ScreenMode, SecretMode};
 use crate::shape::{
     Address, Choice, Count, Days, FilePath, Least, MemberUrl, Millis, Minutes, Names, Networks, OneName,
     Prose, Reference, Seconds, Shape, Size, Slugs, Switch, Url,
@@ -505,6 +505,11 @@ keys! {
 
     /// From which score on `block` withholds it.
     SCREEN_DOCUMENT_BLOCK: Count = "screen.document_block", Preset::Unset("700"), Count { max: 1_000 };
+
+    /// Keys, tokens, private keys and passwords in what members say, as docs/leaks.md lists them. `observe` makes a security event
+    /// of it, `block` refuses the question, and leaves memories and earlier questions with one out of what the model is shown.
+    /// What was found is told to nobody.
+    SCREEN_SECRETS: Choice<SecretMode> = "screen.secrets", Preset::Text("observe"), Choice { words: SecretMode::WORDS };
 
     /// What is done where no list below names the community.
     HANDOVER_MODE: Choice<HandoverMode> = "handover.mode", Preset::Text("hand-over"),

@@ -57,7 +57,7 @@ pub use network::{Cidr, CidrFault};
 pub use rates::{Tiers, Windows};
 pub use release::{LeakAction, OwnRequest, PersonalKind, Release, ReleaseMode};
 pub use resolve::Resolved;
-pub use screen::{Screen, ScreenMode, ScreenThresholds};
+pub use screen::{Screen, ScreenMode, ScreenThresholds, SecretMode};
 pub use secrets::{SecretReport, Secrets};
 pub use text::{Name, SystemText};
 pub use tools::{ProgramFile, Tool, ToolApproval, ToolWay, Tools};

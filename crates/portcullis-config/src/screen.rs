@@ -23,6 +23,8 @@ pub struct Screen {
     pub question: ScreenThresholds,
     /// For passages and results of tools.
     pub document: ScreenThresholds,
+    /// What is done about secrets in questions.
+    pub secrets: SecretMode,
 }
 
 /// Thresholds that are set, in thousandths of a score.
@@ -52,6 +54,22 @@ impl ScreenMode {
         &[("off", Self::Off), ("observe", Self::Observe), ("flag", Self::Flag), ("block", Self::Block)];
 }
 
+/// What is done about secrets in questions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretMode {
+    /// They are not looked for.
+    Off,
+    /// It is told to the operator that there was one.
+    Observe,
+    /// The question is refused.
+    Block,
+}
+
+impl SecretMode {
+    pub(crate) const WORDS: &[(&str, Self)] =
+        &[("off", Self::Off), ("observe", Self::Observe), ("block", Self::Block)];
+}
+
 pub(crate) fn read(r: &mut Reader<'_>) -> Option<Screen> {
     let mode = r.required(&keys::SCREEN_MODE);
     let lists = [
@@ -63,6 +81,7 @@ pub(crate) fn read(r: &mut Reader<'_>) -> Option<Screen> {
     let lists = lists.map(|(key, mode)| r.required(key).map(|slugs| (key.name, mode, slugs)));
     let question = thresholds(r, &keys::SCREEN_QUESTION_FLAG, &keys::SCREEN_QUESTION_BLOCK);
     let document = thresholds(r, &keys::SCREEN_DOCUMENT_FLAG, &keys::SCREEN_DOCUMENT_BLOCK);
+    let secrets = r.required(&keys::SCREEN_SECRETS);
     let mut communities = BTreeMap::new();
     for (key, mode, slugs) in lists.into_iter().flatten() {
         for slug in slugs {
@@ -78,7 +97,7 @@ pub(crate) fn read(r: &mut Reader<'_>) -> Option<Screen> {
             }
         }
     }
-    Some(Screen { mode: mode?, communities, question: question?, document: document? })
+    Some(Screen { mode: mode?, communities, question: question?, document: document?, secrets: secrets? })
 }
 
 fn thresholds(r: &mut Reader<'_>, flag: &Key<Count>, block: &Key<Count>) -> Option<ScreenThresholds> {

@@ -13,6 +13,7 @@ pub mod operator;
 pub(crate) mod quarantine;
 pub mod role_action;
 pub mod screen;
+pub mod secrets_in;
 pub mod sign_in;
 pub(crate) mod tool_results;
 pub mod tools;

@@ -41,7 +41,7 @@ pub use portcullis_limit::{
     Unavailable, Window,
 };
 pub use refusal::{Code, Refusal};
-pub use screening::{Custom, Mode, Screening, Withheld};
+pub use screening::{Custom, Mode, Screening, SecretMode, Withheld};
 pub use security::{Asker, Noticed, SecurityEvent, SecurityEvents};
 pub use switches::{Switches, UnknownGuard};
 pub use tooling::ToolLimits;

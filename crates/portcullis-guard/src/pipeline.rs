@@ -24,6 +24,7 @@ use crate::guards::identify::Known;
 use crate::guards::meter::{PreMeter, RateLimit, count_refused};
 use crate::guards::role_action::RoleAction;
 use crate::guards::screen::{AttackPatterns, Injection, ModelAllowed, RequestOwner};
+use crate::guards::secrets_in::{self, SecretsIn};
 use crate::guards::tools::{ToolAllowList, ToolApproval, ToolArguments, ToolLeaks, ToolLimit, ToolPin};
 use crate::guards::{citation_fence, identify, meter, quarantine, tool_results};
 use crate::measures::Phase;
@@ -47,7 +48,7 @@ pub const METER: &[&dyn Guard<Visit<Identified>>] = &[&RateLimit];
 pub const AUTHORISE: &[&dyn Guard<Visit<Identified>>] = &[&RoleAction];
 /// May this be asked? Cheap before dear.
 pub const SCREEN: &[&dyn Guard<Turn<Asked>>] =
-    &[&RequestOwner, &ModelAllowed, &AttackPatterns, &HandOver, &Injection];
+    &[&RequestOwner, &ModelAllowed, &AttackPatterns, &HandOver, &SecretsIn, &Injection];
 
 /// May the model call this? Cheap before dear.
 pub const TOOLS: &[&dyn Guard<Call<Named>>] =
@@ -264,13 +265,14 @@ pub async fn screen(gate: &Gate, visit: Visit<Authorised>, question: Question) -
 }
 
 /// Takes out of the asker's own texts that a model is shown beside the question, memories or earlier questions, those that try to
-/// instruct it, as far as the community's mode withholds anything.
+/// instruct it, as far as the community's mode withholds anything, and those with secrets, where a question with them is refused.
 pub async fn recollect<T>(
     gate: &Gate,
     turn: &mut Turn<Screened>,
     own: &mut Vec<T>,
     text: impl Fn(&T) -> Cow<'_, str>,
 ) -> Result<(), Refusal> {
+    secrets_in::recollect(gate, turn, own, &text);
     let found = quarantine::recollect(gate, turn, own, text)
         .await
         .map_err(|refusal| refusal.by(quarantine::NAME).of(Asker::identified(&turn.scope)))?;

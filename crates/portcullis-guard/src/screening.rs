@@ -35,6 +35,18 @@ pub enum Mode {
     Block,
 }
 
+/// What is done about secrets in questions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SecretMode {
+    /// They are not looked for.
+    Off,
+    /// One is a security event, and nothing else comes of it.
+    #[default]
+    Observe,
+    /// The question is refused, and what the asker said before is left out of what the model is shown.
+    Block,
+}
+
 /// How questions and passages are screened.
 #[derive(Debug, Clone, Default)]
 pub struct Screening {
@@ -46,6 +58,8 @@ pub struct Screening {
     pub question: Custom,
     /// For passages and results of tools.
     pub document: Custom,
+    /// What is done about secrets in questions.
+    pub secrets: SecretMode,
 }
 
 /// Thresholds that somebody set.

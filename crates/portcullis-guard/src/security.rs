@@ -18,6 +18,7 @@ use portcullis_audit::{ActorRef, Journal, Record};
 use portcullis_core::{Action, Actor, Clock, CommunityId, RequestId, Scope, Tasks};
 use tokio::sync::{Notify, broadcast};
 
+use crate::guards::secrets_in;
 use crate::refusal::{Code, Refusal};
 use windows::{Then, Windows};
 
@@ -79,6 +80,8 @@ events! {
     SqlPattern = "sql_pattern",
     /// A question holds what looks like an attack on a reader's browser.
     ScriptPattern = "script_pattern",
+    /// A question, or a memory or an earlier question beside it, holds what looks like a key or a password.
+    SecretInQuestion = "secret_in_question",
     /// A question that a person should see: self-harm, a threat with the law, private data of others.
     RiskyQuestion = "risky_question",
     /// A question that a person should see could not be put into their queue.
@@ -112,7 +115,7 @@ events! {
 impl SecurityEvent {
     /// The event that a refusal is, if it is one. Nobody who merely has no credential, or who asks for what is not
     /// there, is an event.
-    const fn of(refusal: &Refusal) -> Option<Self> {
+    fn of(refusal: &Refusal) -> Option<Self> {
         Some(match refusal.code {
             Code::CredentialInvalid | Code::CredentialAmbiguous => Self::CredentialRefused,
             Code::ForeignPage => Self::ForeignPage,
@@ -122,6 +125,7 @@ impl SecurityEvent {
                 _ => Self::RoleRefused,
             },
             Code::OwnRequestOnly => Self::RoleRefused,
+            Code::QuestionRefused if refusal.guard == secrets_in::NAME => Self::SecretInQuestion,
             Code::QuestionRefused => Self::Injection,
             // Noted where it is refused: no caller sees it.
             Code::ToolRefused => return None,

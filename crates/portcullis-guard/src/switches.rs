@@ -18,6 +18,7 @@ pub const SWITCHABLE: &[&str] = &[
     "request-owner",
     "attack-patterns",
     "hand-over",
+    "secrets-in",
     "injection",
     "quarantine",
     "recall-scope",

@@ -1,7 +1,7 @@
 //! What is done about attempts to instruct the model, from the configuration to the guards.
 
 use portcullis_config::{Config, ScreenMode, ScreenThresholds};
-use portcullis_guard::{Custom, Mode, Screening};
+use portcullis_guard::{Custom, Mode, Screening, SecretMode};
 
 pub(crate) fn settings(config: &Config) -> Screening {
     let screen = &config.screen;
@@ -11,6 +11,11 @@ pub(crate) fn settings(config: &Config) -> Screening {
         communities: communities.map(|(slug, own)| (slug.as_str().to_owned(), mode(*own))).collect(),
         question: custom(screen.question),
         document: custom(screen.document),
+        secrets: match screen.secrets {
+            portcullis_config::SecretMode::Off => SecretMode::Off,
+            portcullis_config::SecretMode::Observe => SecretMode::Observe,
+            portcullis_config::SecretMode::Block => SecretMode::Block,
+        },
     }
 }
 

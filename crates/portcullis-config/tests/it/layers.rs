@@ -101,6 +101,7 @@ fn every_value_is_shown_with_its_origin_and_no_secret() {
     screen.question_block                         = (none)                             # not set
     screen.document_flag                          = (none)                             # not set
     screen.document_block                         = (none)                             # not set
+    screen.secrets                                = "observe"                          # default
     handover.mode                                 = "hand-over"                        # default
     handover.off                                  = []                                 # default
     handover.observe                              = []                                 # default

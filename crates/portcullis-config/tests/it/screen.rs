@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use portcullis_config::{Code, ScreenMode};
+use portcullis_config::{Code, ScreenMode, SecretMode};
 
 use crate::site::{Site, codes};
 
@@ -24,6 +24,18 @@ fn nothing_configured_blocks() {
     let loaded = Site::with("").loaded();
     assert_eq!(loaded.config.screen.mode, ScreenMode::Block);
     assert!(loaded.config.screen.communities.is_empty());
+    assert_eq!(loaded.config.screen.secrets, SecretMode::Observe);
+}
+
+#[test]
+fn secrets_in_questions_are_looked_for_as_is_said() {
+    for (word, mode) in
+        [("off", SecretMode::Off), ("observe", SecretMode::Observe), ("block", SecretMode::Block)]
+    {
+        let loaded = Site::with(&format!("[screen]\nsecrets = \"{word}\"\n")).loaded();
+        assert_eq!(loaded.config.screen.secrets, mode);
+    }
+    assert_eq!(codes(&Site::with("[screen]\nsecrets = \"flag\"\n").problems()), [Code::NotAChoice]);
 }
 
 #[test]

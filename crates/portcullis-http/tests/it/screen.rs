@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::{Method, StatusCode};
 use portcullis_audit::Event;
 use portcullis_core::{ConversationId, DocumentId, MemberId, MessageId, Role, TurnId};
-use portcullis_guard::{Mode, Screening, SecurityEvent};
+use portcullis_guard::{Mode, Screening, SecretMode, SecurityEvent};
 use portcullis_model::upstream::{Gullible, Upstream};
 use portcullis_model::{OpenAi, OpenAiOptions};
 use portcullis_store::conversations::{Author, NewMessage};
@@ -417,6 +417,104 @@ async fn patterns_of_sql_and_script_are_told_and_stop_nothing() {
     for entry in stage.app.records() {
         assert!(!entry.payload.contains("onerror") && !entry.payload.contains("1=1"), "{}", entry.payload);
     }
+    stage.app.stop().await;
+}
+
+/// One of each class, and a part of it that must stand nowhere.
+const SECRETS: &[(&str, &str)] = &[
+    ("sk-proj-PASTEDkey4711abcdef0815", "PASTEDkey"),
+    ("ghp_PASTEDkey4711abcdef08150000", "PASTEDkey"),
+    ("AKIAPASTEDKEY4711ABC", "PASTEDKEY"),
+    ("pcl_0123456789abcdef_PASTEDkey4711", "PASTEDkey"),
+    ("eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJQQVNURUQifQ.PASTEDkey", "PASTEDkey"),
+    ("-----BEGIN PRIVATE KEY-----\nPASTEDkey4711abcdef0815\n-----END PRIVATE KEY-----", "PASTEDkey"),
+    ("postgres://ada:PASTEDkey4711@db.example/one", "PASTEDkey"),
+    ("password=PASTEDkey4711", "PASTEDkey"),
+];
+
+fn looking_for_secrets(secrets: SecretMode) -> Setup {
+    Setup { screening: Screening { mode: Mode::Off, secrets, ..Screening::default() }, ..Setup::default() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_with_a_secret_is_told_of_or_refused_and_what_it_is_stands_nowhere() {
+    for mode in [SecretMode::Off, SecretMode::Observe, SecretMode::Block] {
+        let stage = Stage::new(looking_for_secrets(mode)).await;
+        let mut asked = 0;
+        for (secret, part) in SECRETS {
+            for stream in [false, true] {
+                let answer = stage.ask(&format!("Why is {secret} refused?"), stream).await;
+                let wanted = if mode == SecretMode::Block { StatusCode::FORBIDDEN } else { StatusCode::OK };
+                assert_eq!(answer.status, wanted, "{mode:?} {secret}: {}", answer.text());
+                if mode == SecretMode::Block {
+                    assert_eq!(answer.json()["error"]["code"], "question_refused");
+                    assert!(!answer.text().contains(part), "{}", answer.text());
+                }
+                asked += 1;
+            }
+        }
+        // Whoever says it earlier in what they send says it too.
+        let earlier = json!({ "model": "test-model", "messages": [
+            { "role": "user", "content": SECRETS[0].0 }, { "role": "user", "content": "And the kettle?" },
+        ]});
+        let answer = stage.app.post("/v1/chat/completions", &stage.key, &earlier).await;
+        assert_eq!(answer.status == StatusCode::FORBIDDEN, mode == SecretMode::Block, "{}", answer.text());
+        asked += 1;
+        let told = if mode == SecretMode::Off { 0 } else { asked };
+        assert_eq!(stage.times(SecurityEvent::SecretInQuestion), told, "{mode:?}");
+        assert_eq!(stage.times(SecurityEvent::Injection), 0, "{mode:?}");
+        let heard = stage.upstream.requests();
+        assert_eq!(
+            heard.iter().any(|request| request.json().to_string().contains("PASTED")),
+            mode != SecretMode::Block
+        );
+        if mode == SecretMode::Block {
+            let refused = stage.app.recorded(
+                |entry| matches!(&entry.event, Some(Event::Refused { guard, .. }) if guard.as_str() == "secrets-in"),
+            );
+            assert_eq!(refused.await.community, Some(stage.world.community.id));
+        }
+        // The positive control.
+        let question = "How do I make an API key, and what is the password for?";
+        assert_eq!(stage.ask(question, false).await.status, StatusCode::OK);
+        assert_eq!(stage.times(SecurityEvent::SecretInQuestion), told);
+        for entry in stage.app.records() {
+            assert!(!entry.payload.contains("PASTED"), "{}", entry.payload);
+        }
+        stage.app.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_memory_with_a_secret_is_shown_to_no_model_where_a_question_with_it_is_refused() {
+    for mode in [SecretMode::Observe, SecretMode::Block] {
+        let stage = Stage::new(looking_for_secrets(mode)).await;
+        for text in ["I like my kettle made of copper", "My key is sk-proj-PASTEDkey4711abcdef0815"] {
+            let made = stage.app.post("/v1/memories", &stage.key, &json!({ "text": text })).await;
+            assert_eq!(made.status, StatusCode::CREATED, "{}", made.text());
+        }
+        let answer = stage.ask("What is the kettle made of?", false).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+        let heard = stage.heard();
+        assert!(heard.contains("made of copper"), "{heard}");
+        assert_eq!(heard.contains("PASTED"), mode == SecretMode::Observe, "{mode:?}: {heard}");
+        assert!(stage.times(SecurityEvent::SecretInQuestion) > 0, "{mode:?}");
+        stage.app.stop().await;
+    }
+}
+
+/// The proof that this guard, and nothing else, is what stops it.
+#[cfg(feature = "guard-off")]
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_guard_the_secret_reaches_the_model() {
+    use portcullis_guard::Switches;
+    let off = Switches::without(&["secrets-in"]).expect("a guard");
+    let stage = Stage::new(Setup { switches: off, ..looking_for_secrets(SecretMode::Block) }).await;
+    for stream in [false, true] {
+        assert_eq!(stage.ask(SECRETS[0].0, stream).await.status, StatusCode::OK);
+        assert!(stage.heard().contains("PASTED"));
+    }
+    assert_eq!(stage.times(SecurityEvent::SecretInQuestion), 0);
     stage.app.stop().await;
 }
 
