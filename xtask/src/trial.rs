@@ -32,6 +32,10 @@ pub(crate) struct Flood {
     /// Requests with made-up keys, models and paths, a tenth as many of each, from as many addresses
     #[arg(long, default_value_t = 1_000_000)]
     requests: u64,
+    /// The ceiling of the counters (`limits.memory_bytes`); without it the lowest that there may be, which is full at once. The
+    /// program's own default is 67108864
+    #[arg(long)]
+    memory_bytes: Option<u64>,
 }
 
 pub(crate) fn storm(workspace: &Workspace, options: &Storm) -> Result<()> {
@@ -45,7 +49,9 @@ pub(crate) fn crash(workspace: &Workspace, options: &Crash) -> Result<()> {
 }
 
 pub(crate) fn flood(workspace: &Workspace, options: &Flood) -> Result<()> {
-    run(workspace, "portcullis", "flood::", &[("PORTCULLIS_FLOOD", options.requests)])
+    let mut variables = vec![("PORTCULLIS_FLOOD", options.requests)];
+    variables.extend(options.memory_bytes.map(|bytes| ("PORTCULLIS_FLOOD_MEMORY", bytes)));
+    run(workspace, "portcullis", "flood::", &variables)
 }
 
 fn run(workspace: &Workspace, package: &str, test: &str, variables: &[(&str, u64)]) -> Result<()> {

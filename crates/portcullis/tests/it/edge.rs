@@ -12,7 +12,7 @@ use portcullis_egress::{AddressPolicy, Options as ClientOptions, Pin};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::program::{Program, Serving, free_port};
+use crate::program::{Program, Serving, free_port, text};
 
 const HOST: &str = "chat.example.org";
 const IDS: [&str; 4] = ["EDGE-01", "EDGE-02", "EDGE-03", "EDGE-04"];
@@ -160,4 +160,67 @@ async fn one_address_cannot_take_all_connections_of_the_operator_plane() {
     assert_eq!(&answer, b"HTTP/1.1 ");
     drop(held);
     assert_eq!(serving.stop(), Some(0));
+}
+
+/// The outcome of the drill EDGE-11 on a served instance with these settings, and what was said of it.
+async fn drilled(settings: &[&str]) -> (String, String) {
+    let program = Program::new();
+    program.ok(&["community", "create", "bakers"]);
+    let key = program.ok(&["key", "create", "--community", "bakers", "ada", "--ability", "chat,personal"]);
+    std::fs::write(program.path().join("ada.key"), key.trim()).expect("a file");
+    let settings: Vec<&str> = settings.iter().flat_map(|set| ["--set", set]).collect();
+    let serving = program.serve(&settings).await;
+    let target = format!(
+        r#"name = "own"
+base_url = "{url}"
+inventory = {{ complete_by = "the test" }}
+identity = [{{ name = "ada", community = "bakers", role = "member", bearer = "file:ada.key" }}]
+route = [{{ method = "GET", path = "/v1/me", auth = "required" }}]
+[load]
+consent = "the test"
+requests_per_second = 100
+asked = {{ method = "GET", path = "/readyz", auth = "public" }}
+plan = {{ who = "the test", evidence = "none", seen = "{now}" }}
+[load.drops]
+base_url = "http://{operator}"
+operator = "file:secrets/operator_token"
+route = {{ method = "GET", path = "/metrics" }}
+line = 'status="4xx"'
+"#,
+        url = serving.url,
+        now = SystemClock::new().now(),
+        operator = program.operator(),
+    );
+    std::fs::write(program.path().join("target.toml"), target).expect("a file");
+    let (program, output) = tokio::task::spawn_blocking(move || {
+        let args = [
+            "check",
+            "--target",
+            "target.toml",
+            "--allow",
+            "drills",
+            "--only",
+            "EDGE-11",
+            "--format",
+            "json",
+        ];
+        let output = program.run(&args);
+        (program, output)
+    })
+    .await
+    .expect("the check ran");
+    let told = format!("{}\n{}", text(&output.stdout), text(&output.stderr));
+    assert_eq!(serving.stop(), Some(0), "{}", program.log());
+    let report: serde_json::Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {told}"));
+    let outcomes = report["outcomes"].as_array().expect("outcomes");
+    let drill = outcomes.iter().find(|outcome| outcome["id"] == "EDGE-11").expect("it was judged");
+    (drill["outcome"].as_str().expect("a word").to_owned(), drill.to_string())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drill_finds_a_served_instance_up_under_a_flood() {
+    let (outcome, told) = Box::pin(drilled(&[])).await;
+    assert_eq!(outcome, "pass", "{told}");
+    assert!(told.contains("50 slow connections"), "{told}");
 }
