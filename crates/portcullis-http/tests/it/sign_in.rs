@@ -273,6 +273,34 @@ async fn asking_is_limited_for_known_and_unknown_addresses_alike() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn sixty_four_who_ask_at_once_get_as_many_links_as_are_allowed() {
+    let app = TestApp::start(Setup { links: 10, ..Setup::default() }).await;
+    world_with(&app, "one", "ada@example.org").await;
+    let ask = async |from: String, email: &str| {
+        let form = form_urlencoded::Serializer::new(String::new()).append_pair("email", email).finish();
+        let request = app
+            .request(Method::POST, "/c/one/login", None)
+            .header("sec-fetch-site", "same-origin")
+            .header("content-type", "application/x-www-form-urlencoded");
+        app.send_from(&from, request.body(Bytes::from(form)).expect("a request")).await.status.as_u16()
+    };
+    // One client for one address, one client for many, and many clients for one address.
+    let one = (0..64).map(|_| ask("127.0.5.1".to_owned(), "ada@example.org"));
+    let sent = futures_util::future::join_all(one).await;
+    assert_eq!(sent.iter().filter(|status| **status == 200).count(), 10, "{sent:?}");
+    let emails: Vec<String> = (0..64).map(|number| format!("somebody-{number}@example.org")).collect();
+    let sent = futures_util::future::join_all(emails.iter().map(|email| ask("127.0.5.2".to_owned(), email))).await;
+    assert_eq!(sent.iter().filter(|status| **status == 200).count(), 10, "{sent:?}");
+    let many = (0..64).map(|number| ask(format!("127.0.5.{}", 100 + number), "bo@example.org"));
+    let sent = futures_util::future::join_all(many).await;
+    assert_eq!(sent.iter().filter(|status| **status == 200).count(), 40, "{sent:?}");
+    assert!(sent.iter().all(|status| matches!(status, 200 | 429)), "{sent:?}");
+    let to_ada = app.mailbox.take().iter().filter(|mail| mail.to == "ada@example.org").count();
+    assert!(to_ada <= 10, "{to_ada} mails");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_address_that_would_become_a_header_is_refused() {
     let app = TestApp::start(Setup::default()).await;
     world_with(&app, "one", "ada@example.org").await;
