@@ -7,7 +7,7 @@ use portcullis_guard::{Fate, HandedOver, Refusal, Turn};
 use portcullis_model::{AnswerMessage, Choice, Completion, FinishReason};
 
 use crate::frames::Frames;
-use crate::keeping;
+use crate::keeping::{self, Missing};
 use crate::release::{Handover, Whole};
 use crate::service::{Answer, Answered, Service};
 
@@ -17,13 +17,13 @@ impl Service {
     pub async fn tell(
         &self,
         turn: Turn<HandedOver>,
-        conversation: Option<ConversationId>,
+        conversation: Option<(ConversationId, Missing)>,
     ) -> Result<Answered, Refusal> {
         let parts = self.parts();
         let scope = turn.scope();
         let ours = !scope.may(Action::OwnRequest);
-        if let Some(id) = conversation.filter(|_| ours) {
-            keeping::keep_handed(&parts.stores, parts.gate.clock(), &turn, id).await?;
+        if let Some(conversation) = conversation.filter(|_| ours) {
+            keeping::keep_handed(&parts.stores, parts.gate.clock(), &turn, conversation).await?;
         }
         let message = AnswerMessage { content: Some(turn.words().to_owned()), ..AnswerMessage::default() };
         let completion = Completion {

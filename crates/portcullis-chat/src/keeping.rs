@@ -17,6 +17,15 @@ const EARLIER: usize = 20;
 /// How much of a question becomes the conversation's title, in characters.
 const TITLE: usize = 80;
 
+/// What becomes of a conversation that is asked in and is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// It begins.
+    Begins,
+    /// It was removed, and stays so: nothing is answered in it.
+    StaysAway,
+}
+
 /// What is known of the member and the conversation before the model is asked.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
@@ -77,7 +86,7 @@ impl Known {
 pub(crate) async fn read(
     stores: &Stores,
     scope: &Scope,
-    conversation: Option<ConversationId>,
+    conversation: Option<(ConversationId, Missing)>,
     question: &str,
 ) -> Result<Known, Refusal> {
     let (memories, earlier) =
@@ -96,11 +105,13 @@ async fn memories(stores: &Stores, scope: &Scope) -> Result<Vec<String>, Refusal
 async fn earlier(
     stores: &Stores,
     scope: &Scope,
-    conversation: Option<ConversationId>,
+    conversation: Option<(ConversationId, Missing)>,
     question: &str,
 ) -> Result<Vec<Earlier>, Refusal> {
-    let Some(id) = conversation else { return Ok(Vec::new()) };
-    stores.conversations.begin(scope, id, &title(question)).await?;
+    let Some((id, missing)) = conversation else { return Ok(Vec::new()) };
+    if missing == Missing::Begins {
+        stores.conversations.begin(scope, id, &title(question)).await?;
+    }
     let messages = stores.conversations.messages(scope, id, EARLIER).await?;
     let said = messages.into_iter().filter_map(|stored| {
         let message = match (stored.said, stored.author) {
@@ -162,10 +173,12 @@ pub(crate) async fn keep_handed(
     stores: &Stores,
     clock: &dyn Clock,
     turn: &Turn<HandedOver>,
-    conversation: ConversationId,
+    (conversation, missing): (ConversationId, Missing),
 ) -> Result<(), Refusal> {
     let scope = turn.scope();
-    stores.conversations.begin(scope, conversation, "Handed to the moderators").await?;
+    if missing == Missing::Begins {
+        stores.conversations.begin(scope, conversation, "Handed to the moderators").await?;
+    }
     let message = |author, text: &str| NewMessage {
         id: MessageId::new(clock),
         turn: turn.id(),

@@ -22,6 +22,7 @@ mod watch;
 
 pub use ending::Ending;
 pub use frames::Frames;
+pub use keeping::Missing;
 pub use leaving::{JudgedWhole, Release};
 pub use places::{PlaceLimits, Places};
 pub use portcullis_leak::{Action, Kind, Policy};

@@ -19,7 +19,7 @@ use crate::asked::as_judged;
 use crate::ending::Ending;
 use crate::exit::Exit;
 use crate::frames::{Frames, Live};
-use crate::keeping::{self, Known};
+use crate::keeping::{self, Known, Missing};
 use crate::leaving::{Leaving, Pace, Prepared, Release};
 use crate::ledger::{Ledger, outcome_of, recorded};
 use crate::places::{Place, Places};
@@ -188,11 +188,12 @@ impl Service {
         let (passages, known, also) = match context {
             ContextOf::Community => {
                 let question = &turn.question().text;
+                let missing = if approved.is_some() { Missing::StaysAway } else { Missing::Begins };
                 let clock = parts.gate.clock();
                 // None of these needs what another finds, and each waits for a thread of the store: the longest is first.
                 let (mut passages, mut known, address) = tokio::try_join!(
                     self.recall_for(&turn),
-                    keeping::read(&parts.stores, turn.scope(), conversation, question),
+                    keeping::read(&parts.stores, turn.scope(), conversation.zip(Some(missing)), question),
                     self.leaving.address(&parts.stores, turn.scope()),
                 )?;
                 known.address = address;

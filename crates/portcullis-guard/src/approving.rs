@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use portcullis_audit::{ActorRef, Event, Label, Record};
-use portcullis_core::{ApprovalId, ConversationId, DocumentId, Scope, Tasks};
-use portcullis_store::{Approval, ApprovalState, Approvals, Ended, NewApproval, Queued, Room, Step};
+use portcullis_audit::{ActorRef, Event, Journal, Label, Record};
+use portcullis_core::{ApprovalId, CommunityId, ConversationId, DocumentId, Scope, Tasks};
+use portcullis_store::{Approval, ApprovalState, Approvals, Ended, Kind, NewApproval, Queued, Room, Step};
 use portcullis_tools::{Pin, Tool};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -191,14 +191,10 @@ impl Gate {
     /// Store or journal cannot be written.
     pub async fn expire_approvals(&self, scope: &Scope) -> Result<(), Refusal> {
         let (approvals, journal) = (Arc::clone(&self.parts.stores.approvals), Arc::clone(self.journal()));
-        let scope = scope.clone();
+        let (scope, since) = (scope.clone(), self.approvals_since());
         self.see_through(async move {
-            for approval in approvals.expire(&scope).await? {
-                let event = Event::ApprovalExpired { approval };
-                let record = Record { community: Some(scope.community()), actor: ActorRef::Instance, event };
-                journal.append(record).await.map_err(|error| unwritable(&error))?;
-            }
-            Ok(())
+            let expired = approvals.expire(&scope, since).await?;
+            record_expired(&journal, scope.community(), expired).await
         })
         .await
     }
@@ -271,6 +267,20 @@ impl Gate {
     }
 }
 
+/// Records calls that waited and are not made now.
+pub(crate) async fn record_expired(
+    journal: &Journal,
+    community: CommunityId,
+    expired: Vec<ApprovalId>,
+) -> Result<(), Refusal> {
+    for approval in expired {
+        let event = Event::ApprovalExpired { approval };
+        let record = Record { community: Some(community), actor: ActorRef::Instance, event };
+        journal.append(record).await.map_err(|error| unwritable(&error))?;
+    }
+    Ok(())
+}
+
 /// Why nothing can be done about a call that stands so.
 pub fn not_open(state: ApprovalState) -> Refusal {
     let words = match state {
@@ -324,6 +334,8 @@ pub(crate) async fn hold(
             Ok(Queued::Kept) => Fate::Queued,
             Ok(Queued::Enough) => Fate::Enough,
             Ok(Queued::Full) => Fate::Full,
+            // Its conversation was removed meanwhile, and its answer finds no place there either.
+            Err(error) if error.kind() == Kind::NotFound => return Err(error.into()),
             Err(error) => {
                 tracing::error!(error = %causes(&error), "a call could not be put before a person");
                 Fate::Failed

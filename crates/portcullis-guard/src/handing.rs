@@ -13,6 +13,7 @@ use portcullis_core::CommunityId;
 use portcullis_screen::risk::{Own, Risk};
 use portcullis_store::{CommunityRef, KeptSince, Room};
 
+use crate::approving::record_expired;
 use crate::gate::Gate;
 use crate::refusal::{Refusal, causes};
 
@@ -148,21 +149,27 @@ impl Gate {
         self.parts.handing.since(self.clock().now())
     }
 
-    /// Removes what is kept for a time and no longer, in every community. One that fails is told in the log, and left for the
-    /// next time.
+    /// Removes what is kept for a time and no longer, in every community, and records the calls among it that still waited. A
+    /// community that fails is told in the log, and left for the next time.
     pub async fn remove_due(&self) {
-        let directory = &self.parts.stores.directory;
         let since = KeptSince { handovers: self.handovers_since(), approvals: self.approvals_since() };
-        let failed = |error: portcullis_store::Error| {
-            tracing::error!(error = %causes(&error), "what is kept no longer could not be removed");
+        let failed = |error: &dyn std::error::Error| {
+            tracing::error!(error = %causes(error), "what is kept no longer could not be removed");
         };
-        match directory.list().await {
-            Ok(communities) => {
-                for community in communities {
-                    directory.remove_due(community.id, since).await.map_or_else(failed, drop);
-                }
+        let communities = match self.parts.stores.directory.list().await {
+            Ok(communities) => communities,
+            Err(error) => return failed(&error),
+        };
+        for community in communities {
+            let (directory, journal) =
+                (Arc::clone(&self.parts.stores.directory), Arc::clone(self.journal()));
+            let removing = self.see_through(async move {
+                let removed = directory.remove_due(community.id, since).await?;
+                record_expired(&journal, community.id, removed.waited).await
+            });
+            if let Err(refusal) = removing.await {
+                failed(&refusal);
             }
-            Err(error) => failed(error),
         }
     }
 }

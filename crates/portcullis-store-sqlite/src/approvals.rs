@@ -10,8 +10,8 @@ use portcullis_core::seal::SealKey;
 use portcullis_core::{Action, Actor, ApprovalId, ConversationId, MemberId, Scope};
 use portcullis_store::approvals::{LONGEST_APPROVAL, LONGEST_UNDER_WAY, MOST_APPROVALS};
 use portcullis_store::{
-    Approval, ApprovalState, Approvals, Decided, Decision, Ended, Kind, NewApproval, Queued, Result, Room,
-    Step,
+    Approval, ApprovalState, Approvals, Decided, Decision, Ended, Kind, NewApproval, Queued, Removed, Result,
+    Room, Step,
 };
 use rusqlite::{Connection, Row, params};
 
@@ -36,6 +36,12 @@ const OWN_LISTED: &str = "uuid, asker_kind, asker, tool, pin, arguments, questio
     begun, decided, decider_kind, decider";
 /// How many calls that are over are kept for each that may wait.
 const OVER: usize = 5;
+/// What belongs to a conversation of its asker's that is not there.
+const LOOSE: &str = "conversation IS NOT NULL AND NOT EXISTS (
+     SELECT 1 FROM conversations JOIN members ON members.id = member
+     WHERE conversations.uuid = approvals.conversation AND members.uuid = approvals.asker)";
+/// What nobody has seen expire yet. It is removed where that is told.
+const WAITS: &str = "state IN ('pending', 'approved')";
 /// What may still be decided or begun.
 const OPEN: &str = "state IN ('pending', 'approved') AND expires > ";
 
@@ -69,8 +75,8 @@ impl Approvals for Engine {
         self.finish_approval(scope, id, ended, result).await.map_err(|fault| fault.at("approvals.finish"))
     }
 
-    async fn expire(&self, scope: &Scope) -> Result<Vec<ApprovalId>> {
-        self.expire_approvals(scope).await.map_err(|fault| fault.at("approvals.expire"))
+    async fn expire(&self, scope: &Scope, since: Timestamp) -> Result<Vec<ApprovalId>> {
+        self.expire_approvals(scope, since).await.map_err(|fault| fault.at("approvals.expire"))
     }
 }
 
@@ -157,7 +163,7 @@ impl Engine {
         let (now, expires) = (micros(self.clock.now()), micros(expires));
         let write = community.db.write(move |conn| {
             let (open, under_way) = (format!("{OPEN} {now}"), under_way(now));
-            remove_older(conn, "approvals", &under_way, room.since)?;
+            remove_older(conn, "approvals", &format!("{under_way} OR {WAITS}"), room.since)?;
             if let Some(queued) = refused(conn, ("approvals", &open), id.as_bytes(), actor, room)? {
                 return Ok(queued);
             }
@@ -178,6 +184,13 @@ impl Engine {
                 expires,
                 conversation.as_ref().map(ConversationId::as_bytes)
             ])?;
+            // What was removed while its model thought gets no call.
+            let loose: bool = conn
+                .prepare_cached(&format!("SELECT {LOOSE} FROM approvals WHERE uuid = ?"))?
+                .query_row([id.as_bytes()], |row| row.get(0))?;
+            if loose {
+                return Err(Fault::new(Kind::NotFound));
+            }
             // What is over is bounded too: what has been so longest goes.
             let over = format!("NOT ({open}) AND NOT ({under_way})");
             conn.prepare(&format!(
@@ -328,11 +341,9 @@ impl Engine {
                 .execute(params![id.as_bytes(), state.name(), sealed, kind, asker])?;
             let own = one(conn, "asker_kind = ?2 AND asker IS ?3", params![id.as_bytes(), kind, asker])?;
             // The conversation was there when the call was begun.
-            conn.prepare_cached(
-                "DELETE FROM approvals WHERE uuid = ?1 AND state <> 'running' AND conversation IS NOT NULL AND NOT EXISTS (
-                     SELECT 1 FROM conversations JOIN members ON members.id = member
-                     WHERE conversations.uuid = approvals.conversation AND members.uuid = approvals.asker)",
-            )?
+            conn.prepare_cached(&format!(
+                "DELETE FROM approvals WHERE uuid = ?1 AND state <> 'running' AND {LOOSE}"
+            ))?
             .execute([id.as_bytes()])?;
             Ok((moved == 1, own))
         });
@@ -341,24 +352,23 @@ impl Engine {
         Ok(step(moved, entry))
     }
 
-    async fn expire_approvals(&self, scope: &Scope) -> Result<Vec<ApprovalId>, Fault> {
+    async fn expire_approvals(&self, scope: &Scope, since: Timestamp) -> Result<Vec<ApprovalId>, Fault> {
         let community = self.allowed(scope, reading(scope)).await?;
-        let now = micros(self.clock.now());
-        const DUE: &str = "state IN ('pending', 'approved') AND expires <= ?1";
+        let due = [micros(self.clock.now()), micros(since)];
+        let due_now = format!("{WAITS} AND (expires <= ?1 OR created < ?2)");
+        let marked = format!("UPDATE approvals SET state = 'expired' WHERE {due_now} RETURNING uuid");
         // Mostly there is nothing to mark, and reading waits for nobody.
         let read = community.db.read(move |conn| {
             Ok(conn
-                .prepare_cached(&format!("SELECT EXISTS (SELECT 1 FROM approvals WHERE {DUE})"))?
-                .query_row([now], |row| row.get::<_, bool>(0))?)
+                .prepare_cached(&format!("SELECT EXISTS (SELECT 1 FROM approvals WHERE {due_now})"))?
+                .query_row(due, |row| row.get::<_, bool>(0))?)
         });
         if !read.await? {
             return Ok(Vec::new());
         }
         let write = community.db.write(move |conn| {
-            let mut statement = conn.prepare_cached(&format!(
-                "UPDATE approvals SET state = 'expired' WHERE {DUE} RETURNING uuid"
-            ))?;
-            let ids = statement.query_map([now], |row| Ok(ApprovalId::from_bytes(row.get(0)?)))?;
+            let mut statement = conn.prepare_cached(&marked)?;
+            let ids = statement.query_map(due, |row| Ok(ApprovalId::from_bytes(row.get(0)?)))?;
             Ok(ids.collect::<Result<Vec<_>, _>>()?)
         });
         write.await
@@ -408,7 +418,7 @@ impl Engine {
 }
 
 /// The condition under which a call that was begun may still be under way.
-pub(crate) fn under_way(now: i64) -> String {
+fn under_way(now: i64) -> String {
     let longest = i64::try_from(LONGEST_UNDER_WAY.as_micros()).unwrap_or(i64::MAX);
     format!("state = 'running' AND begun > {}", now.saturating_sub(longest))
 }
@@ -420,19 +430,37 @@ pub(crate) fn withdraw(
     conversation: ConversationId,
     now: i64,
 ) -> Result<Vec<ApprovalId>, Fault> {
-    let mut removal = conn.prepare(&format!(
-        "DELETE FROM approvals WHERE conversation = ?1 AND asker_kind = 'member' AND asker = ?2 AND NOT ({})
-         RETURNING uuid, state IN ('pending', 'approved')",
+    let of_it = format!(
+        "conversation = ?1 AND asker_kind = 'member' AND asker = ?2 AND NOT ({})",
         under_way(now)
+    );
+    Ok(remove_where(conn, &of_it, params![conversation.as_bytes(), member.as_bytes()])?.waited)
+}
+
+/// The condition under which a call is kept no longer: it was asked for before `since`, or its conversation is gone, and it is
+/// not under way.
+pub(crate) fn due(since: Timestamp, now: i64) -> String {
+    format!("(created < {} OR {LOOSE}) AND NOT ({})", micros(since), under_way(now))
+}
+
+/// Removes the calls of which this holds. Tells which of them waited.
+pub(crate) fn remove_where(
+    conn: &Connection,
+    holds: &str,
+    values: impl rusqlite::Params,
+) -> Result<Removed, Fault> {
+    let mut removal = conn.prepare(&format!(
+        "DELETE FROM approvals WHERE {holds} RETURNING uuid, {WAITS}"
     ))?;
-    let mut rows = removal.query(params![conversation.as_bytes(), member.as_bytes()])?;
-    let mut waited = Vec::new();
+    let mut rows = removal.query(values)?;
+    let mut removed = Removed::default();
     while let Some(row) = rows.next()? {
+        removed.entries += 1;
         if row.get(1)? {
-            waited.push(ApprovalId::from_bytes(row.get(0)?));
+            removed.waited.push(ApprovalId::from_bytes(row.get(0)?));
         }
     }
-    Ok(waited)
+    Ok(removed)
 }
 
 /// What those may do who read calls that wait: decide them, read what is theirs, or ask.

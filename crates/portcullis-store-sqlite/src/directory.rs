@@ -7,10 +7,10 @@ use async_trait::async_trait;
 use lru::LruCache;
 use parking_lot::Mutex;
 use portcullis_core::{CommunityId, Locator, Tier};
-use portcullis_store::{Community, CommunityRef, Directory, KeptSince, Kind, NewCommunity, Result};
+use portcullis_store::{Community, CommunityRef, Directory, KeptSince, Kind, NewCommunity, Removed, Result};
 use rusqlite::{Connection, Row, params};
 
-use crate::approvals::under_way;
+use crate::approvals::{due, remove_where};
 use crate::db::Db;
 use crate::fault::Fault;
 use crate::file::Purpose;
@@ -129,7 +129,7 @@ impl Directory for Engine {
         rows.await.map_err(|fault| fault.at("directory.list"))
     }
 
-    async fn remove_due(&self, community: CommunityId, since: KeptSince) -> Result<usize> {
+    async fn remove_due(&self, community: CommunityId, since: KeptSince) -> Result<Removed> {
         self.remove_what_is_due(community, since).await.map_err(|fault| fault.at("directory.remove_due"))
     }
 
@@ -154,33 +154,35 @@ impl Directory for Engine {
 }
 
 impl Engine {
-    async fn remove_what_is_due(&self, community: CommunityId, since: KeptSince) -> Result<usize, Fault> {
+    async fn remove_what_is_due(&self, community: CommunityId, since: KeptSince) -> Result<Removed, Fault> {
         let community = self.communities.of_scope(community).await?;
         let now = micros(self.clock.now());
         let KeptSince { handovers, approvals } = since;
+        let calls = due(approvals, now);
         // Mostly there is nothing, and reading waits for nobody.
+        let looked_for = format!(
+            "SELECT EXISTS (SELECT 1 FROM handovers WHERE created < ?2)
+                 OR EXISTS (SELECT 1 FROM approvals WHERE {calls})
+                 OR EXISTS (SELECT 1 FROM invitations WHERE expires <= ?1)
+                 OR EXISTS (SELECT 1 FROM sign_ins WHERE expires <= ?1)
+                 OR EXISTS (SELECT 1 FROM sessions WHERE ends <= ?1)",
+        );
         let read = community.db.read(move |conn| {
+            // It holds the moment, so that no two are the same statement.
             Ok(conn
-                .prepare_cached(
-                    "SELECT EXISTS (SELECT 1 FROM handovers WHERE created < ?2)
-                         OR EXISTS (SELECT 1 FROM approvals WHERE created < ?3)
-                         OR EXISTS (SELECT 1 FROM invitations WHERE expires <= ?1)
-                         OR EXISTS (SELECT 1 FROM sign_ins WHERE expires <= ?1)
-                         OR EXISTS (SELECT 1 FROM sessions WHERE ends <= ?1)",
-                )?
-                .query_row([now, micros(handovers), micros(approvals)], |row| row.get::<_, bool>(0))?)
+                .prepare(&looked_for)?
+                .query_row([now, micros(handovers)], |row| row.get::<_, bool>(0))?)
         });
         if !read.await? {
-            return Ok(0);
+            return Ok(Removed::default());
         }
         let write = community.db.write(move |conn| {
-            let mut removed = remove_older(conn, "handovers", "FALSE", handovers)?
-                + remove_older(conn, "approvals", &under_way(now), approvals)?
-                + outdated(conn, now)?;
+            let mut removed = remove_where(conn, &calls, [])?;
+            removed.entries += remove_older(conn, "handovers", "FALSE", handovers)? + outdated(conn, now)?;
             loop {
                 match sweep(conn, now)? {
                     0 => return Ok(removed),
-                    some => removed += some,
+                    some => removed.entries += some,
                 }
             }
         });

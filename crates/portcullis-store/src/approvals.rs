@@ -185,11 +185,12 @@ pub enum Step {
 /// without `DecideApprovals` one of somebody else, is `NotFound`.
 #[async_trait]
 pub trait Approvals: Send + Sync + fmt::Debug {
-    /// Puts a call for whoever the scope stands for before a person, as far as there is room, and removes what is too old and,
-    /// beyond five times the room, what has been over longest. A call under way is neither. Those take room that may still be
+    /// Puts a call for whoever the scope stands for before a person, as far as there is room, and removes what is over and too
+    /// old and, beyond five times the room, what has been over longest. A call under way is neither. Those take room that may still be
     /// decided or begun. Two calls with the same id by the same asker keep one, the first; by another
     /// it is a `Conflict`. A text that is empty or longer than [`LONGEST_APPROVAL`] is `Invalid`. When the asker's key is
-    /// destroyed it is `Forbidden`.
+    /// destroyed it is `Forbidden`; when
+    /// its conversation is not there, or is not the asker's, `NotFound`.
     async fn request(&self, scope: &Scope, new: NewApproval, room: Room) -> Result<Queued>;
 
     /// What was asked for since then: what waits for a decision first, each in the order in which it came, at most
@@ -216,7 +217,7 @@ pub trait Approvals: Send + Sync + fmt::Debug {
     /// whose conversation was removed meanwhile goes.
     async fn finish(&self, scope: &Scope, id: ApprovalId, ended: Ended, result: String) -> Result<Step>;
 
-    /// Marks what nobody decided or began in time, and tells which these are: each once. It needs what [`get`](Self::get)
-    /// needs.
-    async fn expire(&self, scope: &Scope) -> Result<Vec<ApprovalId>>;
+    /// Marks what nobody decided or began in time, and of what was asked for before `since` whatever waits, and tells which these are:
+    /// each once. It needs what [`get`](Self::get) needs.
+    async fn expire(&self, scope: &Scope, since: Timestamp) -> Result<Vec<ApprovalId>>;
 }

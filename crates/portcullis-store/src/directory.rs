@@ -4,7 +4,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use portcullis_core::{CommunityId, Locator, Tier};
+use portcullis_core::{ApprovalId, CommunityId, Locator, Tier};
 
 use crate::Result;
 
@@ -64,6 +64,15 @@ pub struct KeptSince {
     pub approvals: Timestamp,
 }
 
+/// What was removed because it is kept no longer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// How many entries.
+    pub entries: usize,
+    /// The calls among them that still waited, to be decided or to be gone on with. They are not made now.
+    pub waited: Vec<ApprovalId>,
+}
+
 /// The communities of this instance. It takes no scope: it is what a scope is found in.
 #[async_trait]
 pub trait Directory: Send + Sync + fmt::Debug {
@@ -80,9 +89,9 @@ pub trait Directory: Send + Sync + fmt::Debug {
     /// Puts a community into another tier.
     async fn set_tier(&self, community: CommunityId, tier: Tier) -> Result<()>;
 
-    /// Removes what a community keeps no longer: what was handed over or waited before these moments, apart from a call under
-    /// way, and links, invitations and sessions that have ended. Tells how many these were; an unknown community is `NotFound`.
-    async fn remove_due(&self, community: CommunityId, since: KeptSince) -> Result<usize>;
+    /// Removes what a community keeps no longer: what was handed over or waited before these moments, calls whose conversation was
+    /// removed, apart from one under way, and links, invitations and sessions that have ended. An unknown community is `NotFound`.
+    async fn remove_due(&self, community: CommunityId, since: KeptSince) -> Result<Removed>;
 
     /// Does the work of one trivial read, so that readiness can tell the truth.
     async fn ping(&self) -> Result<()>;

@@ -28,7 +28,7 @@ pub use content::{
     Chunk, Content, Document, DocumentText, NewDocument, Passage, PutOutcome, Query, SourceEntry,
 };
 pub use conversations::{Author, Conversation, Conversations, NewMessage, Said, StoredMessage};
-pub use directory::{Community, CommunityRef, Directory, KeptSince, NewCommunity};
+pub use directory::{Community, CommunityRef, Directory, KeptSince, NewCommunity, Removed};
 pub use error::{Error, Kind, Result, Retry};
 pub use handovers::{Acknowledged, Handover, Handovers, NewHandover, Queued, Room};
 pub use identity::{Identity, KeyIdentity, SessionIdentity, Standing};

@@ -6,7 +6,7 @@
 use axum::response::Response;
 use http::StatusCode;
 use portcullis_audit::Change;
-use portcullis_chat::{Answer, Answered, Ending, asked};
+use portcullis_chat::{Answer, Answered, Ending, Missing, asked};
 use portcullis_core::{Action, Actor, ApprovalId, Scope};
 use portcullis_guard::approving::not_open;
 use portcullis_guard::{Code, Judged, Refusal, pipeline};
@@ -117,7 +117,9 @@ pub(super) async fn resume(call: Call) -> Result<Response, Refusal> {
     let answering = async move {
         let Answered { answer, .. } = match judged {
             Judged::ForTheModel(turn) => app.chat().go_on(turn, request, approved, ending).await?,
-            Judged::ForAPerson(turn) => app.chat().tell(turn, conversation).await?,
+            Judged::ForAPerson(turn) => {
+                app.chat().tell(turn, conversation.map(|id| (id, Missing::StaysAway))).await?
+            },
         };
         match answer {
             Answer::Whole(whole) => Ok(chat::in_conversation(chat::sent(whole), conversation)),

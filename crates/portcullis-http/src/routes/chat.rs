@@ -9,7 +9,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::{Stream, StreamExt, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use portcullis_chat::frames::Frame;
-use portcullis_chat::{Answer, Answered, Ending, Frames, asked};
+use portcullis_chat::{Answer, Answered, Ending, Frames, Missing, asked};
 use portcullis_chat::{Approval, Citation, Handover, Whole};
 use portcullis_core::{Action, ConversationId, RequestId};
 use portcullis_guard::{Asker, Code, Judged, Refusal, pipeline};
@@ -74,7 +74,9 @@ pub(super) async fn complete(call: Call) -> Result<Response, Refusal> {
     let answering = async move {
         let Answered { answer, sources } = match judged {
             Judged::ForTheModel(turn) => app.chat().ask(turn, request, conversation, ending.clone()).await?,
-            Judged::ForAPerson(turn) => app.chat().tell(turn, conversation).await?,
+            Judged::ForAPerson(turn) => {
+                app.chat().tell(turn, conversation.map(|id| (id, Missing::Begins))).await?
+            },
         };
         let keep = |content_type| Kept { content_type, conversation, sources, body: Bytes::new() };
         let response = match answer {

@@ -1,17 +1,22 @@
 //! Risky tools wait for a person: held, decided by somebody else, made once by who asked, and every step in the journal.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
+use jiff::Timestamp;
 use portcullis_audit::{CallOutcome, Event};
-use portcullis_core::{AbilitySet, Actor, ApprovalId, KeyAbility, MemberId, Role};
+use portcullis_core::{AbilitySet, Actor, ApprovalId, ConversationId, KeyAbility, MemberId, Role, Scope};
 #[cfg(feature = "guard-off")]
 use portcullis_guard::Switches;
-use portcullis_guard::{Approving, SecurityEvent, ToolLimits};
+use portcullis_guard::{Approving, Handing, HandoverMode, SecurityEvent, ToolLimits};
 use portcullis_model::upstream::{Answer as Said, Behaviour, Hold, Reply, Scripted, Sink, Turn};
 use portcullis_model::{OpenAi, OpenAiOptions};
-use portcullis_store::{Decision, KeyActor, NewMember, SpaceAccess, Status, Step};
+use portcullis_store::{
+    Conversation, Conversations, Decision, KeyActor, NewMember, NewMessage, Result as Stored, SpaceAccess, Status,
+    Step, StoredMessage, Stores,
+};
 use portcullis_tools::{ApprovalRule, Egress, Pin, Registry, Settings};
 use serde_json::{Value, json};
 
@@ -532,6 +537,145 @@ async fn a_call_goes_with_the_conversation_that_it_waits_in() {
     assert_eq!(steps(&stage), ["requested:queued", "requested:queued", "approval.withdrawn"]);
     assert_eq!(stage.shore.tide.served(), 0);
     stage.stop().await;
+}
+
+/// Conversations, each removed as if in another window at once after this has been read of it.
+#[derive(Debug)]
+struct RemovedAfter(&'static str, Arc<dyn Conversations>);
+
+impl RemovedAfter {
+    fn setup(read: &'static str) -> Setup {
+        let handing = Handing { mode: HandoverMode::HandOver, ..Handing::default() };
+        let stores = move |stores: Stores| Stores {
+            conversations: Arc::new(Self(read, Arc::clone(&stores.conversations))),
+            ..stores
+        };
+        Setup { handing, stores: Box::new(stores), ..Setup::default() }
+    }
+
+    async fn read(&self, what: &str, scope: &Scope, id: ConversationId) {
+        if what == self.0 {
+            self.1.remove(scope, id).await.expect("removed");
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl Conversations for RemovedAfter {
+    async fn begin(&self, scope: &Scope, id: ConversationId, title: &str) -> Stored<Conversation> {
+        self.1.begin(scope, id, title).await
+    }
+
+    async fn list(
+        &self,
+        scope: &Scope,
+        before: Option<Timestamp>,
+        limit: usize,
+    ) -> Stored<Vec<Conversation>> {
+        self.1.list(scope, before, limit).await
+    }
+
+    async fn get(&self, scope: &Scope, id: ConversationId) -> Stored<Conversation> {
+        let found = self.1.get(scope, id).await?;
+        self.read("itself", scope, id).await;
+        Ok(found)
+    }
+
+    async fn append(&self, scope: &Scope, id: ConversationId, messages: Vec<NewMessage>) -> Stored<()> {
+        self.1.append(scope, id, messages).await
+    }
+
+    async fn messages(
+        &self,
+        scope: &Scope,
+        id: ConversationId,
+        limit: usize,
+    ) -> Stored<Vec<StoredMessage>> {
+        let found = self.1.messages(scope, id, limit).await?;
+        self.read("messages", scope, id).await;
+        Ok(found)
+    }
+
+    async fn rename(&self, scope: &Scope, id: ConversationId, title: &str) -> Stored<()> {
+        self.1.rename(scope, id, title).await
+    }
+
+    async fn remove(&self, scope: &Scope, id: ConversationId) -> Stored<Vec<ApprovalId>> {
+        self.1.remove(scope, id).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_is_wanted_after_its_conversation_was_removed_does_not_wait() {
+    let stage = stage(only_asks(), RemovedAfter::setup("messages")).await;
+    let request = stage
+        .app
+        .request(Method::POST, "/v1/chat/completions", Some(&stage.key))
+        .header("x-conversation-id", "new")
+        .body(question_body("Send it", false).to_string().into())
+        .expect("a request");
+    let answer = stage.app.send(request).await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND, "{}", answer.text());
+    assert_eq!(stage.upstream.served(), 1, "the model wanted it");
+    let waits = stage.app.stores.approvals.list(&stage.world.operator, Timestamp::MIN).await;
+    assert_eq!(waits.expect("listed"), []);
+    assert_eq!(steps(&stage), [""; 0]);
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_goes_on_brings_no_conversation_back_that_is_removed_meanwhile() {
+    let stage = stage(asks_once(), RemovedAfter::setup("itself")).await;
+    let scope = member_scope(&stage.world, stage.member);
+    let (approvals, conversations) = (&stage.app.stores.approvals, &stage.app.stores.conversations);
+    // The second is handed to a person when it is asked again.
+    for question in ["Send it", "Nobody knows it, but I want to kill myself."] {
+        let conversation = ConversationId::new(&*stage.app.clock);
+        conversations.begin(&scope, conversation, "Mine").await.expect("begun");
+        let until = stage.app.clock.now().checked_add(Duration::from_secs(60)).expect("a time");
+        let kept = json!({ "text": question, "model": "test-model", "conversation": conversation });
+        let new = portcullis_store::NewApproval {
+            id: ApprovalId::new(&*stage.app.clock),
+            tool: "tide".to_owned(),
+            pin: "sha256:00".to_owned(),
+            arguments: "{}".to_owned(),
+            question: kept.to_string(),
+            expires: until,
+            conversation: Some(conversation),
+        };
+        let id = new.id;
+        let room = portcullis_store::Room { open: 9, of_one: 9, since: Timestamp::MIN };
+        approvals.request(&scope, new, room).await.expect("it waits");
+        approvals.decide(&stage.world.operator, id, Decision::Approve { until }).await.expect("approved");
+        let resumed = step(&stage.app, &stage.key, &id.to_string(), "resume").await;
+        assert_eq!(resumed.status, StatusCode::NOT_FOUND, "{}", resumed.text());
+        assert_eq!(conversations.list(&scope, None, 9).await.expect("listed"), [], "{question}");
+        assert_eq!((stage.upstream.served(), stage.shore.tide.served()), (0, 0));
+    }
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_and_is_kept_no_longer_is_not_decided_and_is_recorded_as_expired() {
+    for (removed, told) in [(true, StatusCode::NOT_FOUND), (false, StatusCode::CONFLICT)] {
+        let approving = Approving { keep: Duration::ZERO, ..Approving::default() };
+        let tool_limits = ToolLimits { approving, ..ToolLimits::default() };
+        let stage = stage(only_asks(), Setup { tool_limits, ..Setup::default() }).await;
+        let (_, moderator) = somebody(&stage.app, &stage.world, Role::Moderator).await;
+        let id = held(&stage).await;
+        if removed {
+            stage.app.served.gate().remove_due().await;
+        }
+        for what in ["approve", "deny"] {
+            let late = step(&stage.app, &moderator, &id, what).await;
+            assert_eq!(late.status, told, "{}", late.text());
+        }
+        stage.app.served.gate().remove_due().await;
+        let kept = stage.app.stores.approvals.list(&stage.world.operator, Timestamp::MIN).await;
+        assert_eq!(kept.expect("listed"), []);
+        assert_eq!(steps(&stage), ["requested:queued", "expired"], "once");
+        stage.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -62,7 +62,10 @@ fn catching<'w>(flaw: Flaw, world: &'w World) -> Pin<Box<dyn Future<Output = ()>
         Flaw::SharedSlugs => {
             Box::pin(directory::a_name_in_use_is_a_conflict_and_leaves_nothing_behind(world))
         }
-        Flaw::LastingCommunities => Box::pin(directory::what_is_kept_for_a_time_goes(world)),
+        Flaw::LastingCommunities | Flaw::SilentCommunities => {
+            Box::pin(directory::what_is_kept_for_a_time_goes(world))
+        }
+        Flaw::HoardingCommunities => Box::pin(directory::what_is_over_by_itself_goes_alone(world)),
         Flaw::NamelessKeys => Box::pin(keys::keys_are_listed_with_who_made_them(world)),
         Flaw::StubbornDirectory => Box::pin(instances::a_community_created_elsewhere_is_found(world)),
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use portcullis_core::{AbilitySet, Actor, ApprovalId, ConversationId, KeyAbility, Role, Scope, Tasks};
 
-use super::{World, refusal};
+use super::{World, conversations, refusal};
 use crate::approvals::{LONGEST_APPROVAL, LONGEST_UNDER_WAY};
 use crate::{
     Approval, ApprovalState, Decision, Ended, KeyActor, Kind, NewApproval, Queued, Room, Status, Step,
@@ -239,7 +239,7 @@ pub async fn nobody_decides_on_their_own_call_or_below_moderator(world: &World) 
     assert_eq!(refusal(approvals.decide(&asker, id, approve(world)).await), Some(Kind::Forbidden));
     let manage = world.narrow(side, side.moderator, AbilitySet::NONE.with(KeyAbility::Manage)).await;
     assert_eq!(approvals.get(&manage, id).await.expect("read").id, id);
-    assert_eq!(approvals.expire(&manage).await.expect("marked"), []);
+    assert_eq!(approvals.expire(&manage, always()).await.expect("marked"), []);
     assert_eq!(taken(approvals.decide(&manage, id, Decision::Deny).await).state, ApprovalState::Denied);
     let silent = world.narrow(side, side.plain, AbilitySet::NONE.with(KeyAbility::Search)).await;
     let asked = approvals.request(&silent, new(world, "{}"), plenty()).await;
@@ -324,9 +324,9 @@ pub async fn the_calls_of_another_community_are_out_of_reach(world: &World) {
         assert_eq!(refusal(approvals.begin(&scope, id).await), Some(Kind::NotFound));
     }
     world.clock.advance(HOUR);
-    let elsewhere = approvals.expire(&world.scope(&world.b, world.b.plain).await).await;
+    let elsewhere = approvals.expire(&world.scope(&world.b, world.b.plain).await, always()).await;
     assert_eq!(elsewhere.expect("marked"), []);
-    assert_eq!(approvals.expire(&asker).await.expect("marked"), [id]);
+    assert_eq!(approvals.expire(&asker, always()).await.expect("marked"), [id]);
 }
 
 /// What nobody decides in time is not decided later, and what is approved and not begun in time is not begun.
@@ -343,7 +343,7 @@ pub async fn what_is_not_done_in_time_is_not_done(world: &World) {
         taken(approvals.decide(&moderator, id, approve(world)).await);
     }
     world.clock.advance(HOUR.saturating_sub(Duration::from_millis(1)));
-    assert_eq!(approvals.expire(&asker).await.expect("marked"), []);
+    assert_eq!(approvals.expire(&asker, always()).await.expect("marked"), []);
     taken(approvals.begin(&asker, used).await);
     world.clock.advance(Duration::from_millis(1));
     for decision in [approve(world), Decision::Deny] {
@@ -351,12 +351,12 @@ pub async fn what_is_not_done_in_time_is_not_done(world: &World) {
         assert_eq!(refused(late), ApprovalState::Expired);
     }
     assert_eq!(refused(approvals.begin(&asker, unused).await), ApprovalState::Expired);
-    let mut marked = approvals.expire(&asker).await.expect("marked");
+    let mut marked = approvals.expire(&asker, always()).await.expect("marked");
     marked.sort_unstable();
     let mut wanted = [undecided, unused];
     wanted.sort_unstable();
     assert_eq!(marked, wanted);
-    assert_eq!(approvals.expire(&moderator).await.expect("marked"), [], "each is told of once");
+    assert_eq!(approvals.expire(&moderator, always()).await.expect("marked"), [], "each is told of once");
     assert_eq!(state(world, &asker, undecided).await, ApprovalState::Expired);
     assert_eq!(state(world, &asker, used).await, ApprovalState::Running, "what was begun goes on");
 }
@@ -411,6 +411,8 @@ pub async fn what_was_asked_too_long_ago_is_removed(world: &World) {
     let ids = |entries: Vec<Approval>| entries.into_iter().map(|entry| entry.id).collect::<Vec<_>>();
     assert_eq!(ids(approvals.list(&moderator, since).await.expect("listed")), [fresh]);
     assert_eq!(ids(approvals.own(&own, since).await.expect("listed")), [fresh]);
+    assert_eq!(approvals.expire(&own, since).await.expect("marked"), [old], "it is told what is not made now");
+    assert_eq!(approvals.expire(&own, since).await.expect("marked"), [], "once");
     let last = new(world, "{\"n\":3}");
     let wanted = [fresh, last.id];
     let room = Room { since, ..plenty() };
@@ -477,4 +479,23 @@ pub async fn a_call_waits_once_and_whole(world: &World) {
     let mine = approvals.own(&own, always()).await.expect("listed");
     let arguments: Vec<_> = mine.iter().map(|entry| entry.arguments.as_deref()).collect();
     assert_eq!(arguments, [Some("{\"n\":1}")], "the first stands");
+}
+
+/// No call waits in a conversation that was removed while its model thought, nor in one that is not its asker's.
+pub async fn no_call_waits_in_a_conversation_that_is_gone(world: &World) {
+    let (side, stores) = (&world.a, &world.stores);
+    let own = world.scope(side, side.plain).await;
+    let gone = conversations::begin(world, &own, "Mine", &[]).await;
+    stores.conversations.remove(&own, gone).await.expect("removed");
+    let theirs = conversations::begin(world, &world.scope(side, side.paying).await, "Theirs", &[]).await;
+    let (hash, _) = world.key(side, KeyActor::Backend { role: Role::Member, plans: Vec::new() }, None).await;
+    let nobody = world.by_key(side, hash).await;
+    let mine = conversations::begin(world, &own, "Mine, too", &[]).await;
+    for (asker, conversation) in [(&own, gone), (&own, theirs), (&nobody, mine)] {
+        let new = NewApproval { conversation: Some(conversation), ..new(world, "{}") };
+        let asked = stores.approvals.request(asker, new, plenty()).await;
+        assert_eq!(refusal(asked), Some(Kind::NotFound), "{asker:?}");
+    }
+    assert_eq!(listed(world, &world.scope(side, side.moderator).await).await, []);
+    in_conversation(world, &own, mine).await;
 }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use portcullis_core::{CommunityId, Locator, Tier};
 
-use super::{World, approvals, handovers, refusal};
-use crate::{CommunityRef, KeptSince, Kind, NewCommunity};
+use super::{World, approvals, conversations, handovers, refusal};
+use crate::approvals::LONGEST_UNDER_WAY;
+use crate::{CommunityRef, Decision, KeptSince, Kind, NewCommunity, Removed, Strangers};
 
 fn new(slug: &str, host: Option<&str>) -> NewCommunity {
     NewCommunity {
@@ -145,18 +146,62 @@ pub async fn what_is_kept_for_a_time_goes(world: &World) {
         let listed = stores.handovers.list(moderator, jiff::Timestamp::MIN).await.expect("listed").len();
         (listed, stores.approvals.own(asker, jiff::Timestamp::MIN).await.expect("listed").len())
     };
-    let (id, asker, _) = kept.first().expect("a side");
+    let (id, asker, moderator) = kept.first().expect("a side");
+    let calls = &stores.approvals;
+    // It was asked for as long ago, and is being made.
+    let begun = calls.own(asker, jiff::Timestamp::MIN).await.expect("listed").remove(0).id;
+    calls.decide(moderator, begun, Decision::Approve { until: world.after(World::LINK) }).await.expect("approved");
+    calls.begin(asker, begun).await.expect("begun");
+    let waits = approvals::requested(world, asker, "{\"n\":2}").await;
     handovers::queued(world, asker, "Just now").await;
-    approvals::requested(world, asker, "{\"n\":2}").await;
+    let due = async |since| directory.remove_due(*id, since).await.expect("removed");
+    let one = |waited| Removed { entries: 1, waited };
     let since = KeptSince { handovers: jiff::Timestamp::MIN, approvals: jiff::Timestamp::MIN };
-    assert_eq!(directory.remove_due(*id, since).await.expect("nothing is due"), 0);
+    assert_eq!(due(since).await, Removed::default());
     assert_eq!(count(0).await, (2, 2));
     let since = KeptSince { handovers: now, approvals: jiff::Timestamp::MIN };
-    assert_eq!(directory.remove_due(*id, since).await.expect("removed"), 1);
+    assert_eq!(due(since).await, one(Vec::new()));
     assert_eq!(count(0).await, (1, 2));
     let since = KeptSince { approvals: now, ..since };
-    assert_eq!(directory.remove_due(*id, since).await.expect("removed"), 1);
+    assert_eq!(due(since).await, Removed::default(), "what is under way stays, and what is no older");
+    world.clock.advance(LONGEST_UNDER_WAY);
+    assert_eq!(due(since).await, one(Vec::new()), "nobody waits for its end any more");
     assert_eq!((count(0).await, count(1).await), ((1, 1), (1, 1)));
+    let since = KeptSince { approvals: world.now(), ..since };
+    assert_eq!(due(since).await, one(vec![waits]), "it is told what is not made now");
+    assert_eq!((count(0).await, count(1).await), ((1, 0), (1, 1)));
     let unknown = directory.remove_due(CommunityId::from_bytes([7; 16]), since).await;
     assert_eq!(refusal(unknown), Some(Kind::NotFound));
+}
+
+/// A link, a session, an invitation and a call that its conversation has left go when they are over, though nothing else is due.
+pub async fn what_is_over_by_itself_goes_alone(world: &World) {
+    let (side, stores) = (&world.a, &world.stores);
+    let since = KeptSince { handovers: jiff::Timestamp::MIN, approvals: jiff::Timestamp::MIN };
+    let due = async || stores.directory.remove_due(side.community.id, since).await.expect("removed").entries;
+    assert_eq!(due().await, 0);
+    world.ask(side, "plain@example.org", Strangers::Refuse, None).await;
+    assert_eq!(due().await, 0);
+    world.clock.advance(World::LINK);
+    assert_eq!((due().await, due().await), (1, 0), "a link");
+    world.sign_in(side, "plain@example.org").await;
+    assert_eq!(due().await, 0);
+    world.clock.advance(World::SESSION);
+    assert_eq!((due().await, due().await), (1, 0), "a session");
+    world.invite(side, world.new_invitation(side)).await;
+    assert_eq!(due().await, 0);
+    world.clock.advance(World::TERM);
+    assert_eq!((due().await, due().await), (1, 0), "an invitation");
+
+    let (asker, moderator) = (world.scope(side, side.plain).await, world.scope(side, side.moderator).await);
+    let conversation = conversations::begin(world, &asker, "Mine", &[]).await;
+    let call = approvals::in_conversation(world, &asker, conversation).await;
+    let until = world.after(World::LINK);
+    stores.approvals.decide(&moderator, call, Decision::Approve { until }).await.expect("approved");
+    stores.approvals.begin(&asker, call).await.expect("begun");
+    stores.conversations.remove(&asker, conversation).await.expect("removed");
+    assert_eq!(due().await, 0, "its end is noted first");
+    world.clock.advance(LONGEST_UNDER_WAY);
+    assert_eq!((due().await, due().await), (1, 0), "a call that came to no end");
+    assert_eq!(refusal(stores.approvals.get(&asker, call).await), Some(Kind::NotFound));
 }

@@ -21,6 +21,7 @@ macro_rules! conformance {
                 communities_are_listed_by_slug
                 one_of_many_at_once_gets_a_slug
                 what_is_kept_for_a_time_goes
+                what_is_over_by_itself_goes_alone
             }
             identity {
                 an_unknown_credential_is_nobody
@@ -211,6 +212,7 @@ macro_rules! conformance {
                 what_was_asked_too_long_ago_is_removed
                 what_has_been_over_longest_is_removed_and_nothing_under_way
                 a_call_waits_once_and_whole
+                no_call_waits_in_a_conversation_that_is_gone
             }
             sealed {
                 nothing_of_a_member_is_readable_without_their_key

@@ -16,7 +16,7 @@ use tokio::sync::Barrier;
 use crate::{
     Community, CommunityRef, Content, Directory, Document, Entitlement, Identity, KeptSince, KeyActor,
     KeyIdentity, KeyInfo, Keys, Kind, Member, Members, NewCommunity, NewDocument, NewKey, NewMember, Passage,
-    PutOutcome, Query, Result, SessionIdentity, SourceEntry, Standing, Status, Stores,
+    PutOutcome, Query, Removed, Result, SessionIdentity, SourceEntry, Standing, Status, Stores,
 };
 
 /// How a store is wrong.
@@ -82,13 +82,17 @@ pub enum Flaw {
     StubbornDirectory,
     /// What is due is only said to be removed.
     LastingCommunities,
+    /// What ended by itself stays until something else is due.
+    HoardingCommunities,
+    /// Which calls waited that are removed is not told.
+    SilentCommunities,
     /// A key is made by whomever it was made with, and not by that key.
     NamelessKeys,
 }
 
 impl Flaw {
     /// Every flaw.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 33] = [
         Self::LeakySearch,
         Self::LeakyDocument,
         Self::LeakyTitles,
@@ -119,6 +123,8 @@ impl Flaw {
         Self::SharedSlugs,
         Self::StubbornDirectory,
         Self::LastingCommunities,
+        Self::HoardingCommunities,
+        Self::SilentCommunities,
         Self::NamelessKeys,
     ];
 
@@ -504,11 +510,18 @@ impl Directory for Wrong {
         self.right.directory.list().await
     }
 
-    async fn remove_due(&self, community: CommunityId, since: KeptSince) -> Result<usize> {
-        if self.is(Flaw::LastingCommunities) {
-            return Ok(usize::from(since.handovers > Timestamp::MIN));
+    async fn remove_due(&self, community: CommunityId, since: KeptSince) -> Result<Removed> {
+        let all = since.handovers == Timestamp::MIN && since.approvals == Timestamp::MIN;
+        match self.flaw {
+            Flaw::LastingCommunities => {
+                return Ok(Removed { entries: usize::from(!all), waited: Vec::new() });
+            }
+            Flaw::HoardingCommunities if all => return Ok(Removed::default()),
+            _ => {}
         }
-        self.right.directory.remove_due(community, since).await
+        let removed = self.right.directory.remove_due(community, since).await?;
+        let waited = if self.is(Flaw::SilentCommunities) { Vec::new() } else { removed.waited };
+        Ok(Removed { waited, ..removed })
     }
 
     async fn set_tier(&self, community: CommunityId, tier: Tier) -> Result<()> {

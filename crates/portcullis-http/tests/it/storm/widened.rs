@@ -361,6 +361,6 @@ ports! {
         first decide(scope: &Scope, id: ApprovalId, decision: Decision) -> Step;
         first begin(scope: &Scope, id: ApprovalId) -> Step;
         first finish(scope: &Scope, id: ApprovalId, ended: Ended, result: String) -> Step;
-        gather expire(scope: &Scope) -> Vec<ApprovalId>;
+        gather expire(scope: &Scope, since: Timestamp) -> Vec<ApprovalId>;
     }
 }

@@ -158,6 +158,8 @@ pub enum Flaw {
     FleetingApprovals,
     /// A call stays when its conversation goes.
     LooseApprovals,
+    /// A call waits though its conversation is gone.
+    OrphanedApprovals,
     /// A call that is asked for twice waits twice.
     DoubleApprovals,
     /// A second copy of the arguments is kept where it is found by search.
@@ -166,7 +168,7 @@ pub enum Flaw {
 
 impl Flaw {
     /// Every flaw.
-    pub const ALL: [Self; 71] = [
+    pub const ALL: [Self; 72] = [
         Self::ReusableLinks,
         Self::RacingLinks,
         Self::AnyBrowser,
@@ -236,6 +238,7 @@ impl Flaw {
         Self::LastingApprovals,
         Self::FleetingApprovals,
         Self::LooseApprovals,
+        Self::OrphanedApprovals,
         Self::DoubleApprovals,
         Self::PlainApprovals,
     ];
