@@ -2,6 +2,8 @@
 
 /// RFC 5321 section 4.5.3.1.3: a path has at most 256 octets, two of them its brackets.
 const LONGEST: usize = 254;
+/// RFC 5321 section 4.5.3.1.1, in octets. A mail server refuses longer ones.
+const LONGEST_LOCAL: usize = 64;
 
 /// Whether a text is an address as people have them: a local part, one `@` and a host name.
 ///
@@ -10,7 +12,10 @@ const LONGEST: usize = 254;
 /// a comma or a colon, so it can stand in a header or in a list.
 pub fn is_mail_address(text: &str) -> bool {
     let Some((local, host)) = text.split_once('@') else { return false };
-    text.len() <= LONGEST && local.split('.').all(is_atom) && is_host_name(host)
+    text.len() <= LONGEST
+        && local.len() <= LONGEST_LOCAL
+        && local.split('.').all(is_atom)
+        && is_host_name(host)
 }
 
 /// What one address is looked up and counted by: without the space around it, and without regard to the case of ASCII
@@ -92,7 +97,13 @@ mod tests {
         ] {
             assert!(!is_mail_address(text), "{text:?}");
         }
-        assert!(!is_mail_address(&format!("{}@example.org", "a".repeat(250))));
+        assert!(is_mail_address(&format!("{}@{}.example.org", "a".repeat(64), "b".repeat(63))));
+        assert!(is_mail_address(&format!("{}@example.org", "\u{fc}".repeat(32))));
+        for local in ["a".repeat(65), "a".repeat(250), "\u{fc}".repeat(33)] {
+            assert!(!is_mail_address(&format!("{local}@example.org")), "{local}");
+        }
+        let label = "b".repeat(60);
+        assert!(!is_mail_address(&format!("{}@{label}.{label}.{label}.example", "a".repeat(64))));
         assert!(!is_mail_address(&format!("a@{}.org", "a".repeat(64))));
     }
 }
