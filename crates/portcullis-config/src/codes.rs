@@ -87,7 +87,7 @@ codes! {
     Malformed = 11, "malformed value";
 
     /// The number is smaller or larger than the key allows. The limits of each key stand in the configuration
-    /// reference.
+    /// reference; where one follows from another key, the error names that key.
     OutOfRange = 12, "out of range";
 
     /// The URL is not an absolute `http` or `https` URL with a host, or carries what does not belong in a

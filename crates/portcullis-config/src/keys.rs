@@ -630,7 +630,8 @@ keys! {
     /// asker may go on with it. After that it is not made.
     TOOLS_APPROVAL: Minutes = "tools.approval_minutes", Preset::Number(1_440), Minutes { min: 1, max: 43_200 };
 
-    /// How long it is kept what was asked for, decided and made, beside the journal.
+    /// How long it is kept what was asked for, decided and made, beside the journal. At least twice `tools.approval_minutes`, so that
+    /// nothing goes that still waits.
     TOOLS_APPROVALS_KEEP: Days = "tools.approvals_keep_days", Preset::Number(30), Days { min: 1, max: 3_660 };
 
     /// How many calls of a community may wait to be decided or gone on with. One beyond them is kept nowhere; its asker is told so,

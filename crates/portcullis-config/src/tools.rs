@@ -285,6 +285,19 @@ pub(crate) fn read(r: &mut Reader<'_>) -> Option<Tools> {
     let open = r.required(&keys::TOOLS_APPROVALS_OPEN);
     let of_one = r.required(&keys::TOOLS_APPROVALS_OF_ONE);
     let (at_once, waiting) = (r.required(&keys::TOOLS_PROGRAMS), r.required(&keys::TOOLS_PROGRAMS_WAITING));
+    if let (Some(approval), Some(keep)) = (approval, keep)
+        && keep < approval * 2
+    {
+        let wanted = format!(
+            "must be at least twice `{}` ({} minutes): so long a call waits to be decided, and then to be gone on with",
+            keys::TOOLS_APPROVAL.name,
+            approval.as_secs() / 60
+        );
+        let fault = Fault::new(Code::OutOfRange, wanted)
+            .found(format!("{} days", keep.as_secs() / 86_400))
+            .help(format!("keep them for longer, or lower `{}`", keys::TOOLS_APPROVAL.name));
+        r.report(keys::TOOLS_APPROVALS_KEEP.name, fault, Severity::Error);
+    }
     let resolved = r.resolved;
     let entries = resolved.entries("tool");
     let read: Vec<Option<Tool>> = entries.iter().map(|entry| Table { r, entry }.tool()).collect();

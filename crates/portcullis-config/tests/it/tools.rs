@@ -97,6 +97,26 @@ fn what_is_missing_does_not_belong_or_stands_twice_is_told() {
 }
 
 #[test]
+fn nothing_is_kept_for_less_than_it_may_wait() {
+    let text = |minutes: u32, days: u32| {
+        format!("[tools]\napproval_minutes = {minutes}\napprovals_keep_days = {days}\n")
+    };
+    for (minutes, days) in [(720, 1), (1_440, 2), (43_200, 60)] {
+        site(&text(minutes, days)).loaded();
+    }
+    for (minutes, days) in [(721, 1), (1_441, 2), (43_200, 59)] {
+        let site = site(&text(minutes, days));
+        assert_eq!(codes(&site.problems()), [Code::OutOfRange], "{minutes} {days}");
+    }
+    // Where one of them is not set, its default counts.
+    let site = site("[tools]\napproval_minutes = 21601\n");
+    let told = site.told(&site.problems());
+    for key in ["`tools.approvals_keep_days`", "`tools.approval_minutes`"] {
+        assert!(told.contains(key), "{told}");
+    }
+}
+
+#[test]
 fn a_schema_that_others_may_change_is_refused() {
     let site = site(&post("a"));
     site.file("tool.json", "{\"type\": \"object\"}", 0o666);
