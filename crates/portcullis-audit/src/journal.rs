@@ -35,6 +35,9 @@ const GATHER: Duration = Duration::from_micros(200);
 /// After how many new records a checkpoint is signed, unless the options say otherwise.
 pub(crate) const CHECKPOINT_RECORDS: u64 = 10_000;
 
+/// The largest number of records after which a process that serves signs a checkpoint: what `audit.checkpoint_records` allows.
+pub(crate) const MOST_CHECKPOINT_RECORDS: u64 = 1_000_000;
+
 /// The most records that can stand unsigned, however whoever wrote them was stopped: no frame is added where a checkpoint is due.
 pub(crate) const fn most_unsigned(checkpoint_records: u64) -> u64 {
     checkpoint_records.saturating_sub(1).saturating_add(MAX_RECORDS as u64)

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use crate::disk::{Access, Disk, LogFile};
 use crate::error::{Error, Fault};
+use crate::journal::{MOST_CHECKPOINT_RECORDS, most_unsigned};
 use crate::note::{NoteError, Verifier};
 use crate::state::Seal;
 
@@ -61,6 +62,23 @@ impl Folder {
 
     pub(crate) fn sync_names(&self) -> Result<(), Error> {
         self.disk.sync_dir(&self.dir).map_err(Error::io("sync", &self.name()))
+    }
+
+    /// Whether more records stand unsigned than whoever wrote them leaves so. A process that serves may have been started with
+    /// another number than ours, so beside one the largest counts.
+    pub(crate) fn is_too_much_unsigned(&self, records: u64, checkpoint_records: u64) -> Result<bool, Error> {
+        Ok(records > most_unsigned(checkpoint_records)
+            && !(records <= most_unsigned(MOST_CHECKPOINT_RECORDS) && self.is_served()?))
+    }
+
+    /// Whether a process serves, and it is not this one that asks.
+    fn is_served(&self) -> Result<bool, Error> {
+        if !self.exists(SERVE_LOCK)? {
+            return Ok(false);
+        }
+        let lock = self.disk.open_lock(&self.path(SERVE_LOCK), Access::Read);
+        let taken = lock.and_then(|mut lock| lock.try_lock()).map_err(Error::io("lock", SERVE_LOCK))?;
+        Ok(!taken)
     }
 
     /// The first record's number of every segment, in order.

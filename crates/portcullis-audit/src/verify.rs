@@ -14,7 +14,7 @@ use crate::checkpoint::{Checkpoint, Next, Notes};
 use crate::disk::{Access, LogFile};
 use crate::error::{Error, Fault, Violation};
 use crate::frame::{Bad, Found, Frames};
-use crate::journal::{CHECKPOINT_RECORDS, most_unsigned};
+use crate::journal::CHECKPOINT_RECORDS;
 use crate::layout::{CHECKPOINTS, seal_name, segment_name};
 use crate::merkle::TreeHash;
 use crate::note::Verifier;
@@ -246,7 +246,10 @@ impl<'a> Pass<'a> {
             self.report(claim.file, claim.offset, Fault::Missing { signed: claim.size, found });
         }
         let records = found.saturating_sub(self.signed);
-        if (self.checkpoints == 0 && found > 0) || records > most_unsigned(self.options.checkpoint_records) {
+        let folder = &self.archive.folder;
+        if (self.checkpoints == 0 && found > 0)
+            || folder.is_too_much_unsigned(records, self.options.checkpoint_records)?
+        {
             self.report(CHECKPOINTS, moment.notes.unwrap_or(0), Fault::Unsigned { records });
         }
         Ok(())

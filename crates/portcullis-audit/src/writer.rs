@@ -179,7 +179,12 @@ impl Writer {
             return Err(Error::damaged(CHECKPOINTS, 0, Fault::Unsigned { records: self.state.size() }));
         }
         let records = self.state.size().saturating_sub(self.signed.size);
-        if records > most_unsigned(self.options.checkpoint_records) {
+        let most = self.options.checkpoint_records;
+        let too_many = match self.options.used_for {
+            Use::Serving => records > most_unsigned(most),
+            Use::Administering => self.folder.is_too_much_unsigned(records, most)?,
+        };
+        if too_many {
             return Err(Error::damaged(CHECKPOINTS, self.notes_len, Fault::Unsigned { records }));
         }
         let mut recovery = Recovery {

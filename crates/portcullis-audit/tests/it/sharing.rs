@@ -1,12 +1,13 @@
 //! Several processes on one journal, as far as locks can tell: every opening of a lock file excludes every other.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::thread;
 
-use portcullis_audit::{Archive, Error, Options};
+use portcullis_audit::{Archive, Error, Fault, Options, Use, VerifyOptions};
 use portcullis_core::CommunityId;
 
-use crate::{Bench, administering, entries, serving, verify};
+use crate::{Bench, administering, entries, serving, trusted, verify};
 
 #[test]
 fn two_writers_interleave_without_a_gap() {
@@ -75,6 +76,43 @@ fn a_command_beside_a_server_does_not_close_its_turns() {
     drop(server);
     let (_server, recovery) = bench.open(dir.path(), serving()).unwrap();
     assert_eq!((recovery.records, recovery.interrupted), (3, Vec::new()));
+}
+
+#[test]
+fn what_a_server_with_a_larger_number_leaves_unsigned_is_no_damage_beside_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let bench = Bench::new();
+    let (server, _) = bench.open(dir.path(), Options { checkpoint_records: 10_000, ..serving() }).unwrap();
+    for n in 0..600 {
+        server.append_blocking(bench.refused(n % 3)).unwrap();
+    }
+    // The number was lowered in the configuration meanwhile.
+    let lowered = || Options { checkpoint_records: 1, ..administering() };
+    let judged = |dir: &Path| {
+        Archive::new(dir)
+            .verify(&VerifyOptions { checkpoint_records: 1, ..VerifyOptions::new(trusted()) })
+            .unwrap()
+    };
+    assert_eq!(judged(dir.path()).unwrap().records, 600);
+    // What was left so and has no server any more is judged by the number that is given.
+    let copy = tempfile::tempdir().unwrap();
+    for file in std::fs::read_dir(dir.path()).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
+    }
+    assert!(judged(copy.path()).is_err());
+    for options in [lowered(), Options { used_for: Use::Serving, ..lowered() }] {
+        let refused = bench.open(copy.path(), options).unwrap_err();
+        assert!(
+            matches!(refused, Error::Damaged { fault: Fault::Unsigned { records: 599 }, .. }),
+            "{refused:?}"
+        );
+    }
+    let (command, _) = bench.open(dir.path(), lowered()).unwrap();
+    command.append_blocking(bench.refused(0)).unwrap();
+    command.close_blocking().unwrap();
+    server.close_blocking().unwrap();
+    assert_eq!(verify(&Archive::new(dir.path())).records, 601);
 }
 
 #[test]
