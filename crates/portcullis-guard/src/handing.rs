@@ -161,8 +161,7 @@ impl Gate {
             Err(error) => return failed(&error),
         };
         for community in communities {
-            let (directory, journal) =
-                (Arc::clone(&self.parts.stores.directory), Arc::clone(self.journal()));
+            let (directory, journal) = (Arc::clone(&self.parts.stores.directory), Arc::clone(self.journal()));
             let removing = self.see_through(async move {
                 let removed = directory.remove_due(community.id, since).await?;
                 record_expired(&journal, community.id, removed.waited).await

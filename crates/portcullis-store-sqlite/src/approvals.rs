@@ -430,10 +430,8 @@ pub(crate) fn withdraw(
     conversation: ConversationId,
     now: i64,
 ) -> Result<Vec<ApprovalId>, Fault> {
-    let of_it = format!(
-        "conversation = ?1 AND asker_kind = 'member' AND asker = ?2 AND NOT ({})",
-        under_way(now)
-    );
+    let of_it =
+        format!("conversation = ?1 AND asker_kind = 'member' AND asker = ?2 AND NOT ({})", under_way(now));
     Ok(remove_where(conn, &of_it, params![conversation.as_bytes(), member.as_bytes()])?.waited)
 }
 
@@ -449,9 +447,8 @@ pub(crate) fn remove_where(
     holds: &str,
     values: impl rusqlite::Params,
 ) -> Result<Removed, Fault> {
-    let mut removal = conn.prepare(&format!(
-        "DELETE FROM approvals WHERE {holds} RETURNING uuid, {WAITS}"
-    ))?;
+    let mut removal =
+        conn.prepare(&format!("DELETE FROM approvals WHERE {holds} RETURNING uuid, {WAITS}"))?;
     let mut rows = removal.query(values)?;
     let mut removed = Removed::default();
     while let Some(row) = rows.next()? {

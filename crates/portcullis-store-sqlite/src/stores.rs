@@ -172,7 +172,7 @@ impl SqliteStores {
     }
 
     /// Destroys a member's own key. What it sealed (name, address, and whatever else is kept for them) cannot be read
-    /// again from this data or from any copy of it, as copies of data never hold keys.
+    /// again from this data, nor from a copy of it without `keys.db`. A copy with that file holds the key still.
     ///
     /// # Errors
     /// `Unavailable` when the key store cannot be written: then the key is still there.

@@ -76,7 +76,7 @@ pub(super) async fn complete(call: Call) -> Result<Response, Refusal> {
             Judged::ForTheModel(turn) => app.chat().ask(turn, request, conversation, ending.clone()).await?,
             Judged::ForAPerson(turn) => {
                 app.chat().tell(turn, conversation.map(|id| (id, Missing::Begins))).await?
-            },
+            }
         };
         let keep = |content_type| Kept { content_type, conversation, sources, body: Bytes::new() };
         let response = match answer {

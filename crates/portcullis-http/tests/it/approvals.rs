@@ -14,8 +14,8 @@ use portcullis_guard::{Approving, Handing, HandoverMode, SecurityEvent, ToolLimi
 use portcullis_model::upstream::{Answer as Said, Behaviour, Hold, Reply, Scripted, Sink, Turn};
 use portcullis_model::{OpenAi, OpenAiOptions};
 use portcullis_store::{
-    Conversation, Conversations, Decision, KeyActor, NewMember, NewMessage, Result as Stored, SpaceAccess, Status,
-    Step, StoredMessage, Stores,
+    Conversation, Conversations, Decision, KeyActor, NewMember, NewMessage, Result as Stored, SpaceAccess,
+    Status, Step, StoredMessage, Stores,
 };
 use portcullis_tools::{ApprovalRule, Egress, Pin, Registry, Settings};
 use serde_json::{Value, json};
@@ -585,12 +585,7 @@ impl Conversations for RemovedAfter {
         self.1.append(scope, id, messages).await
     }
 
-    async fn messages(
-        &self,
-        scope: &Scope,
-        id: ConversationId,
-        limit: usize,
-    ) -> Stored<Vec<StoredMessage>> {
+    async fn messages(&self, scope: &Scope, id: ConversationId, limit: usize) -> Stored<Vec<StoredMessage>> {
         let found = self.1.messages(scope, id, limit).await?;
         self.read("messages", scope, id).await;
         Ok(found)

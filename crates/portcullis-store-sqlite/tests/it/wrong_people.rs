@@ -122,9 +122,7 @@ fn catching<'w>(flaw: Flaw, world: &'w World) -> Pin<Box<dyn Future<Output = ()>
         Flaw::LooseApprovals => {
             Box::pin(conversations::the_calls_of_a_removed_conversation_go_with_it(world))
         }
-        Flaw::OrphanedApprovals => {
-            Box::pin(approvals::no_call_waits_in_a_conversation_that_is_gone(world))
-        }
+        Flaw::OrphanedApprovals => Box::pin(approvals::no_call_waits_in_a_conversation_that_is_gone(world)),
         Flaw::DoubleApprovals => Box::pin(approvals::a_call_waits_once_and_whole(world)),
         Flaw::PlainMemories | Flaw::PlainMessages | Flaw::PlainHandovers | Flaw::PlainApprovals => {
             Box::pin(sealed::nothing_of_a_member_is_readable_without_their_key(world))

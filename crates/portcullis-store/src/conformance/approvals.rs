@@ -411,7 +411,11 @@ pub async fn what_was_asked_too_long_ago_is_removed(world: &World) {
     let ids = |entries: Vec<Approval>| entries.into_iter().map(|entry| entry.id).collect::<Vec<_>>();
     assert_eq!(ids(approvals.list(&moderator, since).await.expect("listed")), [fresh]);
     assert_eq!(ids(approvals.own(&own, since).await.expect("listed")), [fresh]);
-    assert_eq!(approvals.expire(&own, since).await.expect("marked"), [old], "it is told what is not made now");
+    assert_eq!(
+        approvals.expire(&own, since).await.expect("marked"),
+        [old],
+        "it is told what is not made now"
+    );
     assert_eq!(approvals.expire(&own, since).await.expect("marked"), [], "once");
     let last = new(world, "{\"n\":3}");
     let wanted = [fresh, last.id];

@@ -150,7 +150,10 @@ pub async fn what_is_kept_for_a_time_goes(world: &World) {
     let calls = &stores.approvals;
     // It was asked for as long ago, and is being made.
     let begun = calls.own(asker, jiff::Timestamp::MIN).await.expect("listed").remove(0).id;
-    calls.decide(moderator, begun, Decision::Approve { until: world.after(World::LINK) }).await.expect("approved");
+    calls
+        .decide(moderator, begun, Decision::Approve { until: world.after(World::LINK) })
+        .await
+        .expect("approved");
     calls.begin(asker, begun).await.expect("begun");
     let waits = approvals::requested(world, asker, "{\"n\":2}").await;
     handovers::queued(world, asker, "Just now").await;
