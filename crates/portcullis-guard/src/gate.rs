@@ -155,15 +155,17 @@ impl Gate {
         self.parts.csrf.token(session)
     }
 
-    /// Ends the session that a cookie stands for, if it does: somebody signs in where somebody was signed in.
-    pub async fn end_session(&self, cookie: &str) {
-        let Ok(Known { scope, session: Some(session) }) = identify::by_session(self, cookie).await else {
-            return;
-        };
+    /// Ends the session that a cookie stands for, if it does: somebody signs in where somebody was signed in. Returns which one was
+    /// ended and whose it was, which is to be recorded.
+    pub async fn end_session(&self, cookie: &str) -> Option<(Scope, SessionId)> {
+        let Known { scope, session } = identify::by_session(self, cookie).await.ok()?;
+        let session = session?;
         // It may have ended by itself just now, and its cookie is replaced whatever becomes of this.
         if let Err(error) = self.parts.stores.sessions.end(&scope, session).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "a replaced session could not be ended");
+            return None;
         }
+        Some((scope, session))
     }
 
     /// Takes in a security event: it is counted, told to whoever listens, and written to the journal. It never waits.
@@ -242,19 +244,23 @@ impl Gate {
     /// begun is still made as a whole and recorded.
     ///
     /// # Errors
-    /// Those of the work. One that panics is an internal error.
+    /// Those of the work.
+    ///
+    /// # Panics
+    /// As the work does: whoever catches it knows which request it is.
     pub async fn see_through<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
     ) -> Result<T, Refusal> {
-        self.tasks().spawn(work).await.unwrap_or_else(|_| {
-            // What a panic says may be anybody's words.
-            tracing::error!("what was to be seen through came to no end");
-            Err(Refusal::new(
-                Code::Internal,
-                "something went wrong here; the request id tells the operator where to look",
-            ))
-        })
+        let lost = match self.tasks().spawn(work).await {
+            Ok(done) => return done,
+            Err(lost) => lost,
+        };
+        match lost.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime stops.
+            Err(_) => Err(Refusal::new(Code::ShuttingDown, "the server is stopping")),
+        }
     }
 
     /// The models that may be asked for; the first is the default.

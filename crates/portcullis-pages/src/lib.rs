@@ -27,13 +27,13 @@ mod when;
 pub use answer::answer_fragment;
 pub use assets::{Asset, assets, cache_control};
 pub use page::{
-    account, approvals, chat, choose, confirm, document, handovers, history, link_refused, link_sent,
-    memories, refused, sign_in,
+    account, approvals, chat, choose, confirm, document, elsewhere, handovers, history, link_refused,
+    link_sent, memories, refused, sign_in,
 };
 pub use view::{
     Account, Allowance, Approval, ApprovalReader, Approvals, Author, Chat, Choose, ChooseProblem, Confirm,
-    Conversation, Document, Frame, Handover, Handovers, History, LinkRefused, LinkSent, Listed, Memories,
-    Memory, Message, Notice, Part, Plan, Refused, Session, SignIn, SignInProblem, Source, Way,
+    Conversation, Document, Elsewhere, Frame, Handover, Handovers, History, LinkRefused, LinkSent, Listed,
+    Memories, Memory, Message, Notice, Part, Plan, Refused, Session, SignIn, SignInProblem, Source, Way,
 };
 
 /// The `Content-Security-Policy` of every page.

@@ -9,7 +9,8 @@ use crate::escape::line;
 use crate::link;
 use crate::view::{
     Account, Allowance, ApprovalReader, Approvals, Author, Chat, Choose, ChooseProblem, Confirm, Document,
-    Frame, Handovers, History, LinkRefused, LinkSent, Memories, Notice, Refused, SignIn, SignInProblem, Way,
+    Elsewhere, Frame, Handovers, History, LinkRefused, LinkSent, Memories, Notice, Refused, SignIn,
+    SignInProblem, Way,
 };
 use crate::when::When;
 
@@ -167,6 +168,21 @@ pub fn choose(view: &Choose) -> String {
         site: Site::new(&frame),
         problem: matches!(view.problem, Some(ChooseProblem::Malformed)),
     })
+}
+
+#[derive(Template)]
+#[template(path = "elsewhere.html")]
+struct ElsewherePage {
+    site: Site,
+    address: String,
+    host: String,
+}
+
+/// The page that leads to where a community is signed in to.
+pub fn elsewhere(view: &Elsewhere<'_>) -> String {
+    let site = Site::new(&view.frame);
+    let (address, host) = link::outside(view.to).unwrap_or_else(|| (site.login.clone(), String::new()));
+    rendered(&ElsewherePage { site, address, host })
 }
 
 /// A conversation in a list.

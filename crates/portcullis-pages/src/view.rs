@@ -91,6 +91,16 @@ pub struct Choose {
     pub notice: Option<Notice>,
 }
 
+/// The page that leads to where a community is signed in to, for who is at another host. It is served with a `Refresh`: a
+/// redirect would be followed by no browser that sent a form, since [`POLICY`](crate::POLICY) keeps forms on this site.
+#[derive(Debug, Clone, Copy)]
+pub struct Elsewhere<'a> {
+    /// The frame.
+    pub frame: Frame<'a>,
+    /// The whole address of the sign-in page.
+    pub to: &'a str,
+}
+
 /// Why the page that asks for a community is shown again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChooseProblem {

@@ -7,14 +7,14 @@
 use axum::response::{Html, IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use portcullis_audit::{ActorRef, Change, Event, Record};
-use portcullis_core::{CommunityId, MemberId, Token, TokenKind};
+use portcullis_core::{CommunityId, Token, TokenKind};
 use portcullis_guard::credential::cookie;
 use portcullis_guard::guards::sign_in::{may_ask, own_form};
 use portcullis_guard::refusal::causes;
 use portcullis_guard::{Code, Noticed, Offence, Refusal, SecurityEvent};
 use portcullis_mail::{Mail, Message};
 use portcullis_pages::{
-    Choose, ChooseProblem, Confirm, Frame, LinkRefused, LinkSent, Notice, SignIn, SignInProblem,
+    Choose, ChooseProblem, Confirm, Elsewhere, Frame, LinkRefused, LinkSent, Notice, SignIn, SignInProblem,
 };
 use portcullis_store::{Community, CommunityRef, NewSession, NewSignIn, SignedIn, Strangers};
 
@@ -49,8 +49,8 @@ pub(super) async fn page(call: OpenCall) -> Result<Response, Refusal> {
     let Some(door) = door(&call.app, &call.headers, call.path.first()).await? else {
         return Ok(html(StatusCode::OK, &choosing(&call.app, None)));
     };
-    if let Some(own) = elsewhere(&call.app, &call.headers, &door.community) {
-        return Ok(see_other(&format!("{own}/login")));
+    if let Some(own) = elsewhere(&call.app, &call.headers, &door.community).await? {
+        return Ok(leading_on(&call.app, &door, &own));
     }
     Ok(html(StatusCode::OK, &asking(&call.app, &door, None, None)))
 }
@@ -58,8 +58,10 @@ pub(super) async fn page(call: OpenCall) -> Result<Response, Refusal> {
 /// What somebody sees who is not signed in and opens a page that wants it.
 pub(crate) async fn stranger(app: &App, headers: &HeaderMap) -> Result<Response, Refusal> {
     let door = door(app, headers, None).await?;
-    if let Some(own) = door.as_ref().and_then(|door| elsewhere(app, headers, &door.community)) {
-        return Ok(see_other(&format!("{own}/login")));
+    if let Some(door) = &door
+        && let Some(own) = elsewhere(app, headers, &door.community).await?
+    {
+        return Ok(see_other(&format!("{own}{}/login", base_of(app, &door.community))));
     }
     let page = match door {
         Some(door) => asking(app, &door, None, None),
@@ -91,7 +93,7 @@ pub(super) async fn join(call: OpenCall) -> Result<Response, Refusal> {
     let invitation = Token::parse(TokenKind::Invitation, &token).map_err(|_| refused())?;
     let found = call.app.stores().directory.find(CommunityRef::Locator(invitation.locator())).await?;
     let door = door_of(&call.app, found.ok_or_else(refused)?);
-    if let Some(own) = elsewhere(&call.app, &call.headers, &door.community) {
+    if let Some(own) = elsewhere(&call.app, &call.headers, &door.community).await? {
         return Ok(see_other(&format!("{own}/join?token={token}")));
     }
     Ok(html(StatusCode::OK, &asking(&call.app, &door, Some(&token), None)))
@@ -105,8 +107,8 @@ pub(super) async fn ask(call: OpenCall) -> Result<Response, Refusal> {
     };
     let community = &door.community;
     from_our_page(&call, community)?;
-    if let Some(own) = elsewhere(app, &call.headers, community) {
-        return Ok(see_other(&format!("{own}/login")));
+    if let Some(own) = elsewhere(app, &call.headers, community).await? {
+        return Ok(leading_on(app, &door, &own));
     }
     let Some(mail) = app.mail() else {
         return Err(Refusal::new(Code::NotFound, "signing in by mail is not set up here"));
@@ -228,15 +230,18 @@ pub(super) async fn redeem(call: OpenCall) -> Result<Response, Refusal> {
         let door = door_of(app, community);
         return Ok(not_here(app, &door));
     };
-    record(app, &community, member, Event::SignedIn { session }).await?;
+    let by = ActorRef::Member(member);
+    record(app, community.id, by, Event::SignedIn { session }).await?;
     if joined {
         let event = Event::Administered(Change::new("member.joined", vec![member.into()]));
-        record(app, &community, member, event).await?;
+        record(app, community.id, by, event).await?;
     }
     let cookies = app.cookies();
     // Whoever was signed in here before is so no longer: their cookie is replaced, and what it stood for ends.
-    if let Some(before) = cookie(&call.headers, cookies.session()) {
-        app.gate().end_session(before).await;
+    if let Some(before) = cookie(&call.headers, cookies.session())
+        && let Some((scope, session)) = app.gate().end_session(before).await
+    {
+        record(app, scope.community(), scope.actor().into(), Event::SignedOut { session }).await?;
     }
     let mut response = see_other("/");
     let headers = response.headers_mut();
@@ -261,8 +266,8 @@ async fn send(mail: &dyn Mail, app: &App, community: &Community, email: &str, to
     }
 }
 
-async fn record(app: &App, community: &Community, member: MemberId, event: Event) -> Result<(), Refusal> {
-    let record = Record { community: Some(community.id), actor: ActorRef::Member(member), event };
+async fn record(app: &App, community: CommunityId, actor: ActorRef, event: Event) -> Result<(), Refusal> {
+    let record = Record { community: Some(community), actor, event };
     app.gate().journal().append(record).await.map(|_| ()).map_err(|error| {
         tracing::error!(error = %causes(&error), "the audit journal cannot be written");
         Refusal::new(Code::AuditUnavailable, "the audit journal cannot be written, so nobody is signed in")
@@ -307,14 +312,34 @@ fn without_port(authority: &str) -> &str {
     }
 }
 
-/// Where a community with a host of its own is signed in to, for who asks the shared host: the cookie that marks a browser is
-/// for one host, and the link leads to the community's own. Nobody is led away from a host that is neither, which may be what a
-/// proxy calls this one.
-fn elsewhere(app: &App, headers: &HeaderMap, community: &Community) -> Option<String> {
-    let shared = app.settings().origin.split_once("://").map_or("", |(_, authority)| without_port(authority));
-    let asked = asked_host(headers);
-    let own = community.host.as_ref().filter(|own| **own != asked && asked == shared.to_lowercase());
-    own.map(|_| app.origin_of(community))
+/// The origin at which a community is signed in to, for who asks the shared host or another community's in the place of it: the
+/// cookie that marks a browser is for one host, and the link leads to this one. Nobody is led away from a host that is none of
+/// these, which may be what a proxy calls this one.
+async fn elsewhere(app: &App, headers: &HeaderMap, community: &Community) -> Result<Option<String>, Refusal> {
+    let (own, asked) = (app.origin_of(community), asked_host(headers));
+    if host_of(&own) == asked {
+        return Ok(None);
+    }
+    let ours = host_of(&app.settings().origin) == asked
+        || app.stores().directory.find(CommunityRef::Host(&asked)).await?.is_some();
+    Ok(ours.then_some(own))
+}
+
+/// The host of an origin, without its port.
+fn host_of(origin: &str) -> String {
+    origin.split_once("://").map_or("", |(_, authority)| without_port(authority)).to_lowercase()
+}
+
+/// A page that leads on to a community's sign-in page under that origin. It is no redirect: browsers let no form of ours lead to
+/// another host, and one may have led here.
+fn leading_on(app: &App, door: &Door, origin: &str) -> Response {
+    let to = format!("{origin}{}/login", base_of(app, &door.community));
+    let page = portcullis_pages::elsewhere(&Elsewhere { frame: door.frame(app), to: &to });
+    let mut response = html(StatusCode::OK, &page);
+    if let Ok(refresh) = HeaderValue::from_str(&format!("0; url={to}")) {
+        response.headers_mut().insert(header::REFRESH, refresh);
+    }
+    response
 }
 
 /// The sign-in page of a community that is known otherwise.

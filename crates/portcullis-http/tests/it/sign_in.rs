@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use jiff::ToSpan as _;
-use portcullis_core::{Role, Token, TokenKind};
+use portcullis_audit::{Entry, Event};
+use portcullis_core::{Role, SessionId, Token, TokenKind};
 use portcullis_store::{Entitlement, NewInvitation, NewMember, Status};
 use serde_json::{Value, json};
 
@@ -70,6 +71,16 @@ fn mailed(app: &TestApp, to: &str) -> String {
     assert_eq!(sent[0].to, to);
     let (_, rest) = sent[0].text.split_once("/login/link?token=").expect("a link");
     rest.split_whitespace().next().expect("a token").to_owned()
+}
+
+fn opened(entry: &Entry) -> Option<(String, SessionId)> {
+    let Some(Event::SignedIn { session }) = entry.event else { return None };
+    Some((entry.actor.to_string(), session))
+}
+
+fn closed(entry: &Entry) -> Option<(String, SessionId)> {
+    let Some(Event::SignedOut { session }) = entry.event else { return None };
+    Some((entry.actor.to_string(), session))
 }
 
 async fn world_with(app: &TestApp, slug: &str, email: &str) -> World {
@@ -340,6 +351,9 @@ async fn signing_in_again_ends_the_session_before_and_signing_out_ends_it_for_go
     };
     assert_eq!(status(&first).await, StatusCode::UNAUTHORIZED, "what was left behind is worth nothing");
     assert_eq!(status(&second).await, StatusCode::OK);
+    let ended: Vec<_> = app.records().into_iter().filter_map(|entry| closed(&entry)).collect();
+    let opened: Vec<_> = app.records().into_iter().filter_map(|entry| opened(&entry)).collect();
+    assert_eq!(ended, opened[..1], "and that it ended is recorded, once and by whom");
 
     let session: Value = serde_json::from_slice(&browser.get("/v1/session").await.body).expect("JSON");
     let csrf = session["csrf_token"].as_str().expect("a token").to_owned();
@@ -615,12 +629,20 @@ async fn a_community_with_a_host_of_its_own_is_signed_in_to_there() {
         let location = answer.headers.get("location").and_then(|location| location.to_str().ok());
         assert_eq!((answer.status, location), (StatusCode::SEE_OTHER, Some(to)), "{}", answer.text());
     };
+    // A browser follows a form to no other host: where one may have led here, a page leads on.
+    let leads_on = |answer: &Answer, to: &str| {
+        let refresh = answer.headers.get("refresh").and_then(|refresh| refresh.to_str().ok());
+        let wanted = format!("0; url={to}");
+        assert_eq!((answer.status, refresh), (StatusCode::OK, Some(wanted.as_str())), "{}", answer.text());
+        assert!(answer.text().contains(&format!("href=\"{to}\"")), "{}", answer.text());
+        assert!(!answer.text().contains("<form"), "{}", answer.text());
+    };
     // The only one that there is.
-    for path in ["/", "/login"] {
-        leads(&asked(Method::GET, "chat.example:8080", path, "").await, &format!("{own}/login"));
-    }
+    leads(&asked(Method::GET, "chat.example:8080", "/", "").await, &format!("{own}/login"));
+    leads_on(&asked(Method::GET, "chat.example:8080", "/login", "").await, &format!("{own}/login"));
     app.world("two").await;
-    leads(&asked(Method::GET, "CHAT.example", "/c/one/login", "").await, &format!("{own}/login"));
+    app.world_at("three", "three", Some("three.example")).await;
+    leads_on(&asked(Method::GET, "CHAT.example", "/c/one/login", "").await, &format!("{own}/login"));
     let (text, token) = Token::issue(TokenKind::Invitation, &world.community.locator);
     let invitation = NewInvitation {
         token: token.hash(),
@@ -636,7 +658,15 @@ async fn a_community_with_a_host_of_its_own_is_signed_in_to_there() {
     // A form that was opened before is not sent where its mark would be lost.
     let form = "email=ada%40example.org";
     let late = asked(Method::POST, "chat.example:8080", "/c/one/login", form).await;
-    leads(&late, &format!("{own}/login"));
+    leads_on(&late, &format!("{own}/login"));
+    assert!(!late.headers.contains_key("set-cookie") && app.mailbox.take().is_empty());
+    // Another community's host is no place for it either, nor for one that has no host of its own.
+    leads_on(&asked(Method::GET, "three.example", "/c/one/login", "").await, &format!("{own}/login"));
+    leads(&asked(Method::GET, "three.example:8080", &join, "").await, &format!("{own}{join}"));
+    let shared = "http://chat.example:8080/c/two/login";
+    leads_on(&asked(Method::GET, "three.example", "/c/two/login", "").await, shared);
+    let late = asked(Method::POST, "three.example", "/c/one/login", form).await;
+    leads_on(&late, &format!("{own}/login"));
     assert!(!late.headers.contains_key("set-cookie") && app.mailbox.take().is_empty());
     // There, under another name such as a proxy's, and for those without a host of their own, nothing leads away.
     for (host, path) in [

@@ -3,10 +3,10 @@
 use jiff::Timestamp;
 use portcullis_pages::{
     Account, Allowance, Approval, ApprovalReader, Approvals, Author, Chat, Choose, ChooseProblem, Confirm,
-    Conversation, Document, Frame, Handover, Handovers, History, LinkRefused, LinkSent, Listed, Memories,
-    Memory, Message, Notice, Part, Plan, Refused, Session, SignIn, SignInProblem, Source, Way, account,
-    approvals, chat, choose, confirm, document, handovers, history, link_refused, link_sent, memories,
-    refused, sign_in,
+    Conversation, Document, Elsewhere, Frame, Handover, Handovers, History, LinkRefused, LinkSent, Listed,
+    Memories, Memory, Message, Notice, Part, Plan, Refused, Session, SignIn, SignInProblem, Source, Way,
+    account, approvals, chat, choose, confirm, document, elsewhere, handovers, history, link_refused,
+    link_sent, memories, refused, sign_in,
 };
 
 pub(crate) const ID: &str = "0193a5c4-7d1e-7c44-9f00-2b1c6a5e8d10";
@@ -201,6 +201,7 @@ pub(crate) fn pages(text: &dyn Fn(&str) -> String) -> Vec<(&'static str, String)
             "choose, malformed",
             choose(&Choose { problem: Some(ChooseProblem::Malformed), notice: plain.notice }),
         ),
+        ("elsewhere", elsewhere(&Elsewhere { frame, to: of("url") })),
         ("chat, new", chat(&fresh)),
         ("chat", chat(&going)),
         ("history", history(&History { frame, csrf, conversations: &rows, older: Some(of("older")) })),
