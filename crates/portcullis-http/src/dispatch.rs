@@ -104,8 +104,8 @@ fn serve(route: Route) -> MethodRouter<Arc<App>> {
 }
 
 /// Has a route's code do its work, to the end if it changes something.
-async fn done(app: &App, route: &Route, work: Answer) -> Result<Response, Refusal> {
-    match route.left() {
+pub(crate) async fn done(app: &App, left: Left, work: Answer) -> Result<Response, Refusal> {
+    match left {
         Left::SeenThrough => app.gate().see_through(work).await,
         Left::Ended => work.await,
     }
@@ -133,7 +133,7 @@ async fn greeted(
     let Sent { body, .. } = read(&head.headers, body, most, |_| timeout).await?;
     let call =
         OpenCall { app: Arc::clone(&app), request: id, client, path, query, headers: head.headers, body };
-    done(&app, route, handler(call)).await
+    done(&app, route.left(), handler(call)).await
 }
 
 /// Whether a browser says that another site's page made it ask. Who lies about it is still limited like everybody else.
@@ -193,7 +193,7 @@ async fn admitted(
     // Its sender chooses when the body is whole, and may have lost by then what they had when it began.
     let visit = if waited { pipeline::confirm(app.gate(), visit).await? } else { visit };
     let call = Call { app: Arc::clone(&app), visit, path, query, headers: head.headers, body };
-    let answer = done(&app, route, handler(call)).await;
+    let answer = done(&app, route.left(), handler(call)).await;
     let mut response = answer.map_err(|refusal| refusal.of(asker))?;
     limits.write(app.policies(), &mut response);
     Ok(response)

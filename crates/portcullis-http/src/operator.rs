@@ -12,9 +12,8 @@ pub mod metrics;
 mod process;
 
 use std::fmt;
-use std::future::Future;
 use std::net::IpAddr;
-use std::pin::Pin;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,18 +22,23 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http::{HeaderValue, Method, StatusCode, header};
 use parking_lot::Mutex;
-use portcullis_core::RequestId;
+use portcullis_audit::{ActorRef, Change, Event, Record};
+use portcullis_core::{CommunityId, RequestId};
 use portcullis_guard::guards::operator::OperatorToken;
+use portcullis_guard::refusal::causes;
 use portcullis_guard::{Code, Noticed, Refusal, SecurityEvent};
 use serde_json::json;
 
 use crate::app::App;
 use crate::block_file::BlockFile;
+use crate::dispatch::done;
 use crate::problem::{Problem, Shape};
 use crate::routes::health::json as json_response;
-use crate::stack::{Peer, SECURITY_HEADERS};
+use crate::routes::{Answer, Left};
+use crate::stack::{Peer, SECURITY_HEADERS, panicked};
 use front::Turnstile;
 
 /// The longest that one answer is waited for.
@@ -83,8 +87,6 @@ impl Operator {
     }
 }
 
-type Answer = Pin<Box<dyn Future<Output = Result<Response, Refusal>> + Send>>;
-
 /// What a route of the operator plane works with.
 #[derive(Debug)]
 struct OperatorCall {
@@ -106,6 +108,7 @@ pub struct OperatorRoute {
     pub summary: &'static str,
     /// A body that it takes, as JSON, where it takes one.
     pub example: Option<&'static str>,
+    left: Left,
     handler: fn(OperatorCall) -> Answer,
 }
 
@@ -117,7 +120,18 @@ impl fmt::Debug for OperatorRoute {
 
 impl OperatorRoute {
     const fn read(path: &'static str, summary: &'static str, handler: fn(OperatorCall) -> Answer) -> Self {
-        Self { method: Method::GET, path, summary, example: None, handler }
+        Self { method: Method::GET, path, summary, example: None, left: Left::Ended, handler }
+    }
+
+    /// A change: once begun it is made and recorded, whoever leaves.
+    const fn change(
+        method: Method,
+        path: &'static str,
+        summary: &'static str,
+        example: Option<&'static str>,
+        handler: fn(OperatorCall) -> Answer,
+    ) -> Self {
+        Self { method, path, summary, example, left: Left::SeenThrough, handler }
     }
 
     /// What a path names, if it is this route's: empty where the route has no parameter.
@@ -144,33 +158,33 @@ pub const OPERATOR_ROUTES: &[OperatorRoute] = &[
         "The addresses and networks that are refused: configured, listed here, blocked for what they did",
         |call| Box::pin(blocklist::list(call)),
     ),
-    OperatorRoute {
-        method: Method::POST,
-        path: "/blocklist",
-        summary: "Refuse an address or a network from now on, for so many seconds or for ever",
-        example: Some(r#"{"network":"192.0.2.0/24","reason":"scans","seconds":3600}"#),
-        handler: |call| Box::pin(blocklist::add(call)),
-    },
-    OperatorRoute {
-        method: Method::DELETE,
-        path: "/blocklist/{block}",
-        summary: "Serve a blocked address or network again",
-        example: None,
-        handler: |call| Box::pin(blocklist::remove(call)),
-    },
+    OperatorRoute::change(
+        Method::POST,
+        "/blocklist",
+        "Refuse an address or a network from now on, for so many seconds or for ever",
+        Some(r#"{"network":"192.0.2.0/24","reason":"scans","seconds":3600}"#),
+        |call| Box::pin(blocklist::add(call)),
+    ),
+    OperatorRoute::change(
+        Method::DELETE,
+        "/blocklist/{block}",
+        "Serve a blocked address or network again",
+        None,
+        |call| Box::pin(blocklist::remove(call)),
+    ),
     OperatorRoute::read("/communities", "The communities, with their tiers", |call| {
         Box::pin(communities::list(call))
     }),
     OperatorRoute::read("/communities/{community}/tier", "A community's tier and what it admits", |call| {
         Box::pin(communities::tier(call))
     }),
-    OperatorRoute {
-        method: Method::PUT,
-        path: "/communities/{community}/tier",
-        summary: "Put a community into another tier, from the next request on",
-        example: Some(r#"{"tier":"enhanced"}"#),
-        handler: |call| Box::pin(communities::set_tier(call)),
-    },
+    OperatorRoute::change(
+        Method::PUT,
+        "/communities/{community}/tier",
+        "Put a community into another tier, from the next request on",
+        Some(r#"{"tier":"enhanced"}"#),
+        |call| Box::pin(communities::set_tier(call)),
+    ),
     OperatorRoute::read("/healthz", "Whether the process runs", |_| {
         Box::pin(async { Ok(json_response(StatusCode::OK, &json!({ "status": "live" }))) })
     }),
@@ -196,18 +210,17 @@ async fn answer(operator: Arc<Operator>, head: &http::request::Parts, body: Body
             let work = async {
                 let call = |body| OperatorCall { operator: Arc::clone(&operator), named, body };
                 // The body of what only reads is not looked at.
-                if route.method.is_safe() {
-                    return (route.handler)(call(Bytes::new())).await;
-                }
-                let body = whole(body).await?;
+                let body = if route.method.is_safe() { Bytes::new() } else { whole(body).await? };
                 // The time is for waiting: a change that was begun is made and recorded.
-                operator.app().gate().see_through((route.handler)(call(body))).await
+                done(operator.app(), route.left, (route.handler)(call(body))).await
             };
             let late = || Refusal::new(Code::TimedOut, "the request took longer than the limit");
-            tokio::time::timeout(TIME, work)
-                .await
-                .unwrap_or_else(|_| Err(late()))
-                .unwrap_or_else(|refusal| problem(refusal, id))
+            match tokio::time::timeout(TIME, AssertUnwindSafe(work).catch_unwind()).await {
+                Ok(Ok(answer)) => answer,
+                Ok(Err(_)) => Err(panicked(id)),
+                Err(_) => Err(late()),
+            }
+            .unwrap_or_else(|refusal| problem(refusal, id))
         }
         Err(Unfit::Refused(refusal)) => problem(refusal, id),
         Err(Unfit::Method(allowed)) => {
@@ -277,6 +290,32 @@ fn admit(
             Err(Refusal::new(Code::RateLimited, "too many wrong tokens from this address").retry_after(wait))
         }
     }
+}
+
+/// Refuses a change while it could not be recorded: a change that nobody could see later is what an intruder wants.
+fn ready(operator: &Operator) -> Result<(), Refusal> {
+    if operator.app().gate().journal().failure().is_some() {
+        return Err(unrecorded("the audit journal cannot be written, so nothing is changed"));
+    }
+    Ok(())
+}
+
+/// Records a change that was made, or takes it back.
+async fn record(
+    operator: &Operator,
+    community: Option<CommunityId>,
+    change: Change,
+    undo: impl Future<Output = Result<(), Refusal>>,
+) -> Result<(), Refusal> {
+    let record = Record { community, actor: ActorRef::Operator, event: Event::Administered(change) };
+    let Err(error) = operator.app().gate().journal().append(record).await else { return Ok(()) };
+    tracing::error!(error = %causes(&error), "the audit journal cannot be written");
+    undo.await?;
+    Err(unrecorded("the audit journal could not record the change, so it was taken back"))
+}
+
+fn unrecorded(detail: &'static str) -> Refusal {
+    Refusal::new(Code::AuditUnavailable, detail).retry_after(Duration::from_secs(30))
 }
 
 fn route(head: &http::request::Parts) -> Result<(&'static OperatorRoute, &str), Unfit> {

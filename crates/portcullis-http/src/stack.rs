@@ -29,7 +29,10 @@ pub const LAYERS: &[(&str, &str)] = &[
     ("security-headers", "every response, errors too, carries the headers that browsers act on"),
     ("catch-panic", "a bug ends one request with a plain error, not the server"),
     ("drain", "once the server stops, no request is begun"),
-    ("time-limit", "a request that has not begun to answer in time is ended"),
+    (
+        "time-limit",
+        "a request that has not begun to answer in time is refused; a change that it has begun is made and recorded",
+    ),
     (
         "body-limit",
         "a body over the limit is refused, by its length or as it arrives, and so is one that is too slow",
@@ -93,18 +96,18 @@ async fn time_limited(app: &App, id: RequestId, request: Request, next: Next) ->
     let work = AssertUnwindSafe(next.run(request)).catch_unwind();
     let refusal = match tokio::time::timeout(limit, work).await {
         Ok(Ok(response)) => return response,
-        Ok(Err(_)) => {
-            tracing::error!(request.id = %id, "a request handler panicked");
-            Refusal::new(
-                Code::Internal,
-                "something went wrong here; the request id tells the operator where to look",
-            )
-        }
+        Ok(Err(_)) => panicked(id),
         Err(_) => Refusal::new(Code::TimedOut, "the request took longer than the limit")
             .retry_after(Duration::from_secs(1)),
     };
     app.gate().refused(&refusal, id);
     Problem { refusal, shape: Shape::Problem, request: Some(id) }.into_response()
+}
+
+/// What becomes of a request whose code panicked. What a panic says may be anybody's words, and is told nobody.
+pub(crate) fn panicked(id: RequestId) -> Refusal {
+    tracing::error!(request.id = %id, "a request handler panicked");
+    Refusal::new(Code::Internal, "something went wrong here; the request id tells the operator where to look")
 }
 
 fn shutting_down(id: RequestId) -> Response {

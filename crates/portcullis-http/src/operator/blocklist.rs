@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use portcullis_audit::{ActorRef, Change, Event, Record};
+use portcullis_audit::Change;
 use portcullis_core::BlockId;
 use portcullis_guard::refusal::causes;
 use portcullis_guard::{BlockEntry, Code, Prefix, Refusal, Removed};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Operator, OperatorCall};
+use super::{Operator, OperatorCall, ready, record};
 use crate::routes::health::json;
 
 /// The longest reason, in characters.
@@ -89,7 +89,13 @@ pub(super) async fn add(call: OperatorCall) -> Result<Response, Refusal> {
         return Err(refusal);
     }
     let lasts = if until.is_some() { "for-a-time" } else { "for-ever" };
-    record(&call.operator, Change::new("block.added", vec![id.into()]).to(lasts)).await?;
+    // The journal holds the entry's id and no address.
+    let change = Change::new("block.added", vec![id.into()]).to(lasts);
+    let undo = async {
+        gate.blocks().remove(id);
+        keep(&call.operator).await
+    };
+    record(&call.operator, None, change, undo).await?;
     tracing::info!(block.id = %id, "the operator blocked a network");
     Ok(json(StatusCode::CREATED, &shown(&entry)))
 }
@@ -106,11 +112,16 @@ pub(super) async fn remove(call: OperatorCall) -> Result<Response, Refusal> {
         gate.blocks().put_back(removed);
         return Err(refusal);
     }
-    let was = match removed {
+    let was = match &removed {
         Removed::Entry(_) => "listed",
         Removed::Automatic(_) => "automatic",
     };
-    record(&call.operator, Change::new("block.removed", vec![id.into()]).before(was)).await?;
+    let change = Change::new("block.removed", vec![id.into()]).before(was);
+    let undo = async {
+        gate.blocks().put_back(removed);
+        keep(&call.operator).await
+    };
+    record(&call.operator, None, change, undo).await?;
     tracing::info!(block.id = %id, "the operator removed a block");
     Ok(StatusCode::NO_CONTENT.into_response())
 }
@@ -123,14 +134,6 @@ fn shown(entry: &BlockEntry) -> Value {
         "added": entry.added,
         "until": entry.until,
     })
-}
-
-/// Refuses a change while it could not be recorded.
-fn ready(operator: &Operator) -> Result<(), Refusal> {
-    if operator.app().gate().journal().failure().is_some() {
-        return Err(unrecorded("the audit journal cannot be written, so nothing is changed"));
-    }
-    Ok(())
 }
 
 async fn keep(operator: &Arc<Operator>) -> Result<(), Refusal> {
@@ -149,17 +152,4 @@ async fn keep(operator: &Arc<Operator>) -> Result<(), Refusal> {
         Ok(Err(error)) => Err(failed(&error)),
         Err(error) => Err(failed(&error)),
     }
-}
-
-/// Records a change that was made. The journal holds the entry's id and no address.
-async fn record(operator: &Operator, change: Change) -> Result<(), Refusal> {
-    let record = Record { community: None, actor: ActorRef::Operator, event: Event::Administered(change) };
-    operator.app().gate().journal().append(record).await.map(|_| ()).map_err(|error| {
-        tracing::error!(error = %causes(&error), "the audit journal cannot be written");
-        unrecorded("the change was made, but the audit journal could not record it")
-    })
-}
-
-fn unrecorded(detail: &'static str) -> Refusal {
-    Refusal::new(Code::AuditUnavailable, detail).retry_after(Duration::from_secs(30))
 }

@@ -2,15 +2,14 @@
 
 use axum::response::Response;
 use http::StatusCode;
-use portcullis_audit::{ActorRef, Change, Event, Record};
+use portcullis_audit::Change;
 use portcullis_core::Tier;
-use portcullis_guard::refusal::causes;
 use portcullis_guard::{Code, Rates, Refusal};
 use portcullis_store::{Community, CommunityRef};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Operator, OperatorCall};
+use super::{Operator, OperatorCall, ready, record};
 use crate::routes::health::json;
 
 #[derive(Deserialize)]
@@ -35,11 +34,7 @@ pub(super) async fn tier(call: OperatorCall) -> Result<Response, Refusal> {
 /// tier is read with every credential.
 pub(super) async fn set_tier(call: OperatorCall) -> Result<Response, Refusal> {
     let app = call.operator.app();
-    let journal = app.gate().journal();
-    // A change that nobody could see later is what an intruder wants.
-    if journal.failure().is_some() {
-        return Err(unrecorded("the audit journal cannot be written, so nothing is changed"));
-    }
+    ready(&call.operator)?;
     let wanted: Wanted = serde_json::from_slice(&call.body).map_err(|_| unknown())?;
     let tier = Tier::parse(&wanted.tier).ok_or_else(unknown)?;
     let community = find(&call).await?;
@@ -47,16 +42,8 @@ pub(super) async fn set_tier(call: OperatorCall) -> Result<Response, Refusal> {
     directory.set_tier(community.id, tier).await?;
     let change = Change::new("community.tier", vec![community.id.into()]);
     let change = change.before(community.tier.name()).to(tier.name());
-    let record = Record {
-        community: Some(community.id),
-        actor: ActorRef::Operator,
-        event: Event::Administered(change),
-    };
-    if let Err(error) = journal.append(record).await {
-        tracing::error!(error = %causes(&error), "the audit journal cannot be written");
-        directory.set_tier(community.id, community.tier).await?;
-        return Err(unrecorded("the audit journal could not record the change, so it was taken back"));
-    }
+    let undo = async { Ok(directory.set_tier(community.id, community.tier).await?) };
+    record(&call.operator, Some(community.id), change, undo).await?;
     Ok(json(StatusCode::OK, &shown(&call.operator, &Community { tier, ..community })))
 }
 
@@ -79,8 +66,4 @@ fn unknown() -> Refusal {
     let known = Tier::ALL.map(Tier::name).join("`, `");
     Refusal::new(Code::InvalidRequest, format!("the body must be `{{\"tier\": …}}` with one of `{known}`"))
         .param("tier")
-}
-
-fn unrecorded(detail: &'static str) -> Refusal {
-    Refusal::new(Code::AuditUnavailable, detail).retry_after(std::time::Duration::from_secs(30))
 }

@@ -35,6 +35,8 @@ mod operator;
 #[cfg(test)]
 mod pairs;
 #[cfg(test)]
+mod panics;
+#[cfg(test)]
 mod personal;
 #[cfg(test)]
 mod raw;
