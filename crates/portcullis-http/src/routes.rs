@@ -140,6 +140,8 @@ pub struct Route {
     pub summary: &'static str,
     /// A body that it takes, as JSON, for those that take one.
     pub example: Option<&'static str>,
+    /// The headers that it takes beside those that every closed route takes.
+    pub headers: &'static [&'static str],
     pub(crate) left: Left,
     pub(crate) handler: Handler,
 }
@@ -150,10 +152,15 @@ impl Route {
         if self.method.is_safe() { Left::Ended } else { self.left }
     }
 
-    /// The names of the path's parameters. Each is an id.
+    /// The names of the path's parameters. Each is an id, or a short name, see [`is_short_name`].
     pub fn parameters(&self) -> impl Iterator<Item = &'static str> + use<> {
         self.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
     }
+}
+
+/// Whether that parameter of a path is a short name, of a plan or a community. All others are ids.
+pub(crate) fn is_short_name(parameter: &str) -> bool {
+    matches!(parameter, "plan" | "community")
 }
 
 impl std::fmt::Debug for Route {
@@ -171,7 +178,7 @@ const fn route(
     summary: &'static str,
 ) -> Route {
     let (shape, example, left) = (Shape::Problem, None, Left::SeenThrough);
-    Route { name, method, path, access, shape, summary, example, left, handler }
+    Route { name, method, path, access, shape, summary, example, headers: &[], left, handler }
 }
 
 /// A row of the table whose route wants a credential.
@@ -237,6 +244,11 @@ impl Route {
         self.example = Some(example);
         self
     }
+
+    const fn reads(mut self, headers: &'static [&'static str]) -> Self {
+        self.headers = headers;
+        self
+    }
 }
 
 /// The table.
@@ -244,7 +256,8 @@ impl Route {
 pub const ROUTES: &[Route] = &[
     closed!("chat": POST "/v1/chat/completions" needs Ask, chat::complete,
         "Ask a question; compatible with OpenAI's chat completions, streaming and not")
-        .openai().takes(r#"{"messages":[{"role":"user","content":"Where do I start?"}]}"#).ends(),
+        .openai().takes(r#"{"messages":[{"role":"user","content":"Where do I start?"}]}"#)
+        .reads(&["Idempotency-Key", "X-Conversation-Id"]).ends(),
     closed!("models": GET "/v1/models" needs ListModels, models::list,
         "List the models that can be asked").openai(),
     closed!("search": POST "/v1/search" needs Search, search::search,

@@ -68,8 +68,8 @@ pub(super) async fn ready(call: OpenCall) -> Result<Response, Refusal> {
     Ok(json(status, &body))
 }
 
-pub(super) async fn openapi(_: OpenCall) -> Result<Response, Refusal> {
-    Ok(json(StatusCode::OK, &crate::openapi::document()))
+pub(super) async fn openapi(call: OpenCall) -> Result<Response, Refusal> {
+    Ok(json(StatusCode::OK, &crate::openapi::document(call.app.cookies())))
 }
 
 pub(crate) fn json(status: StatusCode, body: &serde_json::Value) -> Response {

@@ -442,3 +442,41 @@ async fn the_openapi_document_lists_exactly_the_table() {
     assert_eq!(listed, table);
     app.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_openapi_document_says_what_a_route_takes() {
+    let app = TestApp::start(Setup::default()).await;
+    let document = app.get("/openapi.json", "x").await.json();
+    let cookie = json!({ "type": "apiKey", "in": "cookie", "name": "portcullis-session" });
+    assert_eq!(document["components"]["securitySchemes"]["session"], cookie);
+    for route in ROUTES {
+        let operation = &document["paths"][route.path][route.method.as_str().to_lowercase()];
+        let parameters = operation["parameters"].as_array().expect("a list");
+        let of = |kind: &'static str| parameters.iter().filter(move |parameter| parameter["in"] == kind);
+        let named: Vec<_> = of("path").map(|parameter| parameter["name"].as_str().expect("a name")).collect();
+        assert_eq!(named, route.parameters().collect::<Vec<_>>(), "{route:?}");
+        for parameter in of("path") {
+            let name = parameter["name"].as_str().expect("a name");
+            let is_id = !["plan", "community"].contains(&name);
+            assert_eq!(parameter["schema"]["format"] == "uuid", is_id, "{route:?}: {parameter}");
+        }
+        let schemes: Vec<_> = operation["security"].as_array().expect("a list").iter().collect();
+        let headers: Vec<_> =
+            of("header").map(|parameter| parameter["name"].as_str().expect("a name")).collect();
+        let mut wanted = Vec::new();
+        if matches!(route.access, Access::Needs(_)) {
+            assert_eq!(schemes, [&json!({ "bearer": [] }), &json!({ "session": [] })]);
+            if !route.method.is_safe() {
+                wanted.push("X-CSRF-Token");
+            }
+        } else {
+            assert!(schemes.is_empty(), "{route:?}");
+        }
+        if route.name == "chat" {
+            wanted.extend(["Idempotency-Key", "X-Conversation-Id"]);
+        }
+        assert_eq!(headers, wanted, "{route:?}");
+        assert!(of("header").all(|parameter| parameter["description"].is_string()), "{route:?}");
+    }
+    app.stop().await;
+}
