@@ -762,8 +762,9 @@ keys! {
     /// Whether addresses are blocked for what they did.
     BLOCKLIST_AUTOMATIC: Switch = "blocklist.automatic", Preset::On, Switch;
 
-    /// An address is blocked after so many credentials that are not valid, and sign-in links that did not work. What was done
-    /// decays: all of it within `window_minutes`.
+    /// An address is blocked after so many credentials that are not valid, and sign-in links that did not work. The
+    /// cookie of a session that has ended within 30 days is none of them: its browser is asked to sign in. What was done decays: all of
+    /// it within `window_minutes`.
     BLOCKLIST_CREDENTIALS: Count = "blocklist.refused_credentials", Preset::Number(50), Count { max: 1_000_000 };
 
     /// The same for requests beyond the limits of the address, which were refused with 429 and came all the same. A member's own

@@ -14,6 +14,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use portcullis_core::Secret;
+use portcullis_guard::credential::cookie;
 use portcullis_guard::{Arrival, Asker, Code, Credentials, Offence, Provenance, Refusal, pipeline};
 use tokio::time::Instant;
 
@@ -95,8 +96,13 @@ fn serve(route: Route) -> MethodRouter<Arc<App>> {
         let stranger = matches!(refusal.code, Code::CredentialMissing | Code::CredentialInvalid);
         if stranger
             && let Some(asked) = asked
-            && let Ok(page) = sign_in::stranger(&app, &asked).await
+            && let Ok(mut page) = sign_in::stranger(&app, &asked).await
         {
+            // A browser need not bring again what has ended.
+            let cookies = app.cookies();
+            if refusal.code == Code::CredentialMissing && cookie(&asked, cookies.session()).is_some() {
+                page.headers_mut().append(header::SET_COOKIE, cookies.end_session());
+            }
             return page;
         }
         Problem { refusal, shape: route.shape, request }.into_response()

@@ -16,7 +16,7 @@ use crate::fault::Fault;
 use crate::file::Purpose;
 use crate::invitations::outdated;
 use crate::queue::remove_older;
-use crate::sessions::sweep;
+use crate::sessions::{forgotten, sweep};
 use crate::stores::Engine;
 use crate::value::{micros, name, slug, time};
 use crate::watch::Watch;
@@ -165,11 +165,12 @@ impl Engine {
                  OR EXISTS (SELECT 1 FROM approvals WHERE {calls})
                  OR EXISTS (SELECT 1 FROM invitations WHERE expires <= ?1)
                  OR EXISTS (SELECT 1 FROM sign_ins WHERE expires <= ?1)
-                 OR EXISTS (SELECT 1 FROM sessions WHERE ends <= ?1)",
+                 OR EXISTS (SELECT 1 FROM sessions WHERE ends <= ?1)
+                 OR EXISTS (SELECT 1 FROM ended_sessions WHERE ended <= ?3)",
         );
         let read = community.db.read(move |conn| {
             // It holds the moment, so that no two are the same statement.
-            Ok(conn.prepare(&looked_for)?.query_row([now, micros(handovers)], |row| row.get::<_, bool>(0))?)
+            Ok(conn.prepare(&looked_for)?.query_row([now, micros(handovers), forgotten(now)], |row| row.get::<_, bool>(0))?)
         });
         if !read.await? {
             return Ok(Removed::default());

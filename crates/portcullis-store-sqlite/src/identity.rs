@@ -87,6 +87,11 @@ impl Identity for Engine {
         found.await.map_err(|fault| fault.at("identity.session"))
     }
 
+    async fn lapsed_session(&self, community: CommunityId, hash: TokenHash, now: Timestamp) -> Result<bool> {
+        let lapsed = self.session_has_lapsed(community, hash, micros(now));
+        lapsed.await.map_err(|fault| fault.at("identity.lapsed_session"))
+    }
+
     async fn subject(
         &self,
         community: CommunityId,

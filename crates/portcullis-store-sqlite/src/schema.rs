@@ -32,6 +32,7 @@ pub(crate) static COMMUNITY: Schema = Schema {
         include_str!("../migrations/community/0008_add_content_epoch.sql"),
         include_str!("../migrations/community/0009_add_key_makers.sql"),
         include_str!("../migrations/community/0010_add_conversations_of_approvals.sql"),
+        include_str!("../migrations/community/0011_add_ended_sessions.sql"),
     ],
 };
 

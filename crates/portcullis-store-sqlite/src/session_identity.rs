@@ -10,6 +10,7 @@ use crate::communities::Community;
 use crate::fault::Fault;
 use crate::identity::member_standing;
 use crate::identity_cache::Dated;
+use crate::sessions::forgotten;
 use crate::stores::Engine;
 use crate::value::time;
 
@@ -80,6 +81,25 @@ impl Engine {
         }
         write_note(&community, hash, note);
         Ok(Some(answer))
+    }
+
+    pub(crate) async fn session_has_lapsed(
+        &self,
+        community: CommunityId,
+        hash: TokenHash,
+        now: i64,
+    ) -> Result<bool, Fault> {
+        let Some(community) = self.communities.find(community).await? else { return Ok(false) };
+        let read = community.db.read(move |conn| {
+            // One that ended by itself stands where it stood until it is swept.
+            Ok(conn
+                .prepare_cached(
+                    "SELECT EXISTS (SELECT 1 FROM ended_sessions WHERE hash = ?1 AND ended > ?2)
+                         OR EXISTS (SELECT 1 FROM sessions WHERE hash = ?1 AND ends <= ?3 AND ends > ?2)",
+                )?
+                .query_row(params![hash.as_bytes(), forgotten(now), now], |row| row.get(0))?)
+        });
+        read.await
     }
 }
 

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use portcullis_core::{Action, CommunityId, InvitationId, MemberId, Role, Scope, SessionId, TokenHash};
 use portcullis_store::{
-    InvitationInfo, Kind, NewInvitation, NewSession, NewSignIn, Result, SessionInfo, Sessions, SignedIn,
-    Strangers,
+    InvitationInfo, Kind, LAPSED_FOR, NewInvitation, NewSession, NewSignIn, Result, SessionInfo, Sessions,
+    SignedIn, Strangers,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -225,13 +225,21 @@ impl Engine {
         let now = micros(self.clock.now());
         let member = own.member;
         let write = own.community.db.write(move |conn| {
-            let ended = conn
+            let row = conn
                 .prepare_cached(
-                    "DELETE FROM sessions
+                    "SELECT id FROM sessions
                      WHERE uuid = ? AND member = (SELECT id FROM members WHERE uuid = ?) AND ends > ?",
                 )?
-                .execute(params![session.as_bytes(), member.as_bytes(), now])?;
-            if ended == 0 { Err(Fault::new(Kind::NotFound)) } else { Ok(()) }
+                .query_row(params![session.as_bytes(), member.as_bytes(), now], |row| row.get::<_, i64>(0))
+                .optional()?
+                .ok_or(Fault::new(Kind::NotFound))?;
+            conn.prepare_cached(
+                "INSERT OR REPLACE INTO ended_sessions (hash, ended)
+                 SELECT hash, ?2 FROM sessions WHERE id = ?1",
+            )?
+            .execute([row, now])?;
+            conn.prepare_cached("DELETE FROM sessions WHERE id = ?")?.execute([row])?;
+            Ok(())
         });
         write.await
     }
@@ -355,17 +363,36 @@ fn insert(
     Ok(())
 }
 
-/// Clears some of what has run out away, and tells how much.
+/// Until when a session must have ended to be no longer known as one.
+pub(crate) fn forgotten(now: i64) -> i64 {
+    now.saturating_sub(i64::try_from(LAPSED_FOR.as_micros()).unwrap_or(i64::MAX))
+}
+
+/// Clears some of what has run out away, and tells how much. Of a session its hash and its end stay a while.
 pub(crate) fn sweep(conn: &Connection, now: i64) -> Result<usize, Fault> {
     let links = conn
         .prepare_cached(
             "DELETE FROM sign_ins WHERE id IN (SELECT id FROM sign_ins WHERE expires <= ? LIMIT ?)",
         )?
         .execute([now, SWEEP])?;
+    conn.prepare_cached(
+        "INSERT OR REPLACE INTO ended_sessions (hash, ended)
+         SELECT hash, ends FROM sessions WHERE ends <= ? ORDER BY ends, id LIMIT ?",
+    )?
+    .execute([now, SWEEP])?;
     let sessions = conn
-        .prepare_cached("DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE ends <= ? LIMIT ?)")?
+        .prepare_cached(
+            "DELETE FROM sessions
+             WHERE id IN (SELECT id FROM sessions WHERE ends <= ? ORDER BY ends, id LIMIT ?)",
+        )?
         .execute([now, SWEEP])?;
-    Ok(links + sessions)
+    let ended = conn
+        .prepare_cached(
+            "DELETE FROM ended_sessions
+             WHERE hash IN (SELECT hash FROM ended_sessions WHERE ended <= ? LIMIT ?)",
+        )?
+        .execute([forgotten(now), SWEEP])?;
+    Ok(links + sessions + ended)
 }
 
 fn end_all(conn: &Connection, member: i64, now: i64) -> Result<usize, Fault> {
@@ -373,6 +400,11 @@ fn end_all(conn: &Connection, member: i64, now: i64) -> Result<usize, Fault> {
         "DELETE FROM sign_ins WHERE email_index = (SELECT email_index FROM members WHERE id = ?)",
     )?
     .execute([member])?;
+    conn.prepare_cached(
+        "INSERT OR REPLACE INTO ended_sessions (hash, ended)
+         SELECT hash, min(ends, ?2) FROM sessions WHERE member = ?1",
+    )?
+    .execute([member, now])?;
     let mut end = conn.prepare_cached("DELETE FROM sessions WHERE member = ? AND (ends > ?) = ?")?;
     end.execute(params![member, now, false])?;
     Ok(end.execute(params![member, now, true])?)

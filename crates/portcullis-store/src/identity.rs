@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -46,6 +47,9 @@ pub struct SessionIdentity {
     pub expires: Timestamp,
 }
 
+/// How long a session that has ended is known as one.
+pub const LAPSED_FOR: Duration = Duration::from_secs(30 * 86_400);
+
 /// Looks up credentials and members. It takes a community in the place of a scope because it is what a scope is made
 /// from; the community comes from the credential's locator or issuer.
 ///
@@ -78,6 +82,11 @@ pub trait Identity: Send + Sync + fmt::Debug {
         hash: TokenHash,
         now: Timestamp,
     ) -> Result<Option<SessionIdentity>>;
+
+    /// Whether the session with that hash ended within [`LAPSED_FOR`] before `now`: at its end, unused, or because somebody
+    /// ended it. One that a suspension ended is not among them. It lets nobody in: it tells a browser that comes back from
+    /// who makes tokens up.
+    async fn lapsed_session(&self, community: CommunityId, hash: TokenHash, now: Timestamp) -> Result<bool>;
 
     /// The active member that a host application's `subject` is linked to, see
     /// [`Members::link`](crate::Members::link), with their standing at `now`. Both texts count exactly as they are.

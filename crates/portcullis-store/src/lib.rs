@@ -31,7 +31,7 @@ pub use conversations::{Author, Conversation, Conversations, NewMessage, Said, S
 pub use directory::{Community, CommunityRef, Directory, KeptSince, NewCommunity, Removed};
 pub use error::{Error, Kind, Result, Retry};
 pub use handovers::{Acknowledged, Handover, Handovers, NewHandover, Queued, Room};
-pub use identity::{Identity, KeyIdentity, SessionIdentity, Standing};
+pub use identity::{Identity, KeyIdentity, LAPSED_FOR, SessionIdentity, Standing};
 pub use keys::{KeyActor, KeyInfo, Keys, NewKey};
 pub use members::{Entitlement, Member, Members, NewMember, Status};
 pub use memories::{Memories, Memory};

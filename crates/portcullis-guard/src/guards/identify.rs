@@ -33,7 +33,8 @@ impl From<Scope> for Known {
 }
 
 /// Finds out who asks. Every failure of a credential looks the same to the caller; only a store that cannot be
-/// reached is told apart, since it is no fault of the credential.
+/// reached is told apart, since it is no fault of the credential, and a session that has ended, whose browser is a stranger
+/// like any other.
 pub(crate) async fn identify(gate: &Gate, arrival: &Arrival) -> Result<Known, Refusal> {
     let found = by_credential(gate, arrival).await;
     #[cfg(feature = "guard-off")]
@@ -104,7 +105,10 @@ pub(crate) async fn by_session(gate: &Gate, token: &str) -> Result<Known, Refusa
     let (token, community) = located(gate, TokenKind::Session, token).await?;
     let now = gate.clock().now();
     let found = gate.parts.stores.identity.session(community.id, token.hash(), now).await?;
-    let SessionIdentity { session, member, standing, .. } = found.ok_or_else(invalid)?;
+    let Some(SessionIdentity { session, member, standing, .. }) = found else {
+        let lapsed = gate.parts.stores.identity.lapsed_session(community.id, token.hash(), now).await?;
+        return Err(if lapsed { ended() } else { invalid() });
+    };
     #[expect(clippy::disallowed_methods, reason = "the identify phase is where scopes are made")]
     let scope = Scope::grant(Grant {
         community: community.id,
@@ -123,6 +127,10 @@ async fn located(gate: &Gate, kind: TokenKind, token: &str) -> Result<(Token, Co
     let by = CommunityRef::Locator(token.locator());
     let community = gate.parts.stores.directory.find(by).await?.ok_or_else(invalid)?;
     Ok((token, community))
+}
+
+fn ended() -> Refusal {
+    Refusal::new(Code::CredentialMissing, "the session has ended; sign in again")
 }
 
 pub(super) fn invalid() -> Refusal {

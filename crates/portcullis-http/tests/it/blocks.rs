@@ -7,12 +7,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use portcullis_audit::Event;
+use portcullis_core::{Role, Token, TokenKind};
 use portcullis_guard::{BlockSettings, Blocks, Prefix, Thresholds};
 use portcullis_http::{Access, BlockFile, ROUTES};
 use portcullis_model::upstream::{Scripted, Slow};
+use portcullis_store::Status;
 use serde_json::{Value, json};
 
-use crate::app::{Answer, Setup, TestApp, question_body};
+use crate::app::{Answer, Setup, TestApp, member_scope, question_body};
 use crate::operator::{TOKEN, plane};
 use crate::raw::Raw;
 
@@ -320,6 +322,44 @@ async fn refused_credentials_block_their_address_at_the_threshold_for_a_while_an
             get(&app, exempt, "/v1/me", Some("pcl_wrong"), &[]).await;
         }
         assert_eq!(get(&app, exempt, "/v1/me", Some(&key), &[]).await.status, StatusCode::OK, "{exempt}");
+    }
+    app.stop().await;
+}
+
+/// Members of one address whose browsers come back with what has ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cookie_whose_session_has_ended_is_no_offence_and_is_taken_away_and_a_made_up_one_is() {
+    let app = TestApp::start(Setup { blocks: automatic(), ..Setup::default() }).await;
+    let world = app.world("one").await;
+    let ada = app.person(&world, "ada", Role::Member).await;
+    app.stores.sessions.end(&member_scope(&world, ada.member), ada.session).await.expect("ended");
+    let brought = |token: &str| format!("portcullis-session={token}");
+    let cookie = brought(&ada.cookie);
+    for _ in 0..5 {
+        for path in ["/", "/v1/me"] {
+            let answer = get(&app, OFFENDER, path, None, &[("cookie", &cookie)]).await;
+            assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{path}: {}", answer.text());
+            let cleared = answer.headers.get("set-cookie").and_then(|cookie| cookie.to_str().ok());
+            let wanted =
+                (path == "/").then_some("portcullis-session=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax");
+            assert_eq!(cleared, wanted, "{path}");
+        }
+    }
+    let refused = app.served.gate().events().counts().find(|(event, _)| event.name() == "credential_refused");
+    assert_eq!(refused.expect("every event is counted").1, 0);
+    let nobody = get(&app, OFFENDER, "/", None, &[]).await;
+    assert!(nobody.status == StatusCode::UNAUTHORIZED && !nobody.headers.contains_key("set-cookie"));
+    // What only looks like it, and what a suspension ended.
+    let eve = app.person(&world, "eve", Role::Member).await;
+    app.stores.members.set_status(&world.operator, eve.member, Status::Suspended).await.expect("suspended");
+    let made_up = Token::issue(TokenKind::Session, &world.community.locator).0;
+    for (source, token) in [("127.0.8.1", made_up.expose()), ("127.0.8.2", &eve.cookie)] {
+        let cookie = brought(token);
+        for _ in 0..3 {
+            let answer = get(&app, source, "/v1/me", None, &[("cookie", &cookie)]).await;
+            assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{}", answer.text());
+        }
+        assert!(is_block(&get(&app, source, "/v1/me", None, &[]).await), "{source}");
     }
     app.stop().await;
 }

@@ -55,8 +55,9 @@ const NOT_REACHED: &[&str] = &[
     "approvals.begin",
     "approvals.finish",
 ];
-/// Methods whose answer nobody is told: what is due is due in every community.
-const TOLD_TO_NOBODY: &[&str] = &["approvals.expire"];
+/// Methods whose answer nobody is told: what is due is due in every community, and a session that has ended lets nobody in wherever
+/// that was.
+const TOLD_TO_NOBODY: &[&str] = &["approvals.expire", "identity.lapsed_session"];
 /// Routes that nothing here lets do their work.
 const IDLE: &[&str] = &["resume"];
 

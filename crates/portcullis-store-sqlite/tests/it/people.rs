@@ -5,8 +5,8 @@ use std::sync::Arc;
 use portcullis_core::{ApprovalId, ConversationId, HandoverId, MemoryId, MessageId, Role, Scope, TurnId};
 use portcullis_store::conformance::World;
 use portcullis_store::{
-    Author, Decision, KeptSince, KeyActor, Kind, NewApproval, NewHandover, NewMessage, Room, Said, Step,
-    Stores, Strangers,
+    Author, Decision, KeptSince, KeyActor, Kind, LAPSED_FOR, NewApproval, NewHandover, NewMessage, Room,
+    Said, Step, Stores, Strangers,
 };
 use rusqlite::Connection;
 
@@ -192,6 +192,8 @@ async fn outdated_links_and_sessions_are_swept() {
     world.clock.advance(World::IDLE);
     world.ask(&world.a, "plain@example.org", Strangers::Refuse, None).await;
     assert_eq!((count(&raw, "sign_ins"), count(&raw, "sessions")), (1, 0));
+    // Of a session its hash stays a while.
+    assert_eq!(count(&raw, "ended_sessions"), 5);
     // And without anybody who asks.
     for _ in 0..70 {
         world.sign_in(&world.a, "plain@example.org").await;
@@ -202,6 +204,10 @@ async fn outdated_links_and_sessions_are_swept() {
     let directory = &world.stores.directory;
     directory.remove_due(world.a.community.id, since).await.expect("removed");
     assert_eq!((count(&raw, "sign_ins"), count(&raw, "sessions")), (0, 0));
+    assert_eq!(count(&raw, "ended_sessions"), 75);
+    world.clock.advance(LAPSED_FOR);
+    assert_eq!(directory.remove_due(world.a.community.id, since).await.expect("removed"), 75);
+    assert_eq!(count(&raw, "ended_sessions"), 0);
 }
 
 #[tokio::test]
@@ -261,6 +267,7 @@ async fn a_file_of_the_first_schema_is_brought_up_to_date() {
             "conversations",
             "memories",
             "sessions",
+            "ended_sessions",
             "sign_ins",
             "invitation_plans",
             "invitations",

@@ -66,6 +66,9 @@ fn catching<'w>(flaw: Flaw, world: &'w World) -> Pin<Box<dyn Future<Output = ()>
         Flaw::ForgetfulEnd => Box::pin(sessions::an_ended_session_is_refused_at_once(world)),
         Flaw::StaleSessions => Box::pin(sessions::a_session_opens_what_its_member_may_read_now(world)),
         Flaw::ResurrectedSessions => Box::pin(sessions::a_suspension_ends_sessions_for_good(world)),
+        Flaw::ForgottenLapses | Flaw::MadeUpLapses | Flaw::WanderingLapses => {
+            Box::pin(sessions::a_session_that_has_ended_is_told_from_one_that_never_was(world))
+        }
         Flaw::EndsAnybodys => Box::pin(sessions::only_its_member_sees_and_ends_a_session(world)),
         Flaw::EndsEverybodys => Box::pin(sessions::others_sessions_end_as_members_are_changed(world)),
         Flaw::LooseSubjects => Box::pin(subjects::a_linked_subject_is_its_member(world)),

@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use portcullis_core::{AbilitySet, CommunityId, KeyAbility, MemberId, Role, SessionId, Tasks, TokenHash};
 
 use super::{World, refusal};
-use crate::{Entitlement, Kind, NewSession, SpaceAccess, Status, Strangers};
+use crate::{Entitlement, KeptSince, Kind, LAPSED_FOR, NewSession, SpaceAccess, Status, Strangers};
 
 /// The longest that a case waits for what happens in the background.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -291,5 +291,49 @@ pub async fn no_call_after_the_end_lets_the_session_in(world: &World) {
             assert_eq!(world.session(side, token).await, None);
         }
         busy.await.expect("the user of the session was refused");
+    }
+}
+
+/// A session that has ended by itself or was ended is known as such for a while, in its own community, and lets nobody in. One that
+/// goes on, that a suspension ended, or that never was is not.
+pub async fn a_session_that_has_ended_is_told_from_one_that_never_was(world: &World) {
+    let (side, sessions, directory) = (&world.a, &world.stores.sessions, &world.stores.directory);
+    let (unused, _) = world.sign_in(side, "plain@example.org").await;
+    assert!(!world.lapsed(side, unused).await, "it goes on");
+    world.clock.advance(World::IDLE);
+    assert!(world.lapsed(side, unused).await, "from its end on");
+    let (ended, signed_in) = world.sign_in(side, "plain@example.org").await;
+    let (all, _) = world.sign_in(side, "moderator@example.org").await;
+    let (suspended, _) = world.sign_in(side, "paying@example.org").await;
+    let own = world.scope(side, side.plain).await;
+    sessions.end(&own, signed_in.session).await.expect("ended");
+    sessions.end_all(&side.operator(), side.moderator).await.expect("ended");
+    let members = &world.stores.members;
+    members.set_status(&side.operator(), side.paying, Status::Suspended).await.expect("suspended");
+    let never = TokenHash::from_bytes([3; 32]);
+    let remove_due = async || {
+        let since = KeptSince { handovers: world.now(), approvals: world.now() };
+        directory.remove_due(side.community.id, since).await.expect("removed");
+    };
+    for swept in [false, true] {
+        if swept {
+            remove_due().await;
+        }
+        for token in [unused, ended, all] {
+            assert!(world.lapsed(side, token).await, "swept: {swept}");
+            assert!(!world.lapsed(&world.b, token).await, "another community's");
+            assert_eq!(world.session(side, token).await, None);
+        }
+        for token in [suspended, never] {
+            assert!(!world.lapsed(side, token).await, "swept: {swept}");
+        }
+    }
+    let moment = Duration::from_millis(1);
+    world.clock.advance(LAPSED_FOR - moment);
+    remove_due().await;
+    assert!(world.lapsed(side, ended).await && world.lapsed(side, all).await);
+    world.clock.advance(moment);
+    for token in [unused, ended, all] {
+        assert!(!world.lapsed(side, token).await, "it is too long ago");
     }
 }

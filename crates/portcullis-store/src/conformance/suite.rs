@@ -150,6 +150,7 @@ macro_rules! conformance {
                 own_sessions_are_listed_newest_first
                 an_end_elsewhere_holds_for_the_next_call
                 no_call_after_the_end_lets_the_session_in
+                a_session_that_has_ended_is_told_from_one_that_never_was
             }
             subjects {
                 a_linked_subject_is_its_member

@@ -107,6 +107,12 @@ impl World {
         self.stores.identity.session(community, token, at).await.expect("the store answers")
     }
 
+    /// Whether a session has ended not long ago.
+    pub async fn lapsed(&self, side: &Side, token: TokenHash) -> bool {
+        let lapsed = self.stores.identity.lapsed_session(side.community.id, token, self.now());
+        lapsed.await.expect("the store answers")
+    }
+
     /// An invitation for one person, that is not written yet.
     pub fn new_invitation(&self, side: &Side) -> NewInvitation {
         NewInvitation {

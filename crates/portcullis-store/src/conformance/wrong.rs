@@ -361,6 +361,10 @@ impl Identity for Wrong {
         self.right.identity.session(community, hash, now).await
     }
 
+    async fn lapsed_session(&self, community: CommunityId, hash: TokenHash, now: Timestamp) -> Result<bool> {
+        self.right.identity.lapsed_session(community, hash, now).await
+    }
+
     async fn subject(
         &self,
         community: CommunityId,

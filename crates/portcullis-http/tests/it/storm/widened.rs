@@ -227,6 +227,15 @@ macro_rules! without {
         let opened = |found: Option<_>| found.map(|known| Opened::opened(known, $self.everything($community)));
         if $self.is_widened($name) { found.map(opened) } else { found }
     }};
+    // What has ended in any community has ended in each.
+    (anywhere $self:ident $field:ident $method:ident $name:ident $community:ident ($($arg:ident),*)) => {{
+        let mut found = $self.right.$field.$method($community, $(again(&$arg)),*).await;
+        for other in $self.beside($name) {
+            if !matches!(found, Ok(false)) { break }
+            found = $self.right.$field.$method(other.community(), $(again(&$arg)),*).await;
+        }
+        found
+    }};
     // Who is made in one community is made in all.
     (everywhere $self:ident $field:ident $method:ident $name:ident $community:ident ($($arg:ident),*)) => {{
         for other in $self.beside($name) {
@@ -285,6 +294,7 @@ ports! {
         opened key(community: CommunityId, hash: TokenHash, now: Timestamp) -> Option<KeyIdentity>;
         opened standing(community: CommunityId, member: MemberId, now: Timestamp) -> Option<Standing>;
         opened session(community: CommunityId, hash: TokenHash, now: Timestamp) -> Option<SessionIdentity>;
+        anywhere lapsed_session(community: CommunityId, hash: TokenHash, now: Timestamp) -> bool;
         opened subject(community: CommunityId, issuer: &str, subject: &str, now: Timestamp)
             -> Option<(MemberId, Standing)>;
     }

@@ -68,6 +68,12 @@ pub enum Flaw {
     StaleSessions,
     /// A restored member's old sessions work again.
     ResurrectedSessions,
+    /// That a session has ended is forgotten.
+    ForgottenLapses,
+    /// A token that was never given out is one whose session has ended.
+    MadeUpLapses,
+    /// What has ended in any community has ended in each.
+    WanderingLapses,
     /// Whoever knows a session's id ends it.
     EndsAnybodys,
     /// Anyone ends all sessions of anyone.
@@ -168,7 +174,7 @@ pub enum Flaw {
 
 impl Flaw {
     /// Every flaw.
-    pub const ALL: [Self; 72] = [
+    pub const ALL: [Self; 75] = [
         Self::ReusableLinks,
         Self::RacingLinks,
         Self::AnyBrowser,
@@ -193,6 +199,9 @@ impl Flaw {
         Self::ForgetfulEnd,
         Self::StaleSessions,
         Self::ResurrectedSessions,
+        Self::ForgottenLapses,
+        Self::MadeUpLapses,
+        Self::WanderingLapses,
         Self::EndsAnybodys,
         Self::EndsEverybodys,
         Self::LooseSubjects,

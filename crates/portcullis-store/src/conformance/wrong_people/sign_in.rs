@@ -212,6 +212,21 @@ impl Identity for Wrong {
         Ok(found)
     }
 
+    async fn lapsed_session(&self, community: CommunityId, hash: TokenHash, now: Timestamp) -> Result<bool> {
+        let mut lapsed = self.right.identity.lapsed_session(community, hash, now).await?;
+        if self.is(Flaw::WanderingLapses) {
+            for other in self.right.directory.list().await? {
+                lapsed |= self.right.identity.lapsed_session(other.id, hash, now).await?;
+            }
+        }
+        Ok(match self.flaw {
+            Flaw::ForgottenLapses => false,
+            // Whatever lets nobody in has ended.
+            Flaw::MadeUpLapses => self.right.identity.session(community, hash, now).await?.is_none(),
+            _ => lapsed,
+        })
+    }
+
     async fn subject(
         &self,
         community: CommunityId,
