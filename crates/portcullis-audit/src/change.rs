@@ -1,6 +1,6 @@
 //! [`Change`]: what somebody changed in a community or the instance.
 
-use portcullis_core::{AbilitySet, KeyAbility};
+use portcullis_core::{AbilitySet, KeyAbility, MemberId, Role, SpaceId};
 use serde::{Deserialize, Serialize};
 
 use crate::record::{Label, Target};
@@ -11,7 +11,7 @@ const MOST_NAMED: usize = 128;
 /// An administrative change: what was done, to what, and what it was before and after, all in ids and fixed words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
-    /// What was done, such as `key.revoked` or `role.changed`.
+    /// What was done, such as `key.revoked` or `member.role`.
     pub action: Label,
     /// What it was done to.
     pub targets: Vec<Target>,
@@ -59,6 +59,45 @@ impl Change {
             plans: Vec::new(),
             more_plans: 0,
         }
+    }
+
+    /// A member has another role.
+    pub fn role(member: MemberId, before: Role, now: Role) -> Self {
+        Self::new("member.role", vec![member.into()]).before(before.name()).to(now.name())
+    }
+
+    /// A member is suspended or restored; the words are `active` and `suspended`.
+    pub fn status(member: MemberId, before: &'static str, now: &'static str) -> Self {
+        Self::new("member.status", vec![member.into()]).before(before).to(now)
+    }
+
+    /// A member has been given a plan.
+    pub fn entitled(member: MemberId, plan: &str) -> Self {
+        Self::new("member.entitled", vec![member.into()]).plans([plan])
+    }
+
+    /// A member's plan has ended.
+    pub fn entitlement_ended(member: MemberId, plan: &str) -> Self {
+        Self::new("member.entitlement-ended", vec![member.into()]).plans([plan])
+    }
+
+    /// There is a plan more.
+    pub fn plan_created(plan: &str) -> Self {
+        Self::new("plan.created", Vec::new()).plans([plan])
+    }
+
+    /// There is a space more, and that is what opens it: a word, and plans where these do.
+    pub fn space_created(space: SpaceId, access: &'static str, plans: &[String]) -> Self {
+        Self::opened("space.created", space, access, plans)
+    }
+
+    /// A space is opened by something else than before.
+    pub fn space_access(space: SpaceId, access: &'static str, plans: &[String]) -> Self {
+        Self::opened("space.access", space, access, plans)
+    }
+
+    fn opened(action: &'static str, space: SpaceId, access: &'static str, plans: &[String]) -> Self {
+        Self::new(action, vec![space.into()]).to(access).plans(plans.iter().map(String::as_str))
     }
 
     /// What it was before.
@@ -136,9 +175,9 @@ mod tests {
 
     #[test]
     fn a_record_of_before_reads_and_what_is_not_said_is_not_written() {
-        let old = r#"{"action":"role.changed","targets":[],"detail":"admin"}"#;
+        let old = r#"{"action":"member.role","targets":[],"detail":"admin"}"#;
         let read: Change = serde_json::from_str(old).expect("it reads");
-        assert_eq!(read, Change::new("role.changed", Vec::new()).to("admin"));
+        assert_eq!(read, Change::new("member.role", Vec::new()).to("admin"));
         assert_eq!(serde_json::to_string(&read).expect("JSON"), old);
         let abilities = AbilitySet::NONE.with(KeyAbility::OwnRequest).with(KeyAbility::Chat);
         let whole = read.before("member").abilities(abilities).plans(["gold"]);

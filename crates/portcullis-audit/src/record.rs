@@ -666,7 +666,7 @@ mod tests {
             Event::ServeStarted { version: "0.1.0".into() },
             Event::ServeStopped,
             Event::Administered(
-                Change::new("role.changed", vec![MemberId::new(&clock).into()])
+                Change::new("member.role", vec![MemberId::new(&clock).into()])
                     .before("member")
                     .to("moderator"),
             ),

@@ -62,7 +62,7 @@ impl Members for Engine {
                 owned_without(conn, row)?;
             }
             conn.prepare_cached("UPDATE members SET status = ? WHERE id = ?")?
-                .execute(params![status_name(status), row])?;
+                .execute(params![status.name(), row])?;
             Ok(status_of(&before))
         });
         changed.await.map_err(|fault| fault.at("members.set_status"))
@@ -291,13 +291,6 @@ fn owned_without(conn: &Connection, member: i64) -> Result<(), Fault> {
         )?
         .query_row([member], |row| Ok(row.get::<_, Option<bool>>(0)? == Some(true)))?;
     if last { Err(Fault::new(Kind::LastOwner)) } else { Ok(()) }
-}
-
-const fn status_name(status: Status) -> &'static str {
-    match status {
-        Status::Active => "active",
-        Status::Suspended => "suspended",
-    }
 }
 
 fn status_of(name: &str) -> Status {

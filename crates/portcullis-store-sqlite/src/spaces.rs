@@ -69,10 +69,10 @@ impl Engine {
         let id = SpaceId::new(&*self.clock);
         let write = community.db.write(move |conn| {
             conn.prepare_cached("INSERT INTO spaces (uuid, slug, name, access) VALUES (?, ?, ?, ?)")?
-                .execute(params![id.as_bytes(), new.slug, new.name, access_name(&new.access)])?;
+                .execute(params![id.as_bytes(), new.slug, new.name, new.access.name()])?;
             let row = conn.last_insert_rowid();
             set_plans(conn, row, &new.access)?;
-            let access = access(conn, row, access_name(&new.access))?;
+            let access = access(conn, row, new.access.name())?;
             Ok(Space { id, slug: new.slug, name: new.name, access })
         });
         write.await
@@ -116,18 +116,10 @@ impl Engine {
                 .optional()?
                 .ok_or(Fault::new(Kind::NotFound))?;
             conn.prepare_cached("UPDATE spaces SET access = ? WHERE id = ?")?
-                .execute(params![access_name(&access), row])?;
+                .execute(params![access.name(), row])?;
             set_plans(conn, row, &access)
         });
         write.await
-    }
-}
-
-const fn access_name(access: &SpaceAccess) -> &'static str {
-    match access {
-        SpaceAccess::Staff => "staff",
-        SpaceAccess::Members => "members",
-        SpaceAccess::Plans(_) => "plans",
     }
 }
 

@@ -23,6 +23,16 @@ pub enum Status {
     Suspended,
 }
 
+impl Status {
+    /// Its word, in files, records and answers: `active` or `suspended`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+        }
+    }
+}
+
 /// A plan that a member pays for, and until when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entitlement {

@@ -20,6 +20,25 @@ pub enum SpaceAccess {
     Plans(Vec<String>),
 }
 
+impl SpaceAccess {
+    /// Its word, in files, records and answers: `staff`, `members` or `plans`.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Staff => "staff",
+            Self::Members => "members",
+            Self::Plans(_) => "plans",
+        }
+    }
+
+    /// The plans that open it, by their short names; none where others do.
+    pub fn plans(&self) -> &[String] {
+        match self {
+            Self::Plans(plans) => plans,
+            Self::Staff | Self::Members => &[],
+        }
+    }
+}
+
 /// A plan that members pay for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {

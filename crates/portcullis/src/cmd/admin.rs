@@ -106,8 +106,7 @@ pub(super) async fn member(config: &Configured, command: MemberCommand) -> Resul
             let member = kept.stores.members.add(&scope, NewMember { name, email, role }).await?;
             kept.record(&community, "member.added", vec![member.id.into()], Some(member.role.name())).await?;
             for plan in plans {
-                let change =
-                    Change::new("entitlement.given", vec![member.id.into()]).plans([plan.plan.as_str()]);
+                let change = Change::entitled(member.id, &plan.plan);
                 kept.stores.members.entitle(&scope, member.id, plan).await?;
                 kept.record_in_full(&community, change).await?;
             }
@@ -125,9 +124,7 @@ pub(super) async fn member(config: &Configured, command: MemberCommand) -> Resul
             let (kept, community, scope) = enter(config, &at.community).await?;
             let (member, role) = (parse_member(&member)?, parse_role(&role)?);
             let before = kept.stores.members.set_role(&scope, member, role).await?;
-            let change =
-                Change::new("role.changed", vec![member.into()]).before(before.name()).to(role.name());
-            kept.record_in_full(&community, change).await?;
+            kept.record_in_full(&community, Change::role(member, before, role)).await?;
             out::line(format_args!("{member} is now {}", role.name()));
             kept.close().await?;
         }
@@ -140,8 +137,7 @@ pub(super) async fn member(config: &Configured, command: MemberCommand) -> Resul
         MemberCommand::Entitle { at, member, plan } => {
             let (kept, community, scope) = enter(config, &at.community).await?;
             let (member, entitlement) = (parse_member(&member)?, entitlement(&plan)?);
-            let change =
-                Change::new("entitlement.given", vec![member.into()]).plans([entitlement.plan.as_str()]);
+            let change = Change::entitled(member, &entitlement.plan);
             kept.stores.members.entitle(&scope, member, entitlement).await?;
             kept.record_in_full(&community, change).await?;
             out::line(format_args!("{member} has {plan}"));
@@ -151,8 +147,7 @@ pub(super) async fn member(config: &Configured, command: MemberCommand) -> Resul
             let (kept, community, scope) = enter(config, &at.community).await?;
             let member = parse_member(&member)?;
             kept.stores.members.end_entitlement(&scope, member, &plan).await?;
-            let change = Change::new("entitlement.ended", vec![member.into()]).plans([plan.as_str()]);
-            kept.record_in_full(&community, change).await?;
+            kept.record_in_full(&community, Change::entitlement_ended(member, &plan)).await?;
             out::line(format_args!("{member} no longer has {plan}"));
             kept.close().await?;
         }
@@ -164,13 +159,8 @@ async fn set_status(config: &Configured, community: &str, member: &str, status: 
     let (kept, community, scope) = enter(config, community).await?;
     let member = parse_member(member)?;
     let before = kept.stores.members.set_status(&scope, member, status).await?;
-    let action = match status {
-        Status::Active => "member.restored",
-        Status::Suspended => "member.suspended",
-    };
-    let word = status_name(status);
-    let change = Change::new(action, vec![member.into()]).before(status_name(before)).to(word);
-    kept.record_in_full(&community, change).await?;
+    let word = status.name();
+    kept.record_in_full(&community, Change::status(member, before.name(), word)).await?;
     out::line(format_args!("{member} is {word}"));
     kept.close().await
 }
@@ -181,8 +171,7 @@ pub(super) async fn plan(config: &Configured, command: PlanCommand) -> Result<Ex
             let (kept, community, scope) = enter(config, &at.community).await?;
             let name = name.unwrap_or_else(|| slug.clone());
             kept.stores.spaces.create_plan(&scope, Plan { slug: slug.clone(), name }).await?;
-            let change = Change::new("plan.created", vec![community.id.into()]).plans([slug.as_str()]);
-            kept.record_in_full(&community, change).await?;
+            kept.record_in_full(&community, Change::plan_created(&slug)).await?;
             out::line(format_args!("created plan {slug}"));
             kept.close().await?;
         }
@@ -204,7 +193,8 @@ pub(super) async fn space(config: &Configured, command: SpaceCommand) -> Result<
             let name = name.unwrap_or_else(|| slug.clone());
             let new = NewSpace { slug, name, access: parse_access(&access) };
             let space = kept.stores.spaces.create(&scope, new).await?;
-            kept.record_in_full(&community, opened("space.created", &space, &space.access)).await?;
+            let change = Change::space_created(space.id, space.access.name(), space.access.plans());
+            kept.record_in_full(&community, change).await?;
             out::line(space_line(&space));
             kept.close().await?;
         }
@@ -222,8 +212,9 @@ pub(super) async fn space(config: &Configured, command: SpaceCommand) -> Result<
                 .iter()
                 .find(|space| space.slug == slug)
                 .ok_or_else(|| unknown("space", &slug, spaces.iter().map(|space| space.slug.as_str())))?;
-            let change = opened("space.opened", space, &parse_access(&access));
-            kept.stores.spaces.set_access(&scope, space.id, parse_access(&access)).await?;
+            let wanted = parse_access(&access);
+            let change = Change::space_access(space.id, wanted.name(), wanted.plans());
+            kept.stores.spaces.set_access(&scope, space.id, wanted).await?;
             kept.record_in_full(&community, change).await?;
             out::line(format_args!("{slug} can be read by {access}"));
             kept.close().await?;
@@ -303,16 +294,6 @@ fn parse_member(text: &str) -> Result<MemberId> {
     text.parse().map_err(|error| anyhow!("{error}; `portcullis member list` shows the ids"))
 }
 
-/// What opens a space now.
-pub(super) fn opened(action: &'static str, space: &Space, access: &SpaceAccess) -> Change {
-    let (word, plans) = match access {
-        SpaceAccess::Staff => ("staff", &[][..]),
-        SpaceAccess::Members => ("members", &[][..]),
-        SpaceAccess::Plans(plans) => ("plans", plans.as_slice()),
-    };
-    Change::new(action, vec![space.id.into()]).to(word).plans(plans.iter().map(String::as_str))
-}
-
 fn parse_access(text: &str) -> SpaceAccess {
     match text {
         "staff" => SpaceAccess::Staff,
@@ -340,15 +321,8 @@ fn parse_expiry(text: &str, now: Timestamp) -> Result<Timestamp> {
     }
 }
 
-const fn status_name(status: Status) -> &'static str {
-    match status {
-        Status::Active => "active",
-        Status::Suspended => "suspended",
-    }
-}
-
 fn member_line(member: &Member) -> String {
-    let status = status_name(member.status);
+    let status = member.status.name();
     let plans: Vec<_> = member
         .entitlements
         .iter()
@@ -362,9 +336,8 @@ fn member_line(member: &Member) -> String {
 
 fn space_line(space: &Space) -> String {
     let access = match &space.access {
-        SpaceAccess::Staff => "staff".to_owned(),
-        SpaceAccess::Members => "members".to_owned(),
         SpaceAccess::Plans(plans) => format!("plans: {}", plans.join(", ")),
+        access => access.name().to_owned(),
     };
     format!("{:<32} {access:<20} {}", space.slug, space.name)
 }

@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use portcullis_audit::{Event, Use};
+use portcullis_audit::{Change, Event, Use};
 use portcullis_import::{
     Error, ImportPlan, Limits, MapFile, MassRemoval, Phase, Ports, Progress, Report, Source, SpaceFrom,
     SpaceMap, Step,
 };
-use portcullis_store::Community;
+use portcullis_store::{Community, Space};
 
-use super::admin::opened;
 use crate::args::{Configured, Format, ImportArgs, ImportCommand};
 use crate::instance::{self, Kept};
 use crate::out;
@@ -96,8 +95,11 @@ fn stored(outcome: &Result<Report, Error>) -> Vec<Event> {
         removed: report.removed,
         rejected: report.rejected.len() as u64,
     };
-    let opened = |space| Event::Administered(opened("space.created", space, &space.access));
-    report.created.iter().map(opened).chain([imported]).collect()
+    let created = |space: &Space| {
+        let change = Change::space_created(space.id, space.access.name(), space.access.plans());
+        Event::Administered(change)
+    };
+    report.created.iter().map(created).chain([imported]).collect()
 }
 
 /// How far an import is, on standard error.
@@ -132,7 +134,7 @@ impl Progress for Bar {
 #[cfg(test)]
 mod tests {
     use portcullis_core::{SpaceId, SystemClock};
-    use portcullis_store::{Kind, Space, SpaceAccess};
+    use portcullis_store::{Kind, SpaceAccess};
 
     use super::*;
 

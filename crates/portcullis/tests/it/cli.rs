@@ -104,7 +104,15 @@ async fn a_community_is_made_filled_and_guarded_from_the_command_line() {
         assert!(records.contains(told), "{told} is not in the journal: {records}");
     }
     assert_eq!(records.matches("space.created").count(), 3, "{records}");
-    for kind in ["turn.opened", "turn.closed", "key.revoked", "member.suspended", "content.imported"] {
+    for kind in [
+        "turn.opened",
+        "turn.closed",
+        "key.revoked",
+        "member.status",
+        "member.entitled",
+        "member.entitlement-ended",
+        "content.imported",
+    ] {
         assert!(records.contains(kind), "{kind} is not in the journal");
     }
     for secret in ["Ada", "kettle", &ada_key] {

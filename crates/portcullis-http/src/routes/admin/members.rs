@@ -93,13 +93,11 @@ pub(in crate::routes) async fn update(call: Call) -> Result<Response, Refusal> {
     let (members, scope) = (&call.app.stores().members, call.visit.scope());
     if let Some(role) = role {
         let before = members.set_role(scope, member, role).await?;
-        let change = Change::new("member.role", vec![member.into()]).before(before.name()).to(role.name());
-        record_in_full(&call, change).await?;
+        record_in_full(&call, Change::role(member, before, role)).await?;
     }
     if let Some(status) = status {
-        let before = status_name(members.set_status(scope, member, status).await?);
-        let change = Change::new("member.status", vec![member.into()]).before(before).to(status_name(status));
-        record_in_full(&call, change).await?;
+        let before = members.set_status(scope, member, status).await?;
+        record_in_full(&call, Change::status(member, before.name(), status.name())).await?;
     }
     let member = members.get(scope, member).await?;
     Ok(json(StatusCode::OK, &shown(&call, &member)))
@@ -111,7 +109,7 @@ pub(in crate::routes) async fn entitle(call: Call) -> Result<Response, Refusal> 
     ready(&call)?;
     let Until { until } = if call.body.is_empty() { Until { until: None } } else { change(&call)? };
     let plan = plan(&call)?;
-    let change = Change::new("member.entitled", vec![member.into()]).plans([plan.as_str()]);
+    let change = Change::entitled(member, &plan);
     call.app.stores().members.entitle(call.visit.scope(), member, Entitlement { plan, until }).await?;
     record_in_full(&call, change).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
@@ -122,8 +120,7 @@ pub(in crate::routes) async fn end_entitlement(call: Call) -> Result<Response, R
     ready(&call)?;
     let plan = plan(&call)?;
     call.app.stores().members.end_entitlement(call.visit.scope(), member, &plan).await?;
-    let change = Change::new("member.entitlement-ended", vec![member.into()]).plans([plan.as_str()]);
-    record_in_full(&call, change).await?;
+    record_in_full(&call, Change::entitlement_ended(member, &plan)).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -153,13 +150,6 @@ fn parse_status(text: &str) -> Result<Status, Refusal> {
     }
 }
 
-const fn status_name(status: Status) -> &'static str {
-    match status {
-        Status::Active => "active",
-        Status::Suspended => "suspended",
-    }
-}
-
 /// Addresses are for those who manage members; a moderator works with names.
 fn shown(call: &Call, member: &Member) -> Value {
     let email = member.email.as_ref().filter(|_| call.visit.scope().may(Action::WriteMembers));
@@ -170,7 +160,7 @@ fn shown(call: &Call, member: &Member) -> Value {
         "name": member.name,
         "email": email,
         "role": member.role.name(),
-        "status": status_name(member.status),
+        "status": member.status.name(),
         "plans": plans,
         "created": member.created,
     })

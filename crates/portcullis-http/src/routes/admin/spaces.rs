@@ -49,7 +49,8 @@ pub(in crate::routes) async fn add(call: Call) -> Result<Response, Refusal> {
     let New { slug, name, access, plans } = change(&call)?;
     let access = parse(access.as_deref(), plans)?;
     let space = call.app.stores().spaces.create(call.visit.scope(), NewSpace { slug, name, access }).await?;
-    record_in_full(&call, opened("space.created", space.id, &space.access)).await?;
+    let change = Change::space_created(space.id, space.access.name(), space.access.plans());
+    record_in_full(&call, change).await?;
     Ok(json(StatusCode::CREATED, &shown(&space)))
 }
 
@@ -57,7 +58,7 @@ pub(in crate::routes) async fn update(call: Call) -> Result<Response, Refusal> {
     let space: SpaceId = id(&call)?;
     let Changes { access, plans } = change(&call)?;
     let access = parse(access.as_deref(), plans)?;
-    let change = opened("space.access", space, &access);
+    let change = Change::space_access(space, access.name(), access.plans());
     call.app.stores().spaces.set_access(call.visit.scope(), space, access).await?;
     record_in_full(&call, change).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
@@ -72,25 +73,11 @@ pub(in crate::routes) async fn plans(call: Call) -> Result<Response, Refusal> {
 
 pub(in crate::routes) async fn add_plan(call: Call) -> Result<Response, Refusal> {
     let NewPlan { slug, name } = change(&call)?;
-    let change = Change::new("plan.created", Vec::new()).plans([slug.as_str()]);
+    let change = Change::plan_created(&slug);
     let body = json!({ "slug": slug, "name": name });
     call.app.stores().spaces.create_plan(call.visit.scope(), Plan { slug, name }).await?;
     record_in_full(&call, change).await?;
     Ok(json(StatusCode::CREATED, &body))
-}
-
-/// What opens a space now.
-fn opened(action: &'static str, space: SpaceId, access: &SpaceAccess) -> Change {
-    Change::new(action, vec![space.into()])
-        .to(access_name(access))
-        .plans(plans_of(access).iter().map(String::as_str))
-}
-
-fn plans_of(access: &SpaceAccess) -> &[String] {
-    match access {
-        SpaceAccess::Plans(plans) => plans,
-        SpaceAccess::Staff | SpaceAccess::Members => &[],
-    }
 }
 
 fn parse(access: Option<&str>, plans: Vec<String>) -> Result<SpaceAccess, Refusal> {
@@ -103,21 +90,12 @@ fn parse(access: Option<&str>, plans: Vec<String>) -> Result<SpaceAccess, Refusa
     }
 }
 
-const fn access_name(access: &SpaceAccess) -> &'static str {
-    match access {
-        SpaceAccess::Staff => "staff",
-        SpaceAccess::Members => "members",
-        SpaceAccess::Plans(_) => "plans",
-    }
-}
-
 fn shown(space: &Space) -> Value {
-    let plans = plans_of(&space.access);
     json!({
         "id": space.id,
         "slug": space.slug,
         "name": space.name,
-        "access": access_name(&space.access),
-        "plans": plans,
+        "access": space.access.name(),
+        "plans": space.access.plans(),
     })
 }
