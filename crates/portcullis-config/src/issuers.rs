@@ -17,8 +17,8 @@ use portcullis_core::Secret;
 use crate::codes::Code;
 use crate::config::{Reader, WeakSecrets};
 use crate::diagnostic::{Diagnostic, Diagnostics, Origin, Severity};
+use crate::entry::EntryReader;
 use crate::keys::{self, Key};
-use crate::raw::Entry;
 use crate::secrets::{self, NamedSecrets, SecretRef, Use};
 use crate::shape::{Fault, Shape};
 use crate::text::Name;
@@ -123,7 +123,7 @@ pub(crate) fn read(
 ) -> Option<Vec<Issuer>> {
     let resolved = r.resolved;
     let entries = resolved.entries(keys::ISSUER_NAME.name.split('.').next().unwrap_or_default());
-    let read: Vec<Option<Issuer>> = entries.iter().map(|entry| Table { r, entry }.issuer()).collect();
+    let read: Vec<Option<Issuer>> = entries.iter().map(|entry| EntryReader { r, entry }.issuer()).collect();
 
     let mut named: BTreeMap<Name, Origin> = BTreeMap::new();
     for entry in entries {
@@ -166,12 +166,7 @@ pub(crate) fn read(
 }
 
 /// One `[[issuer]]`.
-struct Table<'r, 'a> {
-    r: &'r mut Reader<'a>,
-    entry: &'a Entry,
-}
-
-impl Table<'_, '_> {
+impl EntryReader<'_, '_> {
     fn issuer(mut self) -> Option<Issuer> {
         let name = self.required(&keys::ISSUER_NAME);
         let audience = self.required(&keys::ISSUER_AUDIENCE);
@@ -193,40 +188,6 @@ impl Table<'_, '_> {
             longest_life: longest_life?,
             key,
         })
-    }
-
-    /// The value of a key; none if a fault was reported.
-    #[expect(
-        clippy::option_option,
-        reason = "the outer says whether it can be read, the inner whether it is set"
-    )]
-    fn optional<S: Shape>(&mut self, key: &Key<S>) -> Option<Option<S::Value>> {
-        self.r.last_of(key, &self.entry.layers(key))
-    }
-
-    fn required<S: Shape>(&mut self, key: &Key<S>) -> Option<S::Value> {
-        let value = self.optional(key)?;
-        if value.is_none() {
-            self.missing(key, "each `[[issuer]]` needs it");
-        }
-        value
-    }
-
-    fn missing<S>(&mut self, key: &Key<S>, who: &str) {
-        let fault = Fault::new(Code::Missing, format!("is missing: {who}"));
-        let last = key.name.rsplit('.').next().unwrap_or_default();
-        let example = key.preset.example().map(|example| format!("write for example `{last} = {example}`"));
-        let fault = Fault { help: example, ..fault };
-        self.r.report_at(self.entry.origin.clone(), key.name, fault, Severity::Error);
-    }
-
-    fn origin(&self, key: &str) -> Origin {
-        self.entry.keys.get(key).map_or_else(|| self.entry.origin.clone(), |given| given.origin.clone())
-    }
-
-    fn excluded(&mut self, key: &'static str, why: &str) {
-        let fault = Fault::new(Code::Excluded, why).help("remove it");
-        self.r.report_at(self.origin(key), key, fault, Severity::Error);
     }
 
     /// The keys, with the setting that names them.

@@ -11,6 +11,7 @@ mod blocklist;
 mod codes;
 mod config;
 mod diagnostic;
+mod entry;
 mod environment;
 mod generate;
 mod handover;

@@ -15,10 +15,10 @@ use portcullis_core::{Role, Secret};
 use crate::codes::Code;
 use crate::config::Reader;
 use crate::diagnostic::{Origin, Severity};
+use crate::entry::EntryReader;
 use crate::issuers::{read_public, read_public_bytes};
-use crate::keys::{self, Key};
+use crate::keys;
 use crate::network::Cidr;
-use crate::raw::Entry;
 use crate::shape::{Fault, Shape, list, show_list, text};
 use crate::text::Name;
 use crate::url::{BaseUrl, Host};
@@ -300,7 +300,7 @@ pub(crate) fn read(r: &mut Reader<'_>) -> Option<Tools> {
     }
     let resolved = r.resolved;
     let entries = resolved.entries("tool");
-    let read: Vec<Option<Tool>> = entries.iter().map(|entry| Table { r, entry }.tool()).collect();
+    let read: Vec<Option<Tool>> = entries.iter().map(|entry| EntryReader { r, entry }.tool()).collect();
     let mut named: BTreeMap<Name, Origin> = BTreeMap::new();
     for entry in entries {
         let Some(given) = entry.keys.get(keys::TOOL_NAME.name) else { continue };
@@ -327,12 +327,7 @@ pub(crate) fn read(r: &mut Reader<'_>) -> Option<Tools> {
 }
 
 /// One `[[tool]]`.
-struct Table<'r, 'a> {
-    r: &'r mut Reader<'a>,
-    entry: &'a Entry,
-}
-
-impl Table<'_, '_> {
+impl EntryReader<'_, '_> {
     fn tool(mut self) -> Option<Tool> {
         let name = self.required(&keys::TOOL_NAME);
         if let Some(name) = &name
@@ -535,39 +530,6 @@ impl Table<'_, '_> {
             );
         })
         .ok()
-    }
-
-    #[expect(
-        clippy::option_option,
-        reason = "the outer says whether it can be read, the inner whether it is set"
-    )]
-    fn optional<S: Shape>(&mut self, key: &Key<S>) -> Option<Option<S::Value>> {
-        self.r.last_of(key, &self.entry.layers(key))
-    }
-
-    fn required<S: Shape>(&mut self, key: &Key<S>) -> Option<S::Value> {
-        let value = self.optional(key)?;
-        if value.is_none() {
-            self.missing(key, "each `[[tool]]` needs it");
-        }
-        value
-    }
-
-    fn missing<S>(&mut self, key: &Key<S>, who: &str) {
-        let fault = Fault::new(Code::Missing, format!("is missing: {who}"));
-        let last = key.name.rsplit('.').next().unwrap_or_default();
-        let example = key.preset.example().map(|example| format!("write for example `{last} = {example}`"));
-        let fault = Fault { help: example, ..fault };
-        self.r.report_at(self.entry.origin.clone(), key.name, fault, Severity::Error);
-    }
-
-    fn excluded(&mut self, key: &'static str, why: &str) {
-        let fault = Fault::new(Code::Excluded, why).help("remove it");
-        self.r.report_at(self.origin(key), key, fault, Severity::Error);
-    }
-
-    fn origin(&self, key: &str) -> Origin {
-        self.entry.keys.get(key).map_or_else(|| self.entry.origin.clone(), |given| given.origin.clone())
     }
 }
 

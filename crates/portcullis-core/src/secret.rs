@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use ring::hmac;
 use zeroize::Zeroize;
 
 /// A secret value: prints as `***`, is not serialisable, and is wiped when dropped.
@@ -38,6 +39,35 @@ impl<T: Zeroize> fmt::Display for Secret<T> {
     }
 }
 
+/// Tells a token from any other text: the operator's, or a key that was given out for one service.
+///
+/// It holds no token, only a tag under a key of its own that is thrown away with the process; comparing tags takes the
+/// same time for every wrong token, however long it is and wherever it differs.
+pub struct KnownToken {
+    key: hmac::Key,
+    tag: hmac::Tag,
+}
+
+impl KnownToken {
+    /// Knows this token from now on.
+    pub fn new(token: &[u8]) -> Self {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &random_bytes::<32>());
+        let tag = hmac::sign(&key, token);
+        Self { key, tag }
+    }
+
+    /// Whether that is the token.
+    pub fn holds(&self, presented: &[u8]) -> bool {
+        hmac::verify(&self.key, presented, self.tag.as_ref()).is_ok()
+    }
+}
+
+impl fmt::Debug for KnownToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KnownToken(..)")
+    }
+}
+
 /// Fills an array from the operating system's random source.
 ///
 /// # Panics
@@ -52,12 +82,28 @@ pub fn random_bytes<const N: usize>() -> [u8; N] {
 
 #[cfg(test)]
 mod tests {
-    use super::Secret;
+    use super::{KnownToken, Secret};
 
     #[test]
     fn a_secret_never_prints_its_value() {
         let secret = Secret::new(String::from("hunter2"));
         assert_eq!(format!("{secret} {secret:?} {:#?}", Some(&secret)), "*** *** Some(\n    ***,\n)");
         assert_eq!(secret.expose(), "hunter2");
+    }
+
+    #[test]
+    fn only_the_token_itself_is_the_token() {
+        let token = KnownToken::new(b"jkwh2Yb1tEzVtT5bcp0hPv3wqvKQ2lM8n1k");
+        assert!(token.holds(b"jkwh2Yb1tEzVtT5bcp0hPv3wqvKQ2lM8n1k"));
+        let near: [&[u8]; 4] = [
+            b"jkwh2Yb1tEzVtT5bcp0hPv3wqvKQ2lM8n1K",
+            b"jkwh2Yb1tEzVtT5bcp0hPv3wqvKQ2lM8n1k ",
+            b"jkwh2Yb1tEzVtT5bcp0hPv3wqvKQ2lM8n1",
+            b"",
+        ];
+        for wrong in near {
+            assert!(!token.holds(wrong), "{wrong:?}");
+        }
+        assert_eq!(format!("{token:?}"), "KnownToken(..)");
     }
 }

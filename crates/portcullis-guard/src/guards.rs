@@ -9,7 +9,6 @@ pub mod holes;
 mod host_token;
 pub mod identify;
 pub mod meter;
-pub mod operator;
 pub(crate) mod quarantine;
 pub mod role_action;
 pub mod screen;

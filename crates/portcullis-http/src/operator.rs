@@ -26,8 +26,8 @@ use futures_util::FutureExt as _;
 use http::{HeaderValue, Method, StatusCode, header};
 use parking_lot::Mutex;
 use portcullis_audit::{ActorRef, Change, Event, Record};
+use portcullis_core::secret::KnownToken;
 use portcullis_core::{CommunityId, RequestId};
-use portcullis_guard::guards::operator::OperatorToken;
 use portcullis_guard::refusal::causes;
 use portcullis_guard::{Code, Noticed, Refusal, SecurityEvent};
 use serde_json::json;
@@ -53,7 +53,7 @@ pub struct OperatorParts {
     /// The members' plane, which is what is told about.
     pub app: Arc<App>,
     /// What proves to be the operator.
-    pub token: OperatorToken,
+    pub token: KnownToken,
     /// The program's version.
     pub version: &'static str,
     /// Where blocks are kept over restarts.

@@ -9,11 +9,11 @@ use jiff::Timestamp;
 use portcullis_audit::{Change, Event, Journal, Record, Signer, Target, Use};
 use portcullis_chat::{PlaceLimits, Places, Service, ServiceParts};
 use portcullis_config::{Cidr, Config, Diagnostics, Flags, IssuerKeys, Loaded, PublicKeyAlgorithm};
+use portcullis_core::secret::KnownToken;
 use portcullis_core::{
     AbilitySet, Actor, Clock, CommunityId, Grant, KeyAbility, KeyId, Role, Scope, Secret, SystemClock, Tasks,
     Token, TokenKind,
 };
-use portcullis_guard::guards::operator::OperatorToken;
 use portcullis_guard::jwt::{self, Algorithm, Issuer, IssuerFault, IssuerKey, Issuers, KeyMaterial};
 use portcullis_guard::switches::{ALL as ALL_GUARDS, SWITCHABLE};
 use portcullis_guard::{CsrfKey, Gate, GateParts, Switches};
@@ -341,7 +341,7 @@ impl Instance {
         let operator = config.secrets.operator_token.as_ref().map(|token| {
             Operator::new(OperatorParts {
                 app: Arc::clone(&app),
-                token: OperatorToken::new(token.expose().as_bytes()),
+                token: KnownToken::new(token.expose().as_bytes()),
                 version: env!("CARGO_PKG_VERSION"),
                 blocks: Arc::clone(&blocks),
             })

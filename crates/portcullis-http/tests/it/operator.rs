@@ -10,8 +10,8 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use http::{Method, Request, StatusCode};
 use portcullis_audit::{ActorRef, Event};
+use portcullis_core::secret::KnownToken;
 use portcullis_core::{Role, Tier};
-use portcullis_guard::guards::operator::OperatorToken;
 use portcullis_guard::{Rates, Tiers};
 use portcullis_http::operator::metrics::METRICS;
 use portcullis_http::{
@@ -28,7 +28,7 @@ pub(crate) const TOKEN: &str = "Zt6vQ1mD9sXb4Kp0r8Wn2Hc7Lf5Jg3Ty6Ue1Ia9Ov4Bm0";
 pub(crate) fn operator(app: &TestApp) -> Arc<Operator> {
     Operator::new(OperatorParts {
         app: Arc::clone(&app.served),
-        token: OperatorToken::new(TOKEN.as_bytes()),
+        token: KnownToken::new(TOKEN.as_bytes()),
         version: "0.0.0-test",
         blocks: Arc::new(BlockFile::new(app.path(), &[7; 32])),
     })

@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use portcullis_core::secret::KnownToken;
 use portcullis_core::{Secret, Tasks};
 use portcullis_sandbox::{Error, Queue};
 use serde_json::{Value, json};
@@ -40,7 +41,7 @@ pub(crate) struct Api {
 
 #[derive(Debug)]
 struct Shared {
-    key: Secret<String>,
+    key: KnownToken,
     queue: Queue,
 }
 
@@ -56,7 +57,7 @@ impl Api {
             TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
         let address = listener.local_addr().context("it listens nowhere")?;
         let tasks = Tasks::new();
-        let shared = Arc::new(Shared { key, queue });
+        let shared = Arc::new(Shared { key: KnownToken::new(key.expose().as_bytes()), queue });
         tasks.spawn(accept(listener, shared, tasks.clone()));
         Ok(Self { address, tasks })
     }
@@ -111,7 +112,7 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>, tasks: Tasks, _place: Own
 
 async fn respond(request: Request<Incoming>, shared: &Shared) -> Response<Full<Bytes>> {
     let sent = request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes).unwrap_or_default();
-    if !is_key(&shared.key, sent) {
+    if !sent.strip_prefix(b"Bearer ").is_some_and(|token| shared.key.holds(token)) {
         return answer(StatusCode::UNAUTHORIZED, &error("send the key of this sandbox as a bearer token"));
     }
     if request.uri().path() != "/jobs" {
@@ -143,14 +144,6 @@ async fn respond(request: Request<Incoming>, shared: &Shared) -> Response<Full<B
             answer(StatusCode::INTERNAL_SERVER_ERROR, &error("the sandbox failed"))
         }
     }
-}
-
-/// Whether what was sent is `Bearer` and the key, found out in a time that tells nothing of the key but its length.
-fn is_key(key: &Secret<String>, sent: &[u8]) -> bool {
-    let Some(token) = sent.strip_prefix(b"Bearer ") else { return false };
-    let key = key.expose().as_bytes();
-    let differs = token.iter().zip(key).fold(0, |differs, (one, other)| differs | (one ^ other));
-    token.len() == key.len() && std::hint::black_box(differs) == 0
 }
 
 fn error(why: &str) -> Value {
