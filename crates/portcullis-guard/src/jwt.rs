@@ -46,14 +46,10 @@ pub use self::key::{KeyMaterial, KeyProblem};
 
 /// The longest token that is looked at, in bytes. Hosts' tokens are a tenth of it.
 pub const LARGEST_TOKEN: usize = 8 * 1024;
-/// How far a host's clock may be off, unless configured otherwise.
-pub const DEFAULT_LEEWAY: Duration = Duration::from_secs(30);
-/// The most that may be configured for it: beyond that, expiry means little.
+/// The most that a host's clock may be configured to be off: beyond that, expiry means little.
 pub const LARGEST_LEEWAY: Duration = Duration::from_secs(300);
-/// How long a token may be valid from its issue, unless configured otherwise. A host that ends a membership cannot call
-/// its tokens back, so this bounds how long they go on; one hour is what most hosts issue.
-pub const DEFAULT_LONGEST_LIFE: Duration = Duration::from_secs(3_600);
-/// The most that may be configured for it.
+/// The longest that a token may be configured to be valid from its issue. A host that ends a membership cannot call its tokens
+/// back, so this bounds how long they go on.
 pub const LARGEST_LONGEST_LIFE: Duration = Duration::from_secs(86_400);
 /// The longest `kid`, in bytes.
 const LONGEST_KEY_ID: usize = 256;

@@ -275,7 +275,8 @@ impl SecurityEvents {
         SecurityEvent::ALL.iter().copied().zip(counted)
     }
 
-    /// Events from now on. A listener that is too slow misses the oldest, and is told how many.
+    /// Events from now on, for who builds on this crate: the program itself has no listener, its operator is alerted by the
+    /// metrics. A listener that is too slow misses the oldest, and is told how many.
     pub fn listen(&self) -> broadcast::Receiver<Noticed> {
         self.listeners.subscribe()
     }

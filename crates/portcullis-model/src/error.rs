@@ -149,14 +149,6 @@ impl ModelError {
             _ => Made::Unknown,
         }
     }
-
-    /// Whether the same request may succeed later.
-    pub const fn may_succeed_later(&self) -> bool {
-        match self.kind {
-            Kind::Unavailable | Kind::Overloaded { .. } | Kind::TimedOut(_) | Kind::Truncated => true,
-            Kind::Rejected(_) | Kind::Unauthorised | Kind::Malformed | Kind::TooLarge => false,
-        }
-    }
 }
 
 impl From<egress::Error> for ModelError {

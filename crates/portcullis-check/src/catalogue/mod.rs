@@ -97,11 +97,6 @@ impl Cadence {
             Self::OnFinding => "on-finding",
         }
     }
-
-    /// The cadence of this word.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|cadence| cadence.word() == word)
-    }
 }
 
 /// The control with this id, in any case of letters.

@@ -198,16 +198,6 @@ pub struct FunctionDelta {
     pub arguments: Option<String>,
 }
 
-impl Chunk {
-    /// Adds the frame to `out` as an event of a stream: `data: {...}` and an empty line.
-    pub fn write_frame(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"data: ");
-        // Writing strings and numbers to memory cannot fail.
-        let _ = serde_json::to_writer(&mut *out, self);
-        out.extend_from_slice(b"\n\n");
-    }
-}
-
 impl Completion {
     /// The answer as JSON.
     pub fn to_json(&self) -> Vec<u8> {

@@ -1,6 +1,7 @@
 //! Tokens made to measure: a good one, its parts as text, and a signature over whatever they were changed to.
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -12,10 +13,7 @@ use ring::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, RSA_PKCS1_SHA256, RsaEncoding, RsaKeyPair,
 };
 
-use crate::jwt::{
-    Algorithm, DEFAULT_LEEWAY, DEFAULT_LONGEST_LIFE, Issuer, IssuerKey, Issuers, KeyMaterial, Rejected,
-    Verified,
-};
+use crate::jwt::{Algorithm, Issuer, IssuerKey, Issuers, KeyMaterial, Rejected, Verified};
 
 /// The time of every test, in seconds.
 pub(super) const NOW: i64 = 1_800_000_000;
@@ -84,8 +82,8 @@ pub(super) fn issuer(name: &str, communities: &[&str], keys: Vec<IssuerKey>) -> 
         keys,
         grants_entitlements: false,
         provisions_members: false,
-        leeway: DEFAULT_LEEWAY,
-        longest_life: DEFAULT_LONGEST_LIFE,
+        leeway: Duration::from_secs(30),
+        longest_life: Duration::from_secs(3_600),
     }
 }
 
