@@ -153,6 +153,19 @@ async fn a_member_of_one_of_two_communities_goes_the_same_way_without_a_model() 
     judge(&browser.go(&program, format!("{}/c/harbour", serving.url)).await, &program);
 }
 
+/// A community whose own host is another than the shared one: browsers let no form lead there, and a page does.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_chooses_a_community_with_a_host_of_its_own_comes_to_its_sign_in_page() {
+    let Some(browser) = Browser::find() else { return };
+    let program = Program::new();
+    program.ok(&["community", "create", "harbour", "--name", "The Harbour Sailors", "--host", "localhost"]);
+    program.ok(&["community", "create", "bakers", "--name", "The Bakers"]);
+    let serving = serve(&program, &[]).await;
+    let own = serving.url.replace("127.0.0.1", "localhost");
+    let more = [("PORTCULLIS_SLUG", "harbour"), ("PORTCULLIS_OWN", own.as_str())];
+    judge(&browser.go_by("elsewhere.mjs", &program, serving.url.clone(), &more).await, &program);
+}
+
 /// A member asks for what a person has to approve, a moderator approves it, and the member goes on.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_risky_call_is_approved_on_one_page_and_gone_on_with_on_another() {
