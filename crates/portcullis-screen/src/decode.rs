@@ -92,8 +92,9 @@ fn legible(bytes: &[u8]) -> Option<String> {
     let characters = text.char_indices().map(|(at, c)| {
         let worth = match c {
             ' ' => 1,
-            c if c.is_alphabetic() => 1,
+            // What most bytes by chance become, so first.
             char::REPLACEMENT_CHARACTER => -2,
+            c if c.is_alphabetic() => 1,
             c if c.is_control() && !c.is_whitespace() => -2,
             _ => -1,
         };

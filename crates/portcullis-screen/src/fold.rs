@@ -50,7 +50,8 @@ pub fn fold(raw: &str) -> Folded {
     let (text, strokes) = if raw.is_ascii() {
         ascii(raw, &mut signs)
     } else {
-        let text = visible(raw, &mut signs, &mut hidden);
+        let text = spelt(raw, &mut signs, &mut hidden);
+        let text = latin(text, &mut signs);
         let strokes = text.bytes().filter(|byte| *byte == b'\\').count();
         (text, strokes)
     };
@@ -62,7 +63,7 @@ pub fn fold(raw: &str) -> Folded {
 }
 
 /// Whether nobody sees the character where it is drawn: also one that controls a device.
-fn is_unseen(c: char) -> bool {
+pub(crate) fn is_unseen(c: char) -> bool {
     if c.is_ascii() {
         is_mute(c as u8)
     } else {
@@ -110,7 +111,7 @@ pub(crate) fn parted(raw: &str) -> Option<String> {
 
 /// The lexicon's entries, folded as messages are, without reading them as disguised.
 pub(crate) fn plain(entry: &str) -> String {
-    visible(entry, &mut Signs::default(), &mut String::new())
+    latin(spelt(entry, &mut Signs::default(), &mut String::new()), &mut Signs::default())
 }
 
 /// What a byte of ASCII counts as, sixteen bits each: a letter, a capital, a mark; and above them a stroke, and a control
@@ -134,78 +135,141 @@ const COUNTS: [u64; 128] = {
     counts
 };
 
+/// What a stretch of ASCII holds.
+#[derive(Default)]
+struct Held {
+    letters: usize,
+    capitals: usize,
+    marks: usize,
+    strokes: usize,
+    /// Control characters other than the end of a line.
+    blanks: usize,
+}
+
+impl Held {
+    fn of(ascii: &[u8]) -> Self {
+        let mut held = Self::default();
+        let count = |bits: u64| usize::try_from(bits).unwrap_or(usize::MAX);
+        // As many bytes as eight bits can count.
+        for some in ascii.chunks(255) {
+            let sum: u64 = some.iter().filter_map(|byte| COUNTS.get(usize::from(*byte))).sum();
+            held.letters += count(sum & 0xffff);
+            held.capitals += count(sum >> 16 & 0xffff);
+            held.marks += count(sum >> 32 & 0xffff);
+            held.strokes += count(sum >> 48 & 0xff);
+            held.blanks += count(sum >> 56);
+        }
+        held
+    }
+}
+
 /// The text in small letters, and how many strokes it has.
 pub(crate) fn ascii(raw: &str, signs: &mut Signs) -> (String, usize) {
-    let (mut letters, mut capitals, mut marks, mut strokes, mut blanks) = (0, 0, 0, 0, 0);
-    // As many bytes as eight bits can count.
-    for some in raw.as_bytes().chunks(255) {
-        let sum: u64 = some.iter().filter_map(|byte| COUNTS.get(usize::from(*byte))).sum();
-        letters += sum & 0xffff;
-        capitals += sum >> 16 & 0xffff;
-        marks += sum >> 32 & 0xffff;
-        strokes += sum >> 48 & 0xff;
-        blanks += sum >> 56;
-    }
-    let count = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
-    signs.capitals = thousandths(count(capitals), count(letters));
-    signs.marks = thousandths(count(marks), raw.len());
+    let held = Held::of(raw.as_bytes());
+    signs.capitals = thousandths(held.capitals, held.letters);
+    signs.marks = thousandths(held.marks, raw.len());
     let mut text = raw.to_ascii_lowercase();
-    if blanks > 0 {
-        // A tab alone is left as it is.
-        let is_ordinary = |byte: u8| !byte.is_ascii_control() || matches!(byte, b'\n' | b'\t');
-        if !raw.bytes().all(is_ordinary) {
-            let seen = text.chars().filter(|c| !is_unseen(*c));
-            text = seen.map(|c| if c.is_ascii_control() && c != '\n' { ' ' } else { c }).collect();
-        }
+    // A tab alone is left as it is.
+    let is_ordinary = |byte: u8| !byte.is_ascii_control() || matches!(byte, b'\n' | b'\t');
+    if held.blanks > 0 && !raw.bytes().all(is_ordinary) {
+        text = uncontrolled(&text).collect();
     }
-    (text, count(strokes))
+    (text, held.strokes)
+}
+
+/// A stretch of ASCII without the characters that control a device, those of blanks as blanks.
+fn uncontrolled(ascii: &str) -> impl Iterator<Item = char> {
+    let seen = ascii.chars().filter(|c| !is_unseen(*c));
+    seen.map(|c| if c.is_ascii_control() && c != '\n' { ' ' } else { c })
 }
 
 fn thousandths(part: usize, whole: usize) -> u32 {
     u32::try_from(part.saturating_mul(1000) / whole.max(1)).unwrap_or(1000)
 }
 
-fn visible(raw: &str, signs: &mut Signs, hidden: &mut String) -> String {
+/// The text in one spelling, and the signs of what was not.
+pub(crate) fn spelt(raw: &str, signs: &mut Signs, hidden: &mut String) -> String {
     let mut seen = String::with_capacity(raw.len());
     let (mut letters, mut capitals, mut foreign, mut marks, mut all) = (0, 0, 0, 0, 0);
-    for c in raw.chars() {
-        all += 1;
-        if let Some(ascii) = tagged(c) {
-            signs.invisible += 1;
-            hidden.push(ascii);
-        } else if is_unseen(c) {
-            // Controls of a device are in what terminals print, which hides nothing by them.
-            signs.invisible += u32::from(!c.is_control());
-        } else if let Some(plain) = decorated(c) {
-            signs.lookalike += 1;
-            seen.push(plain);
+    let mut rest = raw;
+    while let Some((ascii, others, after)) = stretch(rest) {
+        rest = after;
+        let held = Held::of(ascii.as_bytes());
+        (letters, capitals) = (letters + held.letters, capitals + held.capitals);
+        (marks, all) = (marks + held.marks, all + ascii.len());
+        if held.blanks > 0 {
+            seen.extend(uncontrolled(ascii))
         } else {
-            letters += usize::from(c.is_alphabetic());
-            capitals += usize::from(c.is_uppercase());
-            foreign += usize::from(c.is_alphabetic() && !c.is_ascii());
-            marks += usize::from(!c.is_alphanumeric() && !c.is_whitespace());
-            seen.push(if c.is_control() && c != '\n' { ' ' } else { c });
+            seen.push_str(ascii)
+        }
+        for c in others.chars() {
+            all += 1;
+            if let Some(ascii) = tagged(c) {
+                signs.invisible += 1;
+                hidden.push(ascii);
+            } else if is_unseen(c) {
+                // Controls of a device are in what terminals print, which hides nothing by them.
+                signs.invisible += u32::from(!c.is_control());
+            } else if let Some(plain) = decorated(c) {
+                signs.lookalike += 1;
+                seen.push(plain);
+            } else {
+                let (is_letter, is_blank) = (c.is_alphabetic(), c.is_whitespace());
+                letters += usize::from(is_letter);
+                foreign += usize::from(is_letter);
+                capitals += usize::from(c.is_uppercase());
+                marks += usize::from(!is_letter && !is_blank && !c.is_numeric());
+                // Characters that compatibility makes one letter of are a disguise too.
+                signs.lookalike += u32::from(is_made(c));
+                seen.push(if c.is_control() { ' ' } else { c });
+            }
         }
     }
     signs.capitals = thousandths(capitals, letters);
     signs.foreign = thousandths(foreign, letters);
     signs.marks = thousandths(marks, all);
-    let mut text = String::with_capacity(seen.len());
+    composed(&seen)
+}
+
+/// The ASCII that the text begins with, what comes then that is none, and the rest; none of nothing.
+fn stretch(text: &str) -> Option<(&str, &str, &str)> {
+    let others = text.bytes().position(|byte| !byte.is_ascii()).unwrap_or(text.len());
+    let (ascii, from) = text.split_at_checked(others)?;
+    let (others, after) =
+        from.split_at_checked(from.bytes().position(|byte| byte.is_ascii()).unwrap_or(from.len()))?;
+    (!text.is_empty()).then_some((ascii, others, after))
+}
+
+/// Full width, mathematical, circled.
+pub(crate) const fn is_made(c: char) -> bool {
+    matches!(c, '\u{ff01}'..='\u{ff5e}' | '\u{1d400}'..='\u{1d7ff}' | '\u{2460}'..='\u{24ff}')
+}
+
+/// The text in one spelling, in small letters, without marks on letters that need none.
+fn composed(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((ascii, others, after)) = stretch(rest) {
+        // ASCII stays as it is, and nothing before it changes with it; but marks that follow may be on its last character.
+        let alone = if others.is_empty() { ascii.len() } else { ascii.len().saturating_sub(1) };
+        out.extend(ascii.bytes().take(alone).map(|byte| straight(char::from(byte.to_ascii_lowercase()))));
+        let marked = rest.get(alone..rest.len() - after.len()).unwrap_or_default();
+        compose(marked, &mut out);
+        rest = after;
+    }
+    out
+}
+
+pub(crate) fn compose(text: &str, out: &mut String) {
     let mut marked = false;
-    let unmarked = seen.nfkd().filter(|&c| {
+    let unmarked = text.nfkd().filter(|&c| {
         // A mark of whatever script on a letter that has none in its own.
         let is_mark = is_mark(c) || (marked && c > '\u{36f}' && is_combining_mark(c));
         marked = is_mark && marked || c < '\u{590}' && c.is_alphanumeric();
         !is_mark
     });
     let folded = unmarked.nfc().flat_map(char::to_lowercase);
-    text.extend(folded.filter(|c| !is_mark(*c)).map(straight));
-    // Characters that compatibility made of one letter are a disguise too: full width, mathematical, circled.
-    let made = seen.chars().filter(
-        |&c| matches!(c, '\u{ff01}'..='\u{ff5e}' | '\u{1d400}'..='\u{1d7ff}' | '\u{2460}'..='\u{24ff}'),
-    );
-    signs.lookalike += u32::try_from(made.count()).unwrap_or(u32::MAX);
-    latin(text, signs)
+    out.extend(folded.filter(|c| !is_mark(*c)).map(straight));
 }
 
 /// Marks that are of no script: on any letter they are decoration.
@@ -233,12 +297,12 @@ fn straight(c: char) -> char {
 }
 
 /// The ASCII character that a character of the tag block carries.
-fn tagged(c: char) -> Option<char> {
+pub(crate) fn tagged(c: char) -> Option<char> {
     char::from_u32(u32::from(c).checked_sub(0xe_0000)?).filter(|c| matches!(c, ' '..='~'))
 }
 
 /// Letters in boxes, in discs, as flags and small capitals, which compatibility does not fold.
-fn decorated(c: char) -> Option<char> {
+pub(crate) fn decorated(c: char) -> Option<char> {
     let from = |first: u32| char::from_u32(u32::from('a') + u32::from(c) - first);
     match c {
         '\u{1f130}'..='\u{1f149}' => from(0x1_f130),

@@ -206,6 +206,91 @@ fn text_of_ascii_is_folded_as_one_character_after_the_other_is() {
     }
 }
 
+/// Any text in one spelling, character by character, with letters of other scripts as they are.
+fn seen(raw: &str, signs: &mut Signs) -> String {
+    let share = |part: usize, whole: usize| u32::try_from(part * 1000 / whole.max(1)).expect("a share");
+    let is_shown = |c: &char| !fold::is_unseen(*c) && fold::tagged(*c).is_none();
+    let shown: Vec<char> = raw.chars().filter(is_shown).collect();
+    let plain: Vec<char> = shown.iter().copied().filter(|c| fold::decorated(*c).is_none()).collect();
+    let count = |is: fn(char) -> bool| plain.iter().copied().filter(|c| is(*c)).count();
+    let letters = count(char::is_alphabetic);
+    signs.capitals = share(count(char::is_uppercase), letters);
+    signs.foreign = share(count(|c| c.is_alphabetic() && !c.is_ascii()), letters);
+    signs.marks = share(count(|c| !c.is_alphanumeric() && !c.is_whitespace()), raw.chars().count());
+    let unseen = raw.chars().filter(|c| !is_shown(c) && (!c.is_control() || fold::tagged(*c).is_some()));
+    signs.invisible = u32::try_from(unseen.count()).expect("few");
+    signs.lookalike = u32::try_from(shown.len() - plain.len() + count(fold::is_made)).expect("few");
+    let blank = |c: char| if c.is_control() && c != '\n' { ' ' } else { c };
+    let shown: String = shown.into_iter().map(|c| blank(fold::decorated(c).unwrap_or(c))).collect();
+    let mut out = String::new();
+    fold::compose(&shown, &mut out);
+    out
+}
+
+#[test]
+fn stretches_of_ascii_in_other_text_are_folded_as_its_characters_are() {
+    const SPELT: &[&str] = &[
+        "a",
+        "Z",
+        "e",
+        "1",
+        " ",
+        "\n",
+        "\t",
+        "\r",
+        "\u{0}",
+        "`",
+        "\\",
+        "don't stop",
+        "é",
+        "e\u{301}",
+        "\u{301}",
+        "\u{323}",
+        "\u{20dd}",
+        "\u{93c}",
+        "न",
+        "नियम",
+        "\u{1161}",
+        "\u{1100}",
+        "가",
+        "\u{11a8}",
+        "ß",
+        "İ",
+        "ﬁ",
+        "½",
+        "Å",
+        "Ω",
+        "’",
+        "—",
+        "\u{85}",
+        "\u{a0}",
+        "\u{200b}",
+        "\u{ad}",
+        "\u{9f}",
+        "\u{e0041}",
+        "🅸",
+        "ｉ",
+        "Ａ",
+        "𝐢",
+        "①",
+        "ɪ",
+        "שָׁ",
+        "ที่",
+        "，",
+        "\u{37e}",
+        "\u{1fef}",
+    ];
+    let (mut changed, mut disguised) = (0, 0);
+    for text in texts_of(SPELT, 6_000).chain(texts(2_000)) {
+        let (mut quick, mut plain) = (Signs::default(), Signs::default());
+        let folded = fold::spelt(&text, &mut quick, &mut String::new());
+        assert_eq!((&folded, quick), (&seen(&text, &mut plain), plain), "{text:?}");
+        changed += usize::from(folded != text);
+        disguised += usize::from(plain.lookalike > 0 && plain.invisible > 0);
+    }
+    assert!(changed > 1_000 && disguised > 100, "{changed} {disguised}");
+}
+
 fn unleet(text: &str, signs: &mut Signs) -> String {
     let lexicon = lexicon::shipped();
     let mut out = String::new();
