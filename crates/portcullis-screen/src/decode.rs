@@ -28,39 +28,79 @@ const PLAIN: GeneralPurpose = GeneralPurpose::new(&STANDARD, LENIENT);
 /// for each word of [`COMMON`].
 pub(crate) const STRETCH: i32 = 12;
 
+/// What was decoded.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Decoded {
+    pub(crate) text: String,
+    /// Whether it reads as text. What does not is decoded further, and left out unless it reads as text without its disguise.
+    pub(crate) is_text: bool,
+}
+
+impl Decoded {
+    const fn text(text: String) -> Self {
+        Self { text, is_text: true }
+    }
+}
+
 /// What the message hides, all layers of it. `raw` is the message as it was sent.
 pub fn decode(raw: &str) -> Vec<String> {
-    let raw = &*fold::seen(raw);
-    let mut found: Vec<String> = Vec::new();
+    let mut found: Vec<Decoded> = Vec::new();
     let mut layer = one_layer(raw);
     let mut left = BYTES;
     for _ in 0..DEPTH {
         let mut next = Vec::new();
-        for text in layer {
-            if found.len() >= MOST || text.len() > left || found.contains(&text) || text == raw {
+        for decoded in layer {
+            if let Some(same) = found.iter_mut().find(|found| found.text == decoded.text) {
+                same.is_text |= decoded.is_text;
                 continue;
             }
-            left -= text.len();
-            next.extend(one_layer(&text));
-            found.push(text);
+            if found.len() >= MOST || decoded.text.len() > left || decoded.text == raw {
+                continue;
+            }
+            left -= decoded.text.len();
+            next.extend(one_layer(&decoded.text));
+            found.push(decoded);
         }
         layer = next;
     }
-    found
+    found.retain(|decoded| decoded.is_text || is_disguised(&decoded.text));
+    found.into_iter().map(|decoded| decoded.text).collect()
 }
 
-fn one_layer(text: &str) -> Vec<String> {
+/// What the text hides in its readings: as it is seen, without what disguises an encoding, and in what nobody sees.
+fn one_layer(raw: &str) -> Vec<Decoded> {
     let mut out = Vec::new();
+    let seen = fold::seen(raw);
+    inside(&seen, &mut out);
+    if let Some(cased) = fold::cased(&seen) {
+        inside(&cased, &mut out);
+    }
+    let hidden = fold::hidden(raw);
+    if !hidden.is_empty() {
+        inside(&hidden, &mut out);
+    }
+    if let Some(parted) = fold::parted(raw) {
+        inside(&parted, &mut out);
+    }
+    out
+}
+
+/// Whether the text reads as one once its disguise is off.
+fn is_disguised(text: &str) -> bool {
+    let folded = fold::fold(text);
+    is_legible(&folded.text) || is_legible(&folded.hidden)
+}
+
+fn inside(text: &str, out: &mut Vec<Decoded>) {
     let bytes = text.as_bytes();
     if memchr(bytes, b'%') >= 3 {
-        out.extend(percent(text));
+        out.extend(percent(text).map(Decoded::text));
     }
     if text.contains("&#") || ["\\u", "\\U", "\\x"].iter().any(|start| text.contains(start)) {
-        out.extend(escapes(text));
+        out.extend(escapes(text).map(Decoded::text));
     }
-    runs(text, &mut out);
-    out.extend(rotated(text));
-    out
+    runs(text, out);
+    out.extend(rotated(text).into_iter().map(Decoded::text));
 }
 
 fn memchr(bytes: &[u8], wanted: u8) -> usize {
@@ -68,27 +108,75 @@ fn memchr(bytes: &[u8], wanted: u8) -> usize {
 }
 
 /// The text that somebody could read in the bytes: all of it where it is mostly letters and spaces, else the stretches that
-/// are.
-pub(crate) fn readable(bytes: &[u8]) -> Option<String> {
-    whole(bytes).or_else(|| legible(bytes))
+/// are, and all of what is printed, in which another layer may be.
+fn readable(bytes: &[u8], out: &mut Vec<Decoded>) {
+    if let Some(text) = whole(bytes) {
+        out.push(Decoded::text(text));
+        return;
+    }
+    out.extend(legible(bytes).map(Decoded::text));
+    out.extend(printed(bytes));
 }
 
 fn whole(bytes: &[u8]) -> Option<String> {
     let text = str::from_utf8(bytes).ok()?;
+    is_legible(text).then(|| text.to_owned())
+}
+
+/// Whether the text is mostly letters and spaces.
+fn is_legible(text: &str) -> bool {
     let (mut letters, mut all) = (0, 0);
     for c in text.chars() {
         all += 1;
         letters += usize::from(c.is_alphabetic() || c == ' ');
         if c.is_control() && !c.is_whitespace() {
-            return None;
+            return false;
         }
     }
-    (all >= 6 && letters * 5 >= all * 4).then(|| text.to_owned())
+    all >= 6 && letters * 5 >= all * 4
+}
+
+/// How many characters are printed that are no text and may be another layer: by chance, no bytes are so many.
+const PRINTED: usize = 12;
+
+fn printed(bytes: &[u8]) -> Option<Decoded> {
+    let text = str::from_utf8(bytes).ok()?;
+    let is_printed = text.chars().all(|c| !c.is_control() || c.is_whitespace());
+    (is_printed && text.chars().nth(PRINTED - 1).is_some())
+        .then(|| Decoded { text: text.to_owned(), is_text: false })
 }
 
 /// Stretches of text among bytes that are none. In bytes by chance a letter is one of four characters, so none is long.
 fn legible(bytes: &[u8]) -> Option<String> {
+    if !may_be_legible(bytes) {
+        return None;
+    }
     let text = String::from_utf8_lossy(bytes);
+    let read: Vec<&str> = legible_stretches(&text).into_iter().filter_map(|at| text.get(at)).collect();
+    (!read.is_empty()).then(|| read.join("\n"))
+}
+
+/// Whether there may be such a stretch, without decoding: the bytes of a character count for no less than it does.
+fn may_be_legible(bytes: &[u8]) -> bool {
+    let mut sum = 0;
+    let mut before = 0;
+    let mut ahead = bytes.iter().skip(1);
+    bytes.iter().any(|&byte| {
+        let goes_on = ahead.next().is_some_and(|next| matches!(next, 0x80..0xc0));
+        let worth = match byte {
+            b' ' | b'a'..=b'z' | b'A'..=b'Z' => 1,
+            0..0x80 => -1,
+            0x80..0xc0 if before >= 0x80 => 0,
+            0xc2..0xf5 if goes_on => 1,
+            _ => -2,
+        };
+        before = byte;
+        sum = (sum + worth).max(0);
+        sum >= STRETCH
+    })
+}
+
+fn legible_stretches(text: &str) -> Vec<Range<usize>> {
     let characters = text.char_indices().map(|(at, c)| {
         let worth = match c {
             ' ' => 1,
@@ -100,9 +188,7 @@ fn legible(bytes: &[u8]) -> Option<String> {
         };
         (at..at + c.len_utf8(), worth)
     });
-    let found = stretches(characters);
-    let read: Vec<&str> = found.into_iter().filter_map(|stretch| text.get(stretch)).collect();
-    (!read.is_empty()).then(|| read.join("\n"))
+    stretches(characters)
 }
 
 /// Where what is worth something outweighs what is not, by [`STRETCH`] at least: from the first such item to the last.
@@ -131,22 +217,54 @@ pub(crate) fn stretches(items: impl Iterator<Item = (Range<usize>, i32)>) -> Vec
     found
 }
 
+/// Numbers in URLs, with what stands close to them.
 fn percent(text: &str) -> Option<String> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    let mut changed = 0;
-    while let Some(byte) = bytes.next() {
-        let mut ahead = bytes.clone();
-        let pair = (byte == b'%').then(|| Some((digit(ahead.next())?, digit(ahead.next())?))).flatten();
-        if let Some((high, low)) = pair {
-            out.push(high << 4 | low);
-            bytes = ahead;
-            changed += 1;
-        } else {
-            out.push(if byte == b'+' { b' ' } else { byte });
+    let bytes = text.as_bytes();
+    let starts = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'%').map(|(at, _)| at);
+    let places = starts.filter(|at| pair(bytes.get(at + 1..)).is_some()).map(|at| at..at + 3);
+    close_to(text, places, |stretch| {
+        let mut out = Vec::with_capacity(stretch.len());
+        let mut rest = stretch.as_bytes();
+        while let Some((&byte, after)) = rest.split_first() {
+            let pair = if byte == b'%' { pair(Some(after)) } else { None };
+            out.push(pair.unwrap_or(if byte == b'+' { b' ' } else { byte }));
+            rest = if pair.is_some() { after.get(2..).unwrap_or_default() } else { after };
+        }
+        String::from_utf8_lossy(&out).into_owned()
+    })
+}
+
+/// The byte that two digits write.
+fn pair(bytes: Option<&[u8]>) -> Option<u8> {
+    let mut bytes = bytes?.iter().copied();
+    Some(digit(bytes.next())? << 4 | digit(bytes.next())?)
+}
+
+/// What three places and more say that write characters as numbers, and what stands close to them: what is far from them was
+/// judged as it is, and is not worth room.
+fn close_to(
+    text: &str,
+    places: impl Iterator<Item = Range<usize>>,
+    say: impl Fn(&str) -> String,
+) -> Option<String> {
+    let (mut stretches, mut count): (Vec<Range<usize>>, usize) = (Vec::new(), 0);
+    for place in places {
+        count += 1;
+        match stretches.last_mut() {
+            Some(last) if place.start <= last.end + CLOSE * 2 => last.end = place.end,
+            _ => stretches.push(place),
         }
     }
-    (changed >= 3).then(|| String::from_utf8_lossy(&out).into_owned())
+    let said = stretches.iter().map(|stretch| say(around(text, stretch, CLOSE)));
+    (count >= 3).then(|| said.collect::<Vec<String>>().join("\n"))
+}
+
+/// How many bytes around what is written as numbers are read with it: the sentence of which it is a part.
+const CLOSE: usize = 100;
+
+fn around<'a>(text: &'a str, stretch: &Range<usize>, bytes: usize) -> &'a str {
+    let start = text.floor_char_boundary(stretch.start.saturating_sub(bytes));
+    text.get(start..text.ceil_char_boundary(stretch.end + bytes)).unwrap_or_default()
 }
 
 fn digit(byte: Option<u8>) -> Option<u8> {
@@ -155,24 +273,27 @@ fn digit(byte: Option<u8>) -> Option<u8> {
 
 /// `&#105;`, `&#x69;`, `\u0069`, `\u{69}`, `\U00000069`, `\x69`, `\x{69}`, and two halves of a character such as `\ud835\udc20`.
 fn escapes(text: &str) -> Option<String> {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    let mut changed = 0;
-    while let Some(at) = rest.find(['&', '\\']) {
-        let (before, from) = rest.split_at(at);
-        out.push_str(before);
-        if let Some((c, len)) = escape(from) {
+    let mut next = 0;
+    let starts = text.match_indices(['&', '\\']).map(|(at, _)| at);
+    let places = starts.filter_map(|at| {
+        // The second half of a pair was read with the first.
+        let (_, length) = if at >= next { escape(text.get(at..)?)? } else { return None };
+        next = at + length;
+        Some(at..next)
+    });
+    close_to(text, places, |stretch| {
+        let mut out = String::with_capacity(stretch.len());
+        let mut rest = stretch;
+        while let Some(at) = rest.find(['&', '\\']) {
+            let (before, from) = rest.split_at(at);
+            out.push_str(before);
+            let (c, length) = escape(from).unwrap_or((if from.starts_with('&') { '&' } else { '\\' }, 1));
             out.push(c);
-            changed += 1;
-            rest = from.get(len..).unwrap_or_default();
-        } else {
-            let mut chars = from.chars();
-            out.extend(chars.next());
-            rest = chars.as_str();
+            rest = from.get(length..).unwrap_or_default();
         }
-    }
-    out.push_str(rest);
-    (changed >= 3).then_some(out)
+        out.push_str(rest);
+        out
+    })
 }
 
 fn escape(from: &str) -> Option<(char, usize)> {
@@ -208,7 +329,7 @@ fn number(text: &str, radix: u32, most: usize) -> Option<(u32, usize)> {
 }
 
 /// Runs of base64 and hex, also in lines, groups and pairs.
-pub(crate) fn runs(text: &str, out: &mut Vec<String>) {
+pub(crate) fn runs(text: &str, out: &mut Vec<Decoded>) {
     let (mut hex, mut groups, mut alone) = (Hex::default(), Groups::default(), Vec::new());
     let bytes = text.as_bytes();
     let codes = |byte: &u8| CODES.get(usize::from(*byte)).is_some_and(|codes| *codes);
@@ -223,7 +344,7 @@ pub(crate) fn runs(text: &str, out: &mut Vec<String>) {
         let piece = text.get(start..at).unwrap_or_default();
         hex.read(piece, out);
         groups.read(gap, piece, out);
-        alone.extend(base64(piece));
+        base64(piece, &mut alone);
     }
     hex.end(out);
     groups.end(out);
@@ -243,7 +364,7 @@ struct Hex {
 }
 
 impl Hex {
-    fn read(&mut self, piece: &str, out: &mut Vec<String>) {
+    fn read(&mut self, piece: &str, out: &mut Vec<Decoded>) {
         for part in piece.as_bytes().split(|byte| !byte.is_ascii_alphanumeric()) {
             let digits = part.strip_prefix(b"0x").or_else(|| part.strip_prefix(b"0X")).unwrap_or(part);
             if digits.len() >= 2 && digits.len() % 2 == 0 && digits.iter().all(u8::is_ascii_hexdigit) {
@@ -255,7 +376,7 @@ impl Hex {
         }
     }
 
-    fn end(&mut self, out: &mut Vec<String>) {
+    fn end(&mut self, out: &mut Vec<Decoded>) {
         unhex(&self.digits, self.pieces, out);
         self.digits.clear();
         self.pieces = 0;
@@ -278,7 +399,7 @@ impl Groups {
     /// How many signs other than blanks may stand between two groups, such as those that join strings of a program.
     const SIGNS: usize = 3;
 
-    fn read(&mut self, gap: &[u8], piece: &str, out: &mut Vec<String>) {
+    fn read(&mut self, gap: &[u8], piece: &str, out: &mut Vec<Decoded>) {
         self.signs += gap.iter().filter(|byte| !byte.is_ascii_whitespace()).count();
         if !piece.bytes().any(|byte| byte.is_ascii_alphanumeric()) {
             self.signs += piece.len();
@@ -300,9 +421,9 @@ impl Groups {
         }
     }
 
-    fn end(&mut self, out: &mut Vec<String>) {
+    fn end(&mut self, out: &mut Vec<Decoded>) {
         if self.odd >= 2 {
-            out.extend(base64(&self.joined));
+            base64(&self.joined, out);
         }
         self.joined.clear();
         self.odd = 0;
@@ -320,14 +441,55 @@ pub(crate) fn is_odd(piece: &[u8]) -> bool {
     (rest.iter().any(u8::is_ascii_uppercase) && small) || (has(u8::is_ascii_digit) && (small || capital))
 }
 
-/// What a piece of base64 says, wherever in it that begins. Between its parts may be `=`.
-pub(crate) fn base64(piece: &str) -> Option<String> {
-    let mut said = Vec::new();
+/// What a piece of base64 says, wherever in it that begins, also if signs of its own alphabet cut it into groups.
+pub(crate) fn base64(piece: &str, out: &mut Vec<Decoded>) {
+    if piece.len() < CODE {
+        return;
+    }
+    ungrouped(piece, out);
+    for sign in ['-', '_', '/', '+', '='] {
+        if let Some(joined) = regrouped(piece, sign) {
+            ungrouped(&joined, out);
+        }
+    }
+}
+
+/// The end of the piece that a sign cuts into groups of one length, without it. The first group may have something before it,
+/// and the last may be shorter.
+fn regrouped(piece: &str, sign: char) -> Option<String> {
+    let piece = piece.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
+    let (before, last) = piece.rsplit_once(sign)?;
+    let length = before.rsplit(sign).next()?.len();
+    if length < SHORTEST || last.len() > length {
+        return None;
+    }
+    let mut groups = vec![last];
+    for group in before.rsplit(sign) {
+        let Some(end) = group.len().checked_sub(length).and_then(|from| group.get(from..)) else { break };
+        groups.push(end);
+        if group.len() > length {
+            break;
+        }
+    }
+    groups.reverse();
+    (groups.len() >= 3).then(|| groups.concat())
+}
+
+/// The shortest base64 that is decoded.
+const CODE: usize = 12;
+/// The shortest group that is looked for.
+const SHORTEST: usize = 4;
+
+/// Between its parts may be `=`.
+fn ungrouped(piece: &str, out: &mut Vec<Decoded>) {
+    let (mut said, mut inner) = (Vec::new(), Vec::new());
     for part in piece.split('=') {
         // No text begins with the bytes of these.
         let part = part.trim_start_matches(['/', '+', '-', '_']);
         let mixed = || part.bytes().any(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
-        if part.len() < 12 || !mixed() {
+        // What digits of hex alone write is no sentence: there is no blank in it, of three letters the first is none of a to g,
+        // and the third only one of A to E, Z and t to z.
+        if part.len() < CODE || !mixed() || part.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             continue;
         }
         let part: Cow<'_, str> = if part.contains(['-', '_']) {
@@ -335,15 +497,25 @@ pub(crate) fn base64(piece: &str) -> Option<String> {
         } else {
             part.into()
         };
-        match sextets(&part).as_deref().and_then(whole) {
-            Some(text) => said.push(text),
+        let bytes = sextets(&part).unwrap_or_default();
+        if let Some(text) = whole(&bytes) {
+            said.push(text);
+        } else if let Some(printed) = printed(&bytes) {
+            said.extend(legible(&bytes));
+            inner.push(printed);
+        } else {
+            said.extend(legible(&bytes));
             // Letters before it shift it; each of the four places in which it may begin shows other bytes.
-            None => said.extend(
-                (0..4).filter_map(|skipped| legible(&sextets(part.get(skipped..).unwrap_or_default())?)),
-            ),
+            for bytes in (1..4).filter_map(|skipped| sextets(part.get(skipped..)?)) {
+                said.extend(legible(&bytes));
+                inner.extend(printed(&bytes));
+            }
         }
     }
-    (!said.is_empty()).then(|| said.join("\n"))
+    if !said.is_empty() {
+        out.push(Decoded::text(said.join("\n")));
+    }
+    out.append(&mut inner);
 }
 
 /// The bytes of base64 without padding.
@@ -369,7 +541,7 @@ const CODES: [bool; 128] = {
     codes
 };
 
-pub(crate) fn unhex(hex: &[u8], pieces: usize, out: &mut Vec<String>) {
+pub(crate) fn unhex(hex: &[u8], pieces: usize, out: &mut Vec<Decoded>) {
     if hex.len() < 12 || (pieces > 1 && hex.len() < 16) {
         return;
     }
@@ -377,11 +549,11 @@ pub(crate) fn unhex(hex: &[u8], pieces: usize, out: &mut Vec<String>) {
         [high, low] => Some(digit(Some(*high))? << 4 | digit(Some(*low))?),
         _ => None,
     });
-    out.extend(readable(&bytes.collect::<Vec<u8>>()));
+    readable(&bytes.collect::<Vec<u8>>(), out);
 }
 
 /// Base64 that was broken into lines.
-pub(crate) fn wrapped(text: &str, out: &mut Vec<String>) {
+pub(crate) fn wrapped(text: &str, out: &mut Vec<Decoded>) {
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
     let is_code = |line: &&str| {
         line.len() >= 16 && line.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'='))
@@ -389,7 +561,7 @@ pub(crate) fn wrapped(text: &str, out: &mut Vec<String>) {
     if lines.iter().filter(|line| is_code(line)).count() >= 2 {
         let joined: String =
             lines.iter().filter(|line| is_code(line)).flat_map(|line| line.chars()).collect();
-        out.extend(base64(&joined));
+        base64(&joined, out);
     }
 }
 
@@ -510,12 +682,9 @@ pub(crate) fn rotated(text: &str) -> Vec<String> {
     if found.is_empty() {
         return Vec::new();
     }
-    let read = |around: usize| -> String {
-        let stretch = |place: &Range<usize>| {
-            let start = text.floor_char_boundary(place.start.saturating_sub(around));
-            text.get(start..text.ceil_char_boundary(place.end + around)).map(turn)
-        };
-        found.iter().filter_map(stretch).collect::<Vec<String>>().join("\n")
+    let read = |bytes: usize| -> String {
+        let turned = found.iter().map(|stretch| turn(around(text, stretch, bytes)));
+        turned.collect::<Vec<String>>().join("\n")
     };
     vec![read(0), read(AROUND)]
 }
@@ -582,6 +751,38 @@ mod tests {
         }
         assert!(decode(&coded).iter().any(|text| text == ATTACK));
         assert!(!decode(&PLAIN.encode(&coded)).iter().any(|text| text == ATTACK));
+    }
+
+    #[test]
+    fn bytes_that_are_not_decoded_hold_no_stretch_of_text() {
+        let parts: [&[u8]; 12] = [
+            b"a",
+            b"Z",
+            b" ",
+            b"1",
+            b"\n",
+            b"\0",
+            "é".as_bytes(),
+            "忽".as_bytes(),
+            "🅰".as_bytes(),
+            b"\xc3",
+            b"\x80",
+            b"\xff",
+        ];
+        let (mut state, mut none, mut some) = (1_u64, 0, 0);
+        let mut below = |end: usize| {
+            state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+            (state >> 33) as usize % end
+        };
+        for _ in 0..4_000 {
+            let kinds: Vec<usize> = (0..=below(5)).map(|_| below(parts.len())).collect();
+            let bytes: Vec<u8> =
+                (0..below(80)).flat_map(|_| parts[kinds[below(kinds.len())]].iter().copied()).collect();
+            let found = !legible_stretches(&String::from_utf8_lossy(&bytes)).is_empty();
+            assert!(may_be_legible(&bytes) || !found, "{bytes:?}");
+            (none, some) = (none + usize::from(!may_be_legible(&bytes)), some + usize::from(found));
+        }
+        assert!(none > 400 && some > 400, "{none} {some}");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use portcullis_core::unseen::{is_invisible, is_noncharacter};
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
-use crate::lexicon::{self, Lexicon};
+use crate::lexicon::{self, LONGEST, Lexicon};
 
 /// How often each disguise was taken off, and what the raw text looked like.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -228,7 +228,7 @@ pub(crate) fn spelt(raw: &str, signs: &mut Signs, hidden: &mut String) -> String
     signs.capitals = thousandths(capitals, letters);
     signs.foreign = thousandths(foreign, letters);
     signs.marks = thousandths(marks, all);
-    composed(&seen)
+    composed(&seen, |byte| straight(char::from(byte.to_ascii_lowercase())), compose)
 }
 
 /// The ASCII that the text begins with, what comes then that is none, and the rest; none of nothing.
@@ -245,14 +245,14 @@ pub(crate) const fn is_made(c: char) -> bool {
     matches!(c, '\u{ff01}'..='\u{ff5e}' | '\u{1d400}'..='\u{1d7ff}' | '\u{2460}'..='\u{24ff}')
 }
 
-/// The text in one spelling, in small letters, without marks on letters that need none.
-fn composed(text: &str) -> String {
+/// The text in one spelling: its ASCII, and what is none together with the character before.
+fn composed(text: &str, ascii: impl Fn(u8) -> char, compose: impl Fn(&str, &mut String)) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some((ascii, others, after)) = stretch(rest) {
+    while let Some((before, others, after)) = stretch(rest) {
         // ASCII stays as it is, and nothing before it changes with it; but marks that follow may be on its last character.
-        let alone = if others.is_empty() { ascii.len() } else { ascii.len().saturating_sub(1) };
-        out.extend(ascii.bytes().take(alone).map(|byte| straight(char::from(byte.to_ascii_lowercase()))));
+        let alone = if others.is_empty() { before.len() } else { before.len().saturating_sub(1) };
+        out.extend(before.bytes().take(alone).map(&ascii));
         let marked = rest.get(alone..rest.len() - after.len()).unwrap_or_default();
         compose(marked, &mut out);
         rest = after;
@@ -260,16 +260,61 @@ fn composed(text: &str) -> String {
     out
 }
 
+/// In small letters, without marks on letters that need none.
 pub(crate) fn compose(text: &str, out: &mut String) {
+    let folded = unmarked(text).flat_map(char::to_lowercase);
+    out.extend(folded.filter(|c| !is_mark(*c)).map(straight));
+}
+
+fn unmarked(text: &str) -> impl Iterator<Item = char> {
     let mut marked = false;
-    let unmarked = text.nfkd().filter(|&c| {
+    let unmarked = text.nfkd().filter(move |&c| {
         // A mark of whatever script on a letter that has none in its own.
         let is_mark = is_mark(c) || (marked && c > '\u{36f}' && is_combining_mark(c));
         marked = is_mark && marked || c < '\u{590}' && c.is_alphanumeric();
         !is_mark
     });
-    let folded = unmarked.nfc().flat_map(char::to_lowercase);
-    out.extend(folded.filter(|c| !is_mark(*c)).map(straight));
+    unmarked.nfc()
+}
+
+/// A text that is seen, in one spelling but for its capitals, which are digits to some encodings; none if no more of what
+/// encodings are written with stands together in it than before.
+pub(crate) fn cased(seen: &str) -> Option<String> {
+    if seen.is_ascii() || seen.chars().all(stays) {
+        return None;
+    }
+    let cased = composed(seen, char::from, |text, out| {
+        let plain: String = text.chars().map(|c| decorated(c).unwrap_or(c)).collect();
+        out.extend(unmarked(&plain));
+    });
+    // What a mark or a letter of another width tore apart.
+    let together = |text: &str| text.as_bytes().windows(2).filter(|pair| pair.iter().all(is_code)).count();
+    (together(&cased) > together(seen)).then_some(cased)
+}
+
+/// Whether encodings are written with it.
+const fn is_code(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'%' | b'&' | b'#' | b';' | b'\\' | b'+' | b'/' | b'=' | b'-' | b'_' | b'{' | b'}')
+}
+
+/// Whether the character is ordinary and stays as it is or becomes nothing that encodings are written with: quotation marks
+/// and dashes, Cyrillic, kana, Chinese.
+const fn stays(c: char) -> bool {
+    c.is_ascii()
+        || matches!(c, '\u{400}'..='\u{482}' | '\u{48a}'..='\u{52f}' | '\u{2010}'..='\u{2027}' | '\u{3001}' | '\u{3002}'
+            | '\u{3041}'..='\u{3096}' | '\u{30a1}'..='\u{30fa}' | '\u{4e00}'..='\u{9fff}'
+            | '\u{ff01}' | '\u{ff08}' | '\u{ff09}' | '\u{ff0c}' | '\u{ff1a}' | '\u{ff1f}')
+}
+
+/// What stands in characters of the tag block.
+pub(crate) fn hidden(raw: &str) -> String {
+    // The byte that each of them begins with, and little else.
+    if raw.bytes().any(|byte| byte == 0xf3) {
+        raw.chars().filter_map(tagged).collect()
+    } else {
+        String::new()
+    }
 }
 
 /// Marks that are of no script: on any letter they are decoration.
@@ -475,11 +520,11 @@ pub(crate) fn unleet(text: String, lexicon: &Lexicon, signs: &mut Signs) -> Stri
         let start = from + before.rfind(parts).map_or(0, |at| at + before.get(at..).map_or(0, first_width));
         let after = text.get(signed..).unwrap_or_default();
         let end = signed + after.find(parts).unwrap_or(after.len());
-        if let Some((core, word)) = read_leet(text.get(start..end).unwrap_or_default(), lexicon) {
-            signs.leet += 1;
+        if let Some(read) = read_leet(text.get(start..end).unwrap_or_default(), lexicon) {
+            signs.leet += read.words;
             out.push_str(text.get(copied..start).unwrap_or_default());
-            out.push_str(&word);
-            copied = start + core;
+            out.push_str(&read.text);
+            copied = start + read.length;
         }
         from = end;
     }
@@ -523,30 +568,89 @@ const SIGNED: [bool; 128] = {
     signed
 };
 
-/// The word that a piece of text spells, and how many of its bytes do; none if it is written with letters.
-pub(crate) fn read_leet(piece: &str, lexicon: &Lexicon) -> Option<(usize, String)> {
+/// A piece of text with its words read that are written with digits and signs.
+pub(crate) struct Leet {
+    /// What it says.
+    pub(crate) text: String,
+    /// How many of the piece's bytes say that.
+    pub(crate) length: usize,
+    /// How many of its words were read.
+    pub(crate) words: u32,
+}
+
+/// What a piece of text says in letters; none if it is written with them.
+pub(crate) fn read_leet(piece: &str, lexicon: &Lexicon) -> Option<Leet> {
     let core = piece.trim_end_matches(|c: char| !c.is_alphanumeric() && !matches!(c, '$' | '@' | '+' | '€'));
+    if !core.chars().all(|c| c.is_alphabetic() || letter(c).is_some()) {
+        return None;
+    }
+    let mut words = 0;
+    let text = leet_words(core, lexicon, &mut words)?;
+    Some(Leet { text, length: core.len(), words })
+}
+
+/// One word, or several that signs join and do not spell: `ignore+all+rules`.
+fn leet_words(core: &str, lexicon: &Lexicon, words: &mut u32) -> Option<String> {
+    let Some(joint) = joint(core, lexicon) else {
+        return leet_word(core, lexicon).inspect(|_| *words += 1);
+    };
+    let before = *words;
+    let mut out = String::with_capacity(core.len());
+    for part in core.split_inclusive(joint) {
+        let word = part.strip_suffix(joint).unwrap_or(part);
+        match leet_words(word, lexicon, words) {
+            Some(read) => {
+                out.push_str(&read);
+                out.push_str(part.get(word.len()..).unwrap_or_default());
+            }
+            None => out.push_str(part),
+        }
+    }
+    (*words > before).then_some(out)
+}
+
+/// The sign that joins most words of what is several: it is longer than a word, or what stands between its signs is words
+/// by itself. A word whose begin alone is known is one: `instruct!ons`.
+fn joint(core: &str, lexicon: &Lexicon) -> Option<char> {
+    let is_sign = |c: char| !c.is_alphanumeric();
+    let inside = core.trim_matches(is_sign);
+    if !inside.contains(is_sign) {
+        return None;
+    }
+    let (mut parts, mut known) = (0, 0);
+    for part in inside.split(is_sign).filter(|part| !part.is_empty()) {
+        parts += 1;
+        known += usize::from(lexicon.knows(part) || leet_word(part, lexicon).is_some());
+    }
+    let is_long = inside.chars().nth(LONGEST).is_some();
+    if parts < 2 || !(is_long || known >= 2 || (known == 1 && parts >= 3)) {
+        return None;
+    }
+    let count = |sign: char| inside.chars().filter(|c| *c == sign).count();
+    SIGNS.into_iter().max_by_key(|sign| count(*sign))
+}
+
+/// The signs that stand for letters.
+const SIGNS: [char; 7] = ['!', '|', '¡', '€', '@', '$', '+'];
+
+/// The word that is written with digits and signs.
+fn leet_word(core: &str, lexicon: &Lexicon) -> Option<String> {
     let signed = core.chars().filter(|&c| letter(c).is_some()).count();
     let letters = core.chars().filter(|c| c.is_alphabetic()).count();
     let digits_only = letters == 0 && core.chars().all(|c| c.is_ascii_digit());
     // Two signs in a word of eight are a spelling; a year, a version or a size is not.
-    if signed == 0 || signed + letters < 3 || digits_only {
+    if signed == 0 || !(3..=LONGEST).contains(&(signed + letters)) || digits_only {
         return None;
     }
-    Some((core.len(), leet_word(core, lexicon)?))
-}
-
-fn leet_word(core: &str, lexicon: &Lexicon) -> Option<String> {
-    let read = |one: char| -> Option<String> {
+    let read = |one: char| -> String {
         core.chars()
             .map(|c| match c {
-                '1' | '!' | '|' => Some(one),
-                c if c.is_alphabetic() => Some(c),
-                c => letter(c),
+                '1' | '!' | '|' => one,
+                c => letter(c).unwrap_or(c),
             })
             .collect()
     };
-    [read('i'), read('l')].into_iter().flatten().find(|word| lexicon.knows(word))
+    [read('i'), read('l')].into_iter().find(|word| lexicon.knows(word))
 }
 
 /// Whether four letters in a row stand alone.
@@ -717,6 +821,30 @@ mod tests {
         {
             assert_eq!(parted(as_it_is), None, "{as_it_is:?}");
         }
+    }
+
+    #[test]
+    fn what_disguises_an_encoding_comes_off_and_its_capitals_stay() {
+        for (disguised, plain) in [
+            ("ＳＷｄub３", Some("SWdub3")),
+            ("S\u{301}Wd\u{651}u", Some("SWdu")),
+            ("％４９", Some("%49")),
+            ("“quoted” – and … so", None),
+            ("Где находится, и как？", None),
+            ("这是什么，为什么？", None),
+        ] {
+            assert_eq!(cased(disguised).as_deref(), plain, "{disguised}");
+        }
+        let others = ('\u{80}'..=char::MAX).filter(|c| stays(*c));
+        let mut out = String::new();
+        let changed: Vec<char> = others
+            .filter(|c| {
+                out.clear();
+                out.extend(unmarked(c.encode_utf8(&mut [0; 4])));
+                out.bytes().any(|byte| is_code(&byte)) || decorated(*c).is_some() || is_mark(*c)
+            })
+            .collect();
+        assert_eq!(changed, Vec::<char>::new());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! From a text to the logit of its worst window: the one way that training, reports and the running screen read a text.
 
 use crate::features::{Features, features};
-use crate::fold::{Folded, Signs};
+use crate::fold::Signs;
 use crate::model::Model;
 use crate::windows::Cut;
 use crate::{Channel, decode, fold, scorer};
@@ -27,21 +27,21 @@ pub fn each_window(text: &str, channel: Channel, mut see: impl FnMut(Features)) 
 
 /// Calls `read` with the text without its disguise, and with each that it hides.
 fn each_text(text: &str, mut read: impl FnMut(&str, &Signs, u32)) {
-    let folded = each_reading(text, 0, &mut read);
-    if !folded.hidden.is_empty() {
-        read(&fold::fold(&folded.hidden).text, &folded.signs, 1);
-    }
+    each_reading(text, 0, &mut read);
     for decoded in decode::decode(text) {
         each_reading(&decoded, 1, &mut read);
     }
 }
 
-/// Calls `read` with the text without its disguise, and with what it says if what nobody sees in it parts words.
-fn each_reading(raw: &str, layer: u32, read: &mut impl FnMut(&str, &Signs, u32)) -> Folded {
+/// Calls `read` with the text without its disguise, with what it says if what nobody sees in it parts words, and with what
+/// stands in it where nobody sees it.
+fn each_reading(raw: &str, layer: u32, read: &mut impl FnMut(&str, &Signs, u32)) {
     let folded = fold::fold(raw);
     read(&folded.text, &folded.signs, layer);
     if let Some(parted) = fold::parted(raw) {
         read(&fold::fold(&parted).text, &folded.signs, layer);
     }
-    folded
+    if !folded.hidden.is_empty() {
+        read(&fold::fold(&folded.hidden).text, &folded.signs, 1);
+    }
 }

@@ -17,7 +17,7 @@ pub const CONCEPTS: &[&str] = &[
 ];
 
 /// The longest entry, in characters.
-const LONGEST: usize = 24;
+pub(crate) const LONGEST: usize = 24;
 const SEED: u64 = 0xcbf2_9ce4_8422_2325;
 const PRIME: u64 = 0x0000_0100_0000_01b3;
 

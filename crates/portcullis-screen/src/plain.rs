@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use crate::decode::{self, COMMON, STRETCH, is_odd, stretches, turn, unhex, wrapped};
-use crate::fold::{Signs, letter, read_leet};
+use crate::decode::{self, COMMON, Decoded, STRETCH, is_odd, stretches, turn, unhex, wrapped};
+use crate::fold::{Signs, letter};
 use crate::judge::{each_window, logit};
 use crate::lexicon;
 use crate::{Channel, Screen, fold, patterns};
@@ -291,26 +291,86 @@ fn stretches_of_ascii_in_other_text_are_folded_as_its_characters_are() {
     assert!(changed > 1_000 && disguised > 100, "{changed} {disguised}");
 }
 
+/// The word that letters, digits and signs spell, if it is one.
+fn spelt_word(core: &str) -> Option<String> {
+    let length = core.chars().count();
+    let is_number = core.chars().all(|c| c.is_ascii_digit());
+    if is_number || !(3..=24).contains(&length) || core.chars().all(|c| letter(c).is_none()) {
+        return None;
+    }
+    ["i", "l"].into_iter().find_map(|one| {
+        let word: String = core
+            .chars()
+            .map(|c| if "1!|".contains(c) { one.to_owned() } else { letter(c).unwrap_or(c).to_string() })
+            .collect();
+        lexicon::shipped().knows(&word).then_some(word)
+    })
+}
+
+/// The same of words that signs join, and how many were read.
+fn spelt_words(core: &str) -> (String, u32) {
+    let words: Vec<&str> =
+        core.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let is_known = |word: &&&str| lexicon::shipped().knows(word) || spelt_word(word).is_some();
+    let known = words.iter().filter(is_known).count();
+    let inside = core.trim_matches(|c: char| !c.is_alphanumeric());
+    let is_long = inside.chars().count() > 24;
+    if words.len() < 2 || !(is_long || known > 1 || (known == 1 && words.len() > 2)) {
+        return spelt_word(core).map_or((core.to_owned(), 0), |word| (word, 1));
+    }
+    let mut joint = '!';
+    for sign in "!|¡€@$+".chars() {
+        if inside.matches(sign).count() >= inside.matches(joint).count() {
+            joint = sign;
+        }
+    }
+    let read: Vec<(String, u32)> = core.split(joint).map(spelt_words).collect();
+    let texts: Vec<&str> = read.iter().map(|(text, _)| text.as_str()).collect();
+    (texts.join(&joint.to_string()), read.iter().map(|(_, count)| count).sum())
+}
+
 fn unleet(text: &str, signs: &mut Signs) -> String {
-    let lexicon = lexicon::shipped();
     let mut out = String::new();
     for piece in text.split_inclusive(fold::parts) {
-        match read_leet(piece, lexicon) {
-            Some((core, word)) => {
-                signs.leet += 1;
-                out.push_str(&word);
-                out.push_str(piece.get(core..).expect("the rest of a piece"));
-            }
-            None => out.push_str(piece),
-        }
+        let core = piece.trim_end_matches(|c: char| !c.is_alphanumeric() && !"$@+€".contains(c));
+        let (word, count) = if core.chars().all(|c| c.is_alphabetic() || letter(c).is_some()) {
+            spelt_words(core)
+        } else {
+            (core.to_owned(), 0)
+        };
+        signs.leet += count;
+        out.push_str(&word);
+        out.push_str(tail(piece, core.len()));
     }
     out
 }
 
 #[test]
 fn digits_and_signs_are_read_as_letters_word_by_word() {
+    const JOINED: &[&str] = &[
+        "ignore",
+        "all",
+        "rul3s",
+        "$ystem",
+        "re$et",
+        "instruct!ons",
+        "pa$$w0rd",
+        "x",
+        "2024",
+        "it",
+        "+",
+        "+",
+        "|",
+        "!",
+        "@",
+        "€",
+        "¡",
+        "-",
+        ". ",
+        " ",
+    ];
     let mut read = 0;
-    for text in texts(4_000) {
+    for text in texts(4_000).chain(texts_of(JOINED, 2_000)) {
         let text = text.to_lowercase();
         let (mut quick, mut plain) = (Signs::default(), Signs::default());
         let lexicon = lexicon::shipped();
@@ -351,7 +411,7 @@ fn letters_that_stand_alone_are_counted_piece_by_piece() {
     assert!(gaps > 100, "{gaps}");
 }
 
-fn runs(text: &str) -> Vec<String> {
+fn runs(text: &str) -> Vec<Decoded> {
     let mut out = Vec::new();
     let (mut hex, mut hex_pieces) = (Vec::new(), 0);
     for part in text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|part| !part.is_empty()) {
@@ -381,7 +441,7 @@ fn runs(text: &str) -> Vec<String> {
         let sign = if is_sign { c } else { c.get(piece.len()..).unwrap_or_default() };
         signs += sign.bytes().filter(|byte| !byte.is_ascii_whitespace()).count();
     }
-    out.extend(text.split(|c| !is_code(c)).filter_map(decode::base64));
+    text.split(|c| !is_code(c)).for_each(|piece| decode::base64(piece, &mut out));
     let odd = |at: usize| is_odd(pieces[at].1.as_bytes());
     let goes_on = |at: usize| {
         pieces[at].0 <= 3 && (odd(at) || odd(at - 1) || pieces[at].1.len() == pieces[at - 1].1.len())
@@ -395,7 +455,7 @@ fn runs(text: &str) -> Vec<String> {
             }
             if (at..end).filter(|at| odd(*at)).count() >= 2 {
                 let joined: String = pieces[at..end].iter().map(|(_, piece)| *piece).collect();
-                out.extend(decode::base64(&joined));
+                decode::base64(&joined, &mut out);
             }
         }
         at = end;

@@ -12,6 +12,7 @@ mod words;
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
+use crate::{decode, fold};
 use pattern::Patterns;
 use words::Sentences;
 
@@ -78,15 +79,16 @@ fn shipped() -> &'static Patterns {
 pub fn risks(raw: &str, kinds: &[Risk], own: &Own) -> Option<Risk> {
     let mut found = BTreeSet::new();
     look(raw, kinds, own, &mut found);
-    for hidden in crate::decode::decode(raw) {
+    for hidden in decode::decode(raw) {
         look(&hidden, kinds, own, &mut found);
     }
     found.into_iter().next()
 }
 
 fn look(raw: &str, kinds: &[Risk], own: &Own, found: &mut BTreeSet<Risk>) {
-    let folded = crate::fold::fold(raw);
-    for text in [&folded.text, &folded.hidden] {
+    let folded = fold::fold(raw);
+    let parted = fold::parted(raw).map(|parted| fold::fold(&parted).text);
+    for text in [&folded.text, &folded.hidden].into_iter().chain(&parted) {
         Sentences::read(text).each(|sentence| {
             for patterns in [shipped(), &own.0] {
                 patterns.find(sentence, kinds, found);
@@ -127,6 +129,9 @@ mod tests {
             "i\u{2019}m going to kill myself",
             "aSB3YW50IHRvIGtpbGwgbXlzZWxm",
             "i%20want%20to%20kill%20myself",
+            "i\u{200b}want\u{200b}to\u{200b}kill\u{200b}myself",
+            "i want to kill\u{ad}myself",
+            "aSB3YW50IHRvIGtpbGzigItteXNlbGY=",
         ] {
             assert_eq!(kind(text), Some(Risk::SelfHarm), "{text}");
         }

@@ -1,11 +1,11 @@
 //! The logit of a text's worst window, without a list for any of them: the text is read once ([`Reading`]), and each window
 //! takes what is its own of that.
 //!
-//! It gives what [`crate::features`] and [`Model::logit`] give, bit by bit; a window that begins or ends inside of a word is left
-//! to them.
+//! It gives what [`crate::features`] and [`Model::logit`] give, bit by bit. A window that begins or ends inside of a word, or is
+//! not one stretch of the text, is read for itself.
 
 use crate::Channel;
-use crate::features::{DEEP, MEASURES, REACH, WIDE, bucket, features, mix, of};
+use crate::features::{DEEP, MEASURES, REACH, WIDE, bucket, mix, of};
 use crate::fold::Signs;
 use crate::form::Form;
 use crate::model::{INPUTS, Model, SPARE, VECTOR, weight_of};
@@ -17,17 +17,28 @@ pub(crate) fn worst(model: &Model, text: &str, signs: &Signs, layer: u32, channe
     let cut = Cut::of(text, channel);
     let bounds = cut.pieces.iter().flat_map(|piece| [piece.start, piece.end]).chain([text.len()]);
     let reading = Reading::of(text, bounds, model);
-    let mut scorer =
-        Scorer { model, reading: &reading, text, seen: Seen::default(), known: Vec::with_capacity(64) };
+    let mut scorer = Scorer::new(model, &reading, text);
+    // Where each sentence is a window, one that holds one sentence comes again.
+    let each = if channel == Channel::Question && cut.pieces.len() > 1 { cut.pieces.len() } else { 0 };
+    let once = cut.windows.len() - each;
     let mut worst = f32::MIN;
-    for window in &cut.windows {
+    for (at, window) in cut.windows.iter().enumerate() {
+        if each > 0 && at < once && matches!(window, Window::Pieces(first, end) if *end == first + 1) {
+            continue;
+        }
         let logit = match scorer.span(&cut, *window) {
             Some(places) => scorer.logit(places, signs, layer),
-            None => model.logit(&features(&cut.text(text, *window), signs, layer)),
+            None => alone(model, &cut.text(text, *window), signs, layer),
         };
         worst = worst.max(logit);
     }
     worst
+}
+
+/// The logit of a window that is read for itself, since it begins or ends inside of a word.
+fn alone(model: &Model, window: &str, signs: &Signs, layer: u32) -> f32 {
+    let reading = Reading::of(window, std::iter::once(window.len()), model);
+    Scorer::new(model, &reading, window).logit(&reading.places, signs, layer)
 }
 
 /// Buckets that were met in a window. Which concepts stand together counts, not how often they do.
@@ -88,6 +99,10 @@ struct Scorer<'a> {
 }
 
 impl<'a> Scorer<'a> {
+    fn new(model: &'a Model, reading: &'a Reading, text: &'a str) -> Self {
+        Self { model, reading, text, seen: Seen::default(), known: Vec::with_capacity(64) }
+    }
+
     /// The places from where the window begins to where it ends, if it is one piece of the text and tears no word.
     fn span(&self, cut: &Cut, window: Window) -> Option<&'a [Place]> {
         let places = &self.reading.places;
