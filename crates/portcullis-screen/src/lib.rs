@@ -181,6 +181,7 @@ impl Screen {
     }
 }
 
-fn to_score(logit: f32, flag: f32) -> f32 {
+/// The score of a logit where the second is that of the calibrated threshold.
+pub fn to_score(logit: f32, flag: f32) -> f32 {
     1.0 / (1.0 + (-(logit - flag) / SLOPE).exp())
 }

@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use portcullis_screen::features::Features;
 use portcullis_screen::model::{Model, Origin};
-use portcullis_screen::{Channel, Screen, judge};
+use portcullis_screen::{Channel, Screen, judge, to_score};
 
 use crate::chance::Chance;
 use crate::forum::Forum;
@@ -100,6 +100,7 @@ struct Sets {
 /// What a channel's part of a run makes.
 struct Part {
     model: Model,
+    thresholds: String,
     recall: String,
     hard: String,
     operating: String,
@@ -170,25 +171,27 @@ fn tested(sets: &Sets, fold: &[Group], channel: Channel) -> Vec<Row> {
         let attacks: Vec<&Row> = own()
             .filter(|row| row.channel == Channel::Question && row.attack && row.text.len() < 400)
             .collect();
+        let hard: Vec<&Row> = own().filter(|row| row.channel == Channel::Question && row.hard).collect();
         let mut chance = Chance::new(5);
         let every = (attacks.len() / 1_000).max(1);
         if !carriers.is_empty() {
-            for attack in attacks.iter().step_by(every) {
+            for row in attacks.into_iter().step_by(every).chain(hard) {
                 let carrier = carriers[chance.below(carriers.len())];
-                let text = rows::plant(&carrier.text, &attack.text, &mut chance);
-                let group = planted(attack.group);
-                rows.push(Row { text, attack: true, hard: false, group, channel });
+                let text = rows::plant(&carrier.text, &row.text, &mut chance);
+                rows.push(Row { text, group: planted(row), channel, ..row.clone() });
             }
         }
     }
     rows
 }
 
-fn planted(group: Group) -> Group {
-    match group {
-        "S-Labs" => "S-Labs, planted in PEPs",
-        "neuralchemy" => "neuralchemy, planted in rust book",
-        _ => "planted",
+fn planted(row: &Row) -> Group {
+    match (row.group, row.hard) {
+        ("S-Labs", false) => "S-Labs, planted in PEPs",
+        ("neuralchemy", false) => "neuralchemy, planted in rust book",
+        ("neuralchemy", true) => "neuralchemy look-alikes, planted in rust book",
+        (_, false) => "planted",
+        (_, true) => "look-alikes, planted",
     }
 }
 
@@ -238,6 +241,7 @@ impl Part {
                     group: row.group,
                     attack: row.attack,
                     hard: row.hard,
+                    made: row.hard && channel == Channel::Document,
                     model: fit::judge(&model, windows),
                     floor: floor.judge(&row.text),
                 })
@@ -256,19 +260,32 @@ impl Part {
             };
             texts.iter().map(|text| judge::logit(&model, text, channel)).collect()
         };
+        let forums: Vec<Vec<f32>> = sets.forums.iter().map(|(_, forum)| logits(forum)).collect();
         // The first forum calibrates too; the others only measure.
-        let calibrates = logits(&sets.forums[0].1);
-        let flag = report::balanced(&unseen, FLAGS).max(report::above(calibrates.clone(), FORUM_FLAGS));
-        let block =
-            report::balanced(&unseen, BLOCKS).max(report::above(calibrates.clone(), FORUM_BLOCKS)).max(flag);
-        let mut shipped = String::new();
-        for (at, (name, forum)) in sets.forums.iter().enumerate() {
-            let of = if at == 0 { calibrates.clone() } else { logits(forum) };
+        let calibrates = |share: f64| report::above(forums[0].clone(), share);
+        let flag = report::balanced(&unseen, FLAGS).max(calibrates(FORUM_FLAGS));
+        let block = report::balanced(&unseen, BLOCKS).max(calibrates(FORUM_BLOCKS)).max(flag);
+        let (mut shipped, mut thresholds) = (String::new(), String::new());
+        for (at, ((name, _), logits)) in sets.forums.iter().zip(&forums).enumerate() {
             let note = if at == 0 { " (calibrates)" } else { "" };
-            report::shipped(&format!("{name}{note}"), &of, flag, block, &mut shipped);
+            report::shipped(&format!("{name}{note}"), logits, flag, block, &mut shipped);
+        }
+        for (threshold, limit, most) in
+            [("flag", flag, [FLAGS, FORUM_FLAGS]), ("block", block, [BLOCKS, FORUM_BLOCKS])]
+        {
+            let of = report::Calibrated {
+                channel: channel.name(),
+                threshold,
+                score: to_score(limit, flag),
+                limit,
+                most,
+                unseen: &unseen,
+                forums: &forums,
+            };
+            report::calibrated(&of, &mut thresholds);
         }
         let held = if channel == Channel::Question { held(sets, &model, flag, block) } else { String::new() };
-        Self { model: model.with_thresholds(flag, block), recall, hard, operating, shipped, held }
+        Self { model: model.with_thresholds(flag, block), thresholds, recall, hard, operating, shipped, held }
     }
 }
 
@@ -306,6 +323,17 @@ fn held(sets: &Sets, model: &Model, flag: f32, block: f32) -> String {
 
 fn write(question: &Part, document: &Part) -> String {
     let mut out = String::new();
+    let _ = writeln!(out, "\n## Thresholds: what they are calibrated to, and what reaches them\n");
+    let _ = writeln!(
+        out,
+        "| channel | threshold | score | sources left out: at most | mean | highest | urho3d-forum: at most | measured | other forums: highest |"
+    );
+    let _ = writeln!(
+        out,
+        "|---|---|---|---|---|---|---|---|---|\n{}{}",
+        question.thresholds,
+        document.thresholds.trim_end()
+    );
     for (name, part) in [("Questions", question), ("Documents", document)] {
         let _ = writeln!(out, "\n## {name}: recall on sources left out\n");
         let _ = writeln!(
@@ -314,8 +342,11 @@ fn write(question: &Part, document: &Part) -> String {
         );
         let _ = writeln!(out, "|---|---|---|---|---|---|---|\n{}", part.recall.trim_end());
         if !part.hard.is_empty() {
-            let _ =
-                writeln!(out, "\n## {name}: false positives on harmless look-alikes of sources left out\n");
+            let planted = if name == "Documents" { ", planted in ordinary documents" } else { "" };
+            let _ = writeln!(
+                out,
+                "\n## {name}: false positives on harmless look-alikes of sources left out{planted}\n"
+            );
             let _ = writeln!(
                 out,
                 "| source | count | floor at 1 % | model at 1 % | floor at 5 % | model at 5 % |"

@@ -8,6 +8,8 @@ pub(crate) struct Judged {
     pub(crate) group: &'static str,
     pub(crate) attack: bool,
     pub(crate) hard: bool,
+    /// Whether it was made for this by planting a look-alike in a document, which says nothing about ordinary ones.
+    pub(crate) made: bool,
     pub(crate) model: f32,
     pub(crate) floor: f32,
 }
@@ -53,18 +55,21 @@ fn over<'a>(
     rows.fold((0, 0), |(over, all), row| (over + usize::from(value(row) > limit), all + 1))
 }
 
+/// What the limits of a fold come from.
+fn ordinary(judged: &[Judged]) -> impl Iterator<Item = &Judged> {
+    judged.iter().filter(|row| !row.attack && !row.made)
+}
+
 /// The rows of a table about the attacks of a fold: recall at 1 % and 5 % false positives on its ordinary texts.
 pub(crate) fn recall(fold: &str, judged: &[Judged], out: &mut String) {
     let mut groups: Vec<&str> = judged.iter().filter(|row| row.attack).map(|row| row.group).collect();
     groups.sort_unstable();
     groups.dedup();
-    let benign = judged.iter().filter(|row| !row.attack).count();
+    let benign = ordinary(judged).count();
     if benign == 0 {
         return;
     }
-    let limit = |value: fn(&Judged) -> f32, share: f64| {
-        above(judged.iter().filter(|row| !row.attack).map(value).collect(), share)
-    };
+    let limit = |value: fn(&Judged) -> f32, share: f64| above(ordinary(judged).map(value).collect(), share);
     let model: fn(&Judged) -> f32 = |row| row.model;
     let floor: fn(&Judged) -> f32 = |row| row.floor;
     for group in groups {
@@ -92,7 +97,7 @@ pub(crate) fn hard(judged: &[Judged], out: &mut String) {
     groups.dedup();
     for group in groups {
         let of = |value: fn(&Judged) -> f32, rate: f64| {
-            let limit = above(judged.iter().filter(|row| !row.attack).map(value).collect(), rate);
+            let limit = above(ordinary(judged).map(value).collect(), rate);
             let (found, all) = over(judged.iter().filter(|row| row.hard && row.group == group), value, limit);
             share(found, all)
         };
@@ -121,6 +126,45 @@ pub(crate) fn operating(judged: &[Judged], flag: f32, block: f32, out: &mut Stri
         let _ =
             writeln!(out, "| {group} | {kind} | {all} | {} | {} |", share(flagged, all), share(blocked, all));
     }
+}
+
+/// What one threshold is calibrated to, and what share of texts reaches it.
+pub(crate) struct Calibrated<'a> {
+    pub(crate) channel: &'a str,
+    pub(crate) threshold: &'a str,
+    pub(crate) score: f32,
+    pub(crate) limit: f32,
+    /// The most of the ordinary texts of sources left out, and of the first forum.
+    pub(crate) most: [f64; 2],
+    /// The ordinary texts of each source left out, by models that have not seen it.
+    pub(crate) unseen: &'a [Vec<f32>],
+    /// The texts of the forums, the first of which calibrates.
+    pub(crate) forums: &'a [Vec<f32>],
+}
+
+/// A row of the table of thresholds.
+pub(crate) fn calibrated(of: &Calibrated<'_>, out: &mut String) {
+    let rate = |values: &Vec<f32>| {
+        let over = values.iter().filter(|value| **value >= of.limit).count();
+        over as f64 / values.len().max(1) as f64
+    };
+    let percent = |rate: f64| format!("{:.1} %", 100.0 * rate);
+    let highest = |groups: &[Vec<f32>]| percent(groups.iter().map(rate).fold(0.0, f64::max));
+    let sources: Vec<f64> = of.unseen.iter().filter(|group| !group.is_empty()).map(rate).collect();
+    let mean = sources.iter().sum::<f64>() / sources.len().max(1) as f64;
+    let [sources, forum] = of.most.map(percent);
+    let (first, others) = of.forums.split_at(1);
+    let _ = writeln!(
+        out,
+        "| {} | {} | {:.3} | {sources} | {} | {} | {forum} | {} | {} |",
+        of.channel,
+        of.threshold,
+        of.score,
+        percent(mean),
+        highest(of.unseen),
+        highest(first),
+        highest(others)
+    );
 }
 
 /// One row about texts at the shipped thresholds.

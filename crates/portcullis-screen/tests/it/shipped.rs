@@ -35,15 +35,60 @@ fn the_weights_were_made_from_the_data_that_is_there() {
     assert!(screen().origin().data == sum, "the data has changed; {AGAIN}");
 }
 
-#[test]
-fn the_report_is_the_one_that_was_made_with_the_weights() {
+/// The report in the document.
+fn report() -> String {
     let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/screen.md");
     let document = std::fs::read_to_string(document).expect("docs/screen.md");
     let report = document
         .split_once("<!-- report:begin -->\n")
         .and_then(|(_, rest)| rest.split_once("<!-- report:end -->"));
     let (report, _) = report.expect("a report in docs/screen.md");
-    assert!(screen().origin().report == sums::of_text(report), "the report was changed by hand; {AGAIN}");
+    report.to_owned()
+}
+
+#[test]
+fn the_report_is_the_one_that_was_made_with_the_weights() {
+    assert!(screen().origin().report == sums::of_text(&report()), "the report was changed by hand; {AGAIN}");
+}
+
+/// The rows of the report's tables of that title in which the floor is not beaten at 1 %, and how many rows there are.
+fn not_beaten(report: &str, title: &str, beats: fn(model: f32, floor: f32) -> bool) -> (Vec<String>, usize) {
+    let (mut rows, mut count) = (Vec::new(), 0);
+    for table in
+        report.split("\n## ").filter(|table| table.lines().next().is_some_and(|line| line.ends_with(title)))
+    {
+        let mut lines = table.lines().filter_map(|line| line.strip_prefix("| "));
+        let names: Vec<&str> = lines.next().expect("a head").split(" | ").collect();
+        for line in lines {
+            let cells: Vec<&str> = line.split(" | ").collect();
+            let of = |name: &str| {
+                let cell =
+                    names.iter().position(|of| *of == name).and_then(|at| cells.get(at)).expect("a cell");
+                cell.trim_end_matches(" %").parse::<f32>().expect("a figure")
+            };
+            count += 1;
+            if !beats(of("model at 1 %"), of("floor at 1 %")) {
+                rows.push(line.to_owned());
+            }
+        }
+    }
+    (rows, count)
+}
+
+const RECALL: &str = "recall on sources left out";
+const HARD: &str = "Questions: false positives on harmless look-alikes of sources left out";
+
+#[test]
+fn the_floor_is_beaten_on_recall_and_on_look_alikes_of_every_source() {
+    let (lower, count) = not_beaten(&report(), RECALL, |model, floor| model > floor);
+    assert!(lower.is_empty() && count >= 9, "{count} rows, of these no better than the floor: {lower:?}");
+    let (higher, count) = not_beaten(&report(), HARD, |model, floor| model <= floor);
+    assert!(higher.is_empty() && count >= 2, "{count} rows, of these worse than the floor: {higher:?}");
+    // A report of a model that is the floor and of a floor that is the model.
+    let turned = report().replace("floor at 1 % | model at 1 %", "model at 1 % | floor at 1 %");
+    let (lower, count) = not_beaten(&turned, RECALL, |model, floor| model > floor);
+    assert_eq!(lower.len(), count);
+    assert!(!not_beaten(&turned, HARD, |model, floor| model <= floor).0.is_empty());
 }
 
 #[test]
