@@ -173,9 +173,9 @@ impl Kept {
 
     /// Ends in order: everything durable, a checkpoint signed.
     pub(crate) async fn close(self) -> Result<()> {
-        self.journal.close().await.context("the audit journal could not be closed")?;
+        let closed = self.journal.close().await.context("the audit journal could not be closed");
         self.engine.close().await;
-        Ok(())
+        closed
     }
 }
 
@@ -380,8 +380,9 @@ impl Instance {
         let counted = Arc::clone(&app);
         let counts = tokio::task::spawn_blocking(move || counts.keep(counted.gate(), Run::Ends)).await;
         drop((app, operator));
-        kept.close().await?;
-        counts?.context("the counts of limits could not be kept")
+        let closed = kept.close().await;
+        let counts = counts.map_err(anyhow::Error::from).and_then(|kept| Ok(kept?));
+        closed.and(counts.context("the counts of limits could not be kept"))
     }
 }
 

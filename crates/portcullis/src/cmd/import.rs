@@ -76,10 +76,23 @@ async fn bring_in(
     let ports = Ports::of(&kept.stores, &*kept.clock);
     let report = portcullis_import::run(plan, ports, &scope, progress).await;
     progress.0.finish_and_clear();
+    let mut noted = Ok(());
     for event in stored(&report) {
-        kept.note(community, event).await?;
+        noted = kept.note(community, event).await;
+        if noted.is_err() {
+            break;
+        }
     }
-    Ok(report?)
+    told(report, noted)
+}
+
+/// What came of an import and of its records. Where both failed, both are told.
+fn told(outcome: Result<Report, Error>, noted: anyhow::Result<()>) -> anyhow::Result<Report> {
+    match (outcome, noted) {
+        (Ok(report), noted) => noted.map(|()| report),
+        (Err(error), Ok(())) => Err(error.into()),
+        (Err(error), Err(unnoted)) => Err(anyhow::Error::from(error).context(format!("{unnoted:#}"))),
+    }
 }
 
 /// What an import stored, whether it came to its end or broke off.
@@ -164,5 +177,19 @@ mod tests {
             assert_eq!((change.action.as_str(), &change.targets), ("space.created", &vec![space.id.into()]));
         }
         assert_eq!(stored(&Err(Error::Store(cause()))), [], "nothing was stored");
+    }
+
+    #[test]
+    fn an_import_that_fails_is_told_whether_it_was_recorded_or_not() {
+        let failed = || Error::Store(portcullis_store::Error::new(Kind::Unavailable, "content.put"));
+        let unnoted = || anyhow::anyhow!("the disk is full").context("the journal could not record it");
+        let alone = format!("{:#}", told(Err(failed()), Ok(())).expect_err("it failed"));
+        let both = format!("{:#}", told(Err(failed()), Err(unnoted())).expect_err("it failed"));
+        assert!(both.contains(&alone), "{both}");
+        for said in ["the journal could not record it", "the disk is full"] {
+            assert!(both.contains(said) && !alone.contains(said), "{both}");
+        }
+        assert!(told(Ok(Report::default()), Err(unnoted())).is_err());
+        assert!(told(Ok(Report::default()), Ok(())).is_ok());
     }
 }

@@ -154,23 +154,24 @@ async fn listen(wanted: SocketAddr, key: &str, limits: ServerLimits) -> Result<S
     Server::bind(wanted, limits).await.with_context(|| format!("cannot listen on {wanted} (`{key}`)"))
 }
 
-/// Drains and closes everything.
+/// Drains and closes everything, whatever fails of it: what is left open would pass for a crash at the next start. Tells what
+/// failed first.
 pub(super) async fn stop(instance: Instance, serving: Serving) -> Result<()> {
     let tasks = instance.tasks.clone();
     let (_, served) = tokio::join!(tasks.close(instance::DRAIN), serving.task);
-    served.context("the listener ended badly")?;
+    let mut outcome = served.context("the listener ended badly");
     if let Some(redirect) = serving.redirect {
-        redirect.await.context("the redirecting listener ended badly")?;
+        outcome = outcome.and(redirect.await.context("the redirecting listener ended badly"));
     }
     if let Some(operator) = serving.operator {
-        operator.task.await.context("the operator's listener ended badly")?;
+        outcome = outcome.and(operator.task.await.context("the operator's listener ended badly"));
     }
     let stopped = Record { community: None, actor: ActorRef::Instance, event: Event::ServeStopped };
-    instance.kept.journal.append(stopped).await.context("the audit journal cannot be written")?;
+    let recorded = instance.kept.journal.append(stopped).await.context("the audit journal cannot be written");
     let closed = instance.close().await;
     // Last: what a request began and left behind may still have been at work there.
     drop(serving.lanes);
-    closed
+    outcome.and(recorded.map(drop)).and(closed)
 }
 
 /// The signals that ask the process to stop. From [`Stopping::listen`] on they are kept instead of ending the process

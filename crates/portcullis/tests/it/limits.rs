@@ -77,6 +77,26 @@ async fn hours_and_days_outlive_the_process_and_a_crash_gives_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stop_whose_journal_cannot_be_written_is_no_crash() {
+    let (program, key) = program();
+    let serving = program.serve(&[]).await;
+    let before = remaining(&serving, &key).await;
+    let checkpoints = program.path().join("data").join("audit").join("checkpoints");
+    let whole = std::fs::read(&checkpoints).expect("there are some");
+    std::fs::write(&checkpoints, b"").expect("written");
+    assert_eq!(serving.stop(), Some(2), "it is told");
+    std::fs::write(&checkpoints, whole).expect("written");
+    let serving = program.serve(&[]).await;
+    let after = remaining(&serving, &key).await;
+    let lasting = |all: Vec<((String, String), i64)>, less: i64| -> Vec<_> {
+        let lasting = all.into_iter().filter(|((_, window), _)| window != "minute");
+        lasting.map(|(limit, remaining)| (limit, remaining - less)).collect()
+    };
+    assert_eq!(lasting(after, 0), lasting(before, 1), "nothing was lost, so nothing is made good for");
+    assert_eq!(serving.stop(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn counts_that_somebody_changed_are_not_believed() {
     let (program, key) = program();
     let serving = program.serve(&[]).await;
