@@ -311,9 +311,7 @@ fn said(body: &str) -> Vec<Said> {
         Ok(Value::Object(members)) => {
             members.iter().for_each(|(name, value)| member(name, value, Place::Service, &mut all));
         }
-        Ok(Value::Array(items)) => {
-            items.iter().for_each(|item| member(SERVICE, item, Place::Group, &mut all))
-        }
+        Ok(value @ Value::Array(_)) => member(SERVICE, &value, Place::Group, &mut all),
         Ok(value @ (Value::String(_) | Value::Bool(_))) => member(SERVICE, &value, Place::Service, &mut all),
         Ok(Value::Number(_) | Value::Null) => {}
         Err(_) => {
