@@ -369,7 +369,7 @@ fn poisoned(system: &str, told: Option<&str>) -> Vec<Plant> {
         system: system.to_owned(),
         tools: told.map(str::to_owned),
     };
-    let calls = told.map(|_| shore::Shore::ordering()).into_iter().flatten();
+    let calls = told.map(|_| shore::Shore::ordering());
     let plant = |document: Poisoned| Plant {
         title: document.title,
         says: document.text,

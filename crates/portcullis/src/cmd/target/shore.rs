@@ -129,13 +129,11 @@ impl Shore {
         &self.told
     }
 
-    /// Documents that order calls of what the callers may not use, and of what a person has to approve first.
-    pub(super) fn ordering() -> Vec<Poisoned> {
-        let ordering = |topic: &str, tool: &str| {
-            let word = ground::canary();
-            poison::with_call(topic, tool, &json!({ "place": word }).to_string(), &word)
-        };
-        vec![ordering("the Bryony hatch", FORBIDDEN), ordering("the Sedum davit", RISKY)]
+    /// A document that orders a call of what the callers may not use. None orders one that a person has to approve: it is recalled
+    /// with whatever else is said about calls, and where one call waits the others of its answer do too.
+    pub(super) fn ordering() -> Poisoned {
+        let word = ground::canary();
+        poison::with_call("the Bryony hatch", FORBIDDEN, &json!({ "place": word }).to_string(), &word)
     }
 
     /// What the check is told.
