@@ -170,7 +170,9 @@ impl Engine {
         );
         let read = community.db.read(move |conn| {
             // It holds the moment, so that no two are the same statement.
-            Ok(conn.prepare(&looked_for)?.query_row([now, micros(handovers), forgotten(now)], |row| row.get::<_, bool>(0))?)
+            Ok(conn
+                .prepare(&looked_for)?
+                .query_row([now, micros(handovers), forgotten(now)], |row| row.get::<_, bool>(0))?)
         });
         if !read.await? {
             return Ok(Removed::default());

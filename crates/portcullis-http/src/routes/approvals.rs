@@ -119,7 +119,7 @@ pub(super) async fn resume(call: Call) -> Result<Response, Refusal> {
             Judged::ForTheModel(turn) => app.chat().go_on(turn, request, approved, ending).await?,
             Judged::ForAPerson(turn) => {
                 app.chat().tell(turn, conversation.map(|id| (id, Missing::StaysAway))).await?
-            },
+            }
         };
         match answer {
             Answer::Whole(whole) => Ok(chat::in_conversation(chat::sent(whole), conversation)),

@@ -9,7 +9,7 @@ use http::{Method, Request, StatusCode};
 use portcullis_core::{CommunityId, MemoryId, Scope, Tier};
 use portcullis_http::{operator_router, router};
 use portcullis_store::{
-    Community, CommunityRef, Directory, KeptSince, Memories, Memory, NewCommunity, Result, Stores,
+    Community, CommunityRef, Directory, KeptSince, Memories, Memory, NewCommunity, Removed, Result, Stores,
 };
 use serde_json::json;
 use tracing::field::{Field, Visit};
@@ -66,7 +66,7 @@ impl Directory for Buggy {
         panic!("{SECRET}")
     }
 
-    async fn remove_due(&self, community: CommunityId, since: KeptSince) -> Result<usize> {
+    async fn remove_due(&self, community: CommunityId, since: KeptSince) -> Result<Removed> {
         self.0.directory.remove_due(community, since).await
     }
 

@@ -300,7 +300,8 @@ async fn sixty_four_who_ask_at_once_get_as_many_links_as_are_allowed() {
     let sent = futures_util::future::join_all(one).await;
     assert_eq!(sent.iter().filter(|status| **status == 200).count(), 10, "{sent:?}");
     let emails: Vec<String> = (0..64).map(|number| format!("somebody-{number}@example.org")).collect();
-    let sent = futures_util::future::join_all(emails.iter().map(|email| ask("127.0.5.2".to_owned(), email))).await;
+    let sent =
+        futures_util::future::join_all(emails.iter().map(|email| ask("127.0.5.2".to_owned(), email))).await;
     assert_eq!(sent.iter().filter(|status| **status == 200).count(), 10, "{sent:?}");
     let many = (0..64).map(|number| ask(format!("127.0.5.{}", 100 + number), "bo@example.org"));
     let sent = futures_util::future::join_all(many).await;

@@ -27,8 +27,8 @@ fn the_demo_guards_judges_and_fails_nothing() {
         "AUTH-01", "AUTH-02", "AUTH-03", "AUTH-04", "AUTH-05", "DPL-07", "EDGE-07", "EDGE-09", "EDGE-10",
         "EDGE-12", "LOG-01", "PI-01", "PI-02", "PI-03", "PI-04", "PI-05", "PI-07", "PI-08", "PI-09", "PI-10",
         "PI-11", "PI-12", "RBAC-01", "RBAC-02", "RBAC-03", "RBAC-04", "RL-01", "RL-03", "RL-04", "RL-05",
-        "RL-06", "RL-07", "RL-09", "SEC-09", "SEC-10", "TEN-01", "TEN-02", "TEN-03", "TEN-04",
-        "TEN-05", "TEN-06", "TEN-07",
+        "RL-06", "RL-07", "RL-09", "SEC-09", "SEC-10", "TEN-01", "TEN-02", "TEN-03", "TEN-04", "TEN-05",
+        "TEN-06", "TEN-07",
     ];
     if cfg!(feature = "sandbox") {
         shown.extend(["SBX-05", "SBX-06"]);

@@ -3,7 +3,8 @@
 use jiff::ToSpan as _;
 use portcullis_check::target::{
     Audience, Declaration, Effect, Form, HandoverQueue, Holds, MARKER, Method, NewCredential, Planted,
-    PlantedKind, QUERY, Rehearsal, Route, Screened, ScreenedDocument, Spot, Staffed, ToolInventory, WORD, Wording,
+    PlantedKind, QUERY, Rehearsal, Route, Screened, ScreenedDocument, Spot, Staffed, ToolInventory, WORD,
+    Wording,
 };
 use portcullis_check::{Options, Quiet, Selector, Target, report, run};
 use portcullis_core::{Clock as _, SystemClock};

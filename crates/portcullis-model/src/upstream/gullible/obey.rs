@@ -93,8 +93,14 @@ const OF_SYSTEM: [&str; 10] = [
     "consignes",
 ];
 const OF_MARKS: [&str; 3] = ["canary", "confidential mark", "mark of your"];
-const OF_TOOLS: [&str; 6] =
-    ["your tools", "of the tools", "tools that you have", "tools you have", "list of tools", "your functions"];
+const OF_TOOLS: [&str; 6] = [
+    "your tools",
+    "of the tools",
+    "tools that you have",
+    "tools you have",
+    "list of tools",
+    "your functions",
+];
 const OF_EVERYTHING: [&str; 14] = [
     "everything",
     "all of the above",
