@@ -12,8 +12,8 @@ use jiff::ToSpan as _;
 use portcullis_audit::{Archive, Entry, Filter, Journal, Signer};
 use portcullis_chat::{PlaceLimits, Places, Policy, Release, Service, ServiceParts};
 use portcullis_core::{
-    AbilitySet, Actor, ApprovalId, Clock, DocumentId, Grant, HandoverId, KeyAbility, KeyId, Lanes, MemberId,
-    Role, Scope, Secret, SessionId, SpaceId, SystemClock, Tasks, Tier, Token, TokenKind,
+    AbilitySet, Actor, ApprovalId, Clock, ConversationId, DocumentId, Grant, HandoverId, KeyAbility, KeyId,
+    Lanes, MemberId, Role, Scope, Secret, SessionId, SpaceId, SystemClock, Tasks, Tier, Token, TokenKind,
 };
 use portcullis_egress::Client;
 use portcullis_guard::jwt::Issuers;
@@ -355,6 +355,16 @@ impl TestApp {
 
     /// A call of theirs that waits for a person.
     pub(crate) async fn waiting(&self, asker: &Scope, what: &str) -> ApprovalId {
+        self.waiting_in(asker, what, None).await
+    }
+
+    /// The same in a conversation of theirs.
+    pub(crate) async fn waiting_in(
+        &self,
+        asker: &Scope,
+        what: &str,
+        conversation: Option<ConversationId>,
+    ) -> ApprovalId {
         let id = ApprovalId::new(&*self.clock);
         let new = NewApproval {
             id,
@@ -363,7 +373,7 @@ impl TestApp {
             arguments: serde_json::json!({ "what": what }).to_string(),
             question: serde_json::json!({ "text": what, "model": "test-model" }).to_string(),
             expires: self.clock.now().checked_add(Duration::from_secs(3_600)).expect("a time"),
-            conversation: None,
+            conversation,
         };
         let room = Room { open: 10_000, of_one: 10_000, since: jiff::Timestamp::MIN };
         let queued = self.stores.approvals.request(asker, new, room).await.expect("an answer");

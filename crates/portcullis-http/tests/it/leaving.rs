@@ -194,6 +194,12 @@ impl Stage {
                 there = format!("/admin/members/{}/sessions", other.member);
                 String::new()
             }
+            "remove-conversation" => {
+                let conversation = there.rsplit('/').next().expect("an id").parse().expect("an id");
+                let asker = member_scope(world, own.member);
+                app.waiting_in(&asker, "A letter", Some(conversation)).await;
+                String::new()
+            }
             "chat" => question_body("Nobody knows it, but I want to kill myself.", false).to_string(),
             "use-link" => {
                 let (form, mark) = self.link(&format!("new-{number}@example.org")).await;
@@ -227,13 +233,11 @@ impl Stage {
     }
 }
 
-/// Whether what the route changes is recorded. Conversations and memories are their member's own, and a link that was asked for
+/// Whether what the route changes is recorded. Conversations and memories are their member's own, but for a call that waits, and a link that was asked for
 /// opens nothing yet.
 fn is_recorded(route: &Route) -> bool {
     match route.name {
-        "rename-conversation" | "remove-conversation" | "add-memory" | "change-memory" | "remove-memory" => {
-            false
-        }
+        "rename-conversation" | "add-memory" | "change-memory" | "remove-memory" => false,
         "ask-for-link" | "ask-for-community-link" => false,
         // It changes nothing. What goes on with a call is recorded step by step: `approvals.rs`.
         "search" | "resume" => false,
