@@ -273,7 +273,8 @@ const DO = {
       if (conversation) {
         location.assign(`${base}/chat/${encodeURIComponent(conversation)}`);
       } else {
-        location.reload();
+        // It belongs to no conversation, so it stands here and nowhere else.
+        answered(button, (await response.json()).choices?.[0]?.message?.content);
       }
     } catch (error) {
       show(by("problem"), error);
@@ -292,6 +293,19 @@ const DO = {
     }
   },
 };
+
+function answered(button, text) {
+  const row = button.closest("li");
+  row.querySelector(".answer")?.remove();
+  const answer = element("div", "body plain answer", text ?? "");
+  answer.dir = "auto";
+  row.querySelector(".what").append(answer);
+  // Whether the call came to something stands there when the page is loaded again.
+  if (button.textContent === "Go on") row.querySelector(".quiet").textContent = "gone on with";
+  button.textContent = "Answer again";
+  button.ariaLabel = button.ariaLabel?.replace(/^Go on/, "Answer again");
+  button.disabled = false;
+}
 
 // What was read is what is decided on: the page is not loaded again before that.
 async function decide(id, decision, button) {

@@ -364,6 +364,8 @@ struct Waits<'a> {
     asker: Option<&'a str>,
     state: &'static str,
     todo: bool,
+    again: bool,
+    go_on: &'static str,
     created: When,
     until: Option<When>,
     decided: Option<When>,
@@ -396,6 +398,7 @@ fn standing(name: &str) -> &'static str {
 
 /// The page of calls that a person has to approve. Who decides sees every character of what would be sent.
 pub fn approvals(view: &Approvals<'_>) -> String {
+    let own = view.reader == ApprovalReader::Asker;
     let waits = view.approvals.iter().map(|approval| Waits {
         id: approval.id,
         tool: approval.tool,
@@ -403,11 +406,12 @@ pub fn approvals(view: &Approvals<'_>) -> String {
         asker: approval.asker,
         state: standing(approval.state),
         todo: approval.todo,
+        again: own && approval.again,
+        go_on: if approval.again { "Answer again" } else { "Go on" },
         created: When::new(&approval.created),
         until: approval.todo.then(|| When::new(&approval.expires)),
         decided: approval.decided.as_ref().map(When::new),
     });
-    let own = view.reader == ApprovalReader::Asker;
     rendered(&ApprovalsPage {
         site: Site::new(&view.frame).at(Place::Other).changing(view.csrf),
         title: if own { "Your waiting calls" } else { "Calls to approve" },

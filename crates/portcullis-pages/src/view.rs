@@ -299,6 +299,8 @@ pub struct Approval<'a> {
     pub state: &'a str,
     /// Whether the reader can do something about it.
     pub todo: bool,
+    /// Whether its asker may be answered again with what came of it.
+    pub again: bool,
     /// When it was asked for.
     pub created: Timestamp,
     /// Until when something can be done.

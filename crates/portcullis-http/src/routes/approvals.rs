@@ -167,6 +167,10 @@ async fn show(call: &Call, entries: &[Approval], whose: ApprovalReader) -> Resul
                 ApprovalReader::Decider => entry.state == ApprovalState::Pending && entry.asker != own,
                 ApprovalReader::Asker => entry.state == ApprovalState::Approved,
             },
+            // Where nothing of it may be read any more, nothing is answered.
+            again: whose == ApprovalReader::Asker
+                && matches!(entry.state, ApprovalState::Done | ApprovalState::Failed)
+                && entry.arguments.is_some(),
             created: entry.created,
             expires: entry.expires,
             decided: entry.decided.map(|decided| decided.at),

@@ -99,6 +99,24 @@ fn only_pages_that_change_something_carry_the_token() {
 }
 
 #[test]
+fn who_asked_goes_on_or_is_answered_again_and_who_decides_is_neither() {
+    let pages = pages(&usual);
+    let buttons = |wanted: &str| {
+        let (_, page) = pages.iter().find(|(name, _)| *name == wanted).unwrap();
+        let page = parse(page);
+        let calls = ["resume", "approve", "deny"];
+        let done = page.all().into_iter().filter_map(|it| it.attribute("data-do").map(str::to_owned));
+        done.filter(|done| calls.contains(&done.as_str())).collect::<Vec<_>>()
+    };
+    assert_eq!(buttons("approvals"), ["approve", "deny"]);
+    assert_eq!(buttons("waiting"), ["resume", "resume"], "of a call that is erased nothing is answered");
+    let (_, waiting) = pages.iter().find(|(name, _)| *name == "waiting").unwrap();
+    for said in ["Go on: ", "Answer again: ", ">Go on<", ">Answer again<"] {
+        assert_eq!(waiting.matches(said).count(), 1, "{said}");
+    }
+}
+
+#[test]
 fn what_the_script_needs_is_there() {
     let all = pages(&usual);
     let script = portcullis_pages::assets().iter().find(|it| it.path.ends_with(".js")).unwrap();

@@ -165,6 +165,7 @@ pub(crate) fn pages(text: &dyn Fn(&str) -> String) -> Vec<(&'static str, String)
         asker,
         state: of("state"),
         todo,
+        again: !todo && arguments.is_some(),
         created: at,
         expires: at,
         decided,

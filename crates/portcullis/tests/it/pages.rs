@@ -184,10 +184,10 @@ async fn a_risky_call_is_approved_on_one_page_and_gone_on_with_on_another() {
         arguments: "{\"to\":\"ferry\u{202e}man\"}".to_owned(),
     };
     let call = ToolCall { id: "x".to_owned(), function };
-    let upstream = Upstream::start(Scripted::new(vec![
-        Turn::Answer(Answer { tool_calls: vec![call], ..Answer::default() }),
-        Turn::Answer(Answer::text("The letter is on its way.", 4)),
-    ]));
+    let wants = || Turn::Answer(Answer { tool_calls: vec![call.clone()], ..Answer::default() });
+    let says = || Turn::Answer(Answer::text("The letter is on its way.", 4));
+    // Asked for, gone on with and answered again; then once more.
+    let upstream = Upstream::start(Scripted::new(vec![wants(), says(), says(), wants(), says()]));
     let upstream = upstream.await.expect("an upstream");
     let model = format!("model.url={}", upstream.url());
     let serving = serve(&program, &[&model, "model.name=test-model"]).await;
@@ -198,5 +198,5 @@ async fn a_risky_call_is_approved_on_one_page_and_gone_on_with_on_another() {
         ("PORTCULLIS_ANSWER", "The letter is on its way."),
     ];
     judge(&browser.go_by("approvals.mjs", &program, serving.url.clone(), &more).await, &program);
-    assert_eq!(tool.served(), 1);
+    assert_eq!(tool.served(), 2, "each call once");
 }
