@@ -127,6 +127,14 @@ impl Service {
         };
         #[cfg(feature = "guard-off")]
         let scope = &widened;
+        #[cfg(feature = "guard-off")]
+        if !self.parts.gate.switches().on("community-file") {
+            let mut found = self.parts.stores.content.search(scope, query).await?;
+            for other in portcullis_guard::guards::holes::other_communities(&self.parts.gate, scope).await {
+                found.extend(self.parts.stores.content.search(&other, query).await?);
+            }
+            return Ok(found);
+        }
         Ok(self.parts.stores.content.search(scope, query).await?)
     }
 

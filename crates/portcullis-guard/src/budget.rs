@@ -116,7 +116,9 @@ impl Reservation {
     ) -> Result<Option<Self>, Refusal> {
         let question = tokens_of(u64::try_from(prompt_bytes).unwrap_or(u64::MAX));
         let most = Tokens { question, answer: answer_tokens };
-        let budgets: Vec<Applied> = gate.parts.limits.budgets(scope).collect();
+        let budgets = gate.parts.limits.budgets(scope);
+        let budgets: Vec<Applied> =
+            budgets.filter(|budget| gate.switches().on(guard_of(&budget.subject))).collect();
         let price = gate.prices().of(model);
         // The configuration is refused where a model lacks a price, so this cannot be: closed all the same.
         if price.is_none() && budgets.iter().any(|budget| is_cost(&budget.subject)) {
@@ -208,6 +210,11 @@ impl Reservation {
     }
 }
 
+/// The guard that a budget is.
+const fn guard_of(subject: &Subject) -> &'static str {
+    if is_cost(subject) { "cost-budget" } else { "token-budget" }
+}
+
 const fn is_cost(subject: &Subject) -> bool {
     matches!(subject.kind(), Kind::ActorCost | Kind::CommunityCost)
 }
@@ -220,19 +227,21 @@ fn exhausted(gate: &Gate, reached: &Bound, wanted: u32) -> Refusal {
         _ => "this member",
     };
     let left = reached.allowance.remaining;
-    let (budget, guard, left, wanted) = if is_cost(&reached.subject) {
+    let (budget, left, wanted) = if is_cost(&reached.subject) {
         let currency = &gate.prices().currency;
         let amount =
             |millionths: u32| format!("{}.{:06} {currency}", millionths / 1_000_000, millionths % 1_000_000);
-        ("budget of costs", "cost-budget", amount(left), amount(wanted))
+        ("budget of costs", amount(left), amount(wanted))
     } else {
-        ("token budget", "token-budget", left.to_string(), wanted.to_string())
+        ("token budget", left.to_string(), wanted.to_string())
     };
     let detail = format!(
         "the {budget} of {whose} for a day has {left} left and up to {wanted} are asked for; ask for fewer with `max_tokens`, \
          or wait"
     );
-    Refusal::new(Code::BudgetExhausted, detail).by(guard).limited(*reached, gate.clock().now())
+    Refusal::new(Code::BudgetExhausted, detail)
+        .by(guard_of(&reached.subject))
+        .limited(*reached, gate.clock().now())
 }
 
 impl Drop for Reservation {

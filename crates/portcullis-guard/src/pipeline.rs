@@ -103,6 +103,11 @@ pub fn order(http: &[(&'static str, &'static str)]) -> Vec<Step> {
         .chain(steps("authorise", AUTHORISE))
         .chain(one("confirm", CONFIRM.0, CONFIRM.1))
         .chain(steps("screen", SCREEN))
+        .chain(one(
+            "recall",
+            "community-file",
+            "a search reads the file of the credential's community, and of no other",
+        ))
         .chain(one("recall", "recall-scope", "the scope's spaces are part of the search itself"))
         .chain(one("recall", quarantine::NAME, quarantine::ABOUT))
         .chain(one(
@@ -114,6 +119,11 @@ pub fn order(http: &[(&'static str, &'static str)]) -> Vec<Step> {
             "ask",
             "token-budget",
             "tokens of a member and a community in any rolling day are reserved before the model is asked, settled after",
+        ))
+        .chain(one(
+            "ask",
+            "cost-budget",
+            "what they cost, where prices are configured, is reserved and settled in the same step",
         ))
         .chain(one(
             "ask",

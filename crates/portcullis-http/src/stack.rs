@@ -27,6 +27,7 @@ pub const LAYERS: &[(&str, &str)] = &[
     ),
     ("request-id", "every request has an id, in the log, the audit and the response"),
     ("security-headers", "every response, errors too, carries the headers that browsers act on"),
+    ("quiet-errors", "an error is told in fixed words, and repeats nothing of what was sent"),
     ("catch-panic", "a bug ends one request with a plain error, not the server"),
     ("drain", "once the server stops, no request is begun"),
     (
@@ -64,6 +65,9 @@ pub async fn stack(State(app): State<Arc<App>>, mut request: Request, next: Next
     let path = request.extensions().get::<MatchedPath>().cloned();
     let started = app.gate().clock().monotonic();
 
+    #[cfg(feature = "guard-off")]
+    let sent = format!("{} {:?}", request.uri(), request.headers());
+
     let closing = app.gate().tasks().is_closing();
     let begins = !closing || path.as_ref().is_some_and(|path| STATE.contains(&path.as_str()));
     let mut response = if begins { time_limited(&app, id, request, next).await } else { shutting_down(id) };
@@ -71,6 +75,10 @@ pub async fn stack(State(app): State<Arc<App>>, mut request: Request, next: Next
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
 
+    #[cfg(feature = "guard-off")]
+    if response.status().is_client_error() && !app.gate().switches().on("quiet-errors") {
+        response = repeating(response, sent).await;
+    }
     if app.gate().switches().on("security-headers") {
         security_headers(&app, &mut response);
     }
@@ -89,6 +97,22 @@ pub async fn stack(State(app): State<Arc<App>>, mut request: Request, next: Next
         "request"
     );
     response
+}
+
+/// The hole that `quiet-errors` leaves when it is off: an error repeats what was sent.
+#[cfg(feature = "guard-off")]
+async fn repeating(response: Response, sent: String) -> Response {
+    let (mut head, body) = response.into_parts();
+    let body = axum::body::to_bytes(body, 1 << 20).await.unwrap_or_default();
+    let repeated = match serde_json::from_slice(&body) {
+        Ok(serde_json::Value::Object(mut told)) => {
+            told.insert("sent".to_owned(), sent.into());
+            serde_json::Value::Object(told).to_string()
+        }
+        _ => String::from_utf8_lossy(&body).into_owned() + &sent,
+    };
+    head.headers.remove(header::CONTENT_LENGTH);
+    Response::from_parts(head, Body::from(repeated))
 }
 
 async fn time_limited(app: &App, id: RequestId, request: Request, next: Next) -> Response {

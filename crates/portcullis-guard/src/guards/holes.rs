@@ -35,6 +35,17 @@ pub async fn every_space(gate: &Gate, scope: &Scope) -> Scope {
     }
 }
 
+/// With `community-file` off: all that there is in every other community.
+pub async fn other_communities(gate: &Gate, scope: &Scope) -> Vec<Scope> {
+    let mut others = Vec::new();
+    for community in gate.parts.stores.directory.list().await.unwrap_or_default() {
+        if community.id != scope.community() {
+            others.extend(everything(gate, &community, scope.actor()).await);
+        }
+    }
+    others
+}
+
 /// With `tool-allow-list` off: every tool that there is, for whoever asks. With `tool-arguments` off: any JSON object.
 pub(crate) fn any_tool(gate: &Gate, call: &mut Call<Named>) {
     let named = &mut call.state;

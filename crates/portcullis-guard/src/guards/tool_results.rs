@@ -27,7 +27,11 @@ pub(crate) async fn judge(
 ) -> Result<(Shown, CallOutcome), Refusal> {
     let Returned { text, cut } = returned;
     let mode = gate.mode(turn.scope.community()).await?;
-    let found = if mode == Mode::Off { Finding::Clear } else { gate.find_returned(&turn.scope, &text)? };
+    let found = if mode == Mode::Off || !gate.switches().on(NAME) {
+        Finding::Clear
+    } else {
+        gate.find_returned(&turn.scope, &text)?
+    };
     let note = |event| {
         gate.note(Noticed::new(event, NAME).by(&turn.scope).in_request(turn.arrival.request));
     };

@@ -9,7 +9,7 @@
 //! `PORTCULLIS_TEST_GUARDS=all` does so with every row.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use futures_util::stream::{self, StreamExt};
@@ -35,6 +35,40 @@ const AT_ONCE: usize = 5;
 
 /// Guards that no program of the gate asks for: they are walls of the sandbox, of which nobody is told when they make a difference.
 const OF_THE_SANDBOX: [&str; 2] = ["sandbox-apart", "sandbox-places"];
+
+/// Guards of the pipeline without a switch, and why none would show anything.
+const WITHOUT_SWITCH: &[(&str, &str)] = &[
+    ("connection-limits", "only a drill holds so many connections, and this table is made without drills"),
+    ("request-id", "it stops nothing: it gives requests their names"),
+    ("catch-panic", "no check can make the program panic"),
+    ("drain", "it acts while the program stops, when no check runs"),
+    ("time-limit", "a request that never ends would stop the check with it, and no verdict would come of it"),
+    ("body-limit", "only a drill sends bodies that are too large"),
+    (
+        "still-authorised",
+        "it acts between the first and the last byte of a body, which the checks send at once",
+    ),
+    ("audit-open", "no check can make the journal fail"),
+    ("model-places", "the models of the checks answer at once, so nobody waits for a place"),
+    ("tool-limit", "the checks call each tool less often than it may be called"),
+    (
+        "tool-pin",
+        "without it there is no approved schema that arguments could be checked against, and no tool is called",
+    ),
+    ("tool-sandbox", "its walls have switches of their own, `sandbox-apart` and `sandbox-places`"),
+    (
+        "frame-rebuild",
+        "an answer is made from the fields that may leave, so there is nothing to let through instead",
+    ),
+    ("access-watch", "it acts while an answer lasts, and those of the checks' models are over at once"),
+    ("audit-close", "no check can make the journal fail"),
+];
+
+/// Checks that no guard turns red, and why none could.
+const UNMOVED: &[(&str, &str)] = &[
+    ("EDGE-11", "it is a drill, and this table is made without drills"),
+    ("PI-08", "it fails where too much is refused, and a guard that is off refuses nothing"),
+];
 
 /// The outcome of each check, and why.
 type Outcomes = BTreeMap<String, (String, String)>;
@@ -160,7 +194,7 @@ async fn each_guard_switched_off_turns_exactly_its_checks_red() {
         environment.text("PORTCULLIS_TEST_GUARDS").map(|names| names.split(',').collect());
     let is_wanted =
         |guard: &str| wanted.as_ref().is_none_or(|names| names.contains(&guard) || names.contains(&ALL));
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guard-matrix.md");
+    let file = page();
     let known = std::fs::read_to_string(&file).unwrap_or_default();
     let guards: Vec<&str> = SWITCHABLE.iter().copied().filter(|guard| is_wanted(guard)).collect();
     let known_row = |guard: &str| {
@@ -228,6 +262,35 @@ fn a_guard_is_tried_with_the_checks_under_which_it_makes_a_difference_and_with_a
     assert_eq!(beside("csrf", &felt, ""), ["PI-11", "SBX-05"]);
 }
 
+#[test]
+fn every_guard_of_the_pipeline_has_a_switch_or_a_reason_why_not() {
+    let order = portcullis_guard::pipeline::order(portcullis_http::stack::LAYERS);
+    for step in &order {
+        let without = WITHOUT_SWITCH.iter().any(|(guard, _)| *guard == step.guard);
+        assert_ne!(SWITCHABLE.contains(&step.guard), without, "{}", step.guard);
+    }
+    for (guard, _) in WITHOUT_SWITCH {
+        assert!(order.iter().any(|step| step.guard == *guard), "{guard} is no guard");
+    }
+}
+
+/// Whatever its rows say, the page is the one that this test writes.
+#[test]
+fn the_page_is_written_by_the_test() {
+    let known = std::fs::read_to_string(page()).expect("the page");
+    let known_row = |guard: &str| known.lines().find(|line| line.starts_with(&format!("| `{guard}` |")));
+    let red = SWITCHABLE.iter().map(|guard| {
+        let row = known_row(guard).unwrap_or_else(|| panic!("`{guard}` has no row"));
+        let is_red = |check: &&str| row.contains(check);
+        (*guard, CHECKS.iter().map(|check| check.id).filter(is_red).map(str::to_owned).collect())
+    });
+    assert_eq!(table(&red.collect()), known);
+}
+
+fn page() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guard-matrix.md")
+}
+
 fn row((guard, checks): (&&str, &BTreeSet<String>)) -> String {
     let checks = checks.iter().cloned().collect::<Vec<_>>().join(", ");
     let checks = if checks.is_empty() { "none yet".to_owned() } else { checks };
@@ -253,6 +316,13 @@ fn table(red: &BTreeMap<&str, BTreeSet<String>>) -> String {
             "\nNo guard of this list turns these red; each is proven on a chatbot with single faults: {}.\n",
             unmoved.join(", ")
         ));
+        for (check, why) in UNMOVED.iter().filter(|(check, _)| unmoved.contains(check)) {
+            text.push_str(&format!("{check}: {why}.\n"));
+        }
+    }
+    text.push_str("\nThese guards have no switch:\n\n");
+    for (guard, why) in WITHOUT_SWITCH {
+        text.push_str(&format!("- `{guard}`: {why}.\n"));
     }
     text
 }
