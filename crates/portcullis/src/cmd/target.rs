@@ -104,7 +104,7 @@ impl SelfTarget {
         target.logs = logs;
         target.displays = displays;
         target.alarms = alarms.map(Box::new);
-        let (till, caps) = Box::pin(till::start()).await?;
+        let (till, caps) = Box::pin(till::start(config)).await?;
         target.caps = caps;
         let (tiers, places) = Box::pin(tiers::start(config)).await?;
         target.tiers = places;

@@ -3,6 +3,7 @@
 
 use anyhow::{Context as _, Result};
 use portcullis_check::target::{Cap, Capped, Chat, Identity, MESSAGE, TokenPrice};
+use portcullis_config::Config;
 use portcullis_core::Role;
 use portcullis_guard::Code;
 use portcullis_model::upstream::{Scripted, Upstream};
@@ -22,7 +23,7 @@ const ANSWER: u64 = 100;
 
 /// Starts it, and says which budgets may be used up there: one of tokens by a member, one of costs by an owner, since nobody is
 /// exempt.
-pub(super) async fn start() -> Result<(Beside, Vec<Cap>)> {
+pub(super) async fn start(config: &Config) -> Result<(Beside, Vec<Cap>)> {
     let script = Scripted::text(&"boat ".repeat(80));
     let upstream = Upstream::start(script).await.context("no loopback port")?;
     let price = |price: TokenPrice| {
@@ -41,7 +42,8 @@ pub(super) async fn start() -> Result<(Beside, Vec<Cap>)> {
         ("limits.cost_per_member_per_day", format!("0.{COST:06}")),
     ];
     let settings = settings.iter().map(|(key, value)| (*key, value.as_str()));
-    let site = Site::new("with small budgets", settings.chain(NO_LIMITS))?;
+    let mut site = Site::new("with small budgets", settings.chain(NO_LIMITS))?;
+    site.config.danger = config.danger.clone();
     let instance = Instance::open(&site.config)?;
     let club = Club::new(&instance.kept, SLUG, "For budgets only").await?;
     let person = async |name, role: Role| -> Result<Identity> {
