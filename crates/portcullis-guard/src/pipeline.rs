@@ -190,8 +190,8 @@ pub async fn admit(gate: &Gate, arrival: Arrival) -> Result<Visit<Authorised>, R
             refusal.code,
             Code::CredentialInvalid | Code::CredentialAmbiguous | Code::CredentialMissing
         );
-        if refused {
-            count_refused(gate, &visit);
+        if refused && let Err(too_many) = count_refused(gate, &visit) {
+            return too_many;
         }
         refusal.by(identify::NAME)
     })?;
@@ -228,12 +228,12 @@ pub async fn confirm(gate: &Gate, visit: Visit<Authorised>) -> Result<Visit<Auth
 /// pages on which people sign in.
 pub fn greet(gate: &Gate, address: IpAddr) -> Result<(), Refusal> {
     blocklist::admits(gate, address).map_err(|refusal| refusal.by(blocklist::NAME))?;
-    if !gate.switches().on("pre-meter") {
+    if !gate.switches().on(meter::PRE_METER) {
         return Ok(());
     }
     match meter::arrive(gate, address) {
         Ruling::Allow => Ok(()),
-        Ruling::Refuse(refusal) => Err(refusal.by("pre-meter")),
+        Ruling::Refuse(refusal) => Err(refusal.by(meter::PRE_METER)),
     }
 }
 

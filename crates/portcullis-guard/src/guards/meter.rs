@@ -12,6 +12,8 @@ use crate::refusal::{Code, Refusal};
 use crate::security::{Noticed, SecurityEvent};
 use crate::visit::{Arrived, Identified, Visit};
 
+pub(crate) const PRE_METER: &str = "pre-meter";
+
 /// Counts a request against its address before anything is looked up for it.
 #[derive(Debug)]
 pub struct PreMeter;
@@ -19,7 +21,7 @@ pub struct PreMeter;
 #[async_trait]
 impl Guard<Visit<Arrived>> for PreMeter {
     fn name(&self) -> &'static str {
-        "pre-meter"
+        PRE_METER
     }
 
     fn about(&self) -> &'static str {
@@ -44,13 +46,13 @@ pub(crate) fn arrive(gate: &Gate, address: IpAddr) -> Ruling {
     let refused = Subject::Refused(network);
     for allowance in gate.counters.standing_here(now, refused, limits.refused_per_address) {
         if allowance.remaining == 0 {
-            return too_many(gate, &Bound { subject: refused, allowance });
+            return Ruling::Refuse(too_many(gate, &Bound { subject: refused, allowance }));
         }
     }
     let minute = Rates { minute: limits.per_address.minute, ..Rates::default() };
     match gate.counters.admit_here(now, &[Charge::one(Subject::Address(network), minute)]) {
         Ok(_) => Ruling::Allow,
-        Err(reached) => too_many(gate, &reached),
+        Err(reached) => Ruling::Refuse(too_many(gate, &reached)),
     }
 }
 
@@ -88,20 +90,26 @@ impl Guard<Visit<Identified>> for RateLimit {
                 visit.state.tightest = tightest;
                 Ruling::Allow
             }
-            Err(reached) => too_many(gate, &reached),
+            Err(reached) => Ruling::Refuse(too_many(gate, &reached)),
         }
     }
 }
 
 /// Counts a refused credential against its address.
-pub(crate) fn count_refused(gate: &Gate, visit: &Visit<Arrived>) {
+///
+/// # Errors
+/// As many as are allowed were counted while this one was looked up. That it is refused is not told then: of many that come at
+/// once, no more are answered than of as many one after the other.
+pub(crate) fn count_refused(gate: &Gate, visit: &Visit<Arrived>) -> Result<(), Refusal> {
     let subject = Subject::Refused(Network::from(visit.arrival.address));
     let charge = Charge::one(subject, gate.parts.limits.refused_per_address);
-    // At the limit nothing more is counted; the pre-meter refuses from here on.
-    let _ = gate.counters.admit_here(gate.clock().monotonic(), &[charge]);
+    match gate.counters.admit_here(gate.clock().monotonic(), &[charge]) {
+        Err(reached) if gate.switches().on(PRE_METER) => Err(too_many(gate, &reached).by(PRE_METER)),
+        _ => Ok(()),
+    }
 }
 
-fn too_many(gate: &Gate, reached: &Bound) -> Ruling {
+fn too_many(gate: &Gate, reached: &Bound) -> Refusal {
     let detail = match reached.subject {
         Subject::Community(_) => "too many requests in this community",
         // Tokens and costs are refused where they are reserved.
@@ -117,5 +125,5 @@ fn too_many(gate: &Gate, reached: &Bound) -> Ruling {
             "too many sign-in links were asked for"
         }
     };
-    Ruling::Refuse(Refusal::new(Code::RateLimited, detail).limited(*reached, gate.clock().now()))
+    Refusal::new(Code::RateLimited, detail).limited(*reached, gate.clock().now())
 }

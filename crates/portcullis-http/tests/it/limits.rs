@@ -80,6 +80,29 @@ async fn sixty_four_at_once_get_exactly_the_limit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn sixty_four_guesses_at_once_are_told_as_many_refusals_as_one_after_the_other() {
+    let app = TestApp::start(Setup { refused_per_address: 20, ..Setup::default() }).await;
+    let world = app.world("one").await;
+    let key = member_key(&app, &world, "Ada").await;
+    // A locator that there is, so that each is looked up, and a secret that is not its own.
+    let (named, secret) = key.rsplit_once('_').expect("a key has parts");
+    let wrong = format!("{named}_{}", secret.chars().rev().collect::<String>());
+    let answers = stream::iter(0..400)
+        .map(|_| app.get("/v1/me", &wrong))
+        .buffer_unordered(AT_ONCE)
+        .collect::<Vec<_>>()
+        .await;
+    let with = |status| answers.iter().filter(|answer| answer.status == status).count();
+    assert_eq!(with(StatusCode::UNAUTHORIZED), 20);
+    assert_eq!(with(StatusCode::TOO_MANY_REQUESTS), 380);
+    for answer in answers.iter().filter(|answer| answer.status == StatusCode::TOO_MANY_REQUESTS) {
+        is_told(answer);
+    }
+    assert_eq!(app.get("/v1/me", &key).await.status, StatusCode::TOO_MANY_REQUESTS, "with the right key too");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_community_has_the_limit_of_its_tier_whoever_asks() {
     let app = TestApp::start(Setup { tiers: standard(rates(60, 2_000, 20_000)), ..Setup::default() }).await;
     let (one, two) = (app.world("one").await, app.world("two").await);
