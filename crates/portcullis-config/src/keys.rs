@@ -685,7 +685,8 @@ keys! {
     /// `model.max_tokens` for the answer, and settled by what the upstream says it used. An answer that fails, or is left, before
     /// its first part has come costs all of it, because any part of it may have been made; so does a 502, which something between
     /// sends when it got no sense out of the model. One that the upstream refuses (503, 529, or 4xx but 408 and 499) costs its
-    /// question alone. Without this key there is no budget.
+    /// question alone. What was used outlives a restart; after a crash what was used in the last 20 seconds before it may not be
+    /// counted. Without this key there is no budget.
     LIMITS_TOKENS_MEMBER: Count = "limits.tokens_per_member_per_day", Preset::Unset("200000"),
         Count { max: 4_000_000_000 };
 

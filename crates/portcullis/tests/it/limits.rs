@@ -1,6 +1,7 @@
 //! Limits of the running program: they outlive it, tiers are set from the command line, and several instances say so.
 
 use http::{Method, StatusCode};
+use portcullis_model::upstream::{Scripted, Upstream};
 use serde_json::Value;
 
 use crate::program::{Program, Serving, text};
@@ -73,6 +74,76 @@ async fn hours_and_days_outlive_the_process_and_a_crash_gives_nothing() {
         assert!(*after >= before - 61, "{of} {window}: {after} after the crash, {before} before");
     }
     assert!(program.log().contains("did not end in order"), "{}", program.log());
+    assert_eq!(serving.stop(), Some(0));
+}
+
+/// What remains of each budget, by whose it is and of what.
+async fn budgets(serving: &Serving, key: &str) -> Vec<(String, i64)> {
+    let (status, body) = serving.send(Method::GET, "/v1/me/limits", key, None).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    let told: Value = serde_json::from_str(&body).expect("JSON");
+    let limits = told["limits"].as_array().expect("a list").iter();
+    let budgets = limits.filter(|limit| limit["what"] != "requests");
+    budgets
+        .map(|limit| {
+            (format!("{} {}", limit["of"], limit["what"]), limit["remaining"].as_i64().expect("a number"))
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn budgets_outlive_the_process() {
+    let (program, key) = program();
+    let upstream = Upstream::start(Scripted::text(&"boat ".repeat(80))).await.expect("an upstream");
+    let settings = [
+        format!("model.url={}", upstream.url()),
+        "model.name=scripted".to_owned(),
+        "model.max_tokens=100".to_owned(),
+        "model.prices=scripted=1.00/4.00".to_owned(),
+        "limits.tokens_per_member_per_day=3000".to_owned(),
+        "limits.tokens_per_community_per_day=6000".to_owned(),
+        "limits.cost_per_member_per_day=1.00".to_owned(),
+        "limits.cost_per_community_per_day=2.00".to_owned(),
+    ];
+    let settings: Vec<&str> = settings.iter().flat_map(|set| ["--set", set.as_str()]).collect();
+    let ask = async |serving: &Serving| {
+        let body = serde_json::json!({
+            "model": "scripted", "messages": [{ "role": "user", "content": "Tell me of boats." }],
+        });
+        serving.send(Method::POST, "/v1/chat/completions", &key, Some(body)).await
+    };
+    let serving = program.serve(&settings).await;
+    let full = budgets(&serving, &key).await;
+    assert_eq!(full.len(), 4, "{full:?}");
+    for _ in 0..3 {
+        let (status, body) = ask(&serving).await;
+        assert_eq!(status, StatusCode::OK, "{body}");
+    }
+    let before = budgets(&serving, &key).await;
+    for ((what, full), (_, before)) in full.iter().zip(&before) {
+        assert!(before < full, "{what}: {before} of {full} are left");
+    }
+    assert_eq!(serving.stop(), Some(0));
+
+    let serving = program.serve(&settings).await;
+    assert_eq!(budgets(&serving, &key).await, before);
+    // What is left is what the member gets, start by start: the day does not begin anew with any of them.
+    let mut answered = 3;
+    let mut serving = serving;
+    loop {
+        let (status, body) = ask(&serving).await;
+        if status != StatusCode::OK {
+            assert_eq!(status, StatusCode::TOO_MANY_REQUESTS, "{body}");
+            assert!(body.contains("budget_exhausted"), "{body}");
+            break;
+        }
+        answered += 1;
+        assert!(answered < 30, "the budget is used up by no number of questions");
+        if answered % 4 == 0 {
+            assert_eq!(serving.stop(), Some(0));
+            serving = program.serve(&settings).await;
+        }
+    }
     assert_eq!(serving.stop(), Some(0));
 }
 
