@@ -1,6 +1,6 @@
 //! What the client sends, and what it makes of good answers.
 
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use portcullis_core::Secret;
 use portcullis_model::upstream::{Answer, Echo, Reply, Scripted, Turn, Upstream};
 use portcullis_model::{FinishReason, FunctionCall, Message, Model as _, ToolCall};
@@ -61,10 +61,22 @@ async fn an_answer_is_the_same_streamed_or_whole() {
     let whole = model.complete(&request).await.unwrap();
     assert_eq!(text(&whole), "Grüße, welt\n\"quoted\"");
     assert_eq!(whole.choices[0].finish_reason, Some(FinishReason::ToolCalls));
-    let mut streamed = put_together(model.stream(&request).await.unwrap()).await.unwrap();
+    let chunks = model.stream(&request).await.unwrap();
+    assert!(!chunks.is_made());
+    let mut streamed = put_together(chunks).await.unwrap();
     // The two requests differ in length, and so do the tokens counted.
     streamed.usage = whole.usage;
     assert_eq!(streamed, whole);
+}
+
+#[tokio::test]
+async fn a_whole_answer_to_a_request_for_a_stream_is_known_to_be_made() {
+    let message = json!({ "role": "assistant", "content": "all of it" });
+    let body = json!({ "choices": [{ "index": 0, "message": message, "finish_reason": "stop" }] });
+    let (_upstream, model) = serve(Scripted::raw(Reply::json(StatusCode::OK, &body))).await;
+    let chunks = model.stream(&hello()).await.unwrap();
+    assert!(chunks.is_made());
+    assert_eq!(text(&put_together(chunks).await.unwrap()), "all of it");
 }
 
 #[tokio::test]
