@@ -339,11 +339,14 @@ fn judge(
         return Ok(Some(format!("{asked} and was answered {}", seen.says())));
     }
     // What names whoever asked differs from what administrators are told, and says the same.
-    let own = nothing.map(|Nothing { inside, .. }| gist(&inside.body)).unwrap_or_default();
+    // Where a path with nothing is answered by a page, nothing tells what a missing thing is not told in.
+    let own = nothing.filter(|Nothing { inside, .. }| inside.status == seen.status);
+    let own = own.map(|Nothing { inside, .. }| gist(&inside.body));
     let (wanted, said) = (gist(&admin.body), gist(&seen.body));
     let (told, lacking): (Vec<&String>, Vec<&String>) =
         wanted.keys().partition(|word| said.contains_key(*word));
-    let is_named = lacking.len() <= 1 && told.iter().any(|word| !own.contains_key(*word));
+    let is_named =
+        lacking.len() <= 1 && own.is_some_and(|own| told.iter().any(|word| !own.contains_key(*word)));
     if declared && !same && seen.status == StatusCode::NOT_FOUND && is_named {
         return Err(Inconclusive::because(format!(
             "{asked} for {} and was answered in words of the administrator's answer that no path without a route is answered in, \
