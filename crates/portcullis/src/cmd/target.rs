@@ -187,13 +187,15 @@ async fn settle<'k>(
     let mut people = People::new(kept)?;
     for (place, ground) in grounds.iter().enumerate() {
         let keeper = people.settle(ground).await?;
-        let own = belongings::prepare(kept, ground, keeper).await?;
+        let mut own = belongings::prepare(kept, ground, keeper).await?;
         belongings::hand_over(kept, ground, keeper).await?;
         // In the other community the first owner is asked for everything.
-        let read = match place {
-            0 => belongings::prepare(kept, ground, people.reader(ground).await?).await?.conversation,
-            _ => own.conversation,
-        };
+        let mut read = own.conversation;
+        if place == 0 {
+            let [reader, waiter] = [people::READS, people::WAITS].map(|number| people.owner(ground, number));
+            read = belongings::prepare(kept, ground, reader.await?).await?.conversation;
+            own.approval = belongings::prepare(kept, ground, waiter.await?).await?.approval;
+        }
         describe(target, ground, &own, read);
     }
     target.tenancy.ids.insert(QUIET.slug.to_owned(), quiet.community.id.to_string());
@@ -289,7 +291,8 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 /// The route table, with what the checks ask for: what reads one's own things, or the community's administration, is
 /// asked as those who may, and what changes anything is asked for a thing that is not there.
 fn routes(ground: &Ground) -> Vec<Route> {
-    let (keeper, reader) = (&people::keeper(ground), &people::reader(ground));
+    let keeper = &people::keeper(ground);
+    let [reader, waiter] = &[people::READS, people::WAITS].map(|number| people::owner(ground, number));
     let to_probed = |(number, route): (usize, &portcullis_http::Route)| {
         let mut probed = Route::new(route.method.clone(), route.path);
         if !matches!(route.access, Access::Needs(_)) {
@@ -324,7 +327,8 @@ fn routes(ground: &Ground) -> Vec<Route> {
             "conversation" => probed.param("conversation", "{{conversation}}").only_for(keeper),
             "memory" => probed.param("memory", "{{memory}}").only_for(keeper),
             "member" => probed.param("member", "{{member}}"),
-            "conversations" | "memories" | "own-approvals" => probed.only_for(keeper),
+            "conversations" | "memories" => probed.only_for(keeper),
+            "own-approvals" => probed.only_for(waiter),
             "style" | "script" | "mark" => probed.kind(RouteKind::Asset),
             "live" => probed.kind(RouteKind::Live),
             "ready" => probed.kind(RouteKind::Ready),
@@ -335,7 +339,7 @@ fn routes(ground: &Ground) -> Vec<Route> {
             "approval" => {
                 probed.param("approval", "{{approval}}").only_for(&people::admin(ground, number % ADMINS))
             }
-            "own-approval" => probed.param("approval", "{{approval}}").only_for(keeper),
+            "own-approval" => probed.param("approval", "{{approval}}").only_for(waiter),
             _ if !route.method.is_safe() => harmless(probed, route),
             _ => probed,
         }

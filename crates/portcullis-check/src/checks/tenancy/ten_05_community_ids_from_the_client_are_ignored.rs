@@ -311,7 +311,11 @@ async fn judge_route(
         return Ok(foreign);
     }
     let now = Pieces::of(&now);
-    let own: Vec<&String> = baseline.own.iter().filter(|piece| now.shows(piece)).collect();
+    // Where one thing is asked for by its id, all of it is content, though lists in it may be empty.
+    let is_thing = route.path.ends_with('}');
+    let shows =
+        |said: &Pieces, piece: &String| if is_thing { said.contains(piece) } else { said.shows(piece) };
+    let own: Vec<&String> = baseline.own.iter().filter(|piece| shows(&now, piece)).collect();
     if route.carries_community() {
         let call = Call::to(target, route, &owner.community)?.with(&asker.credential, &asker.name);
         let seen = probe.send(call).await?;
@@ -346,7 +350,7 @@ async fn judge_route(
         doubt_if_not_the_application(&seen, doubts);
         // One unknown name can make the whole request refused, or filter everything out, and hide a known one.
         let said = Pieces::of(&seen);
-        let as_ever = !own.is_empty() && own.iter().all(|piece| said.shows(piece));
+        let as_ever = !own.is_empty() && own.iter().all(|piece| shows(&said, piece));
         if seen.status.is_success() && as_ever && !foreign.found_in(&seen) {
             continue;
         }

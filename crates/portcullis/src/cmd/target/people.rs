@@ -19,6 +19,10 @@ const STAFF: usize = 6;
 const LEAVERS: usize = 4;
 /// How many own a community beside the one who keeps it.
 pub(super) const CO_OWNERS: usize = 3;
+/// The one of them whose pages are looked at.
+pub(super) const READS: usize = 1;
+/// The one of them whose call waits for a person.
+pub(super) const WAITS: usize = 2;
 /// How many admins a community has, beside the owner who keeps it. They share the work of asking its administration.
 pub(super) const ADMINS: usize = 4;
 /// How long the key lasts that ends during the run.
@@ -67,7 +71,7 @@ impl<'k> People<'k> {
             self.identities.push(identity.role("moderator").spaces(&SPACES));
         }
         for number in 1..=CO_OWNERS {
-            let name = if number == 1 { reader(ground) } else { format!("owner {number} of {of}") };
+            let name = owner(ground, number);
             let owner = self.member(ground, &name, Role::Owner).await?;
             let identity = self.identity(ground, &name, owner, self.hour).await?;
             self.identities.push(identity.role("owner").spaces(&SPACES));
@@ -94,9 +98,9 @@ impl<'k> People<'k> {
         Ok(keeper)
     }
 
-    /// The one whose pages are looked at.
-    pub(super) async fn reader(&self, ground: &Ground) -> Result<MemberId> {
-        self.member(ground, &reader(ground), Role::Owner).await
+    /// One of the owners beside the keeper.
+    pub(super) async fn owner(&self, ground: &Ground, number: usize) -> Result<MemberId> {
+        self.member(ground, &owner(ground, number), Role::Owner).await
     }
 
     /// Members whose limits are driven to the end: people of their own, so that no other check is counted against them.
@@ -143,7 +147,7 @@ impl<'k> People<'k> {
         let ends = self.kept.clock.now().checked_add(SHORT_SECONDS.seconds())?;
         // Of those for whom some routes are alone, so that it opens those too until then.
         let admins = (0..ADMINS).map(|number| (admin(ground, number), Role::Admin));
-        let owners = [(keeper(ground), Role::Owner), (reader(ground), Role::Owner)];
+        let owners = [(keeper(ground), Role::Owner), (owner(ground, READS), Role::Owner)];
         for (user, role) in owners.into_iter().chain(admins) {
             let member = self.member(ground, &user, role).await?;
             let short = self.identity(ground, &format!("key that ends of {user}"), member, ends).await?;
@@ -207,10 +211,10 @@ pub(super) fn keeper(ground: &Ground) -> String {
     format!("keeper of {}", ground.plot.name)
 }
 
-/// What the owner of a community is called whose pages are looked at: one apart from the keeper, for the sake of both
-/// their limits.
-pub(super) fn reader(ground: &Ground) -> String {
-    format!("owner 1 of {}", ground.plot.name)
+/// What the owners of a community beside the keeper are called, counted from 1. What is asked as they is asked as them for the
+/// sake of the keeper's limits.
+pub(super) fn owner(ground: &Ground, number: usize) -> String {
+    format!("owner {number} of {}", ground.plot.name)
 }
 
 /// What the admins of a community are called, counted from 0.
