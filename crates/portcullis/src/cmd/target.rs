@@ -292,7 +292,8 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 /// asked as those who may, and what changes anything is asked for a thing that is not there.
 fn routes(ground: &Ground) -> Vec<Route> {
     let keeper = &people::keeper(ground);
-    let [reader, waiter] = &[people::READS, people::WAITS].map(|number| people::owner(ground, number));
+    let owners = &[people::READS, people::WAITS].map(|number| people::owner(ground, number));
+    let [_, waiter] = owners;
     let to_probed = |(number, route): (usize, &portcullis_http::Route)| {
         let mut probed = Route::new(route.method.clone(), route.path);
         if !matches!(route.access, Access::Needs(_)) {
@@ -312,7 +313,7 @@ fn routes(ground: &Ground) -> Vec<Route> {
                 let page = probed.kind(RouteKind::Page).shared();
                 return page.only_for(&people::admin(ground, number % ADMINS));
             }
-            (Shape::Page, Access::Needs(_)) => return page(probed, route, reader),
+            (Shape::Page, Access::Needs(_)) => return page(probed, route, owners),
             (Shape::Page, _) => return door(probed, route),
             _ => {}
         }
@@ -348,14 +349,15 @@ fn routes(ground: &Ground) -> Vec<Route> {
 }
 
 /// A page of somebody signed in.
-fn page(probed: Route, route: &portcullis_http::Route, reader: &str) -> Route {
+fn page(probed: Route, route: &portcullis_http::Route, [reader, waiter]: &[String; 2]) -> Route {
     let read = format!("{{{{{READ}}}}}");
     let probed = match route.name {
         // A piece of a page.
         "last-answer" => return probed.param("conversation", &read).only_for(reader),
         "document-page" => probed.param("document", DOCUMENT),
         "conversation-page" => probed.param("conversation", &read).only_for(reader),
-        "chat-page" | "history-page" | "memories-page" | "waiting-page" => probed.only_for(reader),
+        "chat-page" | "history-page" => probed.only_for(reader),
+        "memories-page" | "waiting-page" => probed.only_for(waiter),
         // Everybody has an account, and it shows their own name, plans and sessions.
         _ => probed.shared(),
     };

@@ -19,9 +19,9 @@ const STAFF: usize = 6;
 const LEAVERS: usize = 4;
 /// How many own a community beside the one who keeps it.
 pub(super) const CO_OWNERS: usize = 3;
-/// The one of them whose pages are looked at.
+/// The one of them whose conversation pages show.
 pub(super) const READS: usize = 1;
-/// The one of them whose call waits for a person.
+/// The one of them whose call waits for a person, and whose memories pages show.
 pub(super) const WAITS: usize = 2;
 /// How many admins a community has, beside the owner who keeps it. They share the work of asking its administration.
 pub(super) const ADMINS: usize = 4;
