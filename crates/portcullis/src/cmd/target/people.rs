@@ -146,8 +146,9 @@ impl<'k> People<'k> {
         }
         let ends = self.kept.clock.now().checked_add(SHORT_SECONDS.seconds())?;
         // Of those for whom some routes are alone, so that it opens those too until then.
+        let owners =
+            [keeper(ground), owner(ground, READS), owner(ground, WAITS)].map(|name| (name, Role::Owner));
         let admins = (0..ADMINS).map(|number| (admin(ground, number), Role::Admin));
-        let owners = [(keeper(ground), Role::Owner), (owner(ground, READS), Role::Owner)];
         for (user, role) in owners.into_iter().chain(admins) {
             let member = self.member(ground, &user, role).await?;
             let short = self.identity(ground, &format!("key that ends of {user}"), member, ends).await?;
