@@ -66,7 +66,8 @@ codes! {
     UnknownParameter = "unknown_parameter",
     /// Only a key with the `own-request` ability may send this.
     OwnRequestOnly = "own_request_only",
-    /// The question looks like an attempt to instruct the model against its instructions.
+    /// The question looks like an attempt to instruct the model against its instructions, or holds what looks like a key or a
+    /// password.
     QuestionRefused = "question_refused",
     /// A call of a tool is not allowed. The model is told, no caller is.
     ToolRefused = "tool_refused",

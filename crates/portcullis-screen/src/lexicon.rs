@@ -18,6 +18,8 @@ pub const CONCEPTS: &[&str] = &[
 
 /// The longest entry, in characters.
 pub(crate) const LONGEST: usize = 24;
+/// The longest ending of a stem, in characters: `restrict*`, restrictions.
+const ENDING: usize = 4;
 const SEED: u64 = 0xcbf2_9ce4_8422_2325;
 const PRIME: u64 = 0x0000_0100_0000_01b3;
 
@@ -207,6 +209,19 @@ impl Lexicon {
     pub(crate) fn knows(&self, word: &str) -> bool {
         let chars: Vec<char> = word.chars().collect();
         chars.len() >= 3 && self.concepts(&chars) != 0
+    }
+
+    /// Whether the word is an entry, or begins with a stem and goes on with no more than an ending.
+    pub(crate) fn is_entry(&self, word: &str) -> bool {
+        let (mut hash, mut stem, mut length) = (SEED, None, 0);
+        for c in word.chars() {
+            hash = step(hash, c);
+            length += 1;
+            if self.stems.has(hash) {
+                stem = Some(length);
+            }
+        }
+        self.whole.has(hash) || stem.is_some_and(|stem| length - stem <= ENDING)
     }
 
     /// Words that were run together, apart again wherever an entry of at least three letters begins and ends.

@@ -311,11 +311,14 @@ fn spelt_word(core: &str) -> Option<String> {
 fn spelt_words(core: &str) -> (String, u32) {
     let words: Vec<&str> =
         core.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
-    let is_known = |word: &&&str| lexicon::shipped().knows(word) || spelt_word(word).is_some();
+    let is_known = |word: &&&str| {
+        word.chars().count() > 3 && (lexicon::shipped().knows(word) || spelt_word(word).is_some())
+    };
     let known = words.iter().filter(is_known).count();
     let inside = core.trim_matches(|c: char| !c.is_alphanumeric());
     let is_long = inside.chars().count() > 24;
-    if words.len() < 2 || !(is_long || known > 1 || (known == 1 && words.len() > 2)) {
+    let is_one = known < 2 && spelt_word(core).is_some_and(|word| lexicon::shipped().is_entry(&word));
+    if words.len() < 2 || is_one || !(is_long || known > 1 || (known == 1 && words.len() > 2)) {
         return spelt_word(core).map_or((core.to_owned(), 0), |word| (word, 1));
     }
     let mut joint = '!';

@@ -41,6 +41,9 @@ pub struct CitationFence {
     lost: bool,
     /// The spaces that begin this line, while it has nothing else.
     indent: Option<usize>,
+    /// Whether this line holds nothing but blanks and the marks of lists and quotes: HTML that begins here is a block of its own, in
+    /// which no fence is one.
+    bare: bool,
     run: Run,
     /// A backslash stands before.
     escaped: bool,
@@ -86,6 +89,7 @@ impl CitationFence {
             closing: false,
             lost: false,
             indent: Some(0),
+            bare: true,
             run: Run::default(),
             escaped: false,
         }
@@ -146,6 +150,8 @@ impl CitationFence {
             _ => None,
         };
         self.closing &= matches!(c, ' ' | '\t');
+        self.lost |= c == '<' && self.bare && self.place == Place::Words;
+        self.bare &= matches!(c, ' ' | '\t' | '-' | '*' | '+' | '>' | '.' | ')' | '0'..='9');
         // What has less before it than the fence has ends the list that both stood in, and the block with it.
         if let Place::Block(block) = self.place
             && self.indent.is_none()
@@ -162,16 +168,18 @@ impl CitationFence {
         if len == 0 {
             return;
         }
-        let indent = indent.filter(|spaces| *spaces <= DEEPEST_FENCE);
         let fence = indent.filter(|_| len >= 3).map(|indent| Block { mark, len, indent });
+        let is_deep = |fence: &Block| fence.indent > DEEPEST_FENCE;
         match self.place {
             Place::Block(block) => {
+                // In a list it may stand deeper, and end the block all the same.
                 self.closing = fence.is_some_and(|fence| fence.mark == block.mark && fence.len >= block.len);
+                self.lost |= self.closing && fence.as_ref().is_some_and(is_deep);
             }
             Place::Words => {
                 // A backslash takes the meaning of the one character behind it.
                 let ticks = len - usize::from(escaped);
-                self.opening = self.opening.or(fence.filter(|_| !self.lost));
+                self.opening = self.opening.or(fence.filter(|fence| !self.lost && !is_deep(fence)));
                 if mark == '`' && ticks > 0 {
                     self.place = Place::Span(ticks);
                 }
@@ -198,6 +206,7 @@ impl CitationFence {
             self.place = Place::Block(block);
         }
         self.indent = Some(0);
+        self.bare = true;
     }
 
     /// What began like code on this line is none.
@@ -261,6 +270,9 @@ impl CitationFence {
     /// What stands in the place of a bracket with numbers that were not recalled; none if it stays as it is.
     fn recalled(&mut self, bracket: &str) -> Option<String> {
         let listed = numbers(bracket.trim_start_matches('[').trim_end_matches(']'))?;
+        if is_interval(&listed) {
+            return None;
+        }
         let known = |range: &RangeInclusive<usize>| {
             let (from, to) = ((*range.start()).max(1), (*range.end()).min(self.passages));
             (from <= to).then_some(from..=to)
@@ -282,6 +294,15 @@ impl CitationFence {
             instead.push(']');
         }
         Some(instead)
+    }
+}
+
+/// Whether it is of numbers and no citation, whoever reads it: several from 0 on, as in the interval `[0, 1]`, or years.
+fn is_interval(listed: &[RangeInclusive<usize>]) -> bool {
+    match listed {
+        [range] if range.start() == range.end() => false,
+        [range] => *range.start() == 0 || (1_000..10_000).contains(range.start()),
+        several => several.first().is_some_and(|first| *first.start() == 0),
     }
 }
 
@@ -336,7 +357,15 @@ mod tests {
         ("a[i] = [] [ ] [-] [[1]] [1 [a, 9] [2024-11-28] [-9] [9%] [", None),
         ("[12345] [99999999999999999999999999]", Some(" ")),
         ("[1, 9] [1,9] [ 9 ] [1; 9] [9 1] [9,] [1,\u{a0}2]", Some("[1] [1]  [1] [1]  [1,\u{a0}2]")),
-        ("[1-9] [1–2] [2 - 9] [9-1] [3-9] [0-1] [1, 2-9, 7]", Some("[1-2] [1–2] [2] [1-2]  [1] [1, 2]")),
+        ("[1-9] [1–2] [2 - 9] [9-1] [3-9] [1, 2-9, 7]", Some("[1-2] [1–2] [2] [1-2]  [1, 2]")),
+        // Where Markdown knows no block of code, none is taken for one.
+        ("<p>\n```\n\nSo it is [9].\n", Some("<p>\n```\n\nSo it is .\n")),
+        ("- <p>\n  ```\n\n  So it is [9].\n", Some("- <p>\n  ```\n\n  So it is .\n")),
+        ("- x\n  ```\n     ```\n  So it is [9].\n", Some("- x\n  ```\n     ```\n  So it is .\n")),
+        (
+            "lies in [0, 1] or [0-1], in [1914-1918], not [0]",
+            Some("lies in [0, 1] or [0-1], in [1914-1918], not "),
+        ),
         // Code is left as it is.
         ("so `a[9]` and ``b[`9] [9]`` [9]", Some("so `a[9]` and ``b[`9] [9]`` ")),
         (
