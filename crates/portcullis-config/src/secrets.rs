@@ -107,11 +107,26 @@ pub(crate) fn require_private(path: &Path, mode: u32) -> Result<(), Fault> {
     )))
 }
 
+/// Whether a part of the path may be a secret that somebody wrote in the place of a file's name.
+fn is_random(path: &Path) -> bool {
+    path.iter().map(std::ffi::OsStr::as_encoded_bytes).any(|part| {
+        let has = |is: fn(&u8) -> bool| part.iter().any(is);
+        part.len() >= 8
+            && part.iter().all(u8::is_ascii_alphanumeric)
+            && has(u8::is_ascii_lowercase)
+            && has(u8::is_ascii_uppercase)
+            && has(u8::is_ascii_digit)
+    })
+}
+
 fn read_private(path: &Path) -> Result<Secret<String>, Fault> {
     let name = shown(&path.to_string_lossy());
     let unreadable =
         |why: &str| Fault::new(Code::UnreadableSecret, format!("refers to the file {name}, which {why}"));
     let failed = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound if is_random(path) => missing(
+            "refers to a file that does not exist, and whose name is unusual and not shown".to_owned(),
+        ),
         std::io::ErrorKind::NotFound => missing(format!("refers to the file {name}, which does not exist")),
         _ => unreadable(&format!("cannot be read: {}", error.kind())),
     };

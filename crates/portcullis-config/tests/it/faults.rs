@@ -220,6 +220,7 @@ const BAD: &[(&str, &str, Code)] = &[
     ("release.own_request_personal_data", "\"on\"", Code::NotAChoice),
     ("release.own_request_links", "\"on\"", Code::NotAChoice),
     ("screen.mode", "\"on\"", Code::NotAChoice),
+    ("screen.secrets", "\"flag\"", Code::NotAChoice),
     ("screen.off", "[\"Bakers\"]", Code::Malformed),
     ("screen.observe", "true", Code::WrongType),
     ("screen.flag", "[5]", Code::WrongType),
