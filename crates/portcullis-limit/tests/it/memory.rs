@@ -155,12 +155,12 @@ fn resident() -> Option<usize> {
     Some(text.split_whitespace().nth(1)?.parse::<usize>().ok()? * 4_096)
 }
 
-/// A million requests by a hundred thousand keys, and addresses without end: memory stays under its ceiling, and once that
-/// is full, each key having come more often than its counter has room for by itself, it does not grow any more.
+/// More than a million requests by a hundred thousand keys, and addresses without end: memory stays under its ceiling, and once
+/// that is full, and each key has come so often that its counter has room for what is still to come, it grows no more.
 #[test]
 fn memory_stays_under_its_ceiling() {
     const CEILING: usize = 64 << 20;
-    const WARM: u32 = 450_000;
+    const WARM: u32 = 900_000;
     let limiter = Limiter::new(CEILING);
     let community_id = |number: u64| -> CommunityId { community(number % 50) };
     let before = resident();
@@ -170,7 +170,7 @@ fn memory_stays_under_its_ceiling() {
     let begun = Instant::now();
     // The most while it warms up, and after.
     let mut most = [0; 2];
-    for request in 0..1_000_000_u32 {
+    for request in 0..1_500_000_u32 {
         now += Duration::from_micros(600);
         let who = u64::from(request) % 100_000;
         let charges = [
@@ -194,12 +194,12 @@ fn memory_stays_under_its_ceiling() {
     println!(
         "{} counters, {bytes} bytes, resident {grown:?}, {:?} a decision",
         limiter.held(),
-        took / 1_000_000
+        took / 1_500_000
     );
     let [warm, after] = most;
     assert!(warm <= CEILING && after <= CEILING, "{warm} and {after} bytes");
     assert!(
-        warm >= CEILING / 100 * 98,
+        warm >= CEILING / 100 * 95,
         "only {warm} bytes: it is not full, and nothing shows what happens then"
     );
     assert!(after * 100 <= warm * 101, "{warm} bytes at most while it warmed up, {after} after");

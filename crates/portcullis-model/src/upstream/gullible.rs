@@ -184,11 +184,12 @@ fn system_text(readings: &[Reading]) -> String {
     system.map(|reading| reading.text.as_str()).collect::<Vec<_>>().join("\n")
 }
 
-/// What the offered tools and their arguments are described with.
+/// What the offered tools are called, and what they and their arguments are described with.
 fn tool_text(readings: &[Reading]) -> String {
-    let told = readings
-        .iter()
-        .filter(|reading| reading.from.starts_with("tools ") && reading.from.ends_with(" description"));
+    let told = readings.iter().filter(|reading| {
+        let told = reading.from.ends_with(" description") || reading.from.ends_with(" name");
+        told && reading.from.starts_with("tools ")
+    });
     told.map(|reading| reading.text.as_str()).collect::<Vec<_>>().join("\n")
 }
 

@@ -194,7 +194,7 @@ pub async fn what_is_over_by_itself_goes_alone(world: &World) {
     world.invite(side, world.new_invitation(side)).await;
     assert_eq!(due().await, 0);
     world.clock.advance(World::TERM);
-    assert_eq!((due().await, due().await), (1, 0), "an invitation");
+    assert_eq!((due().await, due().await), (2, 0), "an invitation, and that there was the session");
 
     let (asker, moderator) = (world.scope(side, side.plain).await, world.scope(side, side.moderator).await);
     let conversation = conversations::begin(world, &asker, "Mine", &[]).await;
