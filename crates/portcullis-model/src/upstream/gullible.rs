@@ -184,7 +184,7 @@ fn system_text(readings: &[Reading]) -> String {
     system.map(|reading| reading.text.as_str()).collect::<Vec<_>>().join("\n")
 }
 
-/// What the offered tools are called, and what they and their arguments are described with.
+/// What the offered tools and their arguments are described with.
 fn tool_text(readings: &[Reading]) -> String {
     let told = readings.iter().filter(|reading| {
         let told = reading.from.ends_with(" description") || reading.from.ends_with(" name");
