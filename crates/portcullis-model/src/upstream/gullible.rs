@@ -186,10 +186,9 @@ fn system_text(readings: &[Reading]) -> String {
 
 /// What the offered tools and their arguments are described with.
 fn tool_text(readings: &[Reading]) -> String {
-    let told = readings.iter().filter(|reading| {
-        let told = reading.from.ends_with(" description") || reading.from.ends_with(" name");
-        told && reading.from.starts_with("tools ")
-    });
+    let told = readings
+        .iter()
+        .filter(|reading| reading.from.starts_with("tools ") && reading.from.ends_with(" description"));
     told.map(|reading| reading.text.as_str()).collect::<Vec<_>>().join("\n")
 }
 
