@@ -14,6 +14,7 @@ pub mod handing;
 pub mod jwt;
 pub mod limit;
 pub mod measures;
+mod named;
 pub mod pipeline;
 pub mod refusal;
 pub mod screening;

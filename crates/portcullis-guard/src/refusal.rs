@@ -7,102 +7,78 @@ use jiff::Timestamp;
 use portcullis_limit::Bound;
 use serde::Serialize;
 
+use crate::named::named;
 use crate::security::Asker;
 
-macro_rules! codes {
-    ($($(#[doc = $doc:literal])* $name:ident = $text:literal,)*) => {
-        /// The stable code of a refusal. `portcullis-http` maps each to a status and a text; a new code does not compile until
-        /// it is mapped.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-        #[serde(rename_all = "snake_case")]
-        pub enum Code {
-            $($(#[doc = $doc])* $name,)*
-        }
-
-        impl Code {
-            /// Every code.
-            pub const ALL: &[Self] = &[$(Self::$name),*];
-
-            /// The code as clients, logs and the audit see it.
-            pub const fn name(self) -> &'static str {
-                match self {
-                    $(Self::$name => $text,)*
-                }
-            }
-
-            /// What it means, in a sentence or two.
-            pub const fn meaning(self) -> &'static str {
-                match self {
-                    $(Self::$name => concat!($($doc),*),)*
-                }
-            }
-        }
-    };
-}
-
-codes! {
-    /// No credential was presented.
-    CredentialMissing = "credential_missing",
-    /// A credential was presented and is not valid: malformed, unknown, expired, revoked, suspended. Which of these
-    /// is not told.
-    CredentialInvalid = "credential_invalid",
-    /// More than one credential was presented.
-    CredentialAmbiguous = "credential_ambiguous",
-    /// A change by session cookie that no page of ours made.
-    ForeignPage = "foreign_page",
-    /// The role or the credential does not allow the action.
-    NotAllowed = "not_allowed",
-    /// The community's last active owner cannot be demoted or suspended.
-    LastOwner = "last_owner",
-    /// The address is on a blocklist, or is blocked for what it did.
-    AddressBlocked = "address_blocked",
-    /// A limit was reached.
-    RateLimited = "rate_limited",
-    /// A budget of tokens or of what they cost is used up.
-    BudgetExhausted = "budget_exhausted",
-    /// The request is not one that this endpoint takes.
-    InvalidRequest = "invalid_request",
-    /// A parameter is not known here.
-    UnknownParameter = "unknown_parameter",
-    /// Only a key with the `own-request` ability may send this.
-    OwnRequestOnly = "own_request_only",
-    /// The question looks like an attempt to instruct the model against its instructions, or holds what looks like a key or a
-    /// password.
-    QuestionRefused = "question_refused",
-    /// A call of a tool is not allowed. The model is told, no caller is.
-    ToolRefused = "tool_refused",
-    /// A call that waits for a person does not stand so that this could be done.
-    ApprovalNotOpen = "approval_not_open",
-    /// The model asked for is not on the list.
-    ModelNotFound = "model_not_found",
-    /// The thing does not exist, or the scope does not reach it.
-    NotFound = "not_found",
-    /// The body is larger than the limit.
-    BodyTooLarge = "body_too_large",
-    /// The same idempotency key is being worked on.
-    IdempotencyInFlight = "idempotency_in_flight",
-    /// The same idempotency key was used with another body.
-    IdempotencyMismatch = "idempotency_mismatch",
-    /// The stores cannot be reached.
-    StoreUnavailable = "store_unavailable",
-    /// The audit journal cannot be written, so nothing is answered.
-    AuditUnavailable = "audit_unavailable",
-    /// All places at the model are taken and the queue is full, or the wait was too long.
-    ModelBusy = "model_busy",
-    /// The model cannot be reached or answered with an error.
-    ModelUnavailable = "model_unavailable",
-    /// The model did not answer in time.
-    ModelTimedOut = "model_timed_out",
-    /// The model refused the request as it stands, such as one longer than its context.
-    ModelRejected = "model_rejected",
-    /// The request took longer than the limit.
-    TimedOut = "timed_out",
-    /// The access that the answer was given under has ended.
-    AccessEnded = "access_ended",
-    /// The server is stopping.
-    ShuttingDown = "shutting_down",
-    /// Something that should not happen.
-    Internal = "internal",
+named! {
+    /// The stable code of a refusal. `portcullis-http` maps each to a status and a text; a new code does not compile until
+    /// it is mapped.
+    #[derive(Serialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum Code {
+        /// No credential was presented.
+        CredentialMissing = "credential_missing",
+        /// A credential was presented and is not valid: malformed, unknown, expired, revoked, suspended. Which of these
+        /// is not told.
+        CredentialInvalid = "credential_invalid",
+        /// More than one credential was presented.
+        CredentialAmbiguous = "credential_ambiguous",
+        /// A change by session cookie that no page of ours made.
+        ForeignPage = "foreign_page",
+        /// The role or the credential does not allow the action.
+        NotAllowed = "not_allowed",
+        /// The community's last active owner cannot be demoted or suspended.
+        LastOwner = "last_owner",
+        /// The address is on a blocklist, or is blocked for what it did.
+        AddressBlocked = "address_blocked",
+        /// A limit was reached.
+        RateLimited = "rate_limited",
+        /// A budget of tokens or of what they cost is used up.
+        BudgetExhausted = "budget_exhausted",
+        /// The request is not one that this endpoint takes.
+        InvalidRequest = "invalid_request",
+        /// A parameter is not known here.
+        UnknownParameter = "unknown_parameter",
+        /// Only a key with the `own-request` ability may send this.
+        OwnRequestOnly = "own_request_only",
+        /// The question looks like an attempt to instruct the model against its instructions, or holds what looks like a key or a
+        /// password.
+        QuestionRefused = "question_refused",
+        /// A call of a tool is not allowed. The model is told, no caller is.
+        ToolRefused = "tool_refused",
+        /// A call that waits for a person does not stand so that this could be done.
+        ApprovalNotOpen = "approval_not_open",
+        /// The model asked for is not on the list.
+        ModelNotFound = "model_not_found",
+        /// The thing does not exist, or the scope does not reach it.
+        NotFound = "not_found",
+        /// The body is larger than the limit.
+        BodyTooLarge = "body_too_large",
+        /// The same idempotency key is being worked on.
+        IdempotencyInFlight = "idempotency_in_flight",
+        /// The same idempotency key was used with another body.
+        IdempotencyMismatch = "idempotency_mismatch",
+        /// The stores cannot be reached.
+        StoreUnavailable = "store_unavailable",
+        /// The audit journal cannot be written, so nothing is answered.
+        AuditUnavailable = "audit_unavailable",
+        /// All places at the model are taken and the queue is full, or the wait was too long.
+        ModelBusy = "model_busy",
+        /// The model cannot be reached or answered with an error.
+        ModelUnavailable = "model_unavailable",
+        /// The model did not answer in time.
+        ModelTimedOut = "model_timed_out",
+        /// The model refused the request as it stands, such as one longer than its context.
+        ModelRejected = "model_rejected",
+        /// The request took longer than the limit.
+        TimedOut = "timed_out",
+        /// The access that the answer was given under has ended.
+        AccessEnded = "access_ended",
+        /// The server is stopping.
+        ShuttingDown = "shutting_down",
+        /// Something that should not happen.
+        Internal = "internal",
+    }
 }
 
 /// A limit that refused, and until when.

@@ -1,6 +1,6 @@
 //! Security events: one typed stream of what an operator should hear of.
 //!
-//! Each event is counted, sent to whoever listens for alerts, and written to the journal. A flood of equal events costs
+//! Each event is counted, told to whoever listens (nobody in this program yet), and written to the journal. A flood of equal events costs
 //! a counter and no more: the first is written at once, those that follow as one number for each window of time
 //! (`windows`). Events hold ids and fixed words, never text, and no address. Start with [`SecurityEvent`] and
 //! [`Gate::note`](crate::Gate::note).
@@ -19,6 +19,7 @@ use portcullis_core::{Action, Actor, Clock, CommunityId, RequestId, Scope, Tasks
 use tokio::sync::{Notify, broadcast};
 
 use crate::guards::secrets_in;
+use crate::named::named;
 use crate::refusal::{Code, Refusal};
 use windows::{Then, Windows};
 
@@ -27,89 +28,63 @@ const LAG: usize = 1_024;
 /// The longest that an event waits to be written with others like it.
 pub const LONGEST_WINDOW: Duration = Duration::from_secs(60);
 
-macro_rules! events {
-    ($($(#[doc = $doc:literal])* $name:ident = $text:literal,)*) => {
-        /// What happened.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        #[non_exhaustive]
-        pub enum SecurityEvent {
-            $($(#[doc = $doc])* $name,)*
-        }
-
-        impl SecurityEvent {
-            /// Every event.
-            pub const ALL: &[Self] = &[$(Self::$name),*];
-
-            /// The name in the journal, in metrics and in alerts.
-            pub const fn name(self) -> &'static str {
-                match self {
-                    $(Self::$name => $text,)*
-                }
-            }
-
-            /// What it tells, in a sentence.
-            pub const fn meaning(self) -> &'static str {
-                match self {
-                    $(Self::$name => concat!($($doc),*),)*
-                }
-            }
-        }
-    };
-}
-
-events! {
-    /// A sign-in link did not work: unknown, used up, too old, or opened in another browser.
-    SignInFailed = "sign_in_failed",
-    /// A key, token or session was presented that is not valid, or more than one was.
-    CredentialRefused = "credential_refused",
-    /// A write by cookie, or a form, that no page of ours made.
-    ForeignPage = "foreign_page",
-    /// A role or credential did not allow what was asked.
-    RoleRefused = "role_refused",
-    /// Somebody who may manage people or keys asked for a role above their own.
-    RoleEscalationRefused = "role_escalation_refused",
-    /// The access that an answer was being given under ended, and so did the answer.
-    AccessEnded = "access_ended",
-    /// A limit was reached.
-    LimitReached = "limit_reached",
-    /// An address or network was blocked for what it did, or a request came from one that is blocked.
-    AddressBlocked = "address_blocked",
-    /// A question, or a memory or an earlier question beside it, tries to instruct the model against its instructions.
-    Injection = "injection",
-    /// A question holds what looks like an attack on a database.
-    SqlPattern = "sql_pattern",
-    /// A question holds what looks like an attack on a reader's browser.
-    ScriptPattern = "script_pattern",
-    /// A question, or a memory or an earlier question beside it, holds what looks like a key or a password.
-    SecretInQuestion = "secret_in_question",
-    /// A question that a person should see: self-harm, a threat with the law, private data of others.
-    RiskyQuestion = "risky_question",
-    /// A question that a person should see could not be put into their queue.
-    HandoverLost = "handover_lost",
-    /// A recalled passage was withheld from the model.
-    PassageQuarantined = "passage_quarantined",
-    /// A recalled passage looks like it instructs the model, and was given to it all the same.
-    PassageSuspicious = "passage_suspicious",
-    /// An answer held what must not leave, and was stopped.
-    LeakStopped = "leak_stopped",
-    /// A call of a tool was refused.
-    ToolRefused = "tool_refused",
-    /// A call waits for a person to approve it.
-    ApprovalRequested = "approval_requested",
-    /// A call that a person has to approve could not be put before one.
-    ApprovalLost = "approval_lost",
-    /// A tool is not what was approved, or cannot be asked what it is, and is stopped.
-    ToolStopped = "tool_stopped",
-    /// What a tool returned was withheld from the model.
-    ToolResultWithheld = "tool_result_withheld",
-    /// What a tool returned looks like it instructs the model, and was given to it all the same.
-    ToolResultSuspicious = "tool_result_suspicious",
-    /// Code in a sandbox reached one of its limits.
-    SandboxLimit = "sandbox_limit",
-    /// A store could not be read or written.
-    StoreFailed = "store_failed",
-    /// The audit journal could not be written.
-    JournalFailed = "journal_failed",
+named! {
+    /// What happened.
+    #[non_exhaustive]
+    pub enum SecurityEvent {
+        /// A sign-in link did not work: unknown, used up, too old, or opened in another browser.
+        SignInFailed = "sign_in_failed",
+        /// A key, token or session was presented that is not valid, or more than one was.
+        CredentialRefused = "credential_refused",
+        /// A write by cookie, or a form, that no page of ours made.
+        ForeignPage = "foreign_page",
+        /// A role or credential did not allow what was asked.
+        RoleRefused = "role_refused",
+        /// Somebody who may manage people or keys asked for a role above their own.
+        RoleEscalationRefused = "role_escalation_refused",
+        /// The access that an answer was being given under ended, and so did the answer.
+        AccessEnded = "access_ended",
+        /// A limit was reached.
+        LimitReached = "limit_reached",
+        /// An address or network was blocked for what it did, or a request came from one that is blocked.
+        AddressBlocked = "address_blocked",
+        /// A question, or a memory or an earlier question beside it, tries to instruct the model against its instructions.
+        Injection = "injection",
+        /// A question holds what looks like an attack on a database.
+        SqlPattern = "sql_pattern",
+        /// A question holds what looks like an attack on a reader's browser.
+        ScriptPattern = "script_pattern",
+        /// A question, or a memory or an earlier question beside it, holds what looks like a key or a password.
+        SecretInQuestion = "secret_in_question",
+        /// A question that a person should see: self-harm, a threat with the law, private data of others.
+        RiskyQuestion = "risky_question",
+        /// A question that a person should see could not be put into their queue.
+        HandoverLost = "handover_lost",
+        /// A recalled passage was withheld from the model.
+        PassageQuarantined = "passage_quarantined",
+        /// A recalled passage looks like it instructs the model, and was given to it all the same.
+        PassageSuspicious = "passage_suspicious",
+        /// An answer held what must not leave, and was stopped.
+        LeakStopped = "leak_stopped",
+        /// A call of a tool was refused.
+        ToolRefused = "tool_refused",
+        /// A call waits for a person to approve it.
+        ApprovalRequested = "approval_requested",
+        /// A call that a person has to approve could not be put before one.
+        ApprovalLost = "approval_lost",
+        /// A tool is not what was approved, or cannot be asked what it is, and is stopped.
+        ToolStopped = "tool_stopped",
+        /// What a tool returned was withheld from the model.
+        ToolResultWithheld = "tool_result_withheld",
+        /// What a tool returned looks like it instructs the model, and was given to it all the same.
+        ToolResultSuspicious = "tool_result_suspicious",
+        /// Code in a sandbox reached one of its limits.
+        SandboxLimit = "sandbox_limit",
+        /// A store could not be read or written.
+        StoreFailed = "store_failed",
+        /// The audit journal could not be written.
+        JournalFailed = "journal_failed",
+    }
 }
 
 impl SecurityEvent {
